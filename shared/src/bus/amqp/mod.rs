@@ -1,0 +1,108 @@
+//! The bus over RabbitMQ, 3.10 to 4.x.
+//!
+//! There is no reconnecting in the background: a call that finds no live connection opens one, and
+//! a call that fails drops what it used. So the caller, who has to repeat what failed anyway, is
+//! the only one who decides when to try again. (lapin's own recovery would replay publishes and
+//! consumers behind the caller's back.)
+//!
+//! Publishing and consuming have a connection each: when RabbitMQ runs out of disk or memory it
+//! stops to read from every connection that publishes, and acknowledgements must not wait for that.
+//!
+//! lapin logs returned messages with their bodies at `warn`, as target `lapin::returned_messages`;
+//! keep that target off.
+
+mod consumer;
+mod envelope;
+mod link;
+mod publisher;
+mod topology;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use lapin::protocol::AMQPErrorKind;
+use secrecy::SecretString;
+
+use self::consumer::Consumers;
+use self::link::Link;
+use self::publisher::Publisher;
+use super::{Bus, BusError, Outgoing, QueueSpec, Subscription};
+
+/// How to reach RabbitMQ.
+#[derive(Clone, Debug)]
+pub struct AmqpConfig {
+    /// `amqp://user:password@host:port/vhost` or `amqps://…`. Without `?heartbeat=` it is 10 s.
+    pub url: SecretString,
+    /// What RabbitMQ's management page calls these connections.
+    pub connection_name: String,
+    /// How long one batch may take to be confirmed.
+    pub confirm_timeout: Duration,
+    /// How long connecting may take, and so may declaring a queue.
+    pub connect_timeout: Duration,
+}
+
+/// The URL cannot be understood. What it says stays secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a URL of the form amqp://user:password@host:port/vhost")]
+pub struct InvalidAmqpUrl;
+
+/// Exchanges and queues of a RabbitMQ.
+pub struct AmqpBus {
+    publisher: Publisher,
+    consumers: Consumers,
+    /// The outcome of the last attempt; streams that break write it too.
+    is_connected: Arc<AtomicBool>,
+}
+
+impl AmqpBus {
+    /// Connects to nothing yet. To be called inside a tokio runtime, the one that lives longest:
+    /// it drives all connections.
+    ///
+    /// # Errors
+    /// The URL cannot be understood.
+    pub fn new(config: &AmqpConfig) -> Result<Self, InvalidAmqpUrl> {
+        let is_connected = Arc::new(AtomicBool::new(false));
+        Ok(Self {
+            publisher: Publisher::new(Link::new(config, "publish")?, config.confirm_timeout),
+            consumers: Consumers::new(Link::new(config, "consume")?, Arc::clone(&is_connected)),
+            is_connected,
+        })
+    }
+
+    fn remember<T>(&self, outcome: Result<T, BusError>) -> Result<T, BusError> {
+        self.is_connected.store(outcome.is_ok(), Ordering::Relaxed);
+        outcome
+    }
+}
+
+impl Bus for AmqpBus {
+    fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        async move { self.remember(self.publisher.publish(&batch).await) }.boxed()
+    }
+
+    fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        async move { self.remember(self.consumers.subscribe(&queue).await) }.boxed()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
+    }
+}
+
+impl From<lapin::Error> for BusError {
+    /// An error of a channel means that the broker answered and said no.
+    fn from(error: lapin::Error) -> Self {
+        match error.kind() {
+            lapin::ErrorKind::ProtocolError(said)
+                if matches!(said.kind(), AMQPErrorKind::Soft(_)) =>
+            {
+                Self::Refused(said.to_string())
+            }
+            lapin::ErrorKind::RuntimeShutdownError(_) => Self::Closed,
+            _ => Self::Unreachable(Box::new(error)),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Publishes batches and waits for their confirms.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{Channel, Confirmation, Connection, PublisherConfirm};
+use tokio::sync::Mutex;
+
+use super::envelope::{properties, short};
+use super::link::{Link, bounded};
+use super::topology::declare_exchange;
+use crate::bus::{BusError, Destination, Outgoing};
+
+/// Owns the connection that publishes.
+pub(super) struct Publisher {
+    link: Link,
+    confirm_timeout: Duration,
+    /// An async lock, because it is held while a batch travels: batches must not mix, or the order
+    /// within one would not be the order in the queue.
+    line: Mutex<Line>,
+}
+
+/// What there is of a way to the broker.
+#[derive(Default)]
+struct Line {
+    connection: Option<Connection>,
+    channel: Option<ConfirmChannel>,
+}
+
+/// A channel in confirm mode, and the exchanges that were declared on it.
+struct ConfirmChannel {
+    channel: Channel,
+    declared: HashSet<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(link: Link, confirm_timeout: Duration) -> Self {
+        Self { link, confirm_timeout, line: Mutex::new(Line::default()) }
+    }
+
+    pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<(), BusError> {
+        let mut line = self.line.lock().await;
+        if line.is_blocked() {
+            // The broker reads nothing before its alarm is over: more bytes would only pile up.
+            return Err(BusError::TimedOut(self.confirm_timeout));
+        }
+        // Taken out: if this fails, or the caller goes away meanwhile, the channel is closed, and
+        // with it all that is still on its way.
+        let mut channel = match line.channel.take() {
+            Some(open) if open.channel.status().connected() => open,
+            _ => self.open(&mut line).await?,
+        };
+        let sent = bounded(self.confirm_timeout, channel.publish(batch)).await;
+        match sent {
+            Ok(()) => line.channel = Some(channel),
+            // A blocked connection is kept, to learn when it is not blocked any more.
+            Err(_) if line.is_blocked() => {}
+            Err(_) => line.connection = None,
+        }
+        sent
+    }
+
+    async fn open(&self, line: &mut Line) -> Result<ConfirmChannel, BusError> {
+        let connection = match line.connection.take() {
+            Some(live) if live.status().connected() => live,
+            _ => self.link.connect().await?,
+        };
+        let channel = self.link.bounded(ConfirmChannel::open(&connection)).await?;
+        line.connection = Some(connection);
+        Ok(channel)
+    }
+}
+
+impl Line {
+    /// The broker has an alarm, and has said so on a connection that lives.
+    fn is_blocked(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            connection.status().connected() && connection.status().blocked()
+        })
+    }
+}
+
+impl ConfirmChannel {
+    async fn open(connection: &Connection) -> Result<Self, BusError> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+        Ok(Self { channel, declared: HashSet::new() })
+    }
+
+    /// Sends the whole batch, then waits for all confirms.
+    async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), BusError> {
+        let mut confirms = Vec::with_capacity(batch.len());
+        for outgoing in batch {
+            confirms.push(self.send(outgoing).await?);
+        }
+        // lapin may attribute a return to the wrong message, so any of them fails the batch.
+        let is_taken =
+            |confirmation: &Confirmation| matches!(confirmation, Confirmation::Ack(None));
+        if try_join_all(confirms).await?.iter().all(is_taken) {
+            Ok(())
+        } else {
+            Err(BusError::Refused("a message was not confirmed".to_owned()))
+        }
+    }
+
+    async fn send(&mut self, outgoing: &Outgoing) -> Result<PublisherConfirm, BusError> {
+        let Outgoing { to, message } = outgoing;
+        let (exchange, routing_key) = match to {
+            Destination::Topic { exchange, routing_key } => {
+                if !self.declared.contains(exchange) {
+                    declare_exchange(&self.channel, exchange).await?;
+                    self.declared.insert(exchange.clone());
+                }
+                (exchange.as_str(), routing_key.as_str())
+            }
+            // The exchange without a name leads to each queue by the queue's name.
+            Destination::Queue(name) => ("", name.as_str()),
+        };
+        let options = BasicPublishOptions {
+            mandatory: false, // a message that no queue wants is gone, and that is no error
+            immediate: false, // RabbitMQ does not know it
+        };
+        let (exchange, routing_key) = (short(exchange)?, short(routing_key)?);
+        let properties = properties(message)?;
+        let body = &message.body;
+        Ok(self.channel.basic_publish(exchange, routing_key, options, body, properties).await?)
+    }
+}

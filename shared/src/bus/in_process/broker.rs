@@ -1,0 +1,97 @@
+//! The exchanges and queues, and what flows between them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::super::{Binding, BusError, Destination, Outgoing, QueueLifetime, QueueSpec, topic};
+use super::queue::{Consumer, Queue, Routed};
+use super::{Subscribed, SubscriptionId};
+
+/// All that the bus knows. Exchanges need no place of their own: one is what bindings name.
+#[derive(Default)]
+pub(super) struct Broker {
+    /// By name.
+    queues: HashMap<String, Queue>,
+    /// By exchange: the bindings and the queue that each feeds. Few, so they are searched in turn.
+    bindings: BTreeMap<String, HashSet<(String, String)>>,
+    /// The queue of each living subscription.
+    subscriptions: HashMap<SubscriptionId, String>,
+    last_subscription: SubscriptionId,
+}
+
+impl Broker {
+    /// Puts a copy into each queue that wants it.
+    pub(super) fn route(&mut self, Outgoing { to, message }: Outgoing) {
+        match to {
+            Destination::Topic { exchange, routing_key } => {
+                let wanting = self.queues_wanting(&exchange, &routing_key);
+                let routed = Arc::new(Routed { message, routing_key });
+                for name in wanting {
+                    self.push(&name, Arc::clone(&routed));
+                }
+            }
+            Destination::Queue(name) => {
+                let routed = Arc::new(Routed { message, routing_key: name.clone() });
+                self.push(&name, routed);
+            }
+        }
+    }
+
+    /// A queue that several bindings feed gets one copy.
+    fn queues_wanting(&self, exchange: &str, routing_key: &str) -> HashSet<String> {
+        self.bindings
+            .get(exchange)
+            .into_iter()
+            .flatten()
+            .filter(|(pattern, _)| topic::takes(pattern, routing_key))
+            .map(|(_, queue)| queue.clone())
+            .collect()
+    }
+
+    fn push(&mut self, queue: &str, routed: Arc<Routed>) {
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.push(routed);
+        }
+    }
+
+    /// Makes the queue if it is not there, adds the bindings, and starts to deliver.
+    pub(super) fn subscribe(&mut self, spec: QueueSpec) -> Result<Subscribed, BusError> {
+        let QueueSpec { name, lifetime, bindings, prefetch } = spec;
+        let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(&name, lifetime));
+        queue.check(lifetime).map_err(BusError::Refused)?;
+        for Binding { exchange, routing_key } in bindings {
+            self.bindings.entry(exchange).or_default().insert((routing_key, name.clone()));
+        }
+        self.last_subscription += 1;
+        let id = self.last_subscription;
+        let (sender, deliveries) = mpsc::unbounded_channel();
+        queue.attach(Consumer::new(id, prefetch, sender));
+        self.subscriptions.insert(id, name);
+        Ok(Subscribed { id, deliveries })
+    }
+
+    /// Whether there is still such a subscription.
+    pub(super) fn acknowledge_through(&mut self, id: SubscriptionId, tag: u64) -> bool {
+        let Some(name) = self.subscriptions.get(&id) else { return false };
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.acknowledge_through(id, tag);
+        }
+        true
+    }
+
+    /// Returns what was not acknowledged to the queue; a transient queue goes away instead.
+    pub(super) fn unsubscribe(&mut self, id: SubscriptionId) {
+        let Some(name) = self.subscriptions.remove(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&name) else { return };
+        if queue.lifetime() == QueueLifetime::Transient {
+            self.queues.remove(&name);
+            for of_exchange in self.bindings.values_mut() {
+                of_exchange.retain(|(_, queue)| *queue != name);
+            }
+        } else {
+            queue.detach(id);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The bus inside one process: nothing to install, nothing on disk.
+//!
+//! One task owns all exchanges and queues; everything else sends it messages. It lives as long as
+//! the runtime in which the bus was made, or until the last handle is gone.
+
+mod broker;
+mod queue;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream};
+use tokio::sync::{mpsc, oneshot};
+
+use self::broker::Broker;
+use super::{Acknowledge, Bus, BusError, Delivery, Outgoing, QueueSpec, Subscription};
+
+/// Topic exchanges and queues in memory.
+///
+/// A queue holds up to 100,000 messages and then drops its oldest. Durable queues stay for the
+/// life of the process: `expires` is for brokers that outlive their clients.
+#[derive(Clone, Debug)]
+pub struct InProcessBus {
+    /// Without bound, because dropping a subscription cannot wait; everybody else waits for the
+    /// reply, so it holds no more than there are callers.
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+/// What the task is asked to do.
+enum Request {
+    Publish { batch: Vec<Outgoing>, done: oneshot::Sender<()> },
+    Subscribe { queue: QueueSpec, reply: oneshot::Sender<Result<Subscribed, BusError>> },
+    Acknowledge { subscription: SubscriptionId, tag: u64, reply: oneshot::Sender<bool> },
+    Unsubscribe(SubscriptionId),
+}
+
+/// One subscription of this bus, never used twice.
+type SubscriptionId = u64;
+
+/// What a new subscription consists of.
+struct Subscribed {
+    id: SubscriptionId,
+    /// Without bound: the prefetch is the bound.
+    deliveries: mpsc::UnboundedReceiver<Delivery>,
+}
+
+impl InProcessBus {
+    /// Starts the task. To be called inside a tokio runtime, the one that lives longest.
+    #[expect(clippy::new_without_default, reason = "it starts a task: too much for a default")]
+    pub fn new() -> Self {
+        let (requests, inbox) = mpsc::unbounded_channel();
+        tokio::spawn(serve(inbox));
+        Self { requests }
+    }
+
+    /// Sends the request and waits for its reply.
+    async fn ask<T>(&self, request: Request, reply: oneshot::Receiver<T>) -> Result<T, BusError> {
+        self.requests.send(request).map_err(|_| BusError::Closed)?;
+        reply.await.map_err(|_| BusError::Closed)
+    }
+}
+
+impl Bus for InProcessBus {
+    fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        let (done, reply) = oneshot::channel();
+        self.ask(Request::Publish { batch, done }, reply).boxed()
+    }
+
+    fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        async move {
+            let (reply, answer) = oneshot::channel();
+            let subscribed = self.ask(Request::Subscribe { queue, reply }, answer).await??;
+            let deliveries = Deliveries { subscribed, requests: self.requests.clone() };
+            let acknowledger =
+                Acknowledger { subscription: deliveries.subscribed.id, bus: self.clone() };
+            Ok(Subscription::new(deliveries, acknowledger))
+        }
+        .boxed()
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.requests.is_closed()
+    }
+}
+
+/// The task. A caller that went away must not matter to it: replies are best effort.
+async fn serve(mut inbox: mpsc::UnboundedReceiver<Request>) {
+    let mut broker = Broker::default();
+    while let Some(request) = inbox.recv().await {
+        match request {
+            Request::Publish { batch, done } => {
+                batch.into_iter().for_each(|outgoing| broker.route(outgoing));
+                let _ = done.send(());
+            }
+            Request::Subscribe { queue, reply } => {
+                if let Err(Ok(abandoned)) = reply.send(broker.subscribe(queue)) {
+                    broker.unsubscribe(abandoned.id);
+                }
+            }
+            Request::Acknowledge { subscription, tag, reply } => {
+                let _ = reply.send(broker.acknowledge_through(subscription, tag));
+            }
+            Request::Unsubscribe(subscription) => broker.unsubscribe(subscription),
+        }
+    }
+}
+
+/// The stream's half of a subscription.
+struct Deliveries {
+    subscribed: Subscribed,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Stream for Deliveries {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.subscribed.deliveries.poll_recv(context)
+    }
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        // If the task is gone, so are the queues.
+        let _ = self.requests.send(Request::Unsubscribe(self.subscribed.id));
+    }
+}
+
+/// The acknowledging half of a subscription.
+struct Acknowledger {
+    subscription: SubscriptionId,
+    bus: InProcessBus,
+}
+
+impl Acknowledge for Acknowledger {
+    fn acknowledge_through(&self, tag: u64) -> BoxFuture<'_, Result<(), BusError>> {
+        async move {
+            let (reply, answer) = oneshot::channel();
+            let subscription = self.subscription;
+            match self.bus.ask(Request::Acknowledge { subscription, tag, reply }, answer).await? {
+                true => Ok(()),
+                false => Err(BusError::Unreachable("the subscription has ended".into())),
+            }
+        }
+        .boxed()
+    }
+}
