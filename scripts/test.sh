@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Every check and test of the project, from a clean clone with a Rust toolchain and apt.
+# Missing tools are installed first (as root, or through sudo). Ends non-zero at the first failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What the caller may have set for a system of their own has no place in the tests.
+unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
+  "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_SERVICE_@}"
+export DEBIAN_FRONTEND=noninteractive
+
+work=$(mktemp -d)
+policy=/usr/sbin/policy-rc.d
+policy_is_ours='' standalone_pid=''
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+clean_up() {
+  [[ -z $standalone_pid ]] || kill -KILL "$standalone_pid" 2>/dev/null || true
+  [[ -z $policy_is_ours ]] || as_root rm -f "$policy"
+  rm -rf "$work"
+}
+trap clean_up EXIT
+
+# step HEADING COMMAND...: runs it under a heading, and says how long it took.
+step() {
+  local started=$SECONDS
+  printf '\n==> %s\n' "$1"
+  "${@:2}"
+  printf '    (%d s)\n' $((SECONDS - started))
+}
+
+install_missing() {
+  local missing=()
+  command -v cc >/dev/null || missing+=(gcc libc6-dev) # for SQLite and AWS-LC; they need no cmake
+  command -v curl >/dev/null || missing+=(curl ca-certificates)
+  command -v jq >/dev/null || missing+=(jq)
+  command -v shellcheck >/dev/null || missing+=(shellcheck)
+  [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
+  if ((${#missing[@]} == 0)); then
+    echo 'nothing is missing'
+    return
+  fi
+  echo "apt installs: ${missing[*]}"
+  # The tests start RabbitMQ nodes of their own: the package must not start one for the system.
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' >"$work/policy-rc.d"
+    policy_is_ours=yes
+    as_root install -m 0755 "$work/policy-rc.d" "$policy"
+  fi
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND="$DEBIAN_FRONTEND" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  [[ -z $policy_is_ours ]] || as_root rm -f "$policy"
+  policy_is_ours=''
+}
+
+# The wire types alone: whoever speaks to the services needs neither actors, runtime nor database.
+check_contract() {
+  cargo check --package shared --no-default-features --locked
+  local tree
+  tree=$(cargo tree --package shared --no-default-features --edges normal --prefix none --locked)
+  if grep -E '^(actix|tokio|rusqlite)' <<<"$tree"; then
+    echo 'the contract depends on the crates above' >&2
+    return 1
+  fi
+}
+
+# free_port FROM: the first port from there on that nobody listens on.
+free_port() {
+  local port=$1
+  while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
+  echo "$port"
+}
+
+smoke_standalone() {
+  # With all targets: these are the features that the tests were built with, so nothing is built anew.
+  cargo build --workspace --all-targets --locked
+  local target user_port auth_port code=0
+  target=$(cargo metadata --format-version 1 --no-deps --locked | jq -r .target_directory)
+  user_port=$(free_port $((20000 + RANDOM % 10000)))
+  auth_port=$(free_port $((user_port + 1)))
+
+  DATA_DIR=$work/data USER_SERVICE_LISTEN=127.0.0.1:$user_port AUTH_SERVICE_LISTEN=127.0.0.1:$auth_port \
+    "$target/debug/standalone" >"$work/standalone.log" 2>&1 &
+  standalone_pid=$!
+  if ! scripts/smoke.sh "http://127.0.0.1:$user_port" "http://127.0.0.1:$auth_port" | tee "$work/smoke.log"; then
+    tail -n 50 "$work/standalone.log" >&2
+    return 1
+  fi
+
+  kill -TERM "$standalone_pid"
+  wait "$standalone_pid" || code=$?
+  standalone_pid=''
+  if ((code != 0)); then
+    tail -n 50 "$work/standalone.log" >&2
+    echo "standalone answered SIGTERM with exit code $code" >&2
+    return 1
+  fi
+}
+
+step 'Tools' install_missing
+step 'Shell scripts' shellcheck scripts/*.sh .ci/run
+step 'Format' cargo fmt --all --check
+step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings
+step 'The contract stands alone' check_contract
+step 'Tests' cargo test --workspace --locked
+step 'Smoke test of standalone' smoke_standalone
+
+printf '\nAll of it passed in %d s; the smoke test: %s\n' "$SECONDS" "$(tail -n 1 "$work/smoke.log")"
