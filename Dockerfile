@@ -1,0 +1,54 @@
+# One image for each service:
+#   docker build --target user_service .
+#   docker build --target auth_service .
+# It needs no BuildKit: no mounts, no heredocs, no syntax line.
+
+# --- The dependencies, in a layer that holds until a manifest or the lock file changes ---
+FROM rust:1.95-slim-bookworm AS dependencies
+WORKDIR /src
+ENV CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
+COPY Cargo.toml Cargo.lock ./
+COPY shared/Cargo.toml shared/
+COPY user_service/Cargo.toml user_service/
+COPY auth_service/Cargo.toml auth_service/
+# Not built here, but a member of the workspace.
+COPY standalone/Cargo.toml standalone/
+# Empty members stand in for ours. They are removed again, with all that was built of them, so that
+# no time of a file can make cargo take one for the real thing.
+RUN mkdir shared/src user_service/src auth_service/src standalone/src \
+    && touch shared/src/lib.rs user_service/src/lib.rs auth_service/src/lib.rs \
+    && for member in user_service auth_service standalone; do echo 'fn main() {}' >$member/src/main.rs; done \
+    && cargo build --release --locked --package user_service --package auth_service \
+    && cargo clean --release --locked --package shared --package user_service --package auth_service \
+    && rm -r shared/src user_service/src auth_service/src standalone/src
+
+# --- Our own code ---
+FROM dependencies AS build
+COPY shared shared
+COPY user_service user_service
+COPY auth_service auth_service
+COPY standalone standalone
+RUN cargo build --release --locked --package user_service --package auth_service
+
+# --- What both services run in ---
+FROM debian:bookworm-slim AS runtime
+# The roots that amqps:// is checked against.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+# A new named volume takes its owner and mode from the directory it covers.
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /data /keys
+USER 10001:10001
+WORKDIR /data
+ENV DATA_DIR=/data
+VOLUME /data
+
+FROM runtime AS user_service
+COPY --from=build /src/target/release/user_service /usr/local/bin/
+ENV USER_SERVICE_LISTEN=0.0.0.0:8001
+EXPOSE 8001
+ENTRYPOINT ["user_service"]
+
+FROM runtime AS auth_service
+COPY --from=build /src/target/release/auth_service /usr/local/bin/
+ENV AUTH_SERVICE_LISTEN=0.0.0.0:8002
+EXPOSE 8002
+ENTRYPOINT ["auth_service"]
