@@ -56,7 +56,7 @@ impl Consumers {
     async fn open_channel(&self) -> Result<Channel, BusError> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
-            Some(live) if live.status().connected() => live,
+            Some(alive) if alive.status().connected() => alive,
             _ => self.link.connect().await?,
         };
         let channel = self.link.bounded(async { Ok(connection.create_channel().await?) }).await?;

@@ -64,7 +64,7 @@ impl Publisher {
 
     async fn open(&self, line: &mut Line) -> Result<ConfirmChannel, BusError> {
         let connection = match line.connection.take() {
-            Some(live) if live.status().connected() => live,
+            Some(alive) if alive.status().connected() => alive,
             _ => self.link.connect().await?,
         };
         let channel = self.link.bounded(ConfirmChannel::open(&connection)).await?;

@@ -1,0 +1,20 @@
+//! The wire types: everything that another process may see, and nothing else.
+//!
+//! Deriving `Serialize` makes a type a promise to others, so only types of this module do.
+
+pub mod command;
+pub mod cursor;
+pub mod event;
+pub mod problem;
+pub mod sync;
+pub mod token;
+pub mod topology;
+pub mod user;
+
+pub use command::PasswordRehashed;
+pub use cursor::{Chain, ConsistencyToken, Cursor, Incarnation};
+pub use event::{EventKind, LogRecord, UserData};
+pub use problem::{MemberError, ProblemDocument};
+pub use sync::{Continue, Head, SnapshotPart, SyncAnswer, SyncRequest};
+pub use token::{Claims, TokenResponse};
+pub use user::{UserId, UserRepresentation};

@@ -1,0 +1,32 @@
+//! Errors as clients see them: RFC 9457 problem details.
+
+use serde::{Deserialize, Serialize};
+
+/// The media type of a [`ProblemDocument`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An error's body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemDocument {
+    /// Names the kind of problem; a URI reference that leads to its documentation.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// The kind of problem in a few words, always the same for one `type`.
+    pub title: String,
+    /// The HTTP status, as in the status line.
+    pub status: u16,
+    /// What was wrong this time.
+    pub detail: String,
+    /// The members of the body that are at fault, if any are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<MemberError>,
+}
+
+/// One member at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberError {
+    /// JSON pointer into the request's body (RFC 6901), such as `/username`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}

@@ -1,0 +1,35 @@
+//! Tokens as clients and verifiers see them.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of `/login`: exactly this member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenResponse {
+    /// A JWT, signed with EdDSA.
+    pub token: String,
+}
+
+/// The claims of an access token (RFC 9068), times in seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Issuer.
+    pub iss: String,
+    /// Subject: the user's id in decimal.
+    pub sub: String,
+    /// Audience.
+    pub aud: String,
+    /// Not good from then on.
+    pub exp: i64,
+    /// Made at.
+    pub iat: i64,
+    /// Not good before.
+    pub nbf: i64,
+    /// The token's own name, which a logout puts on the list of the dead.
+    pub jti: String,
+    /// Who asked for it.
+    pub client_id: String,
+    /// The user's name when the token was made.
+    pub username: String,
+    /// The version of the password that it was made for.
+    pub pv: i64,
+}

@@ -1,0 +1,27 @@
+//! Names on the bus. One topology serves RabbitMQ 3.10 to 4.x and the in-process bus.
+
+/// Topic exchange with all events of users; anybody may bind a queue of theirs to `user.*`.
+pub const USERS_EXCHANGE: &str = "users";
+/// Binds a queue to every event of a user.
+pub const ALL_USER_EVENTS: &str = "user.*";
+/// Routing key of [`super::Head`] on [`USERS_EXCHANGE`].
+pub const HEAD_ROUTING_KEY: &str = "log.head";
+/// Queue of [`super::SyncRequest`]s, taken by user_service.
+pub const SYNC_REQUESTS_QUEUE: &str = "user_service.sync";
+/// Queue of [`super::PasswordRehashed`], taken by user_service.
+pub const REHASH_QUEUE: &str = "user_service.rehash";
+/// Where a copy of each message goes that nobody could decode or apply, with its reason.
+pub const DEAD_LETTERS_QUEUE: &str = "lockstep.dead_letters";
+/// Header of a dead letter: why it is there.
+pub const DEAD_LETTER_REASON: &str = "x-lockstep-reason";
+
+/// The durable queue of one replica of auth_service: it lets the replica catch up while
+/// user_service is down.
+pub fn projection_queue(replica: &str) -> String {
+    format!("auth.{replica}.users")
+}
+
+/// The transient queue of one replica of auth_service: heads and answers, worthless when missed.
+pub fn control_queue(replica: &str) -> String {
+    format!("auth.{replica}.control")
+}

@@ -1,0 +1,227 @@
+//! The hashing itself: one thread's memory, allocated once and used for every password.
+
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
+
+use crate::precis::Password;
+use crate::secrets::random_bytes;
+
+/// Bytes of a hash.
+const OUTPUT_LEN: usize = 32;
+/// Bytes of a salt (RFC 9106 section 3.1 recommends 16).
+const SALT_LEN: usize = 16;
+
+/// The cost of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashParams {
+    /// KiB of memory.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub iterations: u32,
+    /// Lanes; they are computed one after the other.
+    pub parallelism: u32,
+}
+
+/// Hashes and verifies with memory of its own.
+pub struct Hasher {
+    params: Params,
+    memory: Vec<Block>,
+    /// A hash of nobody's password, verified when there is no user: the work is the same.
+    decoy: String,
+}
+
+/// What came of comparing a password with a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// It is another password.
+    Wrong,
+    /// It is the password.
+    Right {
+        /// The hash was made with other parameters than today's: make it anew.
+        is_outdated: bool,
+    },
+}
+
+/// The hash or its parameters are of no use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashFault {
+    /// Argon2 does not allow these parameters.
+    #[error("parameters that Argon2 does not allow: {0}")]
+    Params(argon2::Error),
+    /// A stored hash is not an Argon2id hash in PHC form.
+    #[error("a stored hash is not an Argon2id hash in PHC form")]
+    NotAHash,
+}
+
+impl HashParams {
+    fn to_argon2(self) -> Result<Params, HashFault> {
+        Params::new(self.memory_kib, self.iterations, self.parallelism, Some(OUTPUT_LEN))
+            .map_err(HashFault::Params)
+    }
+}
+
+impl Hasher {
+    /// Allocates the memory that the parameters ask for.
+    ///
+    /// # Errors
+    /// The parameters are out of bounds.
+    pub fn new(params: HashParams) -> Result<Self, HashFault> {
+        let params = params.to_argon2()?;
+        let memory = vec![Block::new(); params.block_count()];
+        let mut hasher = Self { params, memory, decoy: String::new() };
+        hasher.decoy = hasher.hash_bytes(&random_bytes::<SALT_LEN>())?;
+        Ok(hasher)
+    }
+
+    /// A new hash in PHC form, with a random salt.
+    ///
+    /// # Errors
+    /// None that the constructor has not met already.
+    pub fn hash(&mut self, password: &Password) -> Result<String, HashFault> {
+        self.hash_bytes(password.expose_bytes())
+    }
+
+    /// Compares a password with a stored hash. With none, does as much work and says `Wrong`.
+    ///
+    /// # Errors
+    /// The stored hash is none.
+    pub fn verify(
+        &mut self,
+        password: &Password,
+        stored: Option<&str>,
+    ) -> Result<Verification, HashFault> {
+        let is_known = stored.is_some();
+        let decoy = self.decoy.clone();
+        let stored =
+            PasswordHash::new(stored.unwrap_or(&decoy)).map_err(|_| HashFault::NotAHash)?;
+        if stored.algorithm != ARGON2ID_IDENT {
+            return Err(HashFault::NotAHash);
+        }
+        let params = Params::try_from(&stored).map_err(|_| HashFault::NotAHash)?;
+        let version = stored.version.unwrap_or(Version::V0x13.into());
+        let version = Version::try_from(version).map_err(|_| HashFault::NotAHash)?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(HashFault::NotAHash);
+        };
+        let mut output = vec![0; expected.len()];
+        self.fill(&params, version, password.expose_bytes(), &salt, &mut output)?;
+        // `Output` compares in constant time.
+        let is_equal = Output::new(&output).is_ok_and(|computed| computed == expected);
+        Ok(if is_equal && is_known {
+            Verification::Right { is_outdated: !self.is_current(&params, version) }
+        } else {
+            Verification::Wrong
+        })
+    }
+
+    fn is_current(&self, params: &Params, version: Version) -> bool {
+        let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        version == Version::V0x13
+            && cost(params) == cost(&self.params)
+            && params.output_len() == Some(OUTPUT_LEN)
+    }
+
+    fn hash_bytes(&mut self, password: &[u8]) -> Result<String, HashFault> {
+        let salt = random_bytes::<SALT_LEN>();
+        let mut output = [0; OUTPUT_LEN];
+        let params = self.params.clone();
+        self.fill(&params, Version::V0x13, password, &salt, &mut output)?;
+        let hash = PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&params).map_err(|_| HashFault::NotAHash)?,
+            salt: Some(Salt::new(&salt).map_err(|_| HashFault::NotAHash)?),
+            hash: Some(Output::new(&output).map_err(|_| HashFault::NotAHash)?),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn fill(
+        &mut self,
+        params: &Params,
+        version: Version,
+        password: &[u8],
+        salt: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), HashFault> {
+        let argon2 = Argon2::new(Algorithm::Argon2id, version, params.clone());
+        let blocks = params.block_count();
+        if blocks <= self.memory.len() {
+            let memory = &mut self.memory[..blocks];
+            argon2.hash_password_into_with_memory(password, salt, output, memory)
+        } else {
+            // A hash that was made with more memory than today's: it is made anew afterwards.
+            let memory = vec![Block::new(); blocks];
+            argon2.hash_password_into_with_memory(password, salt, output, memory)
+        }
+        .map_err(HashFault::Params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+
+    const SMALL: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn password(text: &str) -> Password {
+        Password::prepare(&SecretString::from(text)).unwrap()
+    }
+
+    #[test]
+    fn a_hash_verifies_its_own_password_alone() {
+        let mut hasher = Hasher::new(SMALL).unwrap();
+        let hash = hasher.hash(&password("testpassword")).unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        let right = hasher.verify(&password("testpassword"), Some(&hash));
+        assert_eq!(right, Ok(Verification::Right { is_outdated: false }));
+        assert_eq!(hasher.verify(&password("Testpassword"), Some(&hash)), Ok(Verification::Wrong));
+        assert_ne!(hasher.hash(&password("testpassword")).unwrap(), hash, "the salt is new");
+    }
+
+    #[test]
+    fn nobody_has_a_password() {
+        let mut hasher = Hasher::new(SMALL).unwrap();
+        assert_eq!(hasher.verify(&password(""), None), Ok(Verification::Wrong));
+    }
+
+    #[test]
+    fn hashes_of_other_parameters_verify_and_are_outdated() {
+        for (memory_kib, iterations, parallelism) in [(32, 1, 1), (256, 2, 1), (64, 1, 2)] {
+            let params = HashParams { memory_kib, iterations, parallelism };
+            let hash = Hasher::new(params).unwrap().hash(&password("testpassword")).unwrap();
+            let verified =
+                Hasher::new(SMALL).unwrap().verify(&password("testpassword"), Some(&hash));
+            assert_eq!(verified, Ok(Verification::Right { is_outdated: true }), "{hash}");
+        }
+    }
+
+    #[test]
+    fn the_memory_that_is_used_again_does_not_change_the_result() {
+        use argon2::PasswordVerifier;
+        let mut hasher = Hasher::new(SMALL).unwrap();
+        for n in 0..20 {
+            let text = format!("password {n}");
+            let hash = hasher.hash(&password(&text)).unwrap();
+            assert!(Argon2::default().verify_password(text.as_bytes(), hash.as_str()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_stored_text_that_is_no_hash_is_a_fault_and_not_a_wrong_password() {
+        let mut hasher = Hasher::new(SMALL).unwrap();
+        for bad in
+            ["", "x", "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", "$argon2id$"]
+        {
+            let verified = hasher.verify(&password("testpassword"), Some(bad));
+            assert_eq!(verified, Err(HashFault::NotAHash), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_out_of_bounds_are_refused() {
+        let none = HashParams { memory_kib: 0, iterations: 0, parallelism: 0 };
+        assert!(matches!(Hasher::new(none), Err(HashFault::Params(_))));
+    }
+}

@@ -1,0 +1,243 @@
+//! The actor in front of the hashing threads.
+//!
+//! **Owns** the threads, their memory, and the queue of passwords that wait for them.
+//!
+//! **Promises** that at most `threads` passwords are hashed and `queue` wait at any time, and that
+//! a job whose client has gone is not computed.
+//!
+//! **When full** refuses at once: 503 with `Retry-After`.
+//!
+//! **When it dies**, or a job panics, that job's client gets an error; its thread goes on.
+
+use std::thread;
+use std::time::Instant;
+
+use actix::{Actor, Addr, Context, Handler};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::argon2id::{HashFault, HashParams, Hasher, Verification};
+use crate::actors::{Ask, Command};
+use crate::precis::Password;
+
+/// "Hash this new password": answers with the PHC form.
+#[derive(Debug)]
+pub struct HashPassword(pub Password);
+
+impl Command for HashPassword {
+    type Reply = Result<String, HashRefused>;
+}
+
+/// "Is this the password?": answers after the same work whether there is a hash or not.
+#[derive(Debug)]
+pub struct VerifyPassword {
+    /// What the client gave.
+    pub password: Password,
+    /// The stored hash in PHC form, if the user is known.
+    pub stored: Option<String>,
+}
+
+impl Command for VerifyPassword {
+    type Reply = Result<Verification, HashRefused>;
+}
+
+/// Why a password was not hashed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HashRefused {
+    /// Too many wait already.
+    #[error("too many passwords wait to be hashed")]
+    Full,
+    /// The stored hash is of no use.
+    #[error(transparent)]
+    Fault(#[from] HashFault),
+}
+
+/// How the hashing threads are set up.
+#[derive(Clone, Copy, Debug)]
+pub struct HashingConfig {
+    /// The cost of a new hash.
+    pub params: HashParams,
+    /// How many threads hash.
+    pub threads: usize,
+    /// How many passwords may wait for them.
+    pub queue: usize,
+}
+
+/// What `/metrics` tells of hashing.
+#[derive(Clone)]
+pub struct HashingMetrics {
+    seconds: Histogram,
+    wait_seconds: Histogram,
+    refused: Counter,
+    abandoned: Counter,
+}
+
+impl HashingMetrics {
+    /// Registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let buckets = || exponential_buckets(0.001, 2.0, 14);
+        let metrics = Self {
+            seconds: Histogram::new(buckets()),
+            wait_seconds: Histogram::new(buckets()),
+            refused: Counter::default(),
+            abandoned: Counter::default(),
+        };
+        let (seconds, wait) = (metrics.seconds.clone(), metrics.wait_seconds.clone());
+        registry.register_with_unit("hash", "Time to compute one hash", Unit::Seconds, seconds);
+        registry.register_with_unit("hash_wait", "Time a password waited", Unit::Seconds, wait);
+        let (refused, abandoned) = (metrics.refused.clone(), metrics.abandoned.clone());
+        registry.register("hash_refused", "Passwords refused because too many waited", refused);
+        registry.register("hash_abandoned", "Passwords whose client went away", abandoned);
+        metrics
+    }
+}
+
+/// The hashing threads.
+pub struct PasswordHasher {
+    /// Bounded by the setting: the admission limit of everything that hashes.
+    jobs: Sender<Job>,
+    metrics: HashingMetrics,
+}
+
+struct Job {
+    queued_at: Instant,
+    work: Box<dyn HashingWork>,
+}
+
+trait HashingWork: Send {
+    fn is_abandoned(&self) -> bool;
+    fn run(self: Box<Self>, hasher: &mut Hasher);
+    fn refuse(self: Box<Self>);
+}
+
+impl PasswordHasher {
+    /// Starts the threads, each with its memory, and the actor.
+    ///
+    /// # Errors
+    /// The parameters are out of bounds.
+    pub fn launch(config: HashingConfig, metrics: HashingMetrics) -> Result<Addr<Self>, HashFault> {
+        let (jobs, inbox) = bounded(config.queue);
+        for n in 0..config.threads.max(1) {
+            let (hasher, inbox, metrics) =
+                (Hasher::new(config.params)?, inbox.clone(), metrics.clone());
+            spawn_thread(n, hasher, inbox, metrics);
+        }
+        let capacity = config.queue.max(16);
+        Ok(Self::create(move |context| {
+            context.set_mailbox_capacity(capacity);
+            Self { jobs, metrics }
+        }))
+    }
+
+    fn enqueue(&self, work: Box<dyn HashingWork>) {
+        let job = Job { queued_at: Instant::now(), work };
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            self.jobs.try_send(job)
+        {
+            self.metrics.refused.inc();
+            job.work.refuse();
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "at start: without threads there is no service")]
+fn spawn_thread(n: usize, mut hasher: Hasher, inbox: Receiver<Job>, metrics: HashingMetrics) {
+    let run = move || {
+        // Ends when the actor is gone and the queue is empty.
+        for job in inbox {
+            run_job(job, &mut hasher, &metrics);
+        }
+    };
+    thread::Builder::new().name(format!("hash-{n}")).spawn(run).expect("a thread starts");
+}
+
+fn run_job(job: Job, hasher: &mut Hasher, metrics: &HashingMetrics) {
+    metrics.wait_seconds.observe(job.queued_at.elapsed().as_secs_f64());
+    if job.work.is_abandoned() {
+        metrics.abandoned.inc();
+        return;
+    }
+    let started_at = Instant::now();
+    job.work.run(hasher);
+    metrics.seconds.observe(started_at.elapsed().as_secs_f64());
+}
+
+impl Actor for PasswordHasher {
+    type Context = Context<Self>;
+}
+
+impl HashingWork for Ask<HashPassword> {
+    fn is_abandoned(&self) -> bool {
+        Self::is_abandoned(self)
+    }
+    fn run(self: Box<Self>, hasher: &mut Hasher) {
+        self.answer(|HashPassword(password)| Ok(hasher.hash(&password)?));
+    }
+    fn refuse(self: Box<Self>) {
+        self.answer(|_| Err(HashRefused::Full));
+    }
+}
+
+impl HashingWork for Ask<VerifyPassword> {
+    fn is_abandoned(&self) -> bool {
+        Self::is_abandoned(self)
+    }
+    fn run(self: Box<Self>, hasher: &mut Hasher) {
+        self.answer(|VerifyPassword { password, stored }| {
+            Ok(hasher.verify(&password, stored.as_deref())?)
+        });
+    }
+    fn refuse(self: Box<Self>) {
+        self.answer(|_| Err(HashRefused::Full));
+    }
+}
+
+impl<C: Command> Handler<Ask<C>> for PasswordHasher
+where
+    Ask<C>: HashingWork,
+{
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<C>, _: &mut Self::Context) {
+        self.enqueue(Box::new(ask));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::ask;
+    use futures_util::future::join_all;
+    use secrecy::SecretString;
+
+    fn launch(threads: usize, queue: usize) -> Addr<PasswordHasher> {
+        let params = HashParams { memory_kib: 1024, iterations: 1, parallelism: 1 };
+        let metrics = HashingMetrics::register(&mut Registry::default());
+        PasswordHasher::launch(HashingConfig { params, threads, queue }, metrics).unwrap()
+    }
+
+    fn password() -> Password {
+        Password::prepare(&SecretString::from("testpassword")).unwrap()
+    }
+
+    #[actix::test]
+    async fn what_was_hashed_verifies() {
+        let hasher = launch(2, 4);
+        let hash = ask(&hasher, HashPassword(password())).await.unwrap().unwrap();
+        let verify = VerifyPassword { password: password(), stored: Some(hash) };
+        let verified = ask(&hasher, verify).await.unwrap();
+        assert_eq!(verified, Ok(Verification::Right { is_outdated: false }));
+    }
+
+    #[actix::test]
+    async fn more_than_the_queue_holds_is_refused_at_once_and_the_rest_is_done() {
+        let hasher = launch(1, 2);
+        let all = join_all((0..12).map(|_| ask(&hasher, HashPassword(password())))).await;
+        let done = all.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
+        let full = all.iter().filter(|answer| matches!(answer, Ok(Err(HashRefused::Full)))).count();
+        assert_eq!(done + full, 12);
+        assert!((2..=4).contains(&done), "{done} done");
+    }
+}

@@ -1,0 +1,88 @@
+//! What a request is known by in logs and traces.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use data_encoding::HEXLOWER;
+
+use super::problem::Problem;
+use crate::secrets::random_bytes;
+
+/// The most characters of a request id that is taken over from a client.
+const REQUEST_ID_MAX: usize = 128;
+
+/// The request's id and place in a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestContext {
+    /// `X-Request-Id` as the client sent it, or a new one.
+    pub request_id: String,
+    /// W3C trace context (`traceparent`): the client's, if it is well-formed.
+    pub traceparent: Option<String>,
+}
+
+impl RequestContext {
+    /// Reads the headers, and makes up what is missing.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let request_id = text("x-request-id").filter(|id| is_request_id(id)).map(str::to_owned);
+        let traceparent = text("traceparent").filter(|text| is_traceparent(text));
+        Self {
+            request_id: request_id.unwrap_or_else(|| HEXLOWER.encode(&random_bytes::<16>())),
+            traceparent: traceparent.map(str::to_owned),
+        }
+    }
+}
+
+/// Visible ASCII, so that it can stand in any log.
+fn is_request_id(text: &str) -> bool {
+    (1..=REQUEST_ID_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// W3C Trace Context, version 00: `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zeros.
+fn is_traceparent(text: &str) -> bool {
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags] = parts[..] else { return false };
+    version == "00"
+        && is_hex(trace, 32)
+        && is_hex(parent, 16)
+        && is_hex(flags, 2)
+        && [trace, parent].iter().all(|id| id.bytes().any(|byte| byte != b'0'))
+}
+
+impl FromRequest for RequestContext {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let known = request.extensions().get::<Self>().cloned();
+        ready(Ok(known.unwrap_or_else(|| Self::from_headers(request.headers()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_visible_ascii_is_taken_over_as_a_request_id() {
+        assert!(is_request_id("3f-A_9.z/1"));
+        for bad in ["", "a b", "a\tb", "é", &"x".repeat(129)] {
+            assert!(!is_request_id(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_well_formed_traceparent_is_taken_over() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(is_traceparent(good));
+        let zeros = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
+        for bad in ["", "00-1-2-3", &good.to_uppercase(), &zeros, &format!("{good}-x")] {
+            assert!(!is_traceparent(bad), "{bad:?}");
+        }
+    }
+}

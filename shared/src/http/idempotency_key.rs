@@ -1,0 +1,59 @@
+//! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header).
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::problem::{Problem, ProblemKind};
+
+/// The most characters of a key.
+const KEY_MAX: usize = 255;
+
+/// The key, if the client sent one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl FromRequest for IdempotencyKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let mut values = request.headers().get_all("idempotency-key");
+        let key = match (values.next(), values.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(value), None) => {
+                value.to_str().ok().and_then(unquote).map(Some).map(Self).ok_or(())
+            }
+            (Some(_), Some(_)) => Err(()),
+        };
+        ready(key.map_err(|()| {
+            let detail = "Idempotency-Key must be one string of 1 to 255 visible ASCII characters";
+            Problem::new(ProblemKind::Malformed, detail)
+        }))
+    }
+}
+
+/// The draft asks for a string in quotes; many clients send it bare, and mean the same.
+fn unquote(value: &str) -> Option<String> {
+    let bare = match value.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"')?,
+        None => value,
+    };
+    let is_key = (1..=KEY_MAX).contains(&bare.len())
+        && bare.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+    is_key.then(|| bare.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_means_the_same_with_and_without_quotes() {
+        assert_eq!(unquote("\"8e03978e\""), unquote("8e03978e"));
+        for bad in ["", "\"\"", "\"a", "a\"", "a b", "\"a\\\"b\"", &"x".repeat(256)] {
+            assert_eq!(unquote(bad), None, "{bad:?}");
+        }
+    }
+}

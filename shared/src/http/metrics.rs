@@ -1,0 +1,57 @@
+//! What `/metrics` tells of requests.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Counts requests and times them, by route. Clones count together.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+impl HttpMetrics {
+    /// Registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        // 50 µs to 13 s.
+        let new_histogram = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let metrics = Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(new_histogram),
+        };
+        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        let seconds = metrics.seconds.clone();
+        registry.register_with_unit("http_request", "Time to answer", Unit::Seconds, seconds);
+        metrics
+    }
+
+    /// Notes one answer. `route` is the pattern, not the path, so that its values are few.
+    pub fn observe(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        let (method, route) = (known_method(method), route.to_owned());
+        self.seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(seconds);
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
+    }
+}
+
+/// A client can make up methods; the label must not grow with them.
+fn known_method(method: &str) -> String {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" => method.to_owned(),
+        _ => "OTHER".to_owned(),
+    }
+}

@@ -1,0 +1,31 @@
+//! HTTP as both services speak it. Handlers own nothing: they parse, send, and translate the
+//! answer; what they have in common is here.
+
+mod body;
+mod conditional;
+mod context;
+mod docs;
+mod healthcheck;
+mod idempotency_key;
+mod members;
+mod methods;
+mod metrics;
+mod observe;
+mod probes;
+mod problem;
+mod server;
+
+pub use body::{BODY_LIMIT, JsonBody};
+pub use conditional::{ETag, IfMatch, IfNoneMatch};
+pub use context::RequestContext;
+pub use healthcheck::{HealthcheckError, healthcheck};
+pub use idempotency_key::IdempotencyKey;
+pub use members::Members;
+pub use methods::{allow_only, get_or_head};
+pub use metrics::HttpMetrics;
+pub use probes::{Probes, Readiness, ReadinessReport};
+pub use problem::{Problem, ProblemKind};
+pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};
+
+/// Carries a `ConsistencyToken` in answers to writes and in requests that wait for them.
+pub const CONSISTENCY_TOKEN: &str = "consistency-token";

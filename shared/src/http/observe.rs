@@ -1,0 +1,64 @@
+//! The outermost layer: gives each request its id, and each answer its line in the access log.
+
+use std::error::Error;
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, web};
+
+use super::context::RequestContext;
+use super::metrics::HttpMetrics;
+use super::problem::Problem;
+
+/// The middleware function; needs `web::Data<HttpMetrics>` in the app.
+pub(super) async fn observe<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let started_at = Instant::now();
+    let context = RequestContext::from_headers(request.headers());
+    request.extensions_mut().insert(context.clone());
+    let mut response = next.call(request).await?;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&context.request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    // A browser must take our JSON for nothing else.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    record(&response, &context, started_at);
+    Ok(response)
+}
+
+fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {
+    let request = response.request();
+    let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let (method, status) = (request.method().as_str(), response.status().as_u16());
+    let seconds = started_at.elapsed().as_secs_f64();
+    if let Some(metrics) = request.app_data::<web::Data<HttpMetrics>>() {
+        metrics.observe(method, &route, status, seconds);
+    }
+    let RequestContext { request_id, traceparent } = context;
+    let traceparent = traceparent.as_deref();
+    let (path, latency_ms) = (request.path(), seconds * 1000.0);
+    let cause = response.response().error().map(chain_of);
+    if status >= 500 {
+        tracing::error!(target: "access", method, path, status, latency_ms, request_id, traceparent, cause);
+    } else {
+        tracing::info!(target: "access", method, path, status, latency_ms, request_id, traceparent, cause);
+    }
+}
+
+/// The error with all that was behind it.
+fn chain_of(error: &actix_web::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.as_error::<Problem>().and_then(Error::source);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

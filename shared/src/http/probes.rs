@@ -1,0 +1,99 @@
+//! `/healthz`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+
+use super::methods::allow_only;
+use super::problem::{Problem, ProblemKind};
+
+/// Whether a service can do its work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadinessReport {
+    /// Why it cannot; empty when it can.
+    pub reasons: Vec<String>,
+    /// What is wrong although it can.
+    pub degraded: Vec<String>,
+}
+
+/// Tells the readiness of the moment.
+pub type Readiness = Arc<dyn Fn() -> ReadinessReport + Send + Sync>;
+
+/// What the probes show.
+#[derive(Clone)]
+pub struct Probes {
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/metrics`.
+    pub registry: Arc<Registry>,
+}
+
+#[derive(Serialize)]
+struct ReadinessDocument<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    reasons: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    degraded: &'a [String],
+}
+
+impl Probes {
+    /// Adds the three paths, and one for each kind of problem.
+    pub(super) fn configure(&self, config: &mut web::ServiceConfig) {
+        let get = || web::route().guard(super::methods::get_or_head());
+        let readiness = self.readiness.clone();
+        let registry = self.registry.clone();
+        let healthz = web::resource("/healthz").route(get().to(healthz));
+        let readyz = web::resource("/readyz").route(get().to(move || {
+            let report = readiness();
+            async move { readyz(&report) }
+        }));
+        let metrics = web::resource("/metrics").route(get().to(move || {
+            let registry = registry.clone();
+            async move { metrics(&registry) }
+        }));
+        let problems = web::resource("/problems/{slug}").route(get().to(describe_problem));
+        for resource in [healthz, readyz, metrics, problems] {
+            config.service(allow_only(resource, "GET, HEAD"));
+        }
+    }
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(ReadinessDocument { status: "alive", reasons: &[], degraded: &[] })
+}
+
+fn readyz(report: &ReadinessReport) -> HttpResponse {
+    let ReadinessReport { reasons, degraded } = report;
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(ReadinessDocument { status: "ready", reasons, degraded })
+    } else {
+        HttpResponse::ServiceUnavailable().json(ReadinessDocument {
+            status: "not ready",
+            reasons,
+            degraded,
+        })
+    }
+}
+
+fn metrics(registry: &Registry) -> Result<HttpResponse, Problem> {
+    let mut text = String::new();
+    encode(&mut text, registry).map_err(Problem::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
+}
+
+/// The documentation that a problem's `type` leads to.
+async fn describe_problem(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug.as_str());
+    let kind = kind
+        .ok_or_else(|| Problem::new(ProblemKind::NoSuchPath, "there is no such kind of problem"))?;
+    let (status, title, meaning) = (kind.status(), kind.title(), kind.meaning());
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body(format!("{title} ({status})\n\n{meaning}\n")))
+}

@@ -1,0 +1,102 @@
+//! Starting and stopping an HTTP server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use utoipa::openapi::OpenApi;
+
+use super::docs;
+use super::metrics::HttpMetrics;
+use super::observe::observe;
+use super::probes::Probes;
+use super::problem::{Problem, ProblemKind};
+
+/// How a client that is slow with its request's head is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct HttpServerConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How many threads answer.
+    pub workers: usize,
+    /// How long requests in hand may take to finish when it is stopped.
+    pub shutdown_grace: Duration,
+}
+
+/// The server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken or not allowed.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A server that answers.
+pub struct RunningHttpServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl RunningHttpServer {
+    /// Takes no more requests, and waits for those in hand up to the grace period.
+    pub async fn stop(&self) {
+        self.handle.stop(true).await;
+    }
+}
+
+/// Starts a server. `configure` adds the service's own paths; it is called once on each worker's
+/// thread, and may start actors there.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve(
+    config: &HttpServerConfig,
+    metrics: HttpMetrics,
+    probes: Probes,
+    openapi: OpenApi,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> Result<RunningHttpServer, ServeError> {
+    let listen = config.listen;
+    let failed = |source| ServeError::Listen { listen, source };
+    let metrics = web::Data::new(metrics);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(metrics.clone())
+            .configure(|app| probes.configure(app))
+            .configure(|app| docs::configure(&openapi, app))
+            .configure(&configure)
+            .default_service(web::to(no_such_path))
+            .wrap(from_fn(observe))
+    })
+    .workers(config.workers)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
+    // The signals belong to main, which stops the services in their order.
+    .disable_signals()
+    .bind(listen)
+    .map_err(failed)?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    let running = server.run();
+    let handle = running.handle();
+    actix_web::rt::spawn(running);
+    Ok(RunningHttpServer { address, handle })
+}
+
+async fn no_such_path() -> Result<&'static str, Problem> {
+    Err(Problem::new(ProblemKind::NoSuchPath, "see /docs for the paths that there are"))
+}

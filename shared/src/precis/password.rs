@@ -1,0 +1,102 @@
+//! RFC 8265 section 4.2, `OpaqueString`.
+
+use precis_profiles::OpaqueString;
+use precis_profiles::precis_core::profile::Profile;
+use secrecy::{ExposeSecret, SecretString};
+
+/// A password in the form that is hashed. `Debug` does not show it.
+#[derive(Clone, Debug)]
+pub struct Password(SecretString);
+
+/// How long a new password must and may be, in characters (Unicode scalar values).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// At least this many.
+    pub min_chars: usize,
+    /// At most this many.
+    pub max_chars: usize,
+}
+
+/// Why a text is no password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRefused {
+    /// Fewer characters than the policy wants.
+    #[error("must have at least {0} characters")]
+    TooShort(usize),
+    /// More characters than the policy allows.
+    #[error("must have at most {0} characters")]
+    TooLong(usize),
+    /// A control character or another that `OpaqueString` does not allow. It is not named: an
+    /// error message must not hold a part of a password.
+    #[error("holds a character that RFC 8265 does not allow in passwords, such as a control")]
+    Character,
+}
+
+impl Password {
+    /// Parses a new password.
+    ///
+    /// # Errors
+    /// Tells the rule that it breaks.
+    pub fn parse(given: &SecretString, policy: PasswordPolicy) -> Result<Self, PasswordRefused> {
+        let prepared = Self::prepare(given).ok_or(PasswordRefused::Character)?;
+        match prepared.0.expose_secret().chars().count() {
+            n if n < policy.min_chars => Err(PasswordRefused::TooShort(policy.min_chars)),
+            n if n > policy.max_chars => Err(PasswordRefused::TooLong(policy.max_chars)),
+            _ => Ok(prepared),
+        }
+    }
+
+    /// Prepares a password that is to be compared with a stored one, whatever its length: the
+    /// policy may have been another when it was set. What no profile allows is nobody's password.
+    pub fn prepare(given: &SecretString) -> Option<Self> {
+        if given.expose_secret().is_empty() {
+            return Some(Self(given.clone()));
+        }
+        let prepared = OpaqueString::new().enforce(given.expose_secret()).ok()?;
+        Some(Self(SecretString::from(prepared.into_owned())))
+    }
+
+    /// The bytes to hash.
+    pub fn expose_bytes(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: PasswordPolicy = PasswordPolicy { min_chars: 8, max_chars: 128 };
+
+    fn parse(text: &str) -> Result<Password, PasswordRefused> {
+        Password::parse(&SecretString::from(text), POLICY)
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        assert_eq!(parse("1234567").unwrap_err(), PasswordRefused::TooShort(8));
+        assert_eq!(parse("").unwrap_err(), PasswordRefused::TooShort(8));
+        assert!(parse("éééééééé").is_ok());
+        assert!(parse(&"x".repeat(128)).is_ok());
+        assert_eq!(parse(&"x".repeat(129)).unwrap_err(), PasswordRefused::TooLong(128));
+    }
+
+    #[test]
+    fn a_password_is_neither_trimmed_nor_case_mapped() {
+        assert_eq!(parse("  PassWord  ").unwrap().expose_bytes(), b"  PassWord  ");
+    }
+
+    #[test]
+    fn other_spaces_become_ascii_ones_and_composition_does_not_matter() {
+        assert_eq!(parse("pass\u{2003}word").unwrap().expose_bytes(), b"pass word");
+        let composed = parse("passwor\u{e9}").unwrap();
+        assert_eq!(parse("passwore\u{301}").unwrap().expose_bytes(), composed.expose_bytes());
+    }
+
+    #[test]
+    fn controls_are_refused_and_nothing_of_the_password_is_told() {
+        let refused = parse("secret\u{7}word").unwrap_err();
+        assert_eq!(refused, PasswordRefused::Character);
+        assert!(!format!("{refused} {:?}", parse("longsecret").unwrap()).contains("secret"));
+    }
+}

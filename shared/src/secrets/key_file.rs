@@ -1,0 +1,136 @@
+//! Files with keys, made at the first start and private to their owner.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// Reading or making it failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What came of it.
+        source: io::Error,
+    },
+    /// Others than the owner can read it.
+    #[error("{} can be read by others (mode {mode:04o}): chmod it to 0600", path.display())]
+    NotPrivate {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// Makes the directory and those above it, for nobody but the owner.
+///
+/// # Errors
+/// It cannot be made.
+pub fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))
+}
+
+/// Reads the file, or makes it with what `generate` gives if it is not there.
+///
+/// The new content is complete before it gets its name, and the name is taken only if it is still
+/// free: of two processes that start at the same moment one makes the key and both use it.
+///
+/// # Errors
+/// It cannot be read or made, or others can read it.
+pub fn load_or_create(
+    path: &Path,
+    generate: impl FnOnce() -> Vec<u8>,
+) -> Result<Vec<u8>, KeyFileError> {
+    match read_private(path) {
+        Err(KeyFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            create(path, &generate())?;
+            read_private(path)
+        }
+        other => other,
+    }
+}
+
+fn read_private(path: &Path) -> Result<Vec<u8>, KeyFileError> {
+    let mut file = File::open(path).map_err(io_error("open", path))?;
+    let metadata = file.metadata().map_err(io_error("read", path))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyFileError::NotPrivate { path: path.to_owned(), mode });
+    }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).map_err(io_error("read", path))?;
+    Ok(content)
+}
+
+fn create(path: &Path, content: &[u8]) -> Result<(), KeyFileError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    create_private_dir(directory)?;
+    // Temporary files are made with mode 0600, in the same directory so that naming it is atomic.
+    let mut file = NamedTempFile::new_in(directory).map_err(io_error("write in", directory))?;
+    file.write_all(content).map_err(io_error("write", path))?;
+    file.as_file().sync_all().map_err(io_error("write", path))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync_directory(directory),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io_error("make", path)(error.error)),
+    }
+}
+
+fn sync_directory(directory: &Path) -> Result<(), KeyFileError> {
+    File::open(directory)
+        .and_then(|opened| opened.sync_all())
+        .map_err(io_error("write in", directory))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyFileError {
+    move |source| KeyFileError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, thread};
+
+    #[test]
+    fn of_many_that_start_at_once_all_use_the_same_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/down/key");
+        let threads: Vec<_> = (0..16u8)
+            .map(|n| {
+                let path = path.clone();
+                thread::spawn(move || load_or_create(&path, || vec![n; 32]).unwrap())
+            })
+            .collect();
+        let keys: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "leftovers");
+    }
+
+    #[test]
+    fn a_key_file_and_its_directory_are_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys/key");
+        load_or_create(&path, || vec![1]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        fs::write(&path, [1]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = load_or_create(&path, || vec![2]).unwrap_err();
+        assert!(error.to_string().contains("mode 0644"), "{error}");
+    }
+}

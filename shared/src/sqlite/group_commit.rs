@@ -1,0 +1,177 @@
+//! Group commit (Gray and Reuter, section 10.3.6): what arrives while one commit is on its way to
+//! the disk is committed together by the next one. There is no timer: a lone write never waits.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::StoreError;
+
+/// Writes that wait for the next commit. Belongs to the actor that owns the connection.
+#[derive(Default)]
+pub struct GroupCommit {
+    waiting: Vec<Box<dyn Write>>,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// How many writes were in the group, those that failed by themselves included.
+    pub writes: usize,
+    /// How many of them changed something and are on the disk now.
+    pub kept: usize,
+}
+
+impl GroupCommit {
+    /// Adds a write. `work` runs at the next [`GroupCommit::commit`], in a savepoint of its own: if
+    /// it fails or panics, it alone is undone. The reply leaves after the `COMMIT` that holds it.
+    pub fn push<T, E>(
+        &mut self,
+        reply: oneshot::Sender<Result<T, E>>,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.waiting.push(Box::new(Pending { reply, work: Some(work), outcome: None }));
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Commits all that waits as one transaction, then answers each.
+    ///
+    /// # Errors
+    /// The commit failed, for instance because the disk is full: nothing of the group is kept, and
+    /// each was told so.
+    pub fn commit(&mut self, connection: &mut Connection) -> Result<Committed, StoreError> {
+        let mut group = std::mem::take(&mut self.waiting);
+        let result = run_group(connection, &mut group).map_err(StoreError::from);
+        for write in group {
+            write.answer(result.as_ref().err());
+        }
+        result
+    }
+}
+
+fn run_group(
+    connection: &mut Connection,
+    group: &mut [Box<dyn Write>],
+) -> rusqlite::Result<Committed> {
+    // Immediate: a deferred transaction could fail to become a writer half way.
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut kept = 0;
+    for write in &mut *group {
+        let savepoint = transaction.savepoint()?;
+        if write.run(&savepoint) {
+            savepoint.commit()?;
+            kept += 1;
+        } else {
+            savepoint.finish()?;
+        }
+    }
+    transaction.commit()?;
+    Ok(Committed { writes: group.len(), kept })
+}
+
+trait Write: Send {
+    /// Does the work; whether to keep it.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Sends the outcome, or the failure of the commit in its place.
+    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+}
+
+struct Pending<T, E, F> {
+    reply: oneshot::Sender<Result<T, E>>,
+    work: Option<F>,
+    /// Stays empty if the work panicked: then the reply is dropped and the client told of a fault.
+    outcome: Option<Result<T, E>>,
+}
+
+impl<T, E, F> Write for Pending<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        self.outcome = catch_unwind(AssertUnwindSafe(|| work(connection))).ok();
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
+        let outcome = match (failure, self.outcome) {
+            // An error of its own stays true whatever became of the group.
+            (_, Some(Err(own))) => Err(own),
+            (Some(failure), _) => Err(E::from(failure.clone())),
+            (None, Some(ok)) => ok,
+            (None, None) => return,
+        };
+        // A caller that went away must not matter to the writer.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Reply = oneshot::Receiver<Result<usize, StoreError>>;
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (x INTEGER NOT NULL UNIQUE) STRICT").unwrap();
+        connection
+    }
+
+    fn insert(group: &mut GroupCommit, x: i64) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        group.push(reply, move |connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (?1)", [x])?)
+        });
+        answer
+    }
+
+    fn sum(connection: &Connection) -> i64 {
+        connection.query_row("SELECT coalesce(sum(x), 0) FROM t", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_write_that_fails_fails_alone() {
+        let (mut connection, mut group) = (database(), GroupCommit::default());
+        let mut answers = [insert(&mut group, 1), insert(&mut group, 1), insert(&mut group, 2)];
+        let committed = group.commit(&mut connection).unwrap();
+        assert_eq!(committed, Committed { writes: 3, kept: 2 });
+        let kept = answers.each_mut().map(|answer| answer.try_recv().unwrap().is_ok());
+        assert_eq!((kept, sum(&connection)), ([true, false, true], 3));
+    }
+
+    #[test]
+    fn a_write_that_panics_is_undone_and_gets_no_answer() {
+        let (mut connection, mut group) = (database(), GroupCommit::default());
+        let (reply, mut answer) = oneshot::channel::<Result<(), StoreError>>();
+        group.push(reply, |connection| {
+            connection.execute("INSERT INTO t VALUES (5)", []).unwrap();
+            panic!("as the test wants it");
+        });
+        let mut other = insert(&mut group, 2);
+        group.commit(&mut connection).unwrap();
+        assert!(answer.try_recv().is_err());
+        assert!(other.try_recv().unwrap().is_ok());
+        assert_eq!(sum(&connection), 2);
+    }
+
+    #[test]
+    fn when_the_commit_fails_everybody_is_told_and_nothing_is_kept() {
+        let (mut connection, mut group) = (database(), GroupCommit::default());
+        connection.commit_hook(Some(|| true)).unwrap();
+        let mut answers = [insert(&mut group, 1), insert(&mut group, 2)];
+        assert!(group.commit(&mut connection).is_err());
+        assert!(answers.iter_mut().all(|answer| answer.try_recv().unwrap().is_err()));
+        assert_eq!(sum(&connection), 0);
+    }
+}

@@ -1,0 +1,40 @@
+//! SQLite as both services use it: one writing connection that commits in groups, and read-only
+//! connections beside it.
+
+use std::sync::Arc;
+
+mod group_commit;
+pub mod idempotency;
+mod open;
+
+pub use group_commit::{Committed, GroupCommit};
+pub use open::{Durability, OpenError, ReadPool, Reader, open_readers, open_writer};
+
+/// The database could not do it. What was asked for is not done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No room on the disk, or the file cannot be written.
+    #[error("the database has no room left")]
+    Full(#[source] Arc<rusqlite::Error>),
+    /// Anything else.
+    #[error("the database failed")]
+    Failed(#[source] Arc<rusqlite::Error>),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    /// Sorts by what the client should be told.
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        match error.sqlite_error_code() {
+            Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly) => Self::Full(Arc::new(error)),
+            _ => Self::Failed(Arc::new(error)),
+        }
+    }
+}
+
+/// Whether a statement failed because a unique column already has the value.
+pub fn is_unique_violation(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::SqliteFailure(failure, _)
+        if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+        || failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+}

@@ -1,0 +1,186 @@
+//! Opening databases, with every pragma written out.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::Migrations;
+
+/// Read-only connections.
+pub type ReadPool = r2d2::Pool<SqliteConnectionManager>;
+/// One of them, held for as long as its reader lives.
+pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
+
+/// How long a statement waits for another process's lock. Within a service nobody waits: there is
+/// one writer, and WAL lets readers be.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reader may wait for its connection.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a commit promises when the machine loses power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk when `COMMIT` returns.
+    Full,
+    /// It may be lost, never torn: for what can be had again from elsewhere.
+    Normal,
+}
+
+/// The database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its file cannot be made or opened.
+    #[error("cannot open {}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What came of it.
+        source: std::io::Error,
+    },
+    /// SQLite refuses it.
+    #[error("cannot set up {}", path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// What came of it.
+        source: rusqlite::Error,
+    },
+    /// A newer version of the program wrote it, or a migration failed.
+    #[error("cannot migrate {}", path.display())]
+    Migration {
+        /// Which file.
+        path: PathBuf,
+        /// What came of it.
+        source: Box<rusqlite_migration::Error>,
+    },
+    /// No connection for a reader.
+    #[error("cannot open readers")]
+    Readers(#[from] r2d2::Error),
+}
+
+/// Opens the one writing connection, makes the file (for its owner alone) if it is not there, and
+/// brings the schema up to date.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_writer(
+    path: &Path,
+    durability: Durability,
+    migrations: &Migrations<'_>,
+) -> Result<Connection, OpenError> {
+    make_private_file(path)?;
+    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(sqlite)?;
+    set_up_writer(&connection, durability).map_err(sqlite)?;
+    migrations.to_latest(&mut connection).map_err(|source| OpenError::Migration {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    Ok(connection)
+}
+
+fn make_private_file(path: &Path) -> Result<(), OpenError> {
+    // SQLite gives its -wal and -shm files the permissions of the database.
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|source| OpenError::File { path: path.to_owned(), source })
+}
+
+fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Readers go on while a commit is written.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        // Each commit is followed by an fsync of the WAL: an answered write survives power loss.
+        Durability::Full => "FULL",
+        // The WAL is synced at checkpoints only.
+        Durability::Normal => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Deleted users and replaced hashes do not linger in free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
+    // The WAL file shrinks again after a burst: 64 MiB at the most stay.
+    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    // Sorting and temporary tables never touch the (read-only) file system.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Opens up to `size` read-only connections, as they are asked for.
+///
+/// # Errors
+/// See [`OpenError`].
+pub fn open_readers(path: &Path, size: u32) -> Result<ReadPool, OpenError> {
+    // No mutex inside: a connection is used by one thread at a time.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // A hot database is read from the page cache without copying: 256 MiB of address space.
+        connection.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
+        connection.pragma_update(None, "query_only", true)
+    });
+    let pool = r2d2::Pool::builder()
+        .max_size(size)
+        .min_idle(Some(0))
+        .connection_timeout(CHECKOUT_TIMEOUT)
+        // A connection to a file does not go stale.
+        .test_on_check_out(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .build(manager)?;
+    Ok(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite_migration::M;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn migrations() -> Migrations<'static> {
+        Migrations::new(vec![M::up("CREATE TABLE t (x INTEGER) STRICT;")])
+    }
+
+    #[test]
+    fn readers_see_what_was_written_and_cannot_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let writer = open_writer(&path, Durability::Full, &migrations()).unwrap();
+        let reader = open_readers(&path, 1).unwrap().get().unwrap();
+        writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
+        let read: i64 = reader.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(read, 7);
+        assert!(reader.execute("INSERT INTO t VALUES (8)", []).is_err());
+    }
+
+    #[test]
+    fn the_files_are_private_and_commits_are_synced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let writer = open_writer(&path, Durability::Full, &migrations()).unwrap();
+        for file in ["a.db", "a.db-wal", "a.db-shm"] {
+            let metadata = std::fs::metadata(directory.path().join(file)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+        }
+        let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
+        assert_eq!(pragma("synchronous"), Ok(2i64));
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let newer = Migrations::new(vec![M::up("CREATE TABLE t (x);"), M::up("DROP TABLE t;")]);
+        drop(open_writer(&path, Durability::Full, &newer).unwrap());
+        let error = open_writer(&path, Durability::Full, &migrations()).unwrap_err();
+        assert!(matches!(error, OpenError::Migration { .. }), "{error}");
+    }
+}

@@ -1,0 +1,342 @@
+//! The follower's side of the protocol.
+//!
+//! Safety rests on the cursor alone: a record is applied only if it comes next on the chain of the
+//! incarnation that vouched for the cursor, and an answer only if it was asked for from the place
+//! where the follower still stands. Whatever the bus loses, doubles or reorders can therefore cost
+//! time, never order.
+
+use std::collections::VecDeque;
+
+use crate::contract::{
+    Continue, Cursor, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest, UserData,
+};
+
+use super::chain::fits;
+
+/// How many records wait for the answer that closes the gap before them. More are dropped: the
+/// next answer or head brings them again.
+const HELD_MAX: usize = 10_000;
+/// How many earlier incarnations are remembered, so that their late records cause no question.
+const SUPERSEDED_MAX: usize = 16;
+
+/// What the follower is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The subscription was opened (again): whatever was on its way may be lost.
+    Connected,
+    /// An event arrived.
+    Record(Incarnation, LogRecord),
+    /// The log's end, as of some moment.
+    Head(Head),
+    /// An answer.
+    Continue(Continue),
+    /// A part of an answer.
+    SnapshotPart(SnapshotPart),
+    /// A good while has passed since the last `Waited` (some seconds).
+    Waited,
+    /// The projection refused records that fit: only a snapshot helps.
+    Unappliable,
+}
+
+/// Why the follower asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AskReason {
+    /// The subscription is new.
+    Connected,
+    /// A record or head of an incarnation other than the cursor's.
+    Incarnation,
+    /// Records between the cursor and the one that arrived are missing.
+    Gap,
+    /// A record or head contradicts the chain.
+    Chain,
+    /// A head is further on, and nothing came since the last one.
+    LostTail,
+    /// The answer said that there is more.
+    More,
+    /// The last question was not answered in time.
+    Unanswered,
+    /// The projection refused records that fit.
+    Unappliable,
+}
+
+impl AskReason {
+    /// The reason as a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Incarnation => "incarnation",
+            Self::Gap => "gap",
+            Self::Chain => "chain",
+            Self::LostTail => "lost_tail",
+            Self::More => "more",
+            Self::Unanswered => "unanswered",
+            Self::Unappliable => "unappliable",
+        }
+    }
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send the question.
+    Ask(SyncRequest, AskReason),
+    /// Write the records' changes and the cursor in one transaction. There may be no records.
+    Apply(Vec<LogRecord>, Cursor),
+    /// Load the users aside; the first part empties what lay there.
+    Stage {
+        /// Counts from 1.
+        part: u32,
+        /// The number of parts.
+        parts: u32,
+        /// The part's users.
+        users: Vec<UserData>,
+    },
+    /// Put what was staged in the projection's place, with the cursor, in one transaction.
+    SwapIn(Cursor),
+}
+
+/// A follower of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Follower {
+    /// What has been applied. Equal to the stored cursor once all effects are carried out.
+    cursor: Cursor,
+    /// The one question whose answer is awaited.
+    question: Option<Question>,
+    /// Records beyond a gap, in order of arrival.
+    held: VecDeque<(Incarnation, LogRecord)>,
+    /// Incarnations known not to be the current one.
+    superseded: VecDeque<Incarnation>,
+    /// `cursor.seq` when a head last lay further on: if it is still the same at the next head,
+    /// nothing is on its way.
+    behind_at: Option<i64>,
+    /// Sets the nonces of this follower apart from those of the one before it.
+    session: String,
+    /// Counts the questions of this follower.
+    asked: u64,
+    /// The queue that answers go to.
+    reply_to: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    nonce: String,
+    /// The cursor when it was asked.
+    at: Cursor,
+    /// The incarnation that gave rise to it.
+    about: Option<Incarnation>,
+    /// The snapshot that is being staged, and its next part.
+    staging: Option<(Cursor, u32)>,
+    /// Something came since the last `Waited`.
+    has_progressed: bool,
+}
+
+impl Follower {
+    /// A follower that stands at the stored `cursor`, or at the default one if nothing is stored.
+    ///
+    /// `session` must be new for every follower (random); `reply_to` is the queue for answers.
+    pub fn new(cursor: Cursor, session: String, reply_to: String) -> Self {
+        Self {
+            cursor,
+            question: None,
+            held: VecDeque::new(),
+            superseded: VecDeque::new(),
+            behind_at: None,
+            session,
+            asked: 0,
+            reply_to,
+        }
+    }
+
+    /// The place up to which everything has been applied.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Whether an answer is awaited.
+    pub fn is_asking(&self) -> bool {
+        self.question.is_some()
+    }
+
+    /// Takes one input and tells what is to be done about it.
+    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Connected => self.ask(AskReason::Connected, None, &mut effects),
+            Input::Record(incarnation, record) => self.take(incarnation, record, &mut effects),
+            Input::Head(head) => self.on_head(&head, &mut effects),
+            Input::Continue(answer) => self.on_continue(answer, &mut effects),
+            Input::SnapshotPart(part) => self.on_snapshot_part(part, &mut effects),
+            Input::Waited => self.on_waited(&mut effects),
+            Input::Unappliable => self.ask(AskReason::Unappliable, None, &mut effects),
+        }
+        effects
+    }
+
+    fn take(&mut self, incarnation: Incarnation, record: LogRecord, effects: &mut Vec<Effect>) {
+        if incarnation != self.cursor.incarnation {
+            if !self.superseded.contains(&incarnation) {
+                self.hold(incarnation, record);
+                self.ask_once(AskReason::Incarnation, Some(incarnation), effects);
+            }
+        } else if record.seq <= self.cursor.seq {
+            // A duplicate.
+        } else if fits(&self.cursor, &record) {
+            self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
+            self.behind_at = None;
+            push_apply(effects, record, self.cursor);
+        } else if record.seq == self.cursor.seq + 1 {
+            self.ask_once(AskReason::Chain, None, effects);
+        } else {
+            self.hold(incarnation, record);
+            self.ask_once(AskReason::Gap, None, effects);
+        }
+    }
+
+    fn on_head(&mut self, head: &Head, effects: &mut Vec<Effect>) {
+        if head.incarnation != self.cursor.incarnation {
+            self.ask_once(AskReason::Incarnation, Some(head.incarnation), effects);
+        } else if head.seq == self.cursor.seq && head.chain != self.cursor.chain {
+            self.ask_once(AskReason::Chain, None, effects);
+        } else if head.seq <= self.cursor.seq {
+            self.behind_at = None;
+        } else if self.behind_at == Some(self.cursor.seq) {
+            self.ask_once(AskReason::LostTail, None, effects);
+        } else {
+            self.behind_at = Some(self.cursor.seq);
+        }
+    }
+
+    fn on_continue(&mut self, answer: Continue, effects: &mut Vec<Effect>) {
+        let Some(question) = self.question.take_if(|q| q.nonce == answer.nonce) else { return };
+        if answer.at == self.cursor {
+            let has_records = !answer.records.is_empty();
+            let is_intact = self.apply_all(answer.incarnation, answer.records, effects);
+            self.adopt(answer.incarnation, question.about);
+            if is_intact && has_records && answer.head_seq > self.cursor.seq {
+                self.ask(AskReason::More, None, effects);
+            }
+        }
+        self.release_held(effects);
+    }
+
+    /// Applies what fits from the front; whether that was everything.
+    fn apply_all(
+        &mut self,
+        incarnation: Incarnation,
+        records: Vec<LogRecord>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let offered = records.len();
+        let mut fitting = Vec::with_capacity(offered);
+        self.cursor.incarnation = incarnation;
+        for record in records {
+            if !fits(&self.cursor, &record) {
+                break;
+            }
+            self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
+            fitting.push(record);
+        }
+        let is_intact = fitting.len() == offered;
+        effects.push(Effect::Apply(fitting, self.cursor));
+        is_intact
+    }
+
+    fn on_snapshot_part(&mut self, part: SnapshotPart, effects: &mut Vec<Effect>) {
+        let Some(question) = &mut self.question else { return };
+        if question.nonce != part.nonce || question.at != self.cursor {
+            return;
+        }
+        let expected = question.staging.unwrap_or((part.as_of, 1));
+        if expected != (part.as_of, part.part) {
+            return;
+        }
+        question.staging = Some((part.as_of, part.part + 1));
+        question.has_progressed = true;
+        let (number, parts) = (part.part, part.parts);
+        effects.push(Effect::Stage { part: number, parts, users: part.users });
+        if number == parts {
+            let about = question.about;
+            self.question = None;
+            self.cursor = part.as_of;
+            effects.push(Effect::SwapIn(self.cursor));
+            self.adopt(part.as_of.incarnation, about);
+            self.release_held(effects);
+        }
+    }
+
+    fn on_waited(&mut self, effects: &mut Vec<Effect>) {
+        let Some(question) = &mut self.question else { return };
+        if !std::mem::take(&mut question.has_progressed) {
+            let about = question.about;
+            self.ask(AskReason::Unanswered, about, effects);
+        }
+    }
+
+    /// The answer came from `incarnation`, so the one that was asked about is not the current one,
+    /// unless it is the same.
+    fn adopt(&mut self, incarnation: Incarnation, about: Option<Incarnation>) {
+        self.behind_at = None;
+        self.superseded.retain(|known| *known != incarnation);
+        if let Some(about) = about
+            && about != incarnation
+            && !self.superseded.contains(&about)
+        {
+            self.superseded.push_back(about);
+            if self.superseded.len() > SUPERSEDED_MAX {
+                self.superseded.pop_front();
+            }
+        }
+    }
+
+    fn hold(&mut self, incarnation: Incarnation, record: LogRecord) {
+        if self.held.len() < HELD_MAX {
+            self.held.push_back((incarnation, record));
+        }
+    }
+
+    fn release_held(&mut self, effects: &mut Vec<Effect>) {
+        for (incarnation, record) in std::mem::take(&mut self.held) {
+            self.take(incarnation, record, effects);
+        }
+    }
+
+    fn ask_once(
+        &mut self,
+        reason: AskReason,
+        about: Option<Incarnation>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.question.is_none() {
+            self.ask(reason, about, effects);
+        }
+    }
+
+    fn ask(&mut self, reason: AskReason, about: Option<Incarnation>, effects: &mut Vec<Effect>) {
+        self.asked += 1;
+        let nonce = format!("{}-{}", self.session, self.asked);
+        self.question = Some(Question {
+            nonce: nonce.clone(),
+            at: self.cursor,
+            about,
+            staging: None,
+            has_progressed: true,
+        });
+        let request = SyncRequest {
+            nonce,
+            reply_to: self.reply_to.clone(),
+            cursor: self.cursor,
+            snapshot: reason == AskReason::Unappliable,
+        };
+        effects.push(Effect::Ask(request, reason));
+    }
+}
+
+/// Joins the record to the transaction before it, if there is one.
+fn push_apply(effects: &mut Vec<Effect>, record: LogRecord, cursor: Cursor) {
+    if let Some(Effect::Apply(records, last)) = effects.last_mut() {
+        records.push(record);
+        *last = cursor;
+    } else {
+        effects.push(Effect::Apply(vec![record], cursor));
+    }
+}

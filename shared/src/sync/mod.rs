@@ -1,0 +1,10 @@
+//! The protocol by which a projection follows the log: pure functions and one pure state machine,
+//! without IO, clock or randomness of their own. The actors run it, and so do the tests.
+
+mod chain;
+mod follower;
+mod responder;
+
+pub use chain::{extend, fits};
+pub use follower::{AskReason, Effect, Follower, Input};
+pub use responder::{Decision, decide};

@@ -1,0 +1,64 @@
+//! How the owner of the log answers a follower.
+
+use crate::contract::{Chain, Cursor, SyncRequest};
+
+/// What to answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The records after the follower's cursor.
+    Continue,
+    /// All users as they are now.
+    Snapshot,
+}
+
+/// Decides from the follower's question, the log's end, and the chain that the log has at the
+/// follower's `seq` (`None` if that record was pruned or never was).
+///
+/// A follower further behind than `replay_limit` records gets a snapshot, which is then shorter.
+pub fn decide(
+    request: &SyncRequest,
+    head: &Cursor,
+    chain_there: Option<Chain>,
+    replay_limit: i64,
+) -> Decision {
+    let is_on_the_log = chain_there == Some(request.cursor.chain);
+    let is_near = head.seq - request.cursor.seq <= replay_limit;
+    if !request.snapshot && is_on_the_log && is_near {
+        Decision::Continue
+    } else {
+        Decision::Snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(seq: i64, chain: u8) -> SyncRequest {
+        let cursor = Cursor { seq, chain: Chain([chain; 16]), ..Cursor::default() };
+        SyncRequest { nonce: "n".into(), reply_to: "q".into(), cursor, snapshot: false }
+    }
+
+    fn head(seq: i64) -> Cursor {
+        Cursor { seq, ..Cursor::default() }
+    }
+
+    #[test]
+    fn a_cursor_on_the_log_is_continued() {
+        let there = Some(Chain([7; 16]));
+        assert_eq!(decide(&ask(5, 7), &head(9), there, 100), Decision::Continue);
+    }
+
+    #[test]
+    fn a_cursor_that_diverged_was_pruned_or_lies_too_far_back_gets_a_snapshot() {
+        assert_eq!(decide(&ask(5, 7), &head(9), Some(Chain([8; 16])), 100), Decision::Snapshot);
+        assert_eq!(decide(&ask(5, 7), &head(9), None, 100), Decision::Snapshot);
+        assert_eq!(decide(&ask(5, 7), &head(900), Some(Chain([7; 16])), 100), Decision::Snapshot);
+    }
+
+    #[test]
+    fn a_follower_that_cannot_apply_what_comes_next_gets_a_snapshot() {
+        let request = SyncRequest { snapshot: true, ..ask(5, 7) };
+        assert_eq!(decide(&request, &head(9), Some(Chain([7; 16])), 100), Decision::Snapshot);
+    }
+}

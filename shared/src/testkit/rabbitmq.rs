@@ -1,0 +1,258 @@
+//! A private RabbitMQ node, from the server that Debian's package `rabbitmq-server` installs.
+//!
+//! Nothing of it is shared with another node of this machine: its name, directories, cookie, ports
+//! and even its port mapper (epmd) are its own, and it listens on 127.0.0.1 alone.
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Called directly: the wrapper in /usr/sbin would change to the user `rabbitmq`.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// How long a node may take to start or to stop; 5 s are usual.
+const BOUND: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A node that ends with this value.
+pub struct RabbitMq {
+    /// Data, logs, configuration and home.
+    directory: TempDir,
+    name: String,
+    port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    epmd: Option<Child>,
+    /// The server's shell; it leads the process group that the Erlang machine is in.
+    server: Option<Child>,
+}
+
+impl RabbitMq {
+    /// Starts a node, and waits until it answers.
+    ///
+    /// # Panics
+    /// The server is not installed, or does not answer within a minute.
+    pub async fn start() -> Self {
+        let mut node = Self {
+            directory: tempfile::tempdir().expect("a directory for RabbitMQ"),
+            name: format!("lockstep_{:016x}@localhost", random()),
+            port: free_port(),
+            distribution_port: free_port(),
+            epmd_port: free_port(),
+            epmd: None,
+            server: None,
+        };
+        node.restart().await;
+        node
+    }
+
+    /// For AMQP. It stays the same when the node is restarted.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+    }
+
+    /// Where it listens for AMQP, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it as an operator would, and waits until it is gone.
+    pub async fn stop(&mut self) {
+        if let Some(server) = &self.server {
+            signal("TERM", &server.id().to_string());
+        }
+        self.wait_until_ended().await;
+    }
+
+    /// Ends it as a power cut would.
+    pub async fn kill(&mut self) {
+        if let Some(server) = &self.server {
+            signal("KILL", &format!("-{}", server.id()));
+        }
+        self.wait_until_ended().await;
+    }
+
+    /// Removes all that it has stored. It has to be stopped.
+    pub fn wipe(&mut self) {
+        assert!(self.server.is_none(), "RabbitMQ is running: stop it before wiping it");
+        let _ = fs::remove_dir_all(self.path("data"));
+    }
+
+    /// Starts it again, where it was and with what it had; does nothing to one that runs.
+    pub async fn restart(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        self.write_configuration().expect("RabbitMQ's configuration can be written");
+        if self.epmd.is_none() {
+            self.epmd = Some(self.spawn_epmd());
+        }
+        self.server = Some(self.spawn_server());
+        let started = Instant::now();
+        while !self.answers() {
+            if let Some(status) = self.ended() {
+                self.fail(&format!("ended with {status}"));
+            }
+            if started.elapsed() > BOUND {
+                self.fail(&format!("did not answer within {BOUND:?}"));
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    async fn wait_until_ended(&mut self) {
+        let asked = Instant::now();
+        while self.server.is_some() && self.ended().is_none() {
+            if asked.elapsed() > BOUND {
+                self.fail(&format!("did not end within {BOUND:?}"));
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        self.server = None;
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.server.as_mut().and_then(|server| server.try_wait().ok().flatten())
+    }
+
+    /// It listens only when it is ready, and then answers AMQP's greeting.
+    fn answers(&self) -> bool {
+        let greet = || {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"AMQP\0\0\x09\x01")?;
+            stream.read_exact(&mut [0])
+        };
+        greet().is_ok()
+    }
+
+    fn write_configuration(&self) -> std::io::Result<()> {
+        for directory in ["home", "data", "log", "generated"] {
+            fs::create_dir_all(self.path(directory))?;
+        }
+        fs::write(self.path("enabled_plugins"), "[].\n")?;
+        // Alarms are no part of these tests, and a small journal keeps the node small.
+        let settings = format!(
+            "listeners.tcp.local = 127.0.0.1:{}\n\
+             disk_free_limit.absolute = 1MB\n\
+             vm_memory_high_watermark.relative = 0.8\n\
+             raft.wal_max_size_bytes = 16777216\n\
+             log.file.level = info\n",
+            self.port
+        );
+        fs::write(self.path("rabbitmq.conf"), settings)
+    }
+
+    fn spawn_epmd(&self) -> Child {
+        let port = self.epmd_port.to_string();
+        self.command("epmd", "epmd.log")
+            .args(["-address", "127.0.0.1", "-port", &port])
+            .spawn_or_fail()
+    }
+
+    fn spawn_server(&self) -> Child {
+        assert!(
+            Path::new(SERVER).exists(),
+            "{SERVER} is not there: these tests need RabbitMQ (apt-get install rabbitmq-server)"
+        );
+        let erlang = "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +S 2:2";
+        self.command(SERVER, "console.log")
+            .env("RABBITMQ_NODENAME", &self.name)
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_CONFIG_FILE", self.path("rabbitmq.conf"))
+            .env("RABBITMQ_CONF_ENV_FILE", self.path("none"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.path("enabled_plugins"))
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", self.path("generated"))
+            .env("RABBITMQ_MNESIA_BASE", self.path("data"))
+            .env("RABBITMQ_LOG_BASE", self.path("log"))
+            .env("RABBITMQ_LOGS", self.path("log").join("node.log"))
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang)
+            // The fewest that Erlang allows for comfort: tables for a million cost memory.
+            .env("RABBITMQ_MAX_NUMBER_OF_PROCESSES", "65536")
+            .spawn_or_fail()
+    }
+
+    /// A command that takes nothing from this process: neither settings nor terminal.
+    fn command(&self, program: &str, output: &str) -> Command {
+        let output = File::create(self.path("home").join(output)).expect("a file for output");
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LANG", "C.UTF-8")
+            // The Erlang cookie is made and kept here.
+            .env("HOME", self.path("home"))
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .current_dir(self.path("home"))
+            .stdin(Stdio::null())
+            .stderr(output.try_clone().expect("a file for errors"))
+            .stdout(output)
+            .process_group(0);
+        command
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        let tail = |path: PathBuf| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(30)..].join("\n")
+        };
+        let console = tail(self.path("home").join("console.log"));
+        let log = tail(self.path("log").join("node.log"));
+        panic!("RabbitMQ {what}. It said:\n{console}\nand logged:\n{log}");
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal("KILL", &format!("-{}", server.id()));
+            let _ = server.wait();
+        }
+        if let Some(mut epmd) = self.epmd.take() {
+            let _ = epmd.kill();
+            let _ = epmd.wait();
+        }
+    }
+}
+
+/// Starting, with the program's name in the failure.
+trait SpawnOrFail {
+    fn spawn_or_fail(&mut self) -> Child;
+}
+
+impl SpawnOrFail for Command {
+    fn spawn_or_fail(&mut self) -> Child {
+        let program = self.get_program().to_owned();
+        self.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()))
+    }
+}
+
+/// Signals a process, or a process group by its number with a minus. The standard library cannot.
+fn signal(name: &str, process: &str) {
+    let _ =
+        Command::new("/bin/sh").args(["-c", "kill -s \"$0\" -- \"$1\"", name, process]).status();
+}
+
+/// A port below those that the kernel gives to outgoing connections, which might take it while the
+/// node is down.
+fn free_port() -> u16 {
+    (0..1_000)
+        .map(|_| 10_000 + u16::try_from(random() % 20_000).unwrap_or_default())
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free port")
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
