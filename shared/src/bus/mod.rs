@@ -150,8 +150,8 @@ impl Subscription {
     ///
     /// # Errors
     /// The connection is gone: the deliveries will come again.
-    pub async fn acknowledge_through(&self, tag: u64) -> Result<(), BusError> {
-        self.acknowledger.acknowledge_through(tag).await
+    pub fn acknowledge_through(&self, tag: u64) -> BoxFuture<'_, Result<(), BusError>> {
+        self.acknowledger.acknowledge_through(tag)
     }
 }
 

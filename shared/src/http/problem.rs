@@ -238,7 +238,7 @@ mod tests {
         let problem = Problem::new(ProblemKind::RefusedValue, "see errors")
             .with_error("/username", "must not be empty");
         let answer = problem.error_response();
-        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
         let body = to_bytes(answer.into_body()).await.unwrap();
         insta::assert_snapshot!(std::str::from_utf8(&body).unwrap(), @r#"{"type":"/problems/refused-value","title":"A value is refused","status":422,"detail":"see errors","errors":[{"pointer":"/username","detail":"must not be empty"}]}"#);
     }

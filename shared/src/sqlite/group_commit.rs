@@ -168,7 +168,11 @@ mod tests {
     #[test]
     fn when_the_commit_fails_everybody_is_told_and_nothing_is_kept() {
         let (mut connection, mut group) = (database(), GroupCommit::default());
-        connection.commit_hook(Some(|| true)).unwrap();
+        // A foreign key that is checked at COMMIT makes the commit itself fail.
+        let broken = "PRAGMA foreign_keys = 1;
+            CREATE TABLE u (x INTEGER REFERENCES t (x) DEFERRABLE INITIALLY DEFERRED) STRICT;
+            CREATE TRIGGER break AFTER INSERT ON t BEGIN INSERT INTO u VALUES (-1); END;";
+        connection.execute_batch(broken).unwrap();
         let mut answers = [insert(&mut group, 1), insert(&mut group, 2)];
         assert!(group.commit(&mut connection).is_err());
         assert!(answers.iter_mut().all(|answer| answer.try_recv().unwrap().is_err()));

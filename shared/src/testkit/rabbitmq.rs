@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 /// Called directly: the wrapper in /usr/sbin would change to the user `rabbitmq`.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 /// How long a node may take to start or to stop; 5 s are usual.
 const BOUND: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -104,6 +105,23 @@ impl RabbitMq {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Runs `rabbitmqctl` on it; returns what that printed.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn control(&self, arguments: &[&str]) -> String {
+        let output = self
+            .command(CONTROL, "control.log")
+            .args(["--quiet", "--node", &self.name])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .output()
+            .expect("rabbitmqctl can be started");
+        let errors = fs::read_to_string(self.path("home").join("control.log")).unwrap_or_default();
+        assert!(output.status.success(), "rabbitmqctl {arguments:?} failed: {errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     async fn wait_until_ended(&mut self) {

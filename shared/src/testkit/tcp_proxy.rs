@@ -18,11 +18,19 @@ enum Weather {
     Cut,
 }
 
+/// What connections look at.
+#[derive(Clone, Copy)]
+struct Network {
+    weather: Weather,
+    /// How often it was cut: a connection must not survive a cut that was healed at once.
+    cuts: u64,
+}
+
 /// Stands between a client and a server on this machine. It ends, with all its connections, when it
 /// is dropped.
 pub struct TcpProxy {
     port: u16,
-    weather: watch::Sender<Weather>,
+    network: watch::Sender<Network>,
     accepting: JoinHandle<()>,
 }
 
@@ -35,9 +43,9 @@ impl TcpProxy {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port for the proxy");
         let port = listener.local_addr().expect("the proxy's own address").port();
-        let (weather, forecast) = watch::channel(Weather::Fair);
-        let accepting = tokio::spawn(accept(listener, target, forecast));
-        Self { port, weather, accepting }
+        let (network, watched) = watch::channel(Network { weather: Weather::Fair, cuts: 0 });
+        let accepting = tokio::spawn(accept(listener, target, watched));
+        Self { port, network, accepting }
     }
 
     /// Where it listens, on 127.0.0.1.
@@ -47,17 +55,20 @@ impl TcpProxy {
 
     /// Closes all connections, and new ones at once.
     pub fn cut(&self) {
-        self.weather.send_replace(Weather::Cut);
+        self.network.send_modify(|network| {
+            network.weather = Weather::Cut;
+            network.cuts += 1;
+        });
     }
 
     /// Forwards nothing more; nobody is told.
     pub fn stall(&self) {
-        self.weather.send_replace(Weather::Stalled);
+        self.network.send_modify(|network| network.weather = Weather::Stalled);
     }
 
     /// Forwards again, also what was held back by [`Self::stall`].
     pub fn heal(&self) {
-        self.weather.send_replace(Weather::Fair);
+        self.network.send_modify(|network| network.weather = Weather::Fair);
     }
 }
 
@@ -68,26 +79,30 @@ impl Drop for TcpProxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, weather: watch::Receiver<Weather>) {
+async fn accept(listener: TcpListener, target: SocketAddr, network: watch::Receiver<Network>) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(join(client, target, weather.clone()));
+        tokio::spawn(join(client, target, network.clone()));
     }
 }
 
 /// Forwards both ways until either side or the network ends it.
-async fn join(client: TcpStream, target: SocketAddr, weather: watch::Receiver<Weather>) {
-    let mut until_cut = weather.clone();
+async fn join(client: TcpStream, target: SocketAddr, network: watch::Receiver<Network>) {
+    let mut until_cut = network.clone();
+    let Network { weather, cuts } = *network.borrow();
+    if weather == Weather::Cut {
+        return;
+    }
     let forwarding = async {
         let Ok(server) = TcpStream::connect(target).await else { return };
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::select! {
-            () = forward(from_client, to_server, weather.clone()) => {}
-            () = forward(from_server, to_client, weather) => {}
+            () = forward(from_client, to_server, network.clone()) => {}
+            () = forward(from_server, to_client, network) => {}
         }
     };
     tokio::select! {
-        _ = until_cut.wait_for(|now| *now == Weather::Cut) => {}
+        _ = until_cut.wait_for(|now| now.cuts > cuts) => {}
         () = forwarding => {}
     }
 }
@@ -95,12 +110,12 @@ async fn join(client: TcpStream, target: SocketAddr, weather: watch::Receiver<We
 async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut weather: watch::Receiver<Weather>,
+    mut network: watch::Receiver<Network>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        if weather.wait_for(|now| *now == Weather::Fair).await.is_err()
+        if network.wait_for(|now| now.weather == Weather::Fair).await.is_err()
             || to.write_all(&buffer[..length]).await.is_err()
         {
             return;
