@@ -13,6 +13,7 @@ use shared::bus::{
 };
 use shared::testkit::rabbitmq::RabbitMq;
 use shared::testkit::wait::{until, within};
+use tokio::task::{LocalSet, spawn_local};
 
 const BOUND: Duration = Duration::from_secs(20);
 const DURABLE: QueueLifetime = QueueLifetime::Durable { expires: Duration::from_secs(600) };
@@ -27,7 +28,7 @@ macro_rules! every_bus_keeps_to_it {
             })*
         }
 
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[tokio::test]
         async fn rabbitmq_keeps_to_all_of_it() {
             let node = RabbitMq::start().await;
             let bus: Arc<dyn Bus> = Arc::new(AmqpBus::new(&AmqpConfig {
@@ -36,15 +37,18 @@ macro_rules! every_bus_keeps_to_it {
                 confirm_timeout: BOUND,
                 connect_timeout: BOUND,
             }).unwrap());
-            let cases = [$((stringify!($case), tokio::spawn($case(Arc::clone(&bus)))),)*];
             let mut failed = Vec::new();
-            for (name, case) in cases {
-                let is_kept = case.await.is_ok();
-                println!("{name} ... {}", if is_kept { "ok" } else { "FAILED" });
-                if !is_kept {
-                    failed.push(name);
+            // At the same time, each caught on its own.
+            LocalSet::new().run_until(async {
+                let cases = [$((stringify!($case), spawn_local($case(Arc::clone(&bus)))),)*];
+                for (name, case) in cases {
+                    let is_kept = case.await.is_ok();
+                    println!("{name} ... {}", if is_kept { "ok" } else { "FAILED" });
+                    if !is_kept {
+                        failed.push(name);
+                    }
                 }
-            }
+            }).await;
             assert!(failed.is_empty(), "RabbitMQ does not keep to {failed:?}");
         }
     };
