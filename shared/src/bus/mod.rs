@@ -126,9 +126,12 @@ pub struct Delivery {
     pub tag: u64,
 }
 
+/// The stream of what arrives; dropping it returns what was not acknowledged to the queue.
+pub type Deliveries = Pin<Box<dyn Stream<Item = Delivery> + Send>>;
+
 /// What arrives at a queue. Dropping it returns what was not acknowledged to the queue.
 pub struct Subscription {
-    deliveries: Pin<Box<dyn Stream<Item = Delivery> + Send>>,
+    deliveries: Deliveries,
     acknowledger: Box<dyn Acknowledge>,
 }
 
@@ -142,7 +145,7 @@ impl Subscription {
     }
 
     /// The deliveries and the means to acknowledge them, apart.
-    pub fn split(self) -> (Pin<Box<dyn Stream<Item = Delivery> + Send>>, Box<dyn Acknowledge>) {
+    pub fn split(self) -> (Deliveries, Box<dyn Acknowledge>) {
         (self.deliveries, self.acknowledger)
     }
 

@@ -11,7 +11,7 @@ use super::envelope::short;
 use crate::bus::{BusError, QueueLifetime, QueueSpec};
 
 /// A shared queue that nobody consumed from for this long holds nothing of worth.
-const SHARED_QUEUE_EXPIRES: Duration = Duration::from_secs(24 * 60 * 60);
+const SHARED_QUEUE_EXPIRES: Duration = Duration::from_hours(24);
 
 pub(super) async fn declare_exchange(channel: &Channel, exchange: &str) -> Result<(), BusError> {
     let options = ExchangeDeclareOptions {

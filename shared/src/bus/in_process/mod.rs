@@ -90,7 +90,9 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Request>) {
     while let Some(request) = inbox.recv().await {
         match request {
             Request::Publish { batch, done } => {
-                batch.into_iter().for_each(|outgoing| broker.route(outgoing));
+                for outgoing in batch {
+                    broker.route(outgoing);
+                }
                 let _ = done.send(());
             }
             Request::Subscribe { queue, reply } => {
@@ -138,10 +140,11 @@ impl Acknowledge for Acknowledger {
         async move {
             let (reply, answer) = oneshot::channel();
             let subscription = self.subscription;
-            match self.bus.ask(Request::Acknowledge { subscription, tag, reply }, answer).await? {
-                true => Ok(()),
-                false => Err(BusError::Unreachable("the subscription has ended".into())),
-            }
+            let request = Request::Acknowledge { subscription, tag, reply };
+            let is_alive = self.bus.ask(request, answer).await?;
+            is_alive
+                .then_some(())
+                .ok_or_else(|| BusError::Unreachable("the subscription has ended".into()))
         }
         .boxed()
     }

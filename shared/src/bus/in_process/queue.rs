@@ -74,7 +74,7 @@ impl Queue {
         if let Some(index) = self.consumers.iter().position(|consumer| consumer.id == id)
             && let Some(consumer) = self.consumers.remove(index)
         {
-            self.waiting.extend(consumer.unacknowledged.into_iter().map(|held| held.returned()));
+            self.waiting.extend(consumer.unacknowledged.into_iter().map(Held::returned));
             self.deliver();
         }
     }
