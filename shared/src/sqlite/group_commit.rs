@@ -34,7 +34,26 @@ impl GroupCommit {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.waiting.push(Box::new(Pending { reply, work: Some(work), outcome: None }));
+        self.push_with(reply, work, |_| {});
+    }
+
+    /// [`GroupCommit::push`] with something to do after the `COMMIT` and before the reply leaves:
+    /// what is kept in memory follows what is on the disk, and whoever was answered sees it.
+    pub fn push_with<T, E>(
+        &mut self,
+        reply: oneshot::Sender<Result<T, E>>,
+        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        after_commit: impl FnOnce(&T) + Send + 'static,
+    ) where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.waiting.push(Box::new(Pending {
+            reply,
+            work: Some(work),
+            outcome: None,
+            after_commit,
+        }));
     }
 
     /// Whether there is nothing to commit.
@@ -84,18 +103,21 @@ trait Write: Send {
     fn answer(self: Box<Self>, failure: Option<&StoreError>);
 }
 
-struct Pending<T, E, F> {
+struct Pending<T, E, F, A> {
     reply: oneshot::Sender<Result<T, E>>,
     work: Option<F>,
     /// Stays empty if the work panicked: then the reply is dropped and the client told of a fault.
     outcome: Option<Result<T, E>>,
+    /// Runs only if the outcome is kept.
+    after_commit: A,
 }
 
-impl<T, E, F> Write for Pending<T, E, F>
+impl<T, E, F, A> Write for Pending<T, E, F, A>
 where
     T: Send,
     E: From<StoreError> + Send,
     F: FnOnce(&Connection) -> Result<T, E> + Send,
+    A: FnOnce(&T) + Send,
 {
     fn run(&mut self, connection: &Connection) -> bool {
         let Some(work) = self.work.take() else { return false };
@@ -108,7 +130,10 @@ where
             // An error of its own stays true whatever became of the group.
             (_, Some(Err(own))) => Err(own),
             (Some(failure), _) => Err(E::from(failure.clone())),
-            (None, Some(ok)) => ok,
+            (None, Some(Ok(kept))) => {
+                (self.after_commit)(&kept);
+                Ok(kept)
+            }
             (None, None) => return,
         };
         // A caller that went away must not matter to the writer.
@@ -163,6 +188,23 @@ mod tests {
         assert!(answer.try_recv().is_err());
         assert!(other.try_recv().unwrap().is_ok());
         assert_eq!(sum(&connection), 2);
+    }
+
+    #[test]
+    fn what_is_to_follow_a_commit_is_done_before_the_reply_and_only_if_it_is_kept() {
+        let (mut connection, mut group) = (database(), GroupCommit::default());
+        let (done, seen) = std::sync::mpsc::channel();
+        for _ in 0..2 {
+            let (reply, mut answer) = oneshot::channel::<Result<usize, StoreError>>();
+            let done = done.clone();
+            group.push_with(
+                reply,
+                |connection| Ok(connection.execute("INSERT INTO t VALUES (1)", [])?),
+                move |_| done.send(answer.try_recv().is_err()).unwrap(),
+            );
+        }
+        group.commit(&mut connection).unwrap();
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [true]);
     }
 
     #[test]

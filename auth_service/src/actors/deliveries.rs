@@ -1,0 +1,102 @@
+//! Reads what arrives from user_service.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use shared::bus::{Delivery, Message};
+use shared::contract::event::header;
+use shared::contract::topology::HEAD_ROUTING_KEY;
+use shared::contract::{EventKind, Incarnation, LogRecord, SyncAnswer};
+use shared::sync::Input;
+
+/// Why a message is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Undecodable {
+    /// A header is missing or wrong.
+    #[error("the header {0} is missing or wrong")]
+    Header(&'static str),
+    /// The body is not UTF-8.
+    #[error("the body is not UTF-8")]
+    Encoding,
+    /// The body is not the JSON that it should be. The library's message never tells content.
+    #[error("the body cannot be read: {0}")]
+    Body(#[from] serde_json::Error),
+}
+
+/// Reads an event: a CloudEvent in binary mode.
+pub(super) fn read_event(message: &Message) -> Result<Input, Undecodable> {
+    let kind = text(message, header::TYPE)?;
+    let kind = EventKind::parse(kind).ok_or(Undecodable::Header(header::TYPE))?;
+    let time: Timestamp = parsed(message, header::TIME)?;
+    let data = String::from_utf8(message.body.to_vec()).map_err(|_| Undecodable::Encoding)?;
+    let incarnation: Incarnation = parsed(message, header::INCARNATION)?;
+    let record = LogRecord {
+        seq: parsed(message, header::SEQUENCE)?,
+        previous: parsed(message, header::PREVIOUS)?,
+        chain: parsed(message, header::ID)?,
+        kind,
+        recorded_at_ms: time.as_millisecond(),
+        traceparent: message.headers.get(header::TRACEPARENT).cloned(),
+        data,
+    };
+    Ok(Input::Record(incarnation, record))
+}
+
+/// Reads what comes to the control queue: heads by their routing key, answers by the queue's name.
+pub(super) fn read_control(delivery: &Delivery) -> Result<Input, Undecodable> {
+    let body = &delivery.message.body;
+    if delivery.routing_key == HEAD_ROUTING_KEY {
+        return Ok(Input::Head(serde_json::from_slice(body)?));
+    }
+    Ok(match serde_json::from_slice(body)? {
+        SyncAnswer::Continue(answer) => Input::Continue(answer),
+        SyncAnswer::Snapshot(part) => Input::SnapshotPart(part),
+    })
+}
+
+fn text<'a>(message: &'a Message, name: &'static str) -> Result<&'a str, Undecodable> {
+    message.headers.get(name).map(String::as_str).ok_or(Undecodable::Header(name))
+}
+
+fn parsed<T: FromStr>(message: &Message, name: &'static str) -> Result<T, Undecodable> {
+    text(message, name)?.parse().map_err(|_| Undecodable::Header(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::contract::Chain;
+
+    fn event() -> Message {
+        let headers = [
+            (header::TYPE, "user.created.v1".to_owned()),
+            (header::TIME, "2026-01-02T03:04:05.678Z".to_owned()),
+            (header::SEQUENCE, "7".to_owned()),
+            (header::ID, "ab".repeat(16)),
+            (header::PREVIOUS, "cd".repeat(16)),
+            (header::INCARNATION, "ef".repeat(16)),
+        ];
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Message { headers, body: "{}".into(), ..Message::default() }
+    }
+
+    #[test]
+    fn an_event_is_read_into_the_record_that_it_carries() {
+        let Ok(Input::Record(incarnation, record)) = read_event(&event()) else { panic!() };
+        assert_eq!(incarnation, Incarnation([0xef; 16]));
+        assert_eq!((record.seq, record.recorded_at_ms), (7, 1_767_323_045_678));
+        assert_eq!((record.chain, record.previous), (Chain([0xab; 16]), Chain([0xcd; 16])));
+        assert_eq!((record.kind, record.data.as_str()), (EventKind::Created, "{}"));
+    }
+
+    #[test]
+    fn an_event_without_one_of_its_headers_is_of_no_use() {
+        for name in event().headers.keys() {
+            let (mut without, mut wrong) = (event(), event());
+            without.headers.remove(name);
+            wrong.headers.insert(name.clone(), "x".into());
+            assert!(read_event(&without).is_err() && read_event(&wrong).is_err(), "{name}");
+        }
+        assert!(read_event(&Message { body: b"\xff".as_slice().into(), ..event() }).is_err());
+    }
+}

@@ -1,0 +1,315 @@
+//! The loop of [`super::UserEventConsumer`]: deliveries in, effects out, one after the other.
+
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use futures_util::FutureExt;
+use shared::actors::{Unanswered, ask};
+use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::contract::topology::{
+    DEAD_LETTER_REASON, DEAD_LETTERS_QUEUE, SYNC_REQUESTS_QUEUE, control_queue,
+};
+use shared::contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
+use shared::secrets::random_bytes;
+use shared::sync::{AskReason, Effect, Follower, Input};
+use tokio::sync::watch;
+
+use super::credential_repository::{
+    Applied, ApplyEvents, CredentialRepository, FindSuperseded, StageSnapshotPart, SwapIn,
+};
+use super::revocations::{Revocations, RevokeUsers};
+use super::subscriptions::{Arrival, Subscriptions};
+use crate::metrics::FollowingMetrics;
+use crate::store::projection::ApplyError;
+
+/// Deliveries that are taken together, so that they share a transaction.
+const BATCH_MAX: usize = 500;
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long a projection that cannot be continued waits before it takes the next input.
+const UNAPPLIABLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Everything that the loop works with.
+pub struct Following {
+    /// Where deliveries come from and questions go to.
+    pub bus: Arc<dyn Bus>,
+    /// Takes what is to be applied.
+    pub repository: Addr<CredentialRepository>,
+    /// What the repository has stored.
+    pub applied: watch::Receiver<Applied>,
+    /// Takes whose tokens are dead, before the projection moves.
+    pub revocations: Addr<Revocations>,
+    /// Names the queues.
+    pub replica: String,
+    /// Told of everything.
+    pub metrics: FollowingMetrics,
+}
+
+/// Why effects were not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Setback {
+    /// A record fits and cannot be applied.
+    #[error("record {seq} cannot be applied: {reason}")]
+    Unappliable { seq: i64, reason: String },
+    /// The bus failed or ended.
+    #[error("no connection to the bus")]
+    Bus(#[from] BusError),
+    /// An actor failed, for instance because the disk is full.
+    #[error("the projection cannot be written")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+    /// A fault in the program; the panic hook has told the log.
+    #[error("following the log panicked")]
+    Panicked,
+}
+
+impl Setback {
+    fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ApplyError> for Setback {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Unappliable { seq, reason } => Self::Unappliable { seq, reason },
+            ApplyError::Store(error) => Self::failed(error),
+        }
+    }
+}
+
+impl Following {
+    /// Follows for ever: after each setback again from the stored cursor.
+    pub(super) async fn run(self) {
+        let (mut backoff, mut is_healthy) = (BACKOFF_MIN, true);
+        loop {
+            let mut session = Session::new(&self);
+            let outcome = AssertUnwindSafe(session.follow()).catch_unwind().await;
+            let setback = outcome.unwrap_or(Setback::Panicked);
+            if session.has_worked {
+                (backoff, is_healthy) = (BACKOFF_MIN, true);
+            }
+            if is_healthy {
+                let error = &setback as &dyn Error;
+                tracing::warn!(error, "the log of user_service is not followed; trying again");
+            }
+            is_healthy = false;
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+}
+
+/// From one subscription to its end.
+struct Session<'a> {
+    with: &'a Following,
+    follower: Follower,
+    /// The last record that is known to be in the log.
+    head_seq: i64,
+    /// Something was carried out.
+    has_worked: bool,
+}
+
+impl<'a> Session<'a> {
+    fn new(with: &'a Following) -> Self {
+        Self { with, follower: new_follower(with), head_seq: 0, has_worked: false }
+    }
+
+    async fn follow(&mut self) -> Setback {
+        match self.try_follow().await {
+            Ok(never) => match never {},
+            Err(setback) => setback,
+        }
+    }
+
+    async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
+        let mut subscriptions = Subscriptions::open(&*self.with.bus, &self.with.replica).await?;
+        self.take(Input::Connected).await?;
+        loop {
+            let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
+            self.take_all(arrivals).await?;
+            subscriptions.acknowledge().await?;
+            self.has_worked = true;
+        }
+    }
+
+    async fn take(&mut self, input: Input) -> Result<(), Setback> {
+        let effects = self.follower.step(input);
+        self.carry_out(effects).await
+    }
+
+    /// Takes what arrived, in its order; records that follow each other share a transaction.
+    async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), Setback> {
+        let mut effects = Vec::new();
+        for arrival in arrivals {
+            match arrival.read() {
+                Ok(input) => {
+                    self.observe(&input);
+                    join(&mut effects, self.follower.step(input));
+                }
+                Err((message, undecodable)) => self.bury(message, &undecodable.to_string()),
+            }
+        }
+        let outcome = match self.carry_out(effects).await {
+            Err(Setback::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
+            other => other,
+        };
+        let applied = self.with.applied.borrow().seq();
+        self.with.metrics.applied_seq.set(applied);
+        self.with.metrics.lag.set((self.head_seq - applied).max(0));
+        outcome
+    }
+
+    fn observe(&mut self, input: &Input) {
+        let known = match input {
+            Input::Head(head) => head.seq,
+            Input::Continue(answer) => answer.head_seq,
+            Input::SnapshotPart(part) => part.as_of.seq,
+            Input::Record(incarnation, record) => {
+                let Cursor { incarnation: ours, seq, .. } = self.follower.cursor();
+                if *incarnation == ours && record.seq <= seq {
+                    self.with.metrics.duplicates.inc();
+                }
+                self.head_seq.max(record.seq)
+            }
+            Input::Connected | Input::Waited | Input::Unappliable => self.head_seq,
+        };
+        self.head_seq = known;
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Setback> {
+        for effect in effects {
+            match effect {
+                Effect::Ask(request, reason) => self.send(&request, reason),
+                Effect::Apply(records, cursor) => self.apply(records, cursor).await?,
+                Effect::Stage { part, users, .. } => self.stage(part, users).await?,
+                Effect::SwapIn(cursor) => self.swap_in(cursor).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Not waited for: a bus that hangs must not hold up what has arrived. If the question is
+    /// lost, `Waited` repeats it.
+    fn send(&self, request: &SyncRequest, reason: AskReason) {
+        let reason = reason.as_str();
+        self.with.metrics.count_repair(reason);
+        tracing::debug!(reason, seq = request.cursor.seq, "asking user_service");
+        let body = serde_json::to_vec(request).unwrap_or_default().into();
+        let (id, kind) = (request.nonce.clone(), "sync.request".to_owned());
+        let message = Message { id, kind, body, ..Message::default() };
+        self.publish(SYNC_REQUESTS_QUEUE, message);
+    }
+
+    /// Revocations first: if we die in between, they are only repeated.
+    async fn apply(&self, records: Vec<LogRecord>, cursor: Cursor) -> Result<(), Setback> {
+        self.revoke(records.iter().filter_map(revocation_of).collect()).await?;
+        let records: Arc<[LogRecord]> = records.into();
+        let command = ApplyEvents { records: Arc::clone(&records), cursor };
+        let applied = ask(&self.with.repository, command).await.map_err(Setback::failed)?;
+        if let Err(ApplyError::Unappliable { seq, reason }) = &applied
+            && let Some(record) = records.iter().find(|record| record.seq == *seq)
+        {
+            self.bury(letter(record), reason);
+        }
+        Ok(applied?)
+    }
+
+    async fn stage(&self, part: u32, users: Vec<UserData>) -> Result<(), Setback> {
+        let staged = ask(&self.with.repository, StageSnapshotPart { part, users }).await;
+        Ok(staged.map_err(Setback::failed)??)
+    }
+
+    async fn swap_in(&self, cursor: Cursor) -> Result<(), Setback> {
+        let superseded = ask(&self.with.repository, FindSuperseded).await;
+        let superseded = superseded.map_err(Setback::failed)?.map_err(Setback::failed)?;
+        self.revoke(superseded).await?;
+        let swapped = ask(&self.with.repository, SwapIn { cursor }).await;
+        swapped.map_err(Setback::failed)?.map_err(Setback::failed)
+    }
+
+    async fn revoke(&self, users: Vec<(UserId, i64)>) -> Result<(), Setback> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        loop {
+            match ask(&self.with.revocations, RevokeUsers(users.clone())).await {
+                // Logouts fill its mailbox: they must not keep the projection behind.
+                Err(Unanswered::Full(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                answer => return answer.map_err(Setback::failed)?.map_err(Setback::failed),
+            }
+        }
+    }
+
+    /// The follower went ahead of the projection: back to what is stored, and on by a snapshot.
+    async fn start_anew(&mut self, seq: i64, reason: &str) -> Result<(), Setback> {
+        tracing::error!(seq, reason, "a record cannot be applied; asking for a snapshot");
+        self.follower = new_follower(self.with);
+        tokio::time::sleep(UNAPPLIABLE_PAUSE).await;
+        self.take(Input::Unappliable).await
+    }
+
+    /// Sends a copy to the dead letters, as far as somebody has declared their queue: that, and
+    /// keeping them until it is reachable, come with the issue on lost events. What was missed is
+    /// asked for as any gap is.
+    fn bury(&self, mut message: Message, reason: &str) {
+        self.with.metrics.dead_letters.inc();
+        tracing::warn!(id = message.id, reason, "a message is of no use");
+        message.headers.insert(DEAD_LETTER_REASON.to_owned(), reason.to_owned());
+        self.publish(DEAD_LETTERS_QUEUE, message);
+    }
+
+    fn publish(&self, queue: &str, message: Message) {
+        let outgoing = Outgoing { to: Destination::Queue(queue.to_owned()), message };
+        let bus = Arc::clone(&self.with.bus);
+        actix::spawn(async move {
+            if let Err(error) = bus.publish(vec![outgoing]).await {
+                tracing::debug!(error = &error as &dyn Error, "a message was not sent");
+            }
+        });
+    }
+}
+
+/// Stands at the stored cursor; answers to an earlier follower's questions are not its own.
+fn new_follower(with: &Following) -> Follower {
+    let cursor = with.applied.borrow().cursor.unwrap_or_default();
+    let session = data_encoding::HEXLOWER.encode(&random_bytes::<8>());
+    Follower::new(cursor, session, control_queue(&with.replica))
+}
+
+/// Whose tokens the record kills, and the oldest password version whose tokens live on.
+fn revocation_of(record: &LogRecord) -> Option<(UserId, i64)> {
+    // What cannot be read kills nothing here: applying it fails, and a snapshot follows.
+    let user: UserData = serde_json::from_str(&record.data).ok()?;
+    match record.kind {
+        EventKind::Deleted => Some((user.id, i64::MAX)),
+        EventKind::Updated if user.password_version > 1 => Some((user.id, user.password_version)),
+        EventKind::Created | EventKind::Updated => None,
+    }
+}
+
+/// Puts `later` behind `effects`; two transactions that follow each other become one.
+fn join(effects: &mut Vec<Effect>, later: Vec<Effect>) {
+    for effect in later {
+        match (effects.last_mut(), effect) {
+            (Some(Effect::Apply(records, cursor)), Effect::Apply(more, last)) => {
+                records.extend(more);
+                *cursor = last;
+            }
+            (_, effect) => effects.push(effect),
+        }
+    }
+}
+
+/// A record as a message of its own.
+fn letter(record: &LogRecord) -> Message {
+    Message {
+        id: record.chain.to_string(),
+        kind: record.kind.to_string(),
+        body: serde_json::to_vec(record).unwrap_or_default().into(),
+        is_persistent: true,
+        ..Message::default()
+    }
+}

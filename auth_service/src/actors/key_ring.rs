@@ -1,0 +1,81 @@
+//! **Owns** the signing keys. There is one for now, the active one; the issue on tokens adds the
+//! next and the retiring ones, and `RotateKeys`.
+//!
+//! **Promises** that the private half never leaves it, and that the same claims give the same
+//! token.
+//!
+//! **When full** refuses: 503 with `Retry-After`.
+//!
+//! **When it dies**: a signature that panics fails alone. The key is in its file.
+
+use actix::{Actor, Addr, Context, Handler};
+use serde_json::{Value, json};
+use shared::actors::{Ask, Command};
+use shared::contract::Claims;
+use shared::tokens::{SigningKey, SigningKeyError, TokenRules, Verifier};
+
+/// Signatures that may wait; each takes some 20 µs.
+const MAILBOX: usize = 1024;
+
+/// "Sign these claims": answers with the JWT.
+pub struct SignToken(pub Claims);
+
+impl Command for SignToken {
+    type Reply = Result<String, SigningKeyError>;
+}
+
+/// "Which keys verify tokens?" Answers with the JWK set (RFC 7517).
+pub struct ListKeys;
+
+impl Command for ListKeys {
+    type Reply = Value;
+}
+
+/// The signing keys.
+pub struct KeyRing {
+    /// Signs every new token.
+    active: SigningKey,
+}
+
+impl KeyRing {
+    /// A ring with one key.
+    pub fn new(active: SigningKey) -> Self {
+        Self { active }
+    }
+
+    /// What verifies the tokens of this ring.
+    ///
+    /// # Errors
+    /// The library refuses a key.
+    pub fn verifier(&self, rules: &TokenRules) -> Result<Verifier, SigningKeyError> {
+        Verifier::new(rules, [self.active.jwk()]).map_err(SigningKeyError::Sign)
+    }
+
+    /// Starts the actor on this thread.
+    pub fn launch(self) -> Addr<Self> {
+        Self::create(|context| {
+            context.set_mailbox_capacity(MAILBOX);
+            self
+        })
+    }
+}
+
+impl Actor for KeyRing {
+    type Context = Context<Self>;
+}
+
+impl Handler<Ask<SignToken>> for KeyRing {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<SignToken>, _: &mut Self::Context) {
+        ask.answer(|SignToken(claims)| self.active.sign(&claims));
+    }
+}
+
+impl Handler<Ask<ListKeys>> for KeyRing {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<ListKeys>, _: &mut Self::Context) {
+        ask.answer(|ListKeys| json!({ "keys": [self.active.jwk()] }));
+    }
+}

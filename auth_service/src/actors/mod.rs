@@ -1,0 +1,16 @@
+//! Each actor owns one invariant.
+
+pub mod credential_reader;
+pub mod credential_repository;
+mod deliveries;
+mod following;
+pub mod key_ring;
+pub mod revocations;
+mod subscriptions;
+pub mod user_event_consumer;
+
+pub use credential_reader::{CredentialReader, FindCredential};
+pub use credential_repository::{Applied, CredentialRepository};
+pub use key_ring::{KeyRing, ListKeys, SignToken};
+pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeRefused, RevokeToken};
+pub use user_event_consumer::UserEventConsumer;

@@ -1,0 +1,325 @@
+//! **Owns** the dead tokens: `tokens.db`, on a thread of its own, and the view of it that every
+//! HTTP worker reads.
+//!
+//! **Promises** that a revocation is on the disk before it is answered, that the view has it by
+//! then, and that it is kept until the tokens concerned have expired. If `tokens.db` itself is lost,
+//! its generation goes with it, and so does the signing key that is named after it: a lost list of
+//! dead tokens never makes one of them live again.
+//!
+//! **When full** refuses: 503 with `Retry-After`. Commands that arrive during a commit are
+//! committed together.
+//!
+//! **When it dies**: a command that panics fails alone. After a restart the view is loaded anew.
+//!
+//! Here the exchange of revocations between replicas will have its place (`ApplyRemote`, digests),
+//! with the issue on tokens.
+
+use std::path::Path;
+use std::time::Duration;
+
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message};
+use rusqlite::Connection;
+use shared::actors::{Ask, Command};
+use shared::clock::Clock;
+use shared::contract::{Claims, UserId};
+use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
+use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
+use shared::tokens::RevokedView;
+
+use crate::metrics::RevocationMetrics;
+use crate::store::tokens;
+
+/// Commands that may wait for the next commit.
+const MAILBOX: usize = 1024;
+/// How often expired revocations are forgotten.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+/// How much longer than a token's life a user's revocation is kept: a login that was in hand when
+/// the password changed signs its (dead) token later by the time it waited.
+const LATE_LOGIN_S: i64 = 600;
+
+/// "This token is dead."
+pub struct RevokeToken {
+    /// Its name.
+    pub jti: String,
+    /// Its `exp`.
+    pub exp_s: i64,
+    /// The request, if the client wants to be able to repeat it.
+    pub request: Option<IdempotentRequest>,
+}
+
+impl Command for RevokeToken {
+    type Reply = Result<(), RevokeRefused>;
+}
+
+/// "Of these users, the tokens of passwords before this version are dead."
+#[derive(Clone)]
+pub struct RevokeUsers(pub Vec<(UserId, i64)>);
+
+impl Command for RevokeUsers {
+    type Reply = Result<(), StoreError>;
+}
+
+/// "A login with an `Idempotency-Key` is about to be answered with these claims." Answers with
+/// the claims of the first answer: the same claims give the same token.
+pub struct RememberLogin {
+    /// The request.
+    pub request: IdempotentRequest,
+    /// The claims if it is the first.
+    pub claims: Claims,
+}
+
+impl Command for RememberLogin {
+    type Reply = Result<Claims, RevokeRefused>;
+}
+
+/// "How was this request answered?"
+pub struct FindOutcome(pub IdempotentRequest);
+
+impl Command for FindOutcome {
+    type Reply = Result<Known, StoreError>;
+}
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeRefused {
+    /// The token has died in the meantime.
+    #[error("the token is dead already")]
+    AlreadyDead,
+    /// Another request came with this key.
+    #[error("the idempotency key stands for another request")]
+    KeyReused,
+    /// What is stored under the key cannot be read.
+    #[error("the stored outcome is of no use")]
+    Outcome(#[source] serde_json::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The times that revocations depend on, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenTimes {
+    /// How long a token lives.
+    pub lifetime_s: i64,
+    /// By how much verifiers let clocks differ.
+    pub leeway_s: i64,
+}
+
+/// The owner of the dead tokens.
+pub struct Revocations {
+    /// The only one that writes to `tokens.db`.
+    connection: Connection,
+    /// What the next commit holds.
+    group: GroupCommit,
+    /// Written here alone, after the commit; read by the HTTP workers.
+    view: RevokedView,
+    clock: Clock,
+    times: TokenTimes,
+    metrics: RevocationMetrics,
+}
+
+impl Revocations {
+    /// Opens the database, or makes it, and loads the view.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn open(
+        path: &Path,
+        clock: Clock,
+        times: TokenTimes,
+        metrics: RevocationMetrics,
+    ) -> Result<Self, RevocationsError> {
+        let connection = open_writer(path, Durability::Full, &tokens::migrations())?;
+        let view = RevokedView::default();
+        tokens::load(&connection, &view)?;
+        metrics.set(view.len());
+        Ok(Self { connection, group: GroupCommit::default(), view, clock, times, metrics })
+    }
+
+    /// What the HTTP workers read.
+    pub fn view(&self) -> RevokedView {
+        self.view.clone()
+    }
+
+    /// Names the signing key that this list of dead tokens belongs to.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn generation(&self) -> Result<String, StoreError> {
+        tokens::find_generation(&self.connection)
+    }
+
+    /// Makes a new name: the tokens of the old key are dead.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn renew_generation(&self) -> Result<String, StoreError> {
+        tokens::renew_generation(&self.connection)
+    }
+
+    /// Starts the actor on the arbiter's thread, which it may block.
+    pub fn launch(self, arbiter: &ArbiterHandle) -> Addr<Self> {
+        Self::start_in_arbiter(arbiter, |context| {
+            context.set_mailbox_capacity(MAILBOX);
+            self
+        })
+    }
+
+    /// The first of a group sees to its commit: `notify` comes after what is in the mailbox.
+    fn before_push(&self, context: &mut Context<Self>) {
+        if self.group.is_empty() {
+            context.notify(CommitGroup);
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.group.is_empty() {
+            return;
+        }
+        if let Err(error) = self.group.commit(&mut self.connection) {
+            tracing::error!(error = &error as &dyn std::error::Error, "revocations are not kept");
+        }
+        self.metrics.set(self.view.len());
+    }
+
+    fn forget_expired(&mut self) {
+        let now_s = self.clock.unix_s();
+        match tokens::delete_expired(&self.connection, now_s) {
+            Ok(()) => {
+                self.view.forget_expired(now_s);
+                self.metrics.set(self.view.len());
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "expired revocations stay for another while"
+            ),
+        }
+    }
+}
+
+/// The database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RevocationsError {
+    /// Opening it failed.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Reading it failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct CommitGroup;
+
+impl Actor for Revocations {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(PURGE_INTERVAL, |this, _| this.forget_expired());
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.commit();
+    }
+}
+
+impl Handler<CommitGroup> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, _: CommitGroup, _: &mut Self::Context) {
+        self.commit();
+    }
+}
+
+impl Handler<Ask<RevokeToken>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<RevokeToken>, context: &mut Self::Context) {
+        self.before_push(context);
+        let (RevokeToken { jti, exp_s, request }, reply) = ask.into_parts();
+        let until_s = exp_s.saturating_add(self.times.leeway_s);
+        let (now_ms, view, dead) = (self.clock.unix_ms(), self.view.clone(), jti.clone());
+        self.group.push_with(
+            reply,
+            move |connection| revoke_once(connection, &jti, until_s, request.as_ref(), now_ms),
+            move |()| view.insert_token(dead, until_s),
+        );
+    }
+}
+
+fn revoke_once(
+    connection: &Connection,
+    jti: &str,
+    until_s: i64,
+    request: Option<&IdempotentRequest>,
+    now_ms: i64,
+) -> Result<(), RevokeRefused> {
+    if let Some(request) = request {
+        match idempotency::find(connection, request, now_ms)? {
+            Known::Outcome(_) => return Ok(()),
+            Known::OtherRequest => return Err(RevokeRefused::KeyReused),
+            Known::Nothing => idempotency::record(connection, request, "", now_ms)?,
+        }
+    }
+    let is_first = tokens::insert_token(connection, jti, until_s)?;
+    if is_first { Ok(()) } else { Err(RevokeRefused::AlreadyDead) }
+}
+
+impl Handler<Ask<RevokeUsers>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<RevokeUsers>, context: &mut Self::Context) {
+        self.before_push(context);
+        let (RevokeUsers(users), reply) = ask.into_parts();
+        let TokenTimes { lifetime_s, leeway_s } = self.times;
+        let until_s = self.clock.unix_s() + lifetime_s + leeway_s + LATE_LOGIN_S;
+        let (view, dead) = (self.view.clone(), users.clone());
+        self.group.push_with(
+            reply,
+            move |connection| {
+                users.iter().try_for_each(|(id, min)| {
+                    tokens::insert_user(connection, *id, *min, until_s)
+                })
+            },
+            move |()| dead.into_iter().for_each(|(id, min)| view.insert_user(id, min, until_s)),
+        );
+    }
+}
+
+impl Handler<Ask<RememberLogin>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<RememberLogin>, context: &mut Self::Context) {
+        self.before_push(context);
+        let (RememberLogin { request, claims }, reply) = ask.into_parts();
+        let now_ms = self.clock.unix_ms();
+        self.group.push(reply, move |connection| remember(connection, &request, claims, now_ms));
+    }
+}
+
+fn remember(
+    connection: &Connection,
+    request: &IdempotentRequest,
+    claims: Claims,
+    now_ms: i64,
+) -> Result<Claims, RevokeRefused> {
+    match idempotency::find(connection, request, now_ms)? {
+        Known::Outcome(first) => serde_json::from_str(&first).map_err(RevokeRefused::Outcome),
+        Known::OtherRequest => Err(RevokeRefused::KeyReused),
+        Known::Nothing => {
+            let outcome = serde_json::to_string(&claims).map_err(RevokeRefused::Outcome)?;
+            idempotency::record(connection, request, &outcome, now_ms)?;
+            Ok(claims)
+        }
+    }
+}
+
+impl Handler<Ask<FindOutcome>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<FindOutcome>, _: &mut Self::Context) {
+        let now_ms = self.clock.unix_ms();
+        ask.answer(|FindOutcome(request)| idempotency::find(&self.connection, &request, now_ms));
+    }
+}

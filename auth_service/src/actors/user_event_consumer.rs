@@ -1,0 +1,56 @@
+//! **Owns** the order in which events are applied: the follower of user_service's log, and the two
+//! subscriptions that feed it.
+//!
+//! **Promises** that what it acknowledges has been applied or is not needed, that revocations are
+//! durable before the projection moves past what caused them, and that a gap is always asked for.
+//!
+//! **When full**: it takes no delivery while the effects of the last ones are being carried out;
+//! what waits stays in the queues, whose prefetch is the bound.
+//!
+//! **When it dies**, at any point, it goes back to the stored cursor: whatever it had in hand comes
+//! again or is asked for.
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
+use shared::actors::{Ask, Command};
+
+pub use super::following::Following;
+
+/// "Take no more deliveries."
+pub struct StopFollowing;
+
+impl Command for StopFollowing {
+    type Reply = ();
+}
+
+/// Follows the log of user_service for as long as it lives.
+pub struct UserEventConsumer {
+    /// Until the actor has started; then its loop has it, and nobody else.
+    following: Option<Following>,
+}
+
+impl UserEventConsumer {
+    /// Starts the actor on this thread.
+    pub fn launch(following: Following) -> Addr<Self> {
+        Self { following: Some(following) }.start()
+    }
+}
+
+impl Actor for UserEventConsumer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if let Some(following) = self.following.take() {
+            context.spawn(following.run().into_actor(self));
+        }
+    }
+}
+
+impl Handler<Ask<StopFollowing>> for UserEventConsumer {
+    type Result = ();
+
+    /// The loop is dropped where it waits: to be cut off anywhere is what it is made for.
+    fn handle(&mut self, ask: Ask<StopFollowing>, context: &mut Self::Context) {
+        context.stop();
+        ask.answer(|StopFollowing| ());
+    }
+}

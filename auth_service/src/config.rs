@@ -1,0 +1,74 @@
+//! Settings of this service.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use secrecy::ExposeSecret;
+use shared::config::{CommonConfig, Period};
+use shared::secrets::SealingKey;
+
+/// Settings of auth_service, beside those that all binaries have.
+#[derive(Args, Clone, Debug)]
+pub struct AuthConfig {
+    /// Where auth_service listens
+    #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
+    pub auth_service_listen: SocketAddr,
+
+    /// Name of this replica of auth_service: each needs its own, and its own DATA_DIR
+    #[arg(long, env, default_value = "1", value_name = "NAME", value_parser = parse_replica)]
+    pub auth_replica: String,
+
+    /// The tokens' `iss`
+    #[arg(long, env, default_value = "lockstep", value_name = "TEXT")]
+    pub token_issuer: String,
+
+    /// The tokens' `aud`
+    #[arg(long, env, default_value = "lockstep", value_name = "TEXT")]
+    pub token_audience: String,
+
+    /// How long a token lives
+    #[arg(long, env, default_value = "15m", value_name = "TIME")]
+    pub token_lifetime: Period,
+
+    /// How long /login waits at most for the write that a Consistency-Token names
+    #[arg(long, env, default_value = "2s", value_name = "TIME")]
+    pub login_wait: Period,
+}
+
+/// The name becomes a word of queues' names.
+fn parse_replica(text: &str) -> Result<String, &'static str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if (1..=64).contains(&text.len()) && text.chars().all(is_word) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 64 letters, digits, - or _")
+    }
+}
+
+/// The sealing key from its setting, or else from its file, which is made if it is not there.
+pub(crate) fn sealing_key(
+    common: &CommonConfig,
+) -> Result<Arc<SealingKey>, Box<dyn Error + Send + Sync>> {
+    let config = &common.sealing_key;
+    let key = match (&config.sealing_key, &config.sealing_key_file) {
+        (Some(key), _) => SealingKey::parse(key.expose_secret())?,
+        (None, Some(path)) => SealingKey::load_or_create(path)?,
+        (None, None) => SealingKey::load_or_create(&common.data_dir.join("sealing.key"))?,
+    };
+    Ok(Arc::new(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_named_by_one_word() {
+        assert!(parse_replica("eu-1_a").is_ok());
+        for bad in ["", "a.b", "a b", "ä", &"x".repeat(65)] {
+            assert!(parse_replica(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What is known of a user here.
+
+use std::fmt;
+
+use shared::contract::UserId;
+
+/// A user as login sees them: the projection of the last event about them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The user.
+    pub id: UserId,
+    /// The name as shown.
+    pub username: String,
+    /// Counts the user's changes; the sealed hash is bound to it.
+    pub version: i64,
+    /// Counts the user's passwords; tokens carry it.
+    pub password_version: i64,
+    /// The password's hash, sealed by user_service.
+    pub sealed_hash: String,
+}
+
+impl fmt::Debug for Credential {
+    /// Without the name and the hash, which have no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({} v{} p{})", self.id, self.version, self.password_version)
+    }
+}

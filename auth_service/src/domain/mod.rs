@@ -1,0 +1,5 @@
+//! What login is about, without any input or output.
+
+mod credential;
+
+pub use credential::Credential;

@@ -1,0 +1,109 @@
+//! A snapshot on its way: loaded aside, swapped in whole.
+
+use rusqlite::Connection;
+use shared::contract::{Cursor, UserData, UserId};
+use shared::sqlite::StoreError;
+
+use super::projection::{ApplyError, write, write_cursor};
+
+const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// Loads a part of a snapshot aside; the first part empties what lay there.
+///
+/// # Errors
+/// See [`ApplyError`]; the record that it names is 0.
+pub fn stage(
+    connection: &mut Connection,
+    part: u32,
+    users: Vec<UserData>,
+) -> Result<(), ApplyError> {
+    let transaction = connection.transaction()?;
+    if part == 1 {
+        transaction.execute("DELETE FROM staged_credentials", [])?;
+    }
+    for user in users {
+        write(&transaction, user, INSERT).map_err(|error| error.at(0))?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The users whose tokens must die when the snapshot comes in, each with the oldest password
+/// version whose tokens live on: those who are not in it (none lives on), and those who have
+/// another password in it, or whose former one is not known here.
+///
+/// # Errors
+/// The database failed.
+pub fn find_superseded(connection: &Connection) -> Result<Vec<(UserId, i64)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT user_id, 9223372036854775807 FROM credentials
+         WHERE user_id NOT IN (SELECT user_id FROM staged_credentials)
+         UNION ALL
+         SELECT staged.user_id, staged.password_version
+         FROM staged_credentials AS staged LEFT JOIN credentials AS known USING (user_id)
+         WHERE staged.password_version > coalesce(known.password_version, 1)",
+    )?;
+    let rows = statement.query_map([], |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Puts the staged users in the projection's place, with the snapshot's cursor, in one
+/// transaction.
+///
+/// # Errors
+/// The database failed.
+pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM credentials", [])?;
+    transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
+    transaction.execute("DELETE FROM staged_credentials", [])?;
+    write_cursor(&transaction, cursor)?;
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::projection::{find_credential, find_cursor, migrations};
+
+    fn user(id: i64, username: &str, password_version: i64) -> UserData {
+        UserData {
+            id: UserId(id),
+            username: username.into(),
+            version: password_version,
+            password_version,
+            password_hash: Some("v1.k.x".into()),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_replaces_everything_at_once_and_names_whose_tokens_die() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations().to_latest(&mut connection).unwrap();
+        stage(&mut connection, 1, vec![user(1, "gone", 1), user(2, "stays", 1)]).unwrap();
+        stage(&mut connection, 2, vec![user(3, "changes", 1)]).unwrap();
+        swap_in(&mut connection, &Cursor { seq: 3, ..Cursor::default() }).unwrap();
+        assert_eq!(find_superseded(&connection).unwrap().len(), 3, "nobody is staged");
+
+        stage(&mut connection, 1, vec![user(9, "left over", 1)]).unwrap_err();
+        stage(&mut connection, 1, vec![user(2, "STAYS", 1), user(3, "gone", 2)]).unwrap();
+        stage(&mut connection, 2, vec![user(4, "unknown", 5)]).unwrap();
+        let superseded = find_superseded(&connection).unwrap();
+        assert_eq!(superseded, [(UserId(1), i64::MAX), (UserId(3), 2), (UserId(4), 5)]);
+        assert!(find_credential(&connection, "changes").unwrap().is_some());
+
+        let cursor = Cursor { seq: 9, ..Cursor::default() };
+        swap_in(&mut connection, &cursor).unwrap();
+        assert_eq!(find_cursor(&connection).unwrap(), Some(cursor));
+        assert_eq!(find_credential(&connection, "gone").unwrap().unwrap().id, UserId(3));
+        assert!(find_credential(&connection, "changes").unwrap().is_none());
+    }
+
+    #[test]
+    fn two_users_of_one_name_are_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations().to_latest(&mut connection).unwrap();
+        let twice = vec![user(1, "same", 1), user(2, "SAME", 1)];
+        let refused = stage(&mut connection, 1, twice).unwrap_err();
+        assert!(matches!(refused, ApplyError::Unappliable { seq: 0, .. }), "{refused}");
+    }
+}
