@@ -1,1 +1,14 @@
-//! x
+//! `user_service`: creates, reads, renames and deletes users.
+//!
+//! Its log is the truth that auth_service follows. [`start`] is the whole service; `main.rs` and
+//! the standalone binary call it alike.
+
+pub mod actors;
+pub mod config;
+pub mod domain;
+pub mod http;
+pub mod metrics;
+mod service;
+pub mod store;
+
+pub use service::{Deps, Running, StartError, start};

@@ -1,0 +1,244 @@
+//! Brings the log to the bus.
+//!
+//! **Owns** the place in the log up to which the bus has confirmed.
+//!
+//! **Promises** that every record is published at least once and in its order, and that a `Head`
+//! tells where the log ends, after each burst and every second.
+//!
+//! **When full** it cannot be: it takes no input but a hint that something is there, and reads the
+//! log at its own pace. While the bus is away the log simply grows.
+//!
+//! **When it dies** the next start goes on from the recorded place: followers drop duplicates.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture,
+};
+use prometheus_client::metrics::gauge::Gauge;
+use shared::actors::{Ask, Command, ask};
+use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::contract::Head;
+use shared::contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
+use shared::sqlite::{ReadPool, Reader, StoreError};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::bus_loop::Backoff;
+use super::user_repository::{RecordPublished, UserRepository};
+use crate::store;
+use event_message::to_outgoing;
+
+mod event_message;
+
+/// How many events are published at once.
+const BATCH: usize = 500;
+/// How often it looks without a hint, tells the log's end, and records its place at the most.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// "Publish what is there, and end": answers when the place is recorded. If the bus is away it
+/// tries once.
+#[derive(Debug)]
+pub struct FlushAndStop;
+
+impl Command for FlushAndStop {
+    type Reply = ();
+}
+
+/// The publisher.
+pub struct EventPublisher {
+    /// Moves into the loop when the actor starts.
+    relay: Option<Relay>,
+    /// Ends the loop.
+    stop: Option<oneshot::Sender<()>>,
+    /// Waits for the loop's end.
+    stopped: Option<Ask<FlushAndStop>>,
+}
+
+impl EventPublisher {
+    /// Goes on from the recorded place.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        pool: &ReadPool,
+        repository: Addr<UserRepository>,
+        head: watch::Receiver<Head>,
+        published_seq: Gauge,
+    ) -> Result<Self, StoreError> {
+        let reader = store::check_out(pool)?;
+        let published = store::published::read(&reader)?;
+        published_seq.set(published);
+        let relay = Relay {
+            bus,
+            reader,
+            repository,
+            head,
+            published_seq,
+            published,
+            recorded: published,
+            recorded_at: Instant::now(),
+        };
+        Ok(Self { relay: Some(relay), stop: None, stopped: None })
+    }
+}
+
+impl Actor for EventPublisher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let (stop, stopping) = oneshot::channel();
+        self.stop = Some(stop);
+        let Some(relay) = self.relay.take() else { return };
+        let ended = relay.run(stopping).into_actor(self).map(|(), publisher, context| {
+            if let Some(ask) = publisher.stopped.take() {
+                ask.answer(|FlushAndStop| ());
+            }
+            context.stop();
+        });
+        context.spawn(ended);
+    }
+}
+
+impl Handler<Ask<FlushAndStop>> for EventPublisher {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<FlushAndStop>, _: &mut Self::Context) {
+        self.stopped = Some(ask);
+        // Dropping it ends the loop.
+        self.stop = None;
+    }
+}
+
+/// The loop's state.
+struct Relay {
+    bus: Arc<dyn Bus>,
+    reader: Reader,
+    /// Records the place.
+    repository: Addr<UserRepository>,
+    /// The hint, and what `Head` tells.
+    head: watch::Receiver<Head>,
+    published_seq: Gauge,
+    /// Up to here the bus has confirmed.
+    published: i64,
+    /// Up to here that is recorded.
+    recorded: i64,
+    recorded_at: Instant,
+}
+
+/// Why the loop turns.
+enum Wake {
+    Hint,
+    Period,
+    Stop,
+}
+
+/// Why a burst ended early.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error("the log cannot be read")]
+    Log(#[from] StoreError),
+}
+
+impl Relay {
+    async fn run(mut self, mut stopping: oneshot::Receiver<()>) {
+        let mut backoff = Backoff::new("publishing events");
+        let mut period = interval(PERIOD);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let wake = tokio::select! {
+                _ = &mut stopping => Wake::Stop,
+                Ok(()) = self.head.changed() => Wake::Hint,
+                _ = period.tick() => Wake::Period,
+            };
+            match self.turn(&wake).await {
+                Ok(()) => backoff.worked(),
+                Err(_) if matches!(wake, Wake::Stop) => {}
+                Err(RelayError::Log(error)) => tracing::error!(%error, "the log cannot be read"),
+                Err(RelayError::Bus(error)) => tokio::select! {
+                    () = sleep(backoff.failed(&error)) => {}
+                    // Stays true: the next turn sees it too.
+                    () = until_dropped(&mut stopping) => break,
+                },
+            }
+            self.record(matches!(wake, Wake::Stop)).await;
+            if matches!(wake, Wake::Stop) {
+                return;
+            }
+        }
+        self.record(true).await;
+    }
+
+    /// Publishes all that is there.
+    async fn turn(&mut self, wake: &Wake) -> Result<(), RelayError> {
+        let head = *self.head.borrow_and_update();
+        let mut has_sent_head = false;
+        loop {
+            let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
+            let records = store::log::records_after(&self.reader, self.published, limit)?;
+            let Some(last) = records.last() else { break };
+            let end = Head { incarnation: head.incarnation, seq: last.seq, chain: last.chain };
+            let mut batch: Vec<Outgoing> =
+                records.iter().map(|record| to_outgoing(record, head.incarnation)).collect();
+            // The end of a burst travels with it.
+            has_sent_head = records.len() < BATCH;
+            if has_sent_head {
+                batch.push(beacon(&end));
+            }
+            self.bus.publish(batch).await?;
+            self.published = end.seq;
+            self.published_seq.set(end.seq);
+            self.record(false).await;
+            if has_sent_head {
+                break;
+            }
+        }
+        if matches!(wake, Wake::Period) && !has_sent_head {
+            self.bus.publish(vec![beacon(&head)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Records the place, but not at each event: that would be a second commit for each.
+    async fn record(&mut self, is_last: bool) {
+        let is_due = is_last || self.recorded_at.elapsed() >= PERIOD;
+        if !is_due || self.published == self.recorded {
+            return;
+        }
+        self.recorded_at = Instant::now();
+        let seq = self.published;
+        match ask(&self.repository, RecordPublished { seq }).await {
+            Ok(Ok(())) => self.recorded = seq,
+            // The next turn tries again; what is lost is published twice.
+            Ok(Err(error)) => tracing::debug!(%error, "the place in the log was not recorded"),
+            Err(error) => tracing::debug!(%error, "the place in the log was not recorded"),
+        }
+    }
+}
+
+async fn until_dropped(stopping: &mut oneshot::Receiver<()>) {
+    let _ = stopping.await;
+}
+
+/// The log's end, for followers that miss the last events.
+fn beacon(head: &Head) -> Outgoing {
+    Outgoing {
+        to: Destination::Topic {
+            exchange: USERS_EXCHANGE.into(),
+            routing_key: HEAD_ROUTING_KEY.into(),
+        },
+        message: Message {
+            id: head.chain.to_string(),
+            kind: HEAD_ROUTING_KEY.into(),
+            body: serde_json::to_vec(head).unwrap_or_default().into(),
+            ..Message::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

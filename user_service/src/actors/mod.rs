@@ -1,0 +1,16 @@
+//! The actors: each owns one invariant.
+
+mod bus_loop;
+pub mod event_publisher;
+pub mod rehash_receiver;
+mod snapshot;
+pub mod sync_responder;
+mod user_data;
+pub mod user_reader;
+pub mod user_repository;
+
+pub use event_publisher::EventPublisher;
+pub use rehash_receiver::RehashReceiver;
+pub use sync_responder::SyncResponder;
+pub use user_reader::UserReader;
+pub use user_repository::UserRepository;

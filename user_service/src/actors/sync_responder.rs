@@ -1,0 +1,182 @@
+//! Answers followers of the log that lack something.
+//!
+//! **Owns** one read-only connection, and the temporary file of the snapshot in hand.
+//!
+//! **Promises** an answer that is true of one moment: the records after the follower's cursor if
+//! that is on the log and near, or else all users as of one place in the log.
+//!
+//! **When full** questions wait in their queue; who waits too long asks again.
+//!
+//! **When it dies**, or an answer is lost, the follower asks again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::contract::topology::SYNC_REQUESTS_QUEUE;
+use shared::contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, SyncRequest};
+use shared::secrets::SealingKey;
+use shared::sqlite::{ReadPool, Reader, StoreError};
+use shared::sync::{Decision, decide};
+use tokio::sync::watch;
+
+use super::bus_loop::{consume, shared_queue};
+use super::snapshot::{Snapshot, SnapshotError};
+use crate::store::{self, log};
+
+/// How many questions may be on their way to it.
+const PREFETCH: u16 = 4;
+/// The most records of one answer; the follower asks for more.
+const RECORDS_PER_ANSWER: u32 = 1_000;
+/// The most bytes of data in one answer.
+const BYTES_PER_ANSWER: usize = 1024 * 1024;
+
+/// The responder.
+pub struct SyncResponder {
+    /// Moves into the loop when the actor starts.
+    answering: Option<Answering>,
+}
+
+/// What an answer is made from.
+struct Answering {
+    bus: Arc<dyn Bus>,
+    reader: Reader,
+    /// Names the incarnation that vouches for the answers.
+    head: watch::Receiver<Head>,
+    sealing_key: Arc<SealingKey>,
+    /// Where snapshots are written aside.
+    directory: PathBuf,
+    /// A follower further behind gets a snapshot.
+    replay_limit: i64,
+}
+
+impl SyncResponder {
+    /// Answers from the log; `directory` takes the temporary files.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        pool: &ReadPool,
+        head: watch::Receiver<Head>,
+        sealing_key: Arc<SealingKey>,
+        directory: PathBuf,
+        replay_limit: i64,
+    ) -> Result<Self, StoreError> {
+        let reader = store::check_out(pool)?;
+        let answering = Answering { bus, reader, head, sealing_key, directory, replay_limit };
+        Ok(Self { answering: Some(answering) })
+    }
+}
+
+impl Actor for SyncResponder {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let Some(answering) = self.answering.take() else { return };
+        let bus = Arc::clone(&answering.bus);
+        let handle = async move |message: Message| answering.receive(&message).await;
+        let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
+        let consuming = consume(bus, queue, "answering followers", handle);
+        context.spawn(consuming.into_actor(self).map(|(), _, _| ()));
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AnswerError {
+    #[error("the bus did not take the answer")]
+    Bus(#[from] BusError),
+    #[error("the log cannot be read")]
+    Log(#[from] StoreError),
+    #[error("there is no snapshot")]
+    Snapshot(#[from] SnapshotError),
+    #[error("the answer cannot be encoded")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Answering {
+    async fn receive(&self, message: &Message) {
+        let request: SyncRequest = match serde_json::from_slice(&message.body) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%error, message_id = message.id, "a question cannot be decoded");
+                return;
+            }
+        };
+        if let Err(error) = self.answer(&request).await {
+            let cause = std::error::Error::source(&error).map(tracing::field::display);
+            tracing::warn!(%error, cause, "a follower got no answer");
+        }
+    }
+
+    async fn answer(&self, request: &SyncRequest) -> Result<(), AnswerError> {
+        let incarnation = self.head.borrow().incarnation;
+        let log::End { seq, chain } = log::end(&self.reader)?;
+        let head = Cursor { incarnation, seq, chain };
+        let chain_there = log::chain_at(&self.reader, request.cursor.seq)?;
+        let decision = decide(request, &head, chain_there, self.replay_limit);
+        tracing::info!(?decision, at = request.cursor.seq, head = head.seq, "a follower asks");
+        match decision {
+            Decision::Continue => self.send_records(request, &head).await,
+            Decision::Snapshot => self.send_snapshot(request, &head).await,
+        }
+    }
+
+    async fn send_records(&self, request: &SyncRequest, head: &Cursor) -> Result<(), AnswerError> {
+        let records = log::records_after(&self.reader, request.cursor.seq, RECORDS_PER_ANSWER)?;
+        let records = within_bytes(records, BYTES_PER_ANSWER);
+        let last = records.last().map_or(request.cursor.seq, |last| last.seq);
+        let answer = Continue {
+            nonce: request.nonce.clone(),
+            at: request.cursor,
+            incarnation: head.incarnation,
+            records,
+            head_seq: head.seq.max(last),
+        };
+        self.send(request, &SyncAnswer::Continue(answer)).await
+    }
+
+    async fn send_snapshot(&self, request: &SyncRequest, head: &Cursor) -> Result<(), AnswerError> {
+        let key = &self.sealing_key;
+        let mut snapshot = Snapshot::take(&self.reader, head.incarnation, key, &self.directory)?;
+        for part in 1..=snapshot.parts {
+            let answer = SnapshotPart {
+                nonce: request.nonce.clone(),
+                as_of: snapshot.as_of,
+                part,
+                parts: snapshot.parts,
+                users: snapshot.next_part()?,
+            };
+            self.send(request, &SyncAnswer::Snapshot(answer)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, request: &SyncRequest, answer: &SyncAnswer) -> Result<(), AnswerError> {
+        let message = Message {
+            id: request.nonce.clone(),
+            kind: "sync.answer".into(),
+            body: serde_json::to_vec(answer)?.into(),
+            ..Message::default()
+        };
+        let to = Destination::Queue(request.reply_to.clone());
+        Ok(self.bus.publish(vec![Outgoing { to, message }]).await?)
+    }
+}
+
+/// As many records from the front as have so many bytes of data, but at least one.
+fn within_bytes(mut records: Vec<LogRecord>, limit: usize) -> Vec<LogRecord> {
+    let mut bytes = 0;
+    let fitting = records.iter().take_while(|record| {
+        let is_first = bytes == 0;
+        bytes += record.data.len();
+        is_first || bytes <= limit
+    });
+    let count = fitting.count();
+    records.truncate(count);
+    records
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use super::super::user_repository::testkit::{TestRepository, create_as};
+use super::*;
+use futures_util::StreamExt;
+use shared::bus::{InProcessBus, QueueLifetime, QueueSpec, Subscription};
+use shared::contract::{Chain, UserData};
+use shared::sync::{Effect, Follower, Input};
+use std::time::Duration;
+
+struct Answers {
+    bus: Arc<InProcessBus>,
+    inbox: Subscription,
+}
+
+/// A responder, and a queue for its answers.
+async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
+    let bus = Arc::new(InProcessBus::new());
+    let (head, key) = (repository.head.clone(), Arc::clone(&repository.key));
+    let directory = repository.directory.path().to_owned();
+    SyncResponder::new(bus.clone(), &repository.pool, head, key, directory, replay_limit)
+        .unwrap()
+        .start();
+    let spec = QueueSpec {
+        name: "answers".into(),
+        lifetime: QueueLifetime::Transient,
+        bindings: vec![],
+        prefetch: 100,
+    };
+    let inbox = bus.subscribe(spec).await.unwrap();
+    // The responder declares it too: a question to a queue that is not there would be gone.
+    drop(bus.subscribe(shared_queue(SYNC_REQUESTS_QUEUE, 1)).await.unwrap());
+    Answers { bus, inbox }
+}
+
+impl Answers {
+    async fn send(&self, body: Vec<u8>) {
+        let to = Destination::Queue(SYNC_REQUESTS_QUEUE.into());
+        let message = Message { body: body.into(), ..Message::default() };
+        self.bus.publish(vec![Outgoing { to, message }]).await.unwrap();
+    }
+
+    async fn next(&mut self) -> SyncAnswer {
+        let delivery = tokio::time::timeout(Duration::from_secs(10), self.inbox.next());
+        serde_json::from_slice(&delivery.await.unwrap().unwrap().message.body).unwrap()
+    }
+
+    async fn ask(&mut self, cursor: Cursor) -> SyncAnswer {
+        let request =
+            SyncRequest { nonce: "n".into(), reply_to: "answers".into(), cursor, snapshot: false };
+        self.send(serde_json::to_vec(&request).unwrap()).await;
+        self.next().await
+    }
+}
+
+#[actix::test]
+async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
+    let repository = TestRepository::start();
+    for name in ["anna", "bert", "carl"] {
+        create_as(&repository, name).await;
+    }
+    let mut answers = answers(&repository, 100).await;
+    let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
+    let effects = follower.step(Input::Connected);
+    let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
+    answers.send(serde_json::to_vec(request).unwrap()).await;
+    let SyncAnswer::Continue(answer) = answers.next().await else { panic!("no records") };
+    follower.step(Input::Continue(answer));
+    let Head { incarnation, seq, chain } = *repository.head.borrow();
+    assert_eq!(follower.cursor(), Cursor { incarnation, seq, chain });
+}
+
+#[actix::test]
+async fn a_follower_that_diverged_gets_all_users_as_of_the_head() {
+    let repository = TestRepository::start();
+    let anna = create_as(&repository, "anna").await.user;
+    create_as(&repository, "bert").await;
+    repository.delete(anna.id).await;
+    let mut answers = answers(&repository, 100).await;
+    let diverged = Cursor { seq: 2, chain: Chain([9; 16]), ..Cursor::default() };
+    let SyncAnswer::Snapshot(part) = answers.ask(diverged).await else { panic!("no snapshot") };
+    assert_eq!((part.part, part.parts, part.as_of.seq), (1, 1, 3));
+    let [UserData { id, version, password_hash: Some(sealed), .. }] = &part.users[..] else {
+        panic!("{:?}", part.users)
+    };
+    assert_eq!(repository.key.unseal(sealed, *id, *version).unwrap(), "$argon2id$hash");
+}
+
+#[actix::test]
+async fn a_follower_too_far_back_gets_a_snapshot_even_if_there_are_no_users() {
+    let repository = TestRepository::start();
+    let anna = create_as(&repository, "anna").await.user;
+    repository.delete(anna.id).await;
+    let mut answers = answers(&repository, 1).await;
+    let answer = answers.ask(Cursor::default()).await;
+    let SyncAnswer::Snapshot(part) = answer else { panic!("no snapshot") };
+    assert_eq!((part.parts, part.users.len(), part.as_of.seq), (1, 0, 2));
+}
+
+#[actix::test]
+async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
+    let repository = TestRepository::start();
+    let creates = (0..1001).map(|n| format!("user{n}")).collect::<Vec<_>>();
+    for group in creates.chunks(100) {
+        let all = group.iter().map(|name| create_as(&repository, name));
+        futures_util::future::join_all(all).await;
+    }
+    let mut answers = answers(&repository, 10).await;
+    let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
+    let effects = follower.step(Input::Connected);
+    let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
+    answers.send(serde_json::to_vec(request).unwrap()).await;
+    let mut users = 0;
+    for _ in 0..2 {
+        let SyncAnswer::Snapshot(part) = answers.next().await else { panic!("no snapshot") };
+        users += part.users.len();
+        follower.step(Input::SnapshotPart(part));
+    }
+    assert_eq!((users, follower.cursor().seq), (1001, 1001));
+}
+
+#[actix::test]
+async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
+    let repository = TestRepository::start();
+    let mut answers = answers(&repository, 100).await;
+    answers.send(b"no JSON".to_vec()).await;
+    assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
+}
+
+#[test]
+fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
+    let record = |data: &str| LogRecord {
+        seq: 1,
+        previous: Chain::default(),
+        chain: Chain::default(),
+        kind: shared::contract::EventKind::Created,
+        recorded_at_ms: 0,
+        traceparent: None,
+        data: data.into(),
+    };
+    let records = vec![record("aaaa"), record("bb"), record("c")];
+    for (limit, kept) in [(1, 1), (4, 1), (6, 2), (7, 3)] {
+        assert_eq!(within_bytes(records.clone(), limit).len(), kept, "{limit}");
+    }
+}

@@ -1,0 +1,57 @@
+//! `DeleteUser`.
+
+use rusqlite::Connection;
+use shared::actors::Command;
+use shared::contract::{EventKind, UserId};
+use shared::sqlite::StoreError;
+
+use super::Change;
+use super::recorder::Recorder;
+use crate::domain::{Precondition, User, Written};
+use crate::store::users;
+
+/// "Delete this user": appends `user.deleted`, with the version after the last.
+#[derive(Debug)]
+pub struct DeleteUser {
+    /// The user.
+    pub id: UserId,
+    /// What must hold of the user.
+    pub precondition: Precondition,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
+}
+
+/// Why the user is as before.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// There is none.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// The precondition does not hold.
+    #[error("the user has changed")]
+    PreconditionFailed,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Command for DeleteUser {
+    type Reply = Result<Written, DeleteError>;
+}
+
+impl Change for DeleteUser {
+    type Done = Written;
+    type Error = DeleteError;
+
+    fn apply(self, connection: &Connection, recorder: &Recorder) -> Result<Written, DeleteError> {
+        let user = users::find(connection, self.id)?.ok_or(DeleteError::NoSuchUser)?;
+        if !self.precondition.holds(&user) {
+            return Err(DeleteError::PreconditionFailed);
+        }
+        users::delete(connection, user.id)?;
+        let after = User { version: user.version + 1, ..user.clone() };
+        let traceparent = self.traceparent.as_deref();
+        let seq = recorder.append(connection, EventKind::Deleted, &after, None, traceparent)?;
+        Ok(Written { user, seq })
+    }
+}

@@ -1,0 +1,70 @@
+//! A repository on files of its own, for the unit tests of the actors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix::{Addr, Arbiter};
+use prometheus_client::registry::Registry;
+use shared::actors::ask;
+use shared::clock::Clock;
+use shared::contract::{Head, LogRecord, UserId};
+use shared::precis::Username;
+use shared::secrets::SealingKey;
+use shared::sqlite::ReadPool;
+use tokio::sync::watch;
+
+use super::{CreateUser, Created, DeleteUser, UserRepository};
+use crate::domain::{Precondition, Written};
+use crate::metrics::ServiceMetrics;
+use crate::store;
+
+pub(in crate::actors) struct TestRepository {
+    pub(in crate::actors) addr: Addr<UserRepository>,
+    pub(in crate::actors) pool: ReadPool,
+    pub(in crate::actors) head: watch::Receiver<Head>,
+    pub(in crate::actors) key: Arc<SealingKey>,
+    pub(in crate::actors) metrics: ServiceMetrics,
+    pub(in crate::actors) directory: tempfile::TempDir,
+}
+
+impl TestRepository {
+    pub(in crate::actors) fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path: PathBuf = directory.path().join("users.db");
+        let key = Arc::new(SealingKey::parse(&SealingKey::generate()).unwrap());
+        let metrics = ServiceMetrics::register(&mut Registry::default());
+        let clock = Clock::manual(1_700_000_000_000);
+        let writer = metrics.writer.clone();
+        let repository = UserRepository::open(&path, Arc::clone(&key), clock, writer).unwrap();
+        let pool = store::open_pool(&path, 4).unwrap();
+        let head = repository.head();
+        let addr = repository.launch(&Arbiter::current());
+        Self { addr, pool, head, key, metrics, directory }
+    }
+
+    pub(in crate::actors) fn records(&self) -> Vec<LogRecord> {
+        store::log::records_after(&self.pool.get().unwrap(), 0, 10_000).unwrap()
+    }
+
+    pub(in crate::actors) async fn delete(&self, id: UserId) -> Written {
+        let precondition = Precondition::none();
+        let delete = DeleteUser { id, precondition, traceparent: None };
+        ask(&self.addr, delete).await.unwrap().unwrap()
+    }
+}
+
+pub(in crate::actors) fn create(name: &str) -> CreateUser {
+    CreateUser {
+        username: Username::parse(name).unwrap(),
+        password_hash: "$argon2id$hash".into(),
+        idempotency: None,
+        traceparent: None,
+    }
+}
+
+pub(in crate::actors) async fn create_as(repository: &TestRepository, name: &str) -> Written {
+    match ask(&repository.addr, create(name)).await.unwrap().unwrap() {
+        Created::User(written) => written,
+        Created::NameTaken => panic!("{name} is taken"),
+    }
+}

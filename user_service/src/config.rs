@@ -1,0 +1,74 @@
+//! The settings of this service. Each is a flag and an environment variable of the same name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use shared::config::CommonConfig;
+use shared::precis::PasswordPolicy;
+
+/// Everything that [`crate::start`] needs to know.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// What it has in common with the other service.
+    #[command(flatten)]
+    pub common: CommonConfig,
+    /// What is its own.
+    #[command(flatten)]
+    pub service: UserServiceConfig,
+}
+
+/// The settings that are this service's own.
+#[derive(Args, Clone, Debug)]
+pub struct UserServiceConfig {
+    /// Where user_service listens
+    #[arg(long, env, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
+    pub user_service_listen: SocketAddr,
+
+    /// Who may read, change and delete users: open lets everybody
+    #[arg(long, env, value_enum, default_value_t = Access::Open, value_name = "WHO")]
+    pub user_service_access: Access,
+
+    /// The fewest characters of a new password
+    #[arg(long, env, default_value_t = 8, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub password_min_chars: u16,
+
+    /// The most characters of a new password
+    #[arg(long, env, default_value_t = 128, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub password_max_chars: u16,
+
+    /// Refuse changes without an If-Match header with 428
+    #[arg(long, env)]
+    pub require_if_match: bool,
+
+    /// How many log records a follower may be behind before it gets a snapshot instead
+    #[arg(long, env, default_value_t = 10_000, value_name = "N",
+          value_parser = clap::value_parser!(i64).range(0..))]
+    pub sync_replay_limit: i64,
+}
+
+/// Who may read, change and delete users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Access {
+    /// Everybody.
+    Open,
+    /// Only the user, with a live token of theirs. Not there yet.
+    Owner,
+}
+
+impl Config {
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.common.data_dir.join("users.db")
+    }
+
+    /// What a new password must be like.
+    pub fn password_policy(&self) -> PasswordPolicy {
+        PasswordPolicy {
+            min_chars: self.service.password_min_chars.into(),
+            max_chars: self.service.password_max_chars.into(),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! All wiring.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Arbiter};
+use secrecy::ExposeSecret;
+use shared::actors::ask;
+use shared::bus::Bus;
+use shared::clock::Clock;
+use shared::config::{CommonConfig, cores};
+use shared::hashing::PasswordHasher;
+use shared::http::{
+    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
+    ServeError, serve,
+};
+use shared::secrets::{KeyFileError, SealingKey, create_private_dir};
+use shared::sqlite::{OpenError, ReadPool, StoreError};
+use shared::telemetry::Registry;
+use tokio::time::timeout;
+
+use crate::actors::event_publisher::FlushAndStop;
+use crate::actors::user_repository::{Close, OpenRepositoryError};
+use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
+use crate::config::{Access, Config};
+use crate::http::{self, Api};
+use crate::metrics::ServiceMetrics;
+use crate::store;
+
+/// How long the last events may take to reach the bus when the service stops. What does not is
+/// published at the next start.
+const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+
+/// What the service gets from outside.
+pub struct Deps {
+    /// The way to the other service.
+    pub bus: Arc<dyn Bus>,
+    /// Hashes passwords; the standalone binary has one for both services.
+    pub hasher: Addr<PasswordHasher>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// For `/metrics`; the hasher's are in it already.
+    pub registry: Registry,
+}
+
+/// The service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting whose value is not to be had yet.
+    #[error("USER_SERVICE_ACCESS=owner is not there yet: only open is")]
+    Access,
+    /// The password's limits leave nothing.
+    #[error("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS")]
+    PasswordLimits,
+    /// The data directory cannot be made.
+    #[error("cannot use the data directory")]
+    DataDir(#[from] KeyFileError),
+    /// The sealing key is of no use.
+    #[error("cannot use the sealing key")]
+    SealingKey(#[source] Box<dyn Error + Send + Sync>),
+    /// The database cannot be written.
+    #[error("cannot start the writer")]
+    Repository(#[from] OpenRepositoryError),
+    /// The database cannot be read.
+    #[error("cannot open the database of users for reading")]
+    Readers(#[from] OpenError),
+    /// The log cannot be read.
+    #[error("cannot read the log")]
+    Log(#[from] StoreError),
+    /// Nobody can reach it.
+    #[error("cannot serve HTTP")]
+    Serve(#[from] ServeError),
+}
+
+/// A service that answers.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    http: RunningHttpServer,
+    actors: Actors,
+}
+
+impl Running {
+    /// Stops taking requests, finishes those in hand, publishes and records what is pending, and
+    /// closes the database.
+    pub async fn stop(self) {
+        self.http.stop().await;
+        self.actors.stop().await;
+        tracing::info!("user_service has stopped");
+    }
+}
+
+/// Starts the service. It waits for nobody: the bus may be away.
+///
+/// To be called inside an actix system.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
+    check(&config)?;
+    create_private_dir(&config.common.data_dir)?;
+    let sealing_key = Arc::new(load_sealing_key(&config.common)?);
+    let Deps { bus, hasher, clock, mut registry } = deps;
+    let metrics = ServiceMetrics::register(&mut registry);
+    let http_metrics = HttpMetrics::register(&mut registry);
+    let workers = config.common.http_workers.map_or_else(cores, usize::from);
+
+    let key = Arc::clone(&sealing_key);
+    let repository =
+        UserRepository::open(&config.database(), key, clock.clone(), metrics.writer.clone())?;
+    // One for each worker, the publisher and the responder.
+    let readers = u32::try_from(workers + 2).unwrap_or(u32::MAX);
+    let pool = store::open_pool(&config.database(), readers)?;
+    let is_writable = repository.is_writable();
+    let actors =
+        Actors::launch(&config, repository, Arc::clone(&bus), &pool, &sealing_key, &metrics)?;
+
+    let readiness: Readiness =
+        Arc::new(move || report(is_writable.load(Ordering::Relaxed), bus.is_connected()));
+    let probes = Probes { readiness, registry: Arc::new(registry) };
+    let api = ApiParts {
+        repository: actors.repository.clone(),
+        hasher,
+        sealing_key,
+        config: config.clone(),
+        pool,
+        clock,
+    };
+    let server = HttpServerConfig {
+        listen: config.service.user_service_listen,
+        workers,
+        shutdown_grace: config.common.shutdown_grace.0,
+    };
+    let configure = move |app: &mut _| http::configure(api.launch(), app);
+    match serve(&server, http_metrics, probes, http::document(), configure) {
+        Ok(http) => {
+            announce(http.address);
+            Ok(Running { address: http.address, http, actors })
+        }
+        Err(error) => {
+            actors.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+fn announce(address: SocketAddr) {
+    tracing::info!(%address, "user_service listens");
+    tracing::info!("access is open: whoever reaches user_service may read and change every user");
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    if config.service.user_service_access != Access::Open {
+        return Err(StartError::Access);
+    }
+    if config.service.password_min_chars > config.service.password_max_chars {
+        return Err(StartError::PasswordLimits);
+    }
+    Ok(())
+}
+
+fn load_sealing_key(common: &CommonConfig) -> Result<SealingKey, StartError> {
+    let settings = &common.sealing_key;
+    if let Some(key) = &settings.sealing_key {
+        return SealingKey::parse(key.expose_secret())
+            .map_err(|error| StartError::SealingKey(error.into()));
+    }
+    let default = || common.data_dir.join("sealing.key");
+    let path = settings.sealing_key_file.clone().unwrap_or_else(default);
+    SealingKey::load_or_create(&path).map_err(|error| StartError::SealingKey(error.into()))
+}
+
+fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {
+    let mut report = ReadinessReport::default();
+    if !is_writable {
+        report.reasons.push("the database cannot be written: the disk is full".into());
+    }
+    if !is_connected {
+        report.degraded.push("broker unreachable".into());
+    }
+    report
+}
+
+/// What the handlers need, before there is a worker.
+#[derive(Clone)]
+struct ApiParts {
+    repository: Addr<UserRepository>,
+    hasher: Addr<PasswordHasher>,
+    sealing_key: Arc<SealingKey>,
+    config: Config,
+    pool: ReadPool,
+    clock: Clock,
+}
+
+impl ApiParts {
+    /// Called once on each worker's thread, whose reader it starts.
+    fn launch(&self) -> Api {
+        Api {
+            repository: self.repository.clone(),
+            reader: UserReader::launch(self.pool.clone(), self.clock.clone()),
+            hasher: self.hasher.clone(),
+            sealing_key: Arc::clone(&self.sealing_key),
+            policy: self.config.password_policy(),
+            requires_if_match: self.config.service.require_if_match,
+        }
+    }
+}
+
+/// The actors that live on threads of their own.
+struct Actors {
+    repository: Addr<UserRepository>,
+    publisher: Addr<EventPublisher>,
+    /// The writer's: it may wait for the disk there.
+    writing: Arbiter,
+    /// The publisher's and the receiver's.
+    relaying: Arbiter,
+    /// The responder's: a snapshot takes its time.
+    responding: Arbiter,
+}
+
+impl Actors {
+    fn launch(
+        config: &Config,
+        repository: UserRepository,
+        bus: Arc<dyn Bus>,
+        pool: &ReadPool,
+        sealing_key: &Arc<SealingKey>,
+        metrics: &ServiceMetrics,
+    ) -> Result<Self, StartError> {
+        let (head, key) = (repository.head(), Arc::clone(sealing_key));
+        let (directory, limit) = (config.common.data_dir.clone(), config.service.sync_replay_limit);
+        let responder =
+            SyncResponder::new(Arc::clone(&bus), pool, head.clone(), key, directory, limit)?;
+        let published_seq = metrics.published_seq.clone();
+        let writing = Arbiter::new();
+        let repository = repository.launch(&writing.handle());
+        let publisher =
+            EventPublisher::new(Arc::clone(&bus), pool, repository.clone(), head, published_seq)?;
+        let receiver = RehashReceiver::new(bus, repository.clone());
+        let (relaying, responding) = (Arbiter::new(), Arbiter::new());
+        let publisher = EventPublisher::start_in_arbiter(&relaying.handle(), |_| publisher);
+        RehashReceiver::start_in_arbiter(&relaying.handle(), |_| receiver);
+        SyncResponder::start_in_arbiter(&responding.handle(), |_| responder);
+        Ok(Self { repository, publisher, writing, relaying, responding })
+    }
+
+    /// The publisher first: it tells the writer how far it came.
+    async fn stop(self) {
+        if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
+            tracing::warn!("the bus did not take the last events: they go out at the next start");
+        }
+        if let Err(error) = ask(&self.repository, Close).await {
+            tracing::error!(%error, "the database was not closed in order");
+        }
+        let arbiters = [self.relaying, self.responding, self.writing];
+        let join = move || {
+            for arbiter in arbiters {
+                arbiter.stop();
+                if arbiter.join().is_err() {
+                    tracing::error!("an actor's thread has panicked");
+                }
+            }
+        };
+        if tokio::task::spawn_blocking(join).await.is_err() {
+            tracing::error!("the actors' threads were not joined");
+        }
+    }
+}
