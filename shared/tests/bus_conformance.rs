@@ -1,4 +1,5 @@
 //! What every [`Bus`] promises, as tests that each implementation passes.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use shared::testkit::wait::{until, within};
 use tokio::task::{LocalSet, spawn_local};
 
 const BOUND: Duration = Duration::from_secs(20);
-const DURABLE: QueueLifetime = QueueLifetime::Durable { expires: Duration::from_secs(600) };
+const DURABLE: QueueLifetime = QueueLifetime::Durable { expires: Duration::from_mins(10) };
 
 /// Runs each case in a test of its own in process, and all of them on one RabbitMQ.
 macro_rules! every_bus_keeps_to_it {

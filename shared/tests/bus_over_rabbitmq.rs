@@ -1,4 +1,5 @@
 //! What the bus over RabbitMQ does when RabbitMQ, or the network to it, fails.
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -120,7 +121,6 @@ async fn a_dropped_bus_leaves_no_connection() {
         || node.control(&["list_connections", "pid", "--no-table-headers"]).lines().count();
     until_holds("both connections are known", BOUND, || connections() == 2).await;
     drop((queue, bus));
-    // It blocks this runtime, which has to close the connections meanwhile: hence the pauses.
     until_holds("no connection is left", BOUND, || connections() == 0).await;
 }
 
@@ -165,10 +165,7 @@ fn message(id: u32) -> Outgoing {
 }
 
 async fn publish_until_confirmed(bus: &AmqpBus, id: u32) {
-    until("a confirm", BOUND, async || {
-        bus.publish(vec![message(id)]).await.inspect_err(|error| println!("{error:?}")).ok()
-    })
-    .await;
+    until("a confirm", BOUND, async || bus.publish(vec![message(id)]).await.ok()).await;
 }
 
 async fn subscribe(bus: &AmqpBus) -> Subscription {
