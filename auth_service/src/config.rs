@@ -1,4 +1,4 @@
-//! Settings of this service.
+//! The settings of this service. Each is a flag and an environment variable of the same name.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -9,9 +9,20 @@ use secrecy::ExposeSecret;
 use shared::config::{CommonConfig, Period};
 use shared::secrets::SealingKey;
 
-/// Settings of auth_service, beside those that all binaries have.
+/// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
-pub struct AuthConfig {
+pub struct Config {
+    /// What it has in common with the other service.
+    #[command(flatten)]
+    pub common: CommonConfig,
+    /// What is its own.
+    #[command(flatten)]
+    pub service: AuthServiceConfig,
+}
+
+/// The settings that are this service's own.
+#[derive(Args, Clone, Debug)]
+pub struct AuthServiceConfig {
     /// Where auth_service listens
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
     pub auth_service_listen: SocketAddr,
@@ -35,6 +46,13 @@ pub struct AuthConfig {
     /// How long /login waits at most for the write that a Consistency-Token names
     #[arg(long, env, default_value = "2s", value_name = "TIME")]
     pub login_wait: Period,
+}
+
+impl AuthServiceConfig {
+    /// How long a token lives, in whole seconds.
+    pub fn token_lifetime_s(&self) -> i64 {
+        i64::try_from(self.token_lifetime.0.as_secs()).unwrap_or(i64::MAX / 2)
+    }
 }
 
 /// The name becomes a word of queues' names.

@@ -1,7 +1,14 @@
-//! Login gives a JWT, logout kills it; the users are known from following the log of user_service.
+//! `auth_service`: login gives a JWT, logout kills it.
+//!
+//! It knows the users from following the log of user_service. [`start`] is the whole service;
+//! `main.rs` and the standalone binary call it alike.
 
 pub mod actors;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod metrics;
+mod service;
 pub mod store;
+
+pub use service::{Deps, Running, StartError, start};

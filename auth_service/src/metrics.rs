@@ -6,6 +6,28 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+/// All of them.
+#[derive(Clone)]
+pub struct ServiceMetrics {
+    /// Of following the log.
+    pub following: FollowingMetrics,
+    /// Of the dead tokens.
+    pub revocations: RevocationMetrics,
+    /// Of logins.
+    pub logins: LoginMetrics,
+}
+
+impl ServiceMetrics {
+    /// Registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            following: FollowingMetrics::register(registry),
+            revocations: RevocationMetrics::register(registry),
+            logins: LoginMetrics::register(registry),
+        }
+    }
+}
+
 /// Of following the log of user_service. Clones count together.
 #[derive(Clone, Default)]
 pub struct FollowingMetrics {
@@ -26,8 +48,7 @@ struct Repair {
 }
 
 impl FollowingMetrics {
-    /// Registers them.
-    pub fn register(registry: &mut Registry) -> Self {
+    fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { applied_seq, lag, duplicates, dead_letters, repairs } = metrics.clone();
         registry.register("projection_seq", "Last record that was applied", applied_seq);
@@ -52,8 +73,7 @@ pub struct RevocationMetrics {
 }
 
 impl RevocationMetrics {
-    /// Registers them.
-    pub fn register(registry: &mut Registry) -> Self {
+    fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { tokens, users } = metrics.clone();
         registry.register("revoked_tokens", "Dead tokens that are remembered", tokens);
@@ -80,8 +100,7 @@ struct Login {
 }
 
 impl LoginMetrics {
-    /// Registers them.
-    pub fn register(registry: &mut Registry) -> Self {
+    fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register("logins", "Attempts to log in", metrics.logins.clone());
         metrics

@@ -79,6 +79,13 @@ impl Command for FindOutcome {
     type Reply = Result<Known, StoreError>;
 }
 
+/// "Commit what waits."
+pub struct FlushRevocations;
+
+impl Command for FlushRevocations {
+    type Reply = ();
+}
+
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeRefused {
@@ -218,10 +225,6 @@ impl Actor for Revocations {
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(PURGE_INTERVAL, |this, _| this.forget_expired());
     }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.commit();
-    }
 }
 
 impl Handler<CommitGroup> for Revocations {
@@ -321,5 +324,13 @@ impl Handler<Ask<FindOutcome>> for Revocations {
     fn handle(&mut self, ask: Ask<FindOutcome>, _: &mut Self::Context) {
         let now_ms = self.clock.unix_ms();
         ask.answer(|FindOutcome(request)| idempotency::find(&self.connection, &request, now_ms));
+    }
+}
+
+impl Handler<Ask<FlushRevocations>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<FlushRevocations>, _: &mut Self::Context) {
+        ask.answer(|FlushRevocations| self.commit());
     }
 }

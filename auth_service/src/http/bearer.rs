@@ -1,0 +1,124 @@
+//! The token in the `Authorization` header (RFC 6750), and whether it is alive.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use actix_web::{FromRequest, HttpRequest};
+use shared::contract::Claims;
+use shared::http::{Problem, ProblemKind};
+use shared::tokens::TokenRefused;
+
+use super::Handles;
+
+/// Where clients are told that a token is needed (RFC 6750 section 3).
+pub(super) const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
+const INVALID_TOKEN: &str = r#"Bearer realm="lockstep", error="invalid_token""#;
+
+/// A token as it was sent; nothing is known of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Bearer(pub(super) String);
+
+impl FromRequest for Bearer {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(parse(request.headers()))
+    }
+}
+
+fn parse(headers: &HeaderMap) -> Result<Bearer, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION);
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(if headers.contains_key(AUTHORIZATION) { refused() } else { missing() });
+    };
+    let value = value.to_str().map_err(|_| refused())?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing());
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused());
+    }
+    Ok(Bearer(token.to_owned()))
+}
+
+/// Why a token is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Dead {
+    /// By itself.
+    #[error(transparent)]
+    Refused(#[from] TokenRefused),
+    /// By a logout, a change of password or a deletion.
+    #[error("the token was revoked")]
+    Revoked,
+}
+
+impl Dead {
+    /// The token was signed by us, and may once have been good.
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Self::Revoked | Self::Refused(TokenRefused::OutOfTime))
+    }
+}
+
+impl From<Dead> for Problem {
+    fn from(dead: Dead) -> Self {
+        refused().with_source(dead)
+    }
+}
+
+/// Verifies the token on this thread, and asks the view of the dead every time.
+pub(super) fn check(token: &str, handles: &Handles) -> Result<Claims, Dead> {
+    let claims = handles.verifier.verify(token, handles.clock.unix_s())?;
+    if handles.revoked.contains(&claims) { Err(Dead::Revoked) } else { Ok(claims) }
+}
+
+/// The request says nothing that could be wrong: no error code (RFC 6750 section 3.1).
+fn missing() -> Problem {
+    let detail = "send Authorization: Bearer with a token from POST /login";
+    Problem::new(ProblemKind::InvalidToken, detail).with_header(WWW_AUTHENTICATE, CHALLENGE)
+}
+
+/// The same for every reason: the bearer need not know it.
+pub(super) fn refused() -> Problem {
+    Problem::new(ProblemKind::InvalidToken, "the token is malformed, expired, revoked or not ours")
+        .with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
+
+    fn parsed(values: &[&[u8]]) -> Result<Bearer, String> {
+        let mut request = TestRequest::default();
+        for value in values {
+            request = request.append_header((AUTHORIZATION, *value));
+        }
+        parse(request.to_http_request().headers()).map_err(|problem| {
+            let answer = problem.error_response();
+            answer.headers().get(WWW_AUTHENTICATE).unwrap().to_str().unwrap().to_owned()
+        })
+    }
+
+    #[test]
+    fn the_scheme_is_read_without_regard_to_case() {
+        for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
+            assert_eq!(parsed(&[value.as_bytes()]), Ok(Bearer("a.b.c".into())), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_missing_token_is_told_from_a_bad_one() {
+        for values in [&[] as &[&[u8]], &[b"Basic eDp5"], &[b""], &[b"x"]] {
+            assert_eq!(parsed(values), Err(CHALLENGE.into()), "{values:?}");
+        }
+        let twice: &[&[u8]] = &[b"Bearer a.b.c", b"Bearer a.b.c"];
+        for values in [twice, &[b"Bearer"], &[b"Bearer "], &[b"Bearer a b"], &[b"Bearer \xff"]] {
+            assert_eq!(parsed(values), Err(INVALID_TOKEN.into()), "{values:?}");
+        }
+    }
+}

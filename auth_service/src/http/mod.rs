@@ -1,0 +1,77 @@
+//! The paths of this service. Handlers own nothing: they parse, send, and translate the answer.
+
+mod authentication;
+mod bearer;
+mod consistency;
+mod jwks;
+mod login;
+mod logout;
+mod openapi;
+mod verify;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::web::{self, Data, ServiceConfig};
+use shared::bus::Bus;
+use shared::clock::Clock;
+use shared::hashing::PasswordHasher;
+use shared::http::{allow_only, get_or_head};
+use shared::secrets::SealingKey;
+use shared::sqlite::ReadPool;
+use shared::tokens::{RevokedView, TokenRules, Verifier};
+use tokio::sync::watch;
+
+use crate::actors::{Applied, CredentialReader, KeyRing, Revocations};
+use crate::metrics::LoginMetrics;
+
+pub use openapi::document;
+
+/// What the handlers send to and read. Clones are handles to the same.
+#[derive(Clone)]
+pub struct Handles {
+    /// Verifies passwords.
+    pub hasher: Addr<PasswordHasher>,
+    /// Kills tokens.
+    pub revocations: Addr<Revocations>,
+    /// Signs tokens.
+    pub key_ring: Addr<KeyRing>,
+    /// Connections for the workers' readers.
+    pub readers: ReadPool,
+    /// How far the projection is.
+    pub applied: watch::Receiver<Applied>,
+    /// Verifies tokens on the worker's own thread.
+    pub verifier: Arc<Verifier>,
+    /// The dead tokens.
+    pub revoked: RevokedView,
+    /// Opens the hashes of the projection, and keys fingerprints.
+    pub sealing_key: Arc<SealingKey>,
+    /// Takes hashes that were made anew.
+    pub bus: Arc<dyn Bus>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Counts logins.
+    pub metrics: LoginMetrics,
+    /// What tokens say.
+    pub rules: TokenRules,
+    /// How long a token lives, in seconds.
+    pub token_lifetime_s: i64,
+    /// How long a login waits for the projection.
+    pub login_wait: Duration,
+}
+
+/// Adds the paths; called once on each worker's thread, where it starts the worker's reader.
+pub fn configure(handles: &Handles, app: &mut ServiceConfig) {
+    app.app_data(Data::new(handles.clone()));
+    app.app_data(Data::new(CredentialReader::launch(handles.readers.clone())));
+    let get = || web::route().guard(get_or_head());
+    let login = web::resource("/login").route(web::post().to(login::login));
+    let logout = web::resource("/logout").route(web::post().to(logout::logout));
+    let verify = web::resource("/verify").route(get().to(verify::verify));
+    let jwks = web::resource("/.well-known/jwks.json").route(get().to(jwks::jwks));
+    app.service(allow_only(login, "POST"));
+    app.service(allow_only(logout, "POST"));
+    app.service(allow_only(verify, "GET, HEAD"));
+    app.service(allow_only(jwks, "GET, HEAD"));
+}

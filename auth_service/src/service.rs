@@ -1,0 +1,273 @@
+//! All wiring: which actor lives on which thread, and who knows whom.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::{Addr, Arbiter};
+use actix_web::web::ServiceConfig;
+use shared::actors::ask;
+use shared::bus::Bus;
+use shared::clock::Clock;
+use shared::config::cores;
+use shared::hashing::PasswordHasher;
+use shared::http::{
+    HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
+};
+use shared::secrets::{KeyFileError, SealingKey, create_private_dir};
+use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
+use shared::telemetry::Registry;
+use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
+use tokio::sync::watch;
+
+use crate::actors::credential_repository::RepositoryError;
+use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
+use crate::actors::user_event_consumer::{Following, StopFollowing};
+use crate::actors::{Applied, CredentialRepository, KeyRing, Revocations, UserEventConsumer};
+use crate::config::{AuthServiceConfig, Config, sealing_key};
+use crate::http::{self, Handles};
+use crate::metrics::{FollowingMetrics, ServiceMetrics};
+
+/// By how many seconds clocks may differ.
+const LEEWAY_S: i64 = 5;
+/// File of the projection.
+const PROJECTION: &str = "projection.db";
+
+/// What the service is given: in one process with user_service it shares them.
+pub struct Deps {
+    /// Brings events, takes questions.
+    pub bus: Arc<dyn Bus>,
+    /// Verifies passwords.
+    pub hasher: Addr<PasswordHasher>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// What `/metrics` shows; the hasher's metrics are in it.
+    pub registry: Registry,
+}
+
+/// The service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory or a file in it.
+    #[error("the data directory is of no use")]
+    DataDir(#[from] KeyFileError),
+    /// The key that is shared with user_service.
+    #[error("the sealing key is of no use")]
+    SealingKey(#[source] Box<dyn Error + Send + Sync>),
+    /// The key that tokens are signed with.
+    #[error("the signing key is of no use")]
+    SigningKey(#[from] SigningKeyError),
+    /// `projection.db`.
+    #[error("the projection is of no use")]
+    Projection(#[from] RepositoryError),
+    /// `tokens.db`.
+    #[error("the list of dead tokens is of no use")]
+    Revocations(#[from] RevocationsError),
+    /// `projection.db`, for readers.
+    #[error("the projection cannot be read")]
+    Readers(#[source] OpenError),
+    /// The HTTP server.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Revocations(error.into())
+    }
+}
+
+/// The running service.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    http: RunningHttpServer,
+    consumer: Addr<UserEventConsumer>,
+    writers: Writers,
+}
+
+/// Starts the service. It waits for nobody: without a broker it answers from what it has.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError> {
+    let Config { common, service } = config;
+    let metrics = ServiceMetrics::register(&mut deps.registry);
+    let http_metrics = HttpMetrics::register(&mut deps.registry);
+    create_private_dir(&common.data_dir)?;
+    let sealing_key = sealing_key(&common).map_err(StartError::SealingKey)?;
+    let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
+    let server = HttpServerConfig {
+        listen: service.auth_service_listen,
+        workers: common.http_workers.map_or_else(cores, usize::from),
+        shutdown_grace: common.shutdown_grace.0,
+    };
+    let readers = readers(&common.data_dir, server.workers)?;
+    let rules = token_rules(&service);
+    let key_ring = KeyRing::new(signing_key(&common.data_dir, &stores)?);
+    let verifier = Arc::new(key_ring.verifier(&rules)?);
+    let writers = stores.launch();
+    let handles = Handles {
+        hasher: deps.hasher,
+        revocations: writers.revocations.clone(),
+        key_ring: key_ring.launch(),
+        readers,
+        applied: writers.applied.clone(),
+        verifier,
+        revoked: writers.revoked.clone(),
+        sealing_key,
+        bus: Arc::clone(&deps.bus),
+        clock: deps.clock,
+        metrics: metrics.logins,
+        rules,
+        token_lifetime_s: service.token_lifetime_s(),
+        login_wait: service.login_wait.0,
+    };
+    let readiness = readiness(writers.applied.clone(), Arc::clone(&deps.bus));
+    let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
+    let paths = move |app: &mut ServiceConfig| http::configure(&handles, app);
+    let http = match serve(&server, http_metrics, probes, http::document(), paths) {
+        Ok(http) => http,
+        Err(error) => {
+            writers.stop().await;
+            return Err(error.into());
+        }
+    };
+    let consumer = writers.follow(deps.bus, service.auth_replica, metrics.following);
+    tracing::info!(address = %http.address, "auth_service listens");
+    Ok(Running { address: http.address, http, consumer, writers })
+}
+
+impl Running {
+    /// Stops: no more requests, those in hand finished, what waits committed, threads ended.
+    pub async fn stop(self) {
+        self.http.stop().await;
+        // An actor that is gone already needs no stopping.
+        let _ = ask(&self.consumer, StopFollowing).await;
+        self.writers.stop().await;
+        tracing::info!("auth_service has stopped");
+    }
+}
+
+/// The writers, before they are given a thread.
+struct Stores {
+    repository: CredentialRepository,
+    revocations: Revocations,
+}
+
+impl Stores {
+    fn open(
+        data_dir: &Path,
+        config: &AuthServiceConfig,
+        sealing_key: &Arc<SealingKey>,
+        clock: &Clock,
+        metrics: &ServiceMetrics,
+    ) -> Result<Self, StartError> {
+        let times = TokenTimes { lifetime_s: config.token_lifetime_s(), leeway_s: LEEWAY_S };
+        let path = data_dir.join("tokens.db");
+        let metrics = metrics.revocations.clone();
+        let revocations = Revocations::open(&path, clock.clone(), times, metrics)?;
+        let path = data_dir.join(PROJECTION);
+        let repository = CredentialRepository::open(&path, Arc::clone(sealing_key))?;
+        Ok(Self { repository, revocations })
+    }
+
+    /// Each on a thread of its own, which it may block.
+    fn launch(self) -> Writers {
+        let arbiters = [Arbiter::new(), Arbiter::new()];
+        let (applied, revoked) = (self.repository.applied(), self.revocations.view());
+        let repository = self.repository.launch(&arbiters[0].handle());
+        let revocations = self.revocations.launch(&arbiters[1].handle());
+        Writers { repository, revocations, applied, revoked, arbiters }
+    }
+}
+
+/// The writers at work.
+struct Writers {
+    repository: Addr<CredentialRepository>,
+    revocations: Addr<Revocations>,
+    applied: watch::Receiver<Applied>,
+    revoked: RevokedView,
+    arbiters: [Arbiter; 2],
+}
+
+impl Writers {
+    fn follow(
+        &self,
+        bus: Arc<dyn Bus>,
+        replica: String,
+        metrics: FollowingMetrics,
+    ) -> Addr<UserEventConsumer> {
+        UserEventConsumer::launch(Following {
+            bus,
+            repository: self.repository.clone(),
+            applied: self.applied.clone(),
+            revocations: self.revocations.clone(),
+            replica,
+            metrics,
+        })
+    }
+
+    async fn stop(self) {
+        // An actor that is gone already has nothing to flush.
+        let _ = ask(&self.revocations, FlushRevocations).await;
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
+        }
+    }
+}
+
+/// The key of the present generation of `tokens.db`.
+///
+/// A `tokens.db` that was lost comes back with another generation, and so with another key: a token
+/// that was logged out stays dead although nobody remembers it. If the projection was lost instead,
+/// nobody can tell which users have changed their password or are gone since, so the generation is
+/// renewed as well.
+fn signing_key(data_dir: &Path, stores: &Stores) -> Result<SigningKey, StartError> {
+    let path_of = |generation: &str| data_dir.join(format!("signing-{generation}.key"));
+    let mut path = path_of(&stores.revocations.generation()?);
+    let has_projection = stores.repository.applied().borrow().cursor.is_some();
+    if !has_projection && path.exists() {
+        tracing::warn!("the projection is new: tokens that were signed before are dead");
+        path = path_of(&stores.revocations.renew_generation()?);
+    }
+    Ok(SigningKey::load_or_create(&path)?)
+}
+
+fn token_rules(config: &AuthServiceConfig) -> TokenRules {
+    TokenRules {
+        issuer: config.token_issuer.clone(),
+        audience: config.token_audience.clone(),
+        leeway_s: LEEWAY_S,
+    }
+}
+
+fn readers(data_dir: &Path, workers: usize) -> Result<ReadPool, StartError> {
+    let size = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+    let readers = open_readers(&data_dir.join(PROJECTION), size).map_err(StartError::Readers)?;
+    // Each worker takes its connection later: what is wrong with them should be known now.
+    drop(readers.get().map_err(|error| StartError::Readers(error.into()))?);
+    Ok(readers)
+}
+
+fn readiness(
+    applied: watch::Receiver<Applied>,
+    bus: Arc<dyn Bus>,
+) -> impl Fn() -> ReadinessReport + Send + Sync {
+    move || {
+        let Applied { cursor, has_foreign_seal } = *applied.borrow();
+        let mut report = ReadinessReport::default();
+        if cursor.is_none() {
+            report.reasons.push("catching up: no sync with user_service yet".to_owned());
+        }
+        if has_foreign_seal {
+            report.reasons.push("sealed hashes were made with another key".to_owned());
+        }
+        if !bus.is_connected() {
+            report.degraded.push("broker unreachable".to_owned());
+        }
+        report
+    }
+}
