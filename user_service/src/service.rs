@@ -1,23 +1,21 @@
 //! All wiring.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
-use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::bus::Bus;
 use shared::clock::Clock;
-use shared::config::{CommonConfig, cores};
+use shared::config::cores;
 use shared::hashing::PasswordHasher;
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
     ServeError, serve,
 };
-use shared::secrets::{KeyFileError, SealingKey, create_private_dir};
+use shared::secrets::{KeyFileError, SealingKey, SealingKeyError, create_private_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError};
 use shared::telemetry::Registry;
 use tokio::time::timeout;
@@ -60,7 +58,7 @@ pub enum StartError {
     DataDir(#[from] KeyFileError),
     /// The sealing key is of no use.
     #[error("cannot use the sealing key")]
-    SealingKey(#[source] Box<dyn Error + Send + Sync>),
+    SealingKey(#[from] SealingKeyError),
     /// The database cannot be written.
     #[error("cannot start the writer")]
     Repository(#[from] OpenRepositoryError),
@@ -102,7 +100,8 @@ impl Running {
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     create_private_dir(&config.common.data_dir)?;
-    let sealing_key = Arc::new(load_sealing_key(&config.common)?);
+    let common = &config.common;
+    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
     let Deps { bus, hasher, clock, mut registry } = deps;
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
@@ -160,17 +159,6 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::PasswordLimits);
     }
     Ok(())
-}
-
-fn load_sealing_key(common: &CommonConfig) -> Result<SealingKey, StartError> {
-    let settings = &common.sealing_key;
-    if let Some(key) = &settings.sealing_key {
-        return SealingKey::parse(key.expose_secret())
-            .map_err(|error| StartError::SealingKey(error.into()));
-    }
-    let default = || common.data_dir.join("sealing.key");
-    let path = settings.sealing_key_file.clone().unwrap_or_else(default);
-    SealingKey::load_or_create(&path).map_err(|error| StartError::SealingKey(error.into()))
 }
 
 fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {

@@ -184,8 +184,16 @@ mod tests {
         let mut described = 0;
         for item in document.paths.paths.values_mut() {
             for operation in operations(item) {
-                assert!(operation.responses.responses.contains_key("400"), "{operation:?}");
-                assert!(operation.responses.responses.contains_key("503"), "{operation:?}");
+                assert!(
+                    operation.responses.responses.contains_key("400"),
+                    "{:?}",
+                    operation.operation_id
+                );
+                assert!(
+                    operation.responses.responses.contains_key("503"),
+                    "{:?}",
+                    operation.operation_id
+                );
                 described += 1;
             }
         }

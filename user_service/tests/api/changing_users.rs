@@ -1,0 +1,140 @@
+use serde_json::json;
+
+use crate::test_app::{Setup, TestApp};
+use shared::contract::{ConsistencyToken, EventKind, UserData};
+
+#[actix_web::test]
+async fn a_user_is_renamed_and_the_etag_and_the_log_move_on() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let answer = app.put(1, &json!({"username": "newusername"})).await;
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (200, r#"{"id":1,"username":"newusername"}"#)
+    );
+    assert_eq!(answer.header("etag"), "\"1.2\"");
+    let token = ConsistencyToken::decode(answer.header("consistency-token"));
+    assert_eq!(token, Some(ConsistencyToken { seq: 2 }));
+    let own_in_another_case = app.put(1, &json!({"username": "NewUserName"})).await;
+    assert_eq!(own_in_another_case.json()["username"], "NewUserName");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_taken_name_is_refused_and_a_freed_one_is_free() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    app.create("bert").await;
+    let taken = app.put(2, &json!({"username": "ANNA"})).await;
+    taken.assert_problem(409, "username-taken");
+    assert_eq!(app.delete(1).await.status, 200);
+    assert_eq!(app.put(2, &json!({"username": "ANNA"})).await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deleted_user_is_shown_as_they_last_were_and_their_id_is_not_used_again() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let answer = app.delete(1).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, r#"{"id":1,"username":"anna"}"#));
+    let token = ConsistencyToken::decode(answer.header("consistency-token"));
+    assert_eq!(token, Some(ConsistencyToken { seq: 2 }));
+    app.delete(1).await.assert_problem(404, "no-such-user");
+    assert_eq!(app.create("anna").await, 2);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_change_of_password_needs_the_current_one() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let change = |new: &str, current: &str| json!({"password": new, "current_password": current});
+    let wrong = app.put(1, &change("otherpassword", "wrongpassword")).await;
+    wrong.assert_problem(403, "wrong-current-password");
+    let never_a_password = app.put(1, &change("otherpassword", "a\u{7}")).await;
+    never_a_password.assert_problem(403, "wrong-current-password");
+    assert_eq!(app.put(1, &change("otherpassword", "testpassword")).await.status, 200);
+    let old = app.put(1, &change("thirdpassword", "testpassword")).await;
+    old.assert_problem(403, "wrong-current-password");
+    let both = json!({"username": "bert", "password": "thirdpassword",
+                      "current_password": "otherpassword"});
+    assert_eq!(app.put(1, &both).await.json()["username"], "bert");
+    let records = app.records();
+    let last: UserData = serde_json::from_str(&records.last().unwrap().data).unwrap();
+    assert_eq!((records.len(), last.version, last.password_version), (3, 3, 3));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn what_does_not_belong_together_is_refused() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    for (body, pointers) in [
+        (json!({}), vec![""]),
+        (json!({"password": "otherpassword"}), vec!["/current_password"]),
+        (json!({"current_password": "testpassword"}), vec!["/password"]),
+        (json!({"username": "bert", "current_password": "testpassword"}), vec!["/password"]),
+        (
+            json!({"username": "a b", "password": "short"}),
+            vec!["/current_password", "/username", "/password"],
+        ),
+    ] {
+        let answer = app.put(1, &body).await;
+        answer.assert_problem(422, "refused-value");
+        assert_eq!(answer.pointers(), pointers, "{body}");
+    }
+    assert_eq!(app.records().len(), 1);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn if_match_lets_only_those_change_who_have_seen_the_user() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let name = json!({"username": "bert"});
+    let password = json!({"password": "otherpassword", "current_password": "testpassword"});
+    for stale in ["\"1.9\"", "W/\"1.1\"", "\"a\", \"b\""] {
+        let headers = [("if-match", stale)];
+        for body in [&name, &password] {
+            let answer = app.send_json("PUT", "/users/1", &headers, body).await;
+            answer.assert_problem(412, "precondition-failed");
+        }
+        let answer = app.send("DELETE", "/users/1", &headers, "").await;
+        answer.assert_problem(412, "precondition-failed");
+    }
+    for malformed in ["1.1", "", "\"1.1"] {
+        let answer = app.send_json("PUT", "/users/1", &[("if-match", malformed)], &name).await;
+        answer.assert_problem(400, "malformed-request");
+    }
+    let listed = [("if-match", "\"x\", \"1.1\"")];
+    assert_eq!(app.send_json("PUT", "/users/1", &listed, &name).await.status, 200);
+    let right = [("if-match", "\"1.2\"")];
+    assert_eq!(app.send_json("PUT", "/users/1", &right, &password).await.status, 200);
+    assert_eq!(app.send("DELETE", "/users/1", &[("if-match", "*")], "").await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_installation_may_require_if_match() {
+    let setup = Setup { flags: vec!["--require-if-match"], ..Setup::default() };
+    let app = setup.start().await;
+    app.create("anna").await;
+    let name = json!({"username": "bert"});
+    app.put(1, &name).await.assert_problem(428, "precondition-required");
+    app.delete(1).await.assert_problem(428, "precondition-required");
+    let seen = [("if-match", "\"1.1\"")];
+    assert_eq!(app.send_json("PUT", "/users/1", &seen, &name).await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn each_kind_of_change_is_recorded_as_what_it_is() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    app.put(1, &json!({"username": "bert"})).await;
+    app.delete(1).await;
+    let kinds: Vec<_> = app.records().iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [EventKind::Created, EventKind::Updated, EventKind::Deleted]);
+    app.stop().await;
+}

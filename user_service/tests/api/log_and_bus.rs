@@ -1,0 +1,102 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, join_all};
+use serde_json::json;
+use shared::bus::{
+    Binding, Bus, BusError, InProcessBus, Outgoing, QueueLifetime, QueueSpec, Subscription,
+};
+use shared::contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE};
+use shared::contract::{Cursor, UserData};
+use shared::sync::fits;
+use shared::testkit::wait::within;
+
+use crate::test_app::{Setup, TestApp, records};
+
+/// A broker that is never there.
+struct NoBroker;
+
+impl Bus for NoBroker {
+    fn publish(&self, _: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        Box::pin(async { Err(BusError::Unreachable("no broker".into())) })
+    }
+    fn subscribe(&self, _: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        Box::pin(async { Err(BusError::Unreachable("no broker".into())) })
+    }
+    fn is_connected(&self) -> bool {
+        false
+    }
+}
+
+async fn follow(bus: &dyn Bus) -> Subscription {
+    let exchange = USERS_EXCHANGE.into();
+    let binding = Binding { exchange, routing_key: ALL_USER_EVENTS.into() };
+    bus.subscribe(QueueSpec {
+        name: "follower".into(),
+        lifetime: QueueLifetime::Transient,
+        bindings: vec![binding],
+        prefetch: 100,
+    })
+    .await
+    .unwrap()
+}
+
+#[actix_web::test]
+async fn after_successes_and_failures_the_log_is_dense_and_chained() {
+    let app = TestApp::start().await;
+    let names: Vec<String> = (0..20).map(|n| format!("user{}", n % 12)).collect();
+    let bodies: Vec<_> =
+        names.iter().map(|name| json!({"username": name, "password": "testpassword"})).collect();
+    join_all(bodies.iter().map(|body| app.post(body))).await;
+    let renames: Vec<_> = (1..=12).map(|n| json!({"username": format!("user{}", n % 5)})).collect();
+    join_all((1..).zip(&renames).map(|(id, body)| app.put(id, body))).await;
+    join_all((1..=14).map(|id| app.delete(id))).await;
+    let mut cursor = Cursor::default();
+    for record in app.records() {
+        assert!(fits(&cursor, &record), "{record:?} after {cursor:?}");
+        cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
+    }
+    assert!(cursor.seq >= 24, "twelve created, twelve deleted: {}", cursor.seq);
+    assert_eq!(app.get("/users").await.text, "[]");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_change_reaches_whoever_follows_the_bus_and_shows_no_hash() {
+    let bus = Arc::new(InProcessBus::new());
+    let mut events = follow(&*bus).await;
+    let app = Setup { bus, ..Setup::default() }.start().await;
+    app.create("anna").await;
+    let delivery = within("the event", Duration::from_secs(10), events.next()).await.unwrap();
+    assert_eq!(delivery.routing_key, "user.created");
+    let data: UserData = serde_json::from_slice(&delivery.message.body).unwrap();
+    assert_eq!((data.id.0, data.username.as_str()), (1, "anna"));
+    assert!(data.password_hash.is_some());
+    assert!(!String::from_utf8_lossy(&delivery.message.body).contains("argon2"));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn without_a_broker_everything_goes_on() {
+    let app = Setup { bus: Arc::new(NoBroker), ..Setup::default() }.start().await;
+    app.create("anna").await;
+    assert_eq!(app.put(1, &json!({"username": "bert"})).await.status, 200);
+    let ready = app.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["degraded"]), (200, &json!(["broker unreachable"])));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn what_no_broker_took_is_published_after_the_next_start() {
+    let app = Setup { bus: Arc::new(NoBroker), ..Setup::default() }.start().await;
+    app.create("anna").await;
+    let directory = app.stop().await;
+    assert_eq!(records(directory.path()).len(), 1);
+    let bus = Arc::new(InProcessBus::new());
+    let mut events = follow(&*bus).await;
+    let app = Setup { directory, bus, ..Setup::default() }.start().await;
+    let delivery = within("the event", Duration::from_secs(10), events.next()).await.unwrap();
+    assert_eq!(delivery.routing_key, "user.created");
+    app.stop().await;
+}

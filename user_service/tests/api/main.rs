@@ -1,0 +1,14 @@
+//! The service from outside: the production `start` on port 0, asked over HTTP.
+
+mod bad_input;
+mod changing_users;
+mod concurrency;
+mod creating_users;
+mod cutting_off;
+mod idempotency;
+mod listing_users;
+mod log_and_bus;
+mod operations;
+mod reading_users;
+mod restarting;
+mod test_app;

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+
+use crate::test_app::{Setup, TestApp};
+use user_service::StartError;
+
+#[actix_web::test]
+async fn a_restart_keeps_users_and_passwords_and_never_uses_an_id_again() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    app.create("bert").await;
+    app.delete(2).await;
+    let directory = app.stop().await;
+    let app = Setup { directory, ..Setup::default() }.start().await;
+    assert_eq!(app.get("/users").await.text, r#"[{"id":1,"username":"anna"}]"#);
+    assert_eq!(app.create("bert").await, 3);
+    let change = serde_json::json!({"password": "otherpassword",
+                                    "current_password": "testpassword"});
+    assert_eq!(app.put(1, &change).await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn two_that_start_on_one_directory_at_the_same_moment_use_the_same_key() {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let setup = || Setup { directory: Arc::clone(&directory), ..Setup::default() };
+    let (first, second) = tokio::join!(setup().try_start(), setup().try_start());
+    let (first, second) = (first.unwrap(), second.unwrap());
+    first.create("anna").await;
+    assert_eq!(second.get("/users/1").await.status, 200);
+    first.stop().await;
+    second.stop().await;
+}
+
+#[actix_web::test]
+async fn a_setting_that_cannot_be_is_told_at_start() {
+    let start = |flags: Vec<&'static str>| Setup { flags, ..Setup::default() }.try_start();
+    let access = start(vec!["--user-service-access", "owner"]).await.err().unwrap();
+    assert!(matches!(access, StartError::Access), "{access}");
+    let limits = start(vec!["--password-min-chars", "200"]).await.err().unwrap();
+    assert!(matches!(limits, StartError::PasswordLimits), "{limits}");
+}
+
+#[actix_web::test]
+async fn an_address_that_is_taken_is_told_at_start() {
+    let app = TestApp::start().await;
+    let taken: &'static str = app.address.to_string().leak();
+    let flags = vec!["--user-service-listen", taken];
+    let refused = Setup { flags, ..Setup::default() }.try_start().await.err().unwrap();
+    assert!(matches!(refused, StartError::Serve(_)), "{refused}");
+    app.stop().await;
+}

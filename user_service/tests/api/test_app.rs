@@ -1,0 +1,191 @@
+//! The service under test, with its verbs as methods.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::Addr;
+use awc::http::{Method, StatusCode, header::HeaderMap};
+use clap::Parser;
+use serde_json::{Value, json};
+use shared::bus::{Bus, InProcessBus};
+use shared::clock::Clock;
+use shared::contract::LogRecord;
+use shared::hashing::{HashParams, HashingConfig, HashingMetrics, PasswordHasher};
+use shared::telemetry::Registry;
+use tempfile::TempDir;
+use user_service::config::Config;
+use user_service::store::{self, log};
+use user_service::{Deps, Running, StartError, start};
+
+pub(crate) struct TestApp {
+    pub(crate) address: SocketAddr,
+    pub(crate) directory: Arc<TempDir>,
+    running: Running,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+/// What a test may choose.
+pub(crate) struct Setup {
+    pub(crate) directory: Arc<TempDir>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) flags: Vec<&'static str>,
+}
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        Self { directory, bus: Arc::new(InProcessBus::new()), flags: vec![] }
+    }
+}
+
+impl Setup {
+    pub(crate) async fn try_start(self) -> Result<TestApp, StartError> {
+        let directory = self.directory.path().to_str().unwrap().to_owned();
+        let mut arguments = vec!["user_service", "--data-dir", &directory, "--http-workers", "2"];
+        if !self.flags.contains(&"--user-service-listen") {
+            arguments.extend(["--user-service-listen", "127.0.0.1:0"]);
+        }
+        arguments.extend(&self.flags);
+        let config = Cli::parse_from(arguments).config;
+        let mut registry = Registry::default();
+        let hasher = hasher(&mut registry);
+        let deps = Deps { bus: self.bus, hasher, clock: Clock::system(), registry };
+        let running = start(config, deps).await?;
+        Ok(TestApp { address: running.address, directory: self.directory, running })
+    }
+
+    pub(crate) async fn start(self) -> TestApp {
+        self.try_start().await.unwrap()
+    }
+}
+
+/// Cheap hashes: what they cost is not tested here.
+fn hasher(registry: &mut Registry) -> Addr<PasswordHasher> {
+    let params = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
+    let config = HashingConfig { params, threads: 2, queue: 128 };
+    PasswordHasher::launch(config, HashingMetrics::register(registry)).unwrap()
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    pub(crate) async fn stop(self) -> Arc<TempDir> {
+        self.running.stop().await;
+        self.directory
+    }
+
+    /// Any request.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request =
+            awc::Client::new().request(method, format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        let mut response = request.no_decompress().send_body(body.into()).await.unwrap();
+        let body = response.body().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    pub(crate) async fn send_json(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        self.send(method, path, &headers, body.to_string()).await
+    }
+
+    pub(crate) async fn post(&self, body: &Value) -> Answer {
+        self.send_json("POST", "/users", &[], body).await
+    }
+
+    pub(crate) async fn put(&self, id: i64, body: &Value) -> Answer {
+        self.send_json("PUT", &format!("/users/{id}"), &[], body).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    pub(crate) async fn delete(&self, id: i64) -> Answer {
+        self.send("DELETE", &format!("/users/{id}"), &[], "").await
+    }
+
+    /// Creates a user with the password `testpassword`; the id.
+    pub(crate) async fn create(&self, name: &str) -> i64 {
+        let answer = self.post(&json!({"username": name, "password": "testpassword"})).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["id"].as_i64().unwrap()
+    }
+
+    pub(crate) fn records(&self) -> Vec<LogRecord> {
+        records(self.directory.path())
+    }
+}
+
+/// All records of the log in this directory.
+pub(crate) fn records(directory: &Path) -> Vec<LogRecord> {
+    let pool = store::open_pool(&directory.join("users.db"), 1).unwrap();
+    log::records_after(&pool.get().unwrap(), 0, 100_000).unwrap()
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+    }
+
+    /// It must be this problem, as RFC 9457 and this service write it.
+    pub(crate) fn assert_problem(&self, status: u16, slug: &str) {
+        let context = format!("{} {}", self.status, self.text);
+        assert_eq!(self.status, status, "{context}");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{context}");
+        assert!(!self.header("x-request-id").is_empty());
+        let document = self.json();
+        assert_eq!(document["type"], format!("/problems/{slug}"), "{context}");
+        assert_eq!(document["status"], status, "{context}");
+        for member in ["title", "detail"] {
+            assert!(!document[member].as_str().unwrap().is_empty(), "{context}");
+        }
+        assert!(StatusCode::from_u16(self.status).is_ok());
+    }
+
+    /// The members at fault.
+    pub(crate) fn pointers(&self) -> Vec<String> {
+        let document = self.json();
+        let errors = document["errors"].as_array().cloned().unwrap_or_default();
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+}
