@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,8 +185,8 @@ async fn no_more_than_the_prefetch_is_outstanding(bus: Arc<dyn Bus>) {
     let spec = spec("prefetch", QueueLifetime::Shared, &["#"]);
     let mut narrow = subscribe(&*bus, QueueSpec { prefetch: 2, ..spec.clone() }).await;
     let mut wide = subscribe(&*bus, spec).await;
-    let publish = async |ids| {
-        bus.publish(Vec::from_iter(ids).iter().map(to_prefetch).collect()).await.unwrap()
+    let publish = async |ids: RangeInclusive<u8>| {
+        bus.publish(ids.map(|id| topic("prefetch", "key", &id)).collect()).await.unwrap();
     };
     publish(1..=8).await;
     // The narrow one holds two, so that all else has to come to the other.
@@ -200,10 +201,6 @@ async fn no_more_than_the_prefetch_is_outstanding(bus: Arc<dyn Bus>) {
     narrow.acknowledge_through(held[1].tag).await.unwrap();
     drop(wide);
     take(&mut narrow, 2).await;
-}
-
-fn to_prefetch(id: &u8) -> Outgoing {
-    topic("prefetch", "key", id)
 }
 
 async fn a_durable_queue_collects_while_nobody_consumes(bus: Arc<dyn Bus>) {
