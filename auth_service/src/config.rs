@@ -1,13 +1,9 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
-use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use clap::Args;
-use secrecy::ExposeSecret;
 use shared::config::{CommonConfig, Period};
-use shared::secrets::SealingKey;
 
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
@@ -63,19 +59,6 @@ fn parse_replica(text: &str) -> Result<String, &'static str> {
     } else {
         Err("must be 1 to 64 letters, digits, - or _")
     }
-}
-
-/// The sealing key from its setting, or else from its file, which is made if it is not there.
-pub(crate) fn sealing_key(
-    common: &CommonConfig,
-) -> Result<Arc<SealingKey>, Box<dyn Error + Send + Sync>> {
-    let config = &common.sealing_key;
-    let key = match (&config.sealing_key, &config.sealing_key_file) {
-        (Some(key), _) => SealingKey::parse(key.expose_secret())?,
-        (None, Some(path)) => SealingKey::load_or_create(path)?,
-        (None, None) => SealingKey::load_or_create(&common.data_dir.join("sealing.key"))?,
-    };
-    Ok(Arc::new(key))
 }
 
 #[cfg(test)]

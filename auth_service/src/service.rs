@@ -1,6 +1,5 @@
 //! All wiring: which actor lives on which thread, and who knows whom.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use shared::hashing::PasswordHasher;
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
 };
-use shared::secrets::{KeyFileError, SealingKey, create_private_dir};
+use shared::secrets::{KeyFileError, SealingKey, SealingKeyError, create_private_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
@@ -25,7 +24,7 @@ use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
 use crate::actors::user_event_consumer::{Following, StopFollowing};
 use crate::actors::{Applied, CredentialRepository, KeyRing, Revocations, UserEventConsumer};
-use crate::config::{AuthServiceConfig, Config, sealing_key};
+use crate::config::{AuthServiceConfig, Config};
 use crate::http::{self, Handles};
 use crate::metrics::{FollowingMetrics, ServiceMetrics};
 
@@ -54,7 +53,7 @@ pub enum StartError {
     DataDir(#[from] KeyFileError),
     /// The key that is shared with user_service.
     #[error("the sealing key is of no use")]
-    SealingKey(#[source] Box<dyn Error + Send + Sync>),
+    SealingKey(#[from] SealingKeyError),
     /// The key that tokens are signed with.
     #[error("the signing key is of no use")]
     SigningKey(#[from] SigningKeyError),
@@ -96,7 +95,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let metrics = ServiceMetrics::register(&mut deps.registry);
     let http_metrics = HttpMetrics::register(&mut deps.registry);
     create_private_dir(&common.data_dir)?;
-    let sealing_key = sealing_key(&common).map_err(StartError::SealingKey)?;
+    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
     let server = HttpServerConfig {
         listen: service.auth_service_listen,

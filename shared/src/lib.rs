@@ -19,6 +19,8 @@ pub mod hashing;
 pub mod http;
 #[cfg(feature = "precis")]
 pub mod precis;
+#[cfg(feature = "process")]
+pub mod process;
 #[cfg(feature = "secrets")]
 pub mod secrets;
 #[cfg(feature = "sqlite")]

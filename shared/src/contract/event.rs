@@ -75,7 +75,7 @@ pub struct LogRecord {
 /// The data of an event: the user as the change left it.
 ///
 /// Readers take members that they do not know as absent, so members may be added within `v1`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UserData {
     /// The user.
     pub id: UserId,

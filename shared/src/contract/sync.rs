@@ -34,7 +34,7 @@ pub struct SyncRequest {
 }
 
 /// The answer to a [`SyncRequest`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum SyncAnswer {
     /// The cursor is on the log: go on from there.
@@ -60,7 +60,7 @@ pub struct Continue {
 }
 
 /// One part of all users at one place in the log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SnapshotPart {
     /// The question's.
     pub nonce: String,

@@ -65,6 +65,21 @@ pub struct HashingConfig {
     pub queue: usize,
 }
 
+#[cfg(feature = "config")]
+impl From<&crate::config::HashingArgs> for HashingConfig {
+    fn from(args: &crate::config::HashingArgs) -> Self {
+        Self {
+            params: HashParams {
+                memory_kib: args.argon2_memory_kib,
+                iterations: args.argon2_iterations,
+                parallelism: args.argon2_parallelism,
+            },
+            threads: args.hash_threads.map_or_else(crate::config::cores, usize::from),
+            queue: args.hash_queue.into(),
+        }
+    }
+}
+
 /// What `/metrics` tells of hashing.
 #[derive(Clone)]
 pub struct HashingMetrics {
@@ -75,7 +90,7 @@ pub struct HashingMetrics {
 }
 
 impl HashingMetrics {
-    /// Registers them.
+    /// Makes and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let buckets = || exponential_buckets(0.001, 2.0, 14);
         let metrics = Self {
@@ -84,13 +99,18 @@ impl HashingMetrics {
             refused: Counter::default(),
             abandoned: Counter::default(),
         };
-        let (seconds, wait) = (metrics.seconds.clone(), metrics.wait_seconds.clone());
+        metrics.register_again(registry);
+        metrics
+    }
+
+    /// Shows them in one more registry: the standalone binary has one for each service.
+    pub fn register_again(&self, registry: &mut Registry) {
+        let (seconds, wait) = (self.seconds.clone(), self.wait_seconds.clone());
         registry.register_with_unit("hash", "Time to compute one hash", Unit::Seconds, seconds);
         registry.register_with_unit("hash_wait", "Time a password waited", Unit::Seconds, wait);
-        let (refused, abandoned) = (metrics.refused.clone(), metrics.abandoned.clone());
+        let (refused, abandoned) = (self.refused.clone(), self.abandoned.clone());
         registry.register("hash_refused", "Passwords refused because too many waited", refused);
         registry.register("hash_abandoned", "Passwords whose client went away", abandoned);
-        metrics
     }
 }
 

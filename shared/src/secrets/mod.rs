@@ -6,4 +6,4 @@ mod sealing;
 
 pub use key_file::{KeyFileError, create_private_dir, load_or_create};
 pub use random::random_bytes;
-pub use sealing::{SealingKey, UnsealError};
+pub use sealing::{SealingKey, SealingKeyError, UnsealError};

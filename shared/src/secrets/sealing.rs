@@ -78,6 +78,23 @@ impl SealingKey {
         Ok(Self::parse(&String::from_utf8_lossy(&content))?)
     }
 
+    /// The key that the settings name: given itself, or in a file that is made if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be had, or is none.
+    #[cfg(feature = "config")]
+    pub fn from_config(
+        config: &crate::config::SealingKeyConfig,
+        data_dir: &Path,
+    ) -> Result<Self, SealingKeyError> {
+        use secrecy::ExposeSecret;
+        match (&config.sealing_key, &config.sealing_key_file) {
+            (Some(key), _) => Ok(Self::parse(key.expose_secret())?),
+            (None, Some(path)) => Self::load_or_create(path),
+            (None, None) => Self::load_or_create(&data_dir.join("sealing.key")),
+        }
+    }
+
     /// Seals a hash for one user at one version.
     pub fn seal(&self, hash: &str, user: UserId, version: i64) -> String {
         let mut sealed = hash.as_bytes().to_vec();

@@ -152,9 +152,9 @@ impl Follower {
         self.cursor
     }
 
-    /// Whether an answer is awaited.
-    pub fn is_asking(&self) -> bool {
-        self.question.is_some()
+    /// The nonce of the question whose answer is awaited, if there is one.
+    pub fn awaited_nonce(&self) -> Option<&str> {
+        self.question.as_ref().map(|question| question.nonce.as_str())
     }
 
     /// Takes one input and tells what is to be done about it.

@@ -1,0 +1,8 @@
+//! Both services in one process: the quickest way to try Lockstep, and the subject of the
+//! end-to-end tests.
+
+pub mod config;
+mod service;
+
+pub use config::Config;
+pub use service::{Running, StartError, start};

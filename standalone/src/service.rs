@@ -1,0 +1,83 @@
+//! All wiring of the two services: what they share is the hashing threads and the bus.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use shared::bus::Bus;
+use shared::clock::Clock;
+use shared::hashing::{HashFault, HashingMetrics, PasswordHasher};
+use shared::telemetry::Registry;
+
+use crate::config::Config;
+
+/// Both services, answering.
+pub struct Running {
+    user_service: user_service::Running,
+    auth_service: auth_service::Running,
+}
+
+/// One of the services cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Argon2's parameters are out of bounds.
+    #[error("the settings of Argon2 are of no use")]
+    Hashing(#[from] HashFault),
+    /// user_service.
+    #[error("user_service cannot start")]
+    UserService(#[from] user_service::StartError),
+    /// auth_service.
+    #[error("auth_service cannot start")]
+    AuthService(#[from] auth_service::StartError),
+}
+
+/// Starts both services on `bus`.
+///
+/// To be called inside an actix system.
+///
+/// # Errors
+/// See [`StartError`]; what had started by then is stopped.
+pub async fn start(
+    config: &Config,
+    bus: Arc<dyn Bus>,
+    clock: Clock,
+) -> Result<Running, StartError> {
+    // Each service has its own registry, as in a process of its own; both show the shared hasher.
+    let mut registries = [Registry::default(), Registry::default()];
+    let metrics = HashingMetrics::register(&mut registries[0]);
+    metrics.register_again(&mut registries[1]);
+    let hasher = PasswordHasher::launch((&config.hashing).into(), metrics)?;
+    let [registry, auth_registry] = registries;
+    let deps = user_service::Deps {
+        bus: Arc::clone(&bus),
+        hasher: hasher.clone(),
+        clock: clock.clone(),
+        registry,
+    };
+    let user_service = user_service::start(config.for_user_service(), deps).await?;
+    let deps = auth_service::Deps { bus, hasher, clock, registry: auth_registry };
+    match auth_service::start(config.for_auth_service(), deps).await {
+        Ok(auth_service) => Ok(Running { user_service, auth_service }),
+        Err(error) => {
+            user_service.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+impl Running {
+    /// Where user_service listens.
+    pub fn user_service_address(&self) -> SocketAddr {
+        self.user_service.address
+    }
+
+    /// Where auth_service listens.
+    pub fn auth_service_address(&self) -> SocketAddr {
+        self.auth_service.address
+    }
+
+    /// Stops both: user_service first, so that auth_service still hears its last events.
+    pub async fn stop(self) {
+        self.user_service.stop().await;
+        self.auth_service.stop().await;
+    }
+}
