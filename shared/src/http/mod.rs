@@ -14,6 +14,7 @@ mod observe;
 mod probes;
 mod problem;
 mod server;
+mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
 pub use conditional::{ETag, IfMatch, IfNoneMatch};

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
@@ -12,16 +12,18 @@ use actix_web::{HttpMessage, web};
 use super::context::RequestContext;
 use super::metrics::HttpMetrics;
 use super::problem::Problem;
+use super::unread_body::{hold, hold_until_sent};
 
 /// The middleware function; needs `web::Data<HttpMetrics>` in the app.
-pub(super) async fn observe<B: MessageBody>(
-    request: ServiceRequest,
+pub(super) async fn observe<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started_at = Instant::now();
     let context = RequestContext::from_headers(request.headers());
     request.extensions_mut().insert(context.clone());
-    let mut response = next.call(request).await?;
+    let body = hold(&mut request);
+    let mut response = next.call(request).await?.map_into_boxed_body();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
@@ -29,7 +31,7 @@ pub(super) async fn observe<B: MessageBody>(
     // A browser must take our JSON for nothing else.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     record(&response, &context, started_at);
-    Ok(response)
+    Ok(hold_until_sent(response, body))
 }
 
 fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {

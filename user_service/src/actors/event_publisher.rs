@@ -176,7 +176,11 @@ impl Relay {
     /// Publishes all that is there.
     async fn turn(&mut self, wake: &Wake) -> Result<(), RelayError> {
         let head = *self.head.borrow_and_update();
-        let mut has_sent_head = false;
+        if matches!(wake, Wake::Period) {
+            // First, and by itself: followers repair themselves by it, even while some queue
+            // makes the broker confirm no events.
+            self.bus.publish(vec![beacon(&head)]).await?;
+        }
         loop {
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
             let records = store::log::records_after(&self.reader, self.published, limit)?;
@@ -185,20 +189,17 @@ impl Relay {
             let mut batch: Vec<Outgoing> =
                 records.iter().map(|record| to_outgoing(record, head.incarnation)).collect();
             // The end of a burst travels with it.
-            has_sent_head = records.len() < BATCH;
-            if has_sent_head {
+            let is_end = records.len() < BATCH;
+            if is_end {
                 batch.push(beacon(&end));
             }
             self.bus.publish(batch).await?;
             self.published = end.seq;
             self.published_seq.set(end.seq);
             self.record(false).await;
-            if has_sent_head {
+            if is_end {
                 break;
             }
-        }
-        if matches!(wake, Wake::Period) && !has_sent_head {
-            self.bus.publish(vec![beacon(&head)]).await?;
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ async fn bodies_of_the_wrong_form_are_problems_and_change_nothing() {
         br#"{"username":["x"],"password":"testpassword"}"#,
         br#"{"username":"x","password":{"a":"b"}}"#,
         br#"{"username":"x\ud800","password":"testpassword"}"#,
-        br#"username=x&password=testpassword"#,
+        b"username=x&password=testpassword",
         nested.as_bytes(),
     ];
     for (method, path) in [("POST", "/users"), ("PUT", "/users/1")] {

@@ -1,4 +1,5 @@
 //! The service from outside: the production `start` on port 0, asked over HTTP.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 mod bad_input;
 mod changing_users;

@@ -1,4 +1,4 @@
-//! A record on the wire: a CloudEvent 1.0 in AMQP's binary mode.
+//! A record on the wire: an event of CloudEvents 1.0 in AMQP's binary mode.
 
 use std::collections::BTreeMap;
 
