@@ -247,3 +247,67 @@ impl Handler<TryWriting> for UserRepository {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::testkit::{TestRepository, create, create_as};
+    use super::*;
+    use shared::actors::ask;
+    use shared::testkit::wait::until_holds;
+
+    /// "Let the database grow to so many pages, and no further."
+    struct LimitPages(u32);
+
+    impl Command for LimitPages {
+        type Reply = Result<(), StoreError>;
+    }
+
+    impl Change for LimitPages {
+        type Done = ();
+        type Error = StoreError;
+        fn apply(self, connection: &Connection, _: &Recorder) -> Result<(), StoreError> {
+            connection.query_row(&format!("PRAGMA max_page_count = {}", self.0), [], |_| Ok(()))?;
+            Ok(())
+        }
+    }
+
+    #[actix::test]
+    async fn a_full_disk_refuses_writes_until_there_is_room_and_loses_nothing() {
+        let repository = TestRepository::start();
+        ask(&repository.addr, LimitPages(1)).await.unwrap().unwrap();
+        let mut kept = 0;
+        let refused = loop {
+            match ask(&repository.addr, create(&format!("user{kept}"))).await.unwrap() {
+                Ok(_) => kept += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, CreateError::Store(StoreError::Full(_))), "{refused}");
+        ask(&repository.addr, LimitPages(1_000_000)).await.unwrap().unwrap();
+        create_as(&repository, "after").await;
+        assert_eq!(repository.records().len(), kept + 1);
+    }
+
+    #[actix::test]
+    async fn the_log_ends_for_followers_where_the_last_commit_left_it() {
+        let repository = TestRepository::start();
+        let mut head = repository.head.clone();
+        create_as(&repository, "anna").await;
+        until_holds("the head moves", Duration::from_secs(5), || head.borrow_and_update().seq == 1)
+            .await;
+        let last = repository.records().pop().unwrap();
+        assert_eq!(head.borrow().chain, last.chain);
+    }
+
+    #[actix::test]
+    async fn what_waits_is_committed_as_one_group() {
+        let repository = TestRepository::start();
+        create_as(&repository, "first").await;
+        let groups = repository.metrics.writer.groups.clone();
+        let before = groups.get();
+        let names: Vec<String> = (0..50).map(|n| format!("user{n}")).collect();
+        let all = names.iter().map(|name| create_as(&repository, name));
+        futures_util::future::join_all(all).await;
+        assert!(groups.get() - before < 10, "{} groups for 50 writes", groups.get() - before);
+    }
+}

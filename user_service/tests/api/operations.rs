@@ -1,4 +1,9 @@
-use std::process::Command;
+use std::fs::File;
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use shared::testkit::wait::until;
 
 use crate::test_app::TestApp;
 
@@ -54,4 +59,45 @@ async fn the_binarys_healthcheck_is_content_with_a_service_that_is_ready() {
     let outcome = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert_eq!(outcome.status.code(), Some(0), "{}", String::from_utf8_lossy(&outcome.stderr));
     app.stop().await;
+}
+
+/// Ends the process whatever the test comes to.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[actix_web::test]
+async fn the_binary_serves_without_its_broker_and_ends_in_order_on_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let child = Command::new(env!("CARGO_BIN_EXE_user_service"))
+        .env_clear()
+        .env("AMQP_URL", "amqp://guest:guest@127.0.0.1:1")
+        .env("DATA_DIR", directory.path().join("data"))
+        .env("USER_SERVICE_LISTEN", "127.0.0.1:0")
+        .stdout(File::create(&log).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut process = Process(child);
+    let logged = |text: &str| {
+        let mut content = String::new();
+        File::open(&log).unwrap().read_to_string(&mut content).unwrap();
+        content.lines().any(|line| line.contains(text))
+    };
+    let bound = Duration::from_secs(30);
+    until("it listens", bound, async || logged("user_service listens").then_some(())).await;
+    assert!(logged("access is open"));
+    let id = process.0.id().to_string();
+    assert!(
+        Command::new("/bin/sh").args(["-c", "kill -TERM \"$0\"", &id]).status().unwrap().success()
+    );
+    let status = until("it ends", bound, async || process.0.try_wait().unwrap()).await;
+    assert_eq!(status.code(), Some(0));
+    assert!(logged("user_service has stopped"));
 }
