@@ -23,7 +23,7 @@ pub struct AuthServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
     pub auth_service_listen: SocketAddr,
 
-    /// Name of this replica of auth_service: each needs its own, and its own DATA_DIR
+    /// Name of this replica of auth_service: each needs its own, and its own data directory
     #[arg(long, env, default_value = "1", value_name = "NAME", value_parser = parse_replica)]
     pub auth_replica: String,
 

@@ -2,11 +2,8 @@
 
 pub mod credential_reader;
 pub mod credential_repository;
-mod deliveries;
-mod following;
 pub mod key_ring;
 pub mod revocations;
-mod subscriptions;
 pub mod user_event_consumer;
 
 pub use credential_reader::{CredentialReader, FindCredential};

@@ -14,6 +14,8 @@
 //! Here the exchange of revocations between replicas will have its place (`ApplyRemote`, digests),
 //! with the issue on tokens.
 
+mod first_answers;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,18 +23,19 @@ use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message}
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
 use shared::clock::Clock;
-use shared::contract::{Claims, UserId};
+use shared::contract::UserId;
 use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
 use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
 use shared::tokens::RevokedView;
 
+pub use self::first_answers::{FindOutcome, RememberLogin};
 use crate::metrics::RevocationMetrics;
 use crate::store::tokens;
 
 /// Commands that may wait for the next commit.
 const MAILBOX: usize = 1024;
 /// How often expired revocations are forgotten.
-const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 /// How much longer than a token's life a user's revocation is kept: a login that was in hand when
 /// the password changed signs its (dead) token later by the time it waited.
 const LATE_LOGIN_S: i64 = 600;
@@ -57,26 +60,6 @@ pub struct RevokeUsers(pub Vec<(UserId, i64)>);
 
 impl Command for RevokeUsers {
     type Reply = Result<(), StoreError>;
-}
-
-/// "A login with an `Idempotency-Key` is about to be answered with these claims." Answers with
-/// the claims of the first answer: the same claims give the same token.
-pub struct RememberLogin {
-    /// The request.
-    pub request: IdempotentRequest,
-    /// The claims if it is the first.
-    pub claims: Claims,
-}
-
-impl Command for RememberLogin {
-    type Reply = Result<Claims, RevokeRefused>;
-}
-
-/// "How was this request answered?"
-pub struct FindOutcome(pub IdempotentRequest);
-
-impl Command for FindOutcome {
-    type Reply = Result<Known, StoreError>;
 }
 
 /// "Commit what waits."
@@ -281,49 +264,12 @@ impl Handler<Ask<RevokeUsers>> for Revocations {
         self.group.push_with(
             reply,
             move |connection| {
-                users.iter().try_for_each(|(id, min)| {
-                    tokens::insert_user(connection, *id, *min, until_s)
-                })
+                users
+                    .iter()
+                    .try_for_each(|(id, min)| tokens::insert_user(connection, *id, *min, until_s))
             },
             move |()| dead.into_iter().for_each(|(id, min)| view.insert_user(id, min, until_s)),
         );
-    }
-}
-
-impl Handler<Ask<RememberLogin>> for Revocations {
-    type Result = ();
-
-    fn handle(&mut self, ask: Ask<RememberLogin>, context: &mut Self::Context) {
-        self.before_push(context);
-        let (RememberLogin { request, claims }, reply) = ask.into_parts();
-        let now_ms = self.clock.unix_ms();
-        self.group.push(reply, move |connection| remember(connection, &request, claims, now_ms));
-    }
-}
-
-fn remember(
-    connection: &Connection,
-    request: &IdempotentRequest,
-    claims: Claims,
-    now_ms: i64,
-) -> Result<Claims, RevokeRefused> {
-    match idempotency::find(connection, request, now_ms)? {
-        Known::Outcome(first) => serde_json::from_str(&first).map_err(RevokeRefused::Outcome),
-        Known::OtherRequest => Err(RevokeRefused::KeyReused),
-        Known::Nothing => {
-            let outcome = serde_json::to_string(&claims).map_err(RevokeRefused::Outcome)?;
-            idempotency::record(connection, request, &outcome, now_ms)?;
-            Ok(claims)
-        }
-    }
-}
-
-impl Handler<Ask<FindOutcome>> for Revocations {
-    type Result = ();
-
-    fn handle(&mut self, ask: Ask<FindOutcome>, _: &mut Self::Context) {
-        let now_ms = self.clock.unix_ms();
-        ask.answer(|FindOutcome(request)| idempotency::find(&self.connection, &request, now_ms));
     }
 }
 

@@ -10,10 +10,15 @@
 //! **When it dies**, at any point, it goes back to the stored cursor: whatever it had in hand comes
 //! again or is asked for.
 
+mod deliveries;
+mod following;
+mod setback;
+mod subscriptions;
+
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command};
 
-pub use super::following::Following;
+pub use self::following::Following;
 
 /// "Take no more deliveries."
 pub struct StopFollowing;

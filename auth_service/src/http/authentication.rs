@@ -71,7 +71,7 @@ impl Attempt {
         if verification == (Verification::Right { is_outdated: true })
             && let Some(credential) = credential
         {
-            rehash_later(password, credential.clone(), handles.clone());
+            rehash_later(password, credential, handles.clone());
         }
         Ok(verification != Verification::Wrong)
     }
@@ -84,13 +84,13 @@ fn unseal(credential: &Credential, handles: &Handles) -> Result<String, Problem>
 
 /// Makes the hash anew with today's parameters and hands it to user_service, without delaying the
 /// answer. Whenever that fails, the next login tries again; so it is not begun in vain.
-fn rehash_later(password: Password, credential: Credential, handles: Handles) {
+fn rehash_later(password: Password, credential: &Credential, handles: Handles) {
     if !handles.bus.is_connected() {
         return;
     }
+    let Credential { id, version, password_version, .. } = *credential;
     actix_web::rt::spawn(async move {
         let Ok(Ok(hash)) = ask(&handles.hasher, HashPassword(password)).await else { return };
-        let Credential { id, version, password_version, .. } = credential;
         let password_hash = handles.sealing_key.seal(&hash, id, version);
         let command = PasswordRehashed { id, version, password_version, password_hash };
         let Ok(body) = serde_json::to_vec(&command) else { return };

@@ -52,6 +52,8 @@ const CLIENT: &str = "lockstep";
             content_type = "application/problem+json"),
         (status = 422, description = "The Idempotency-Key stands for another request",
             body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The service failed", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 503, description = "Too much is in hand, or the write has not arrived yet",
             body = ProblemBody, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),
@@ -72,9 +74,7 @@ pub(super) async fn login(
         Err(problem) => problem.kind().slug(),
     });
     let token = outcome?;
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(TokenResponse { token }))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(TokenResponse { token }))
 }
 
 async fn try_login(

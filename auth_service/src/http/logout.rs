@@ -36,6 +36,8 @@ const SCOPE: &str = "POST /logout";
             headers(("WWW-Authenticate" = String, description = "As RFC 6750 has it"))),
         (status = 422, description = "The Idempotency-Key stands for another request",
             body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The service failed", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 503, description = "Too much is in hand: nothing was done", body = ProblemBody,
             content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),

@@ -1,4 +1,4 @@
-//! The OpenAPI document, made from the handlers, and the schemas of their bodies: the wire types
+//! The `OpenAPI` document, made from the handlers, and the schemas of their bodies: the wire types
 //! themselves stay free of it.
 
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub(super) struct LoginBody {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenBody {
-    /// A JWT of type `at+jwt`, signed with EdDSA
+    /// A JWT of type `at+jwt`, signed with `EdDSA`
     token: String,
 }
 

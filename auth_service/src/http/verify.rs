@@ -1,5 +1,5 @@
 //! `GET /verify`: for proxies that let a request pass if its token is alive (nginx `auth_request`,
-//! Traefik ForwardAuth). Answered on the worker's own thread.
+//! Traefik `ForwardAuth`). Answered on the worker's own thread.
 
 use std::fmt::Write;
 

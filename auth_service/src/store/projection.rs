@@ -229,5 +229,4 @@ pub fn find_youngest_sealed_hash(connection: &Connection) -> Result<Option<Strin
 }
 
 #[cfg(test)]
-#[path = "projection_tests.rs"]
 mod tests;

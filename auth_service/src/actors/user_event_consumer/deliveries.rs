@@ -23,7 +23,7 @@ pub(super) enum Undecodable {
     Body(#[from] serde_json::Error),
 }
 
-/// Reads an event: a CloudEvent in binary mode.
+/// Reads an event, which is in the binary mode of CloudEvents.
 pub(super) fn read_event(message: &Message) -> Result<Input, Undecodable> {
     let kind = text(message, header::TYPE)?;
     let kind = EventKind::parse(kind).ok_or(Undecodable::Header(header::TYPE))?;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use shared::bus::{Binding, Bus, BusError, Delivery, Message, QueueLifetime, QueueSpec, Subscription};
+use shared::bus::{
+    Binding, Bus, BusError, Delivery, Message, QueueLifetime, QueueSpec, Subscription,
+};
 use shared::contract::topology::{
     ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, control_queue, projection_queue,
 };
@@ -15,7 +17,7 @@ use super::deliveries::{Undecodable, read_control, read_event};
 /// Deliveries that may be unacknowledged at once.
 const PREFETCH: u16 = 1000;
 /// How long a replica may be away without losing its queue; losing it costs a snapshot.
-const EVENTS_EXPIRE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 /// How long an answer may take before the question is repeated.
 const WAITED_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -28,15 +30,13 @@ pub(super) enum Arrival {
 
 impl Arrival {
     /// Reads it, or gives the message back with what is wrong with it.
-    pub(super) fn read(self) -> Result<Input, (Message, Undecodable)> {
-        match self {
-            Self::Event(delivery) => read_event(&delivery.message)
-                .map_err(|undecodable| (delivery.message, undecodable)),
-            Self::Control(delivery) => {
-                read_control(&delivery).map_err(|undecodable| (delivery.message, undecodable))
-            }
-            Self::Waited => Ok(Input::Waited),
-        }
+    pub(super) fn read(self) -> Result<Input, Box<(Message, Undecodable)>> {
+        let (outcome, delivery) = match self {
+            Self::Event(delivery) => (read_event(&delivery.message), delivery),
+            Self::Control(delivery) => (read_control(&delivery), delivery),
+            Self::Waited => return Ok(Input::Waited),
+        };
+        outcome.map_err(|undecodable| Box::new((delivery.message, undecodable)))
     }
 }
 

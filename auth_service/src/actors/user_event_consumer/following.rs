@@ -1,4 +1,4 @@
-//! The loop of [`super::UserEventConsumer`]: deliveries in, effects out, one after the other.
+//! The consumer's loop: deliveries in, effects out, one after the other.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Addr;
 use futures_util::FutureExt;
 use shared::actors::{Unanswered, ask};
-use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::bus::{Bus, Destination, Message, Outgoing};
 use shared::contract::topology::{
     DEAD_LETTER_REASON, DEAD_LETTERS_QUEUE, SYNC_REQUESTS_QUEUE, control_queue,
 };
@@ -17,11 +17,12 @@ use shared::secrets::random_bytes;
 use shared::sync::{AskReason, Effect, Follower, Input};
 use tokio::sync::watch;
 
-use super::credential_repository::{
+use super::setback::Setback;
+use super::subscriptions::{Arrival, Subscriptions};
+use crate::actors::credential_repository::{
     Applied, ApplyEvents, CredentialRepository, FindSuperseded, StageSnapshotPart, SwapIn,
 };
-use super::revocations::{Revocations, RevokeUsers};
-use super::subscriptions::{Arrival, Subscriptions};
+use crate::actors::revocations::{Revocations, RevokeUsers};
 use crate::metrics::FollowingMetrics;
 use crate::store::projection::ApplyError;
 
@@ -46,38 +47,6 @@ pub struct Following {
     pub replica: String,
     /// Told of everything.
     pub metrics: FollowingMetrics,
-}
-
-/// Why effects were not carried out.
-#[derive(Debug, thiserror::Error)]
-enum Setback {
-    /// A record fits and cannot be applied.
-    #[error("record {seq} cannot be applied: {reason}")]
-    Unappliable { seq: i64, reason: String },
-    /// The bus failed or ended.
-    #[error("no connection to the bus")]
-    Bus(#[from] BusError),
-    /// An actor failed, for instance because the disk is full.
-    #[error("the projection cannot be written")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
-    /// A fault in the program; the panic hook has told the log.
-    #[error("following the log panicked")]
-    Panicked,
-}
-
-impl Setback {
-    fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<ApplyError> for Setback {
-    fn from(error: ApplyError) -> Self {
-        match error {
-            ApplyError::Unappliable { seq, reason } => Self::Unappliable { seq, reason },
-            ApplyError::Store(error) => Self::failed(error),
-        }
-    }
 }
 
 impl Following {
@@ -125,13 +94,17 @@ impl<'a> Session<'a> {
     }
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
+        self.show_progress();
         let mut subscriptions = Subscriptions::open(&*self.with.bus, &self.with.replica).await?;
         self.take(Input::Connected).await?;
         loop {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
             self.take_all(arrivals).await?;
             subscriptions.acknowledge().await?;
-            self.has_worked = true;
+            if !self.has_worked {
+                self.has_worked = true;
+                tracing::info!("following the log of user_service");
+            }
         }
     }
 
@@ -149,17 +122,24 @@ impl<'a> Session<'a> {
                     self.observe(&input);
                     join(&mut effects, self.follower.step(input));
                 }
-                Err((message, undecodable)) => self.bury(message, &undecodable.to_string()),
+                Err(useless) => {
+                    let (message, undecodable) = *useless;
+                    self.bury(message, &undecodable.to_string());
+                }
             }
         }
         let outcome = match self.carry_out(effects).await {
             Err(Setback::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
             other => other,
         };
+        self.show_progress();
+        outcome
+    }
+
+    fn show_progress(&self) {
         let applied = self.with.applied.borrow().seq();
         self.with.metrics.applied_seq.set(applied);
         self.with.metrics.lag.set((self.head_seq - applied).max(0));
-        outcome
     }
 
     fn observe(&mut self, input: &Input) {

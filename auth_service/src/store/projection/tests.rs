@@ -12,7 +12,10 @@ impl Projected {
     fn new() -> Self {
         let mut connection = Connection::open_in_memory().unwrap();
         migrations().to_latest(&mut connection).unwrap();
-        Self { connection, cursor: Cursor { incarnation: Incarnation([7; 16]), ..Cursor::default() } }
+        Self {
+            connection,
+            cursor: Cursor { incarnation: Incarnation([7; 16]), ..Cursor::default() },
+        }
     }
 
     fn apply(&mut self, changes: &[(EventKind, &str)]) -> Result<(), ApplyError> {
@@ -33,7 +36,15 @@ fn next_record(at: &mut Cursor, kind: EventKind, data: &str) -> LogRecord {
     let (seq, previous) = (at.seq + 1, at.chain);
     let chain = extend(previous, seq, kind, 5, data);
     (at.seq, at.chain) = (seq, chain);
-    LogRecord { seq, previous, chain, kind, recorded_at_ms: 5, traceparent: None, data: data.into() }
+    LogRecord {
+        seq,
+        previous,
+        chain,
+        kind,
+        recorded_at_ms: 5,
+        traceparent: None,
+        data: data.into(),
+    }
 }
 
 fn user(id: i64, username: &str) -> String {

@@ -1,0 +1,39 @@
+//! Why the consumer goes back to the stored cursor.
+
+use std::error::Error;
+
+use shared::bus::BusError;
+
+use crate::store::projection::ApplyError;
+
+/// Why effects were not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Setback {
+    /// A record fits and cannot be applied.
+    #[error("record {seq} cannot be applied: {reason}")]
+    Unappliable { seq: i64, reason: String },
+    /// The bus failed or ended.
+    #[error("no connection to the bus")]
+    Bus(#[from] BusError),
+    /// An actor failed, for instance because the disk is full.
+    #[error("the projection cannot be written")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+    /// A fault in the program; the panic hook has told the log.
+    #[error("following the log panicked")]
+    Panicked,
+}
+
+impl Setback {
+    pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ApplyError> for Setback {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Unappliable { seq, reason } => Self::Unappliable { seq, reason },
+            ApplyError::Store(error) => Self::failed(error),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use shared::bus::{Bus, BusError, Outgoing, QueueSpec, Subscription};
+use shared::clock::Clock;
+use shared::secrets::SealingKey;
+
+use crate::test_app::TestApp;
+
+/// A broker that is not there.
+struct Unreachable;
+
+impl Bus for Unreachable {
+    fn publish(&self, _: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        async { Err(BusError::Unreachable("no broker".into())) }.boxed()
+    }
+
+    fn subscribe(&self, _: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        async { Err(BusError::Unreachable("no broker".into())) }.boxed()
+    }
+
+    fn is_connected(&self) -> bool {
+        false
+    }
+}
+
+#[actix_web::test]
+async fn without_a_broker_the_service_starts_and_logs_in_and_out_as_before() {
+    let app = TestApp::start().await;
+    app.users.create_outdated("testuser", "testpassword");
+    app.bring().await;
+    let old = app.login("testuser", "testpassword").await.token();
+    let app = app.restart_on(Arc::new(Unreachable), |_| {}).await;
+    let ready = app.get("/readyz").await;
+    assert_eq!((ready.status, &ready.json()["degraded"][0]), (200, &"broker unreachable".into()));
+    let new = app.login("testuser", "testpassword").await.token();
+    assert_eq!(app.logout(&old).await.status, 200);
+    assert_eq!((app.is_alive(&old).await, app.is_alive(&new).await), (false, true));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_sealing_key_that_is_not_user_service_s_is_told_at_readyz() {
+    let other = SealingKey::generate();
+    let app = TestApp::start_with(&["--sealing-key", &other], Clock::system()).await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let ready = app.get("/readyz").await;
+    assert_eq!(ready.status, 503);
+    assert_eq!(ready.json()["reasons"][0], "sealed hashes were made with another key");
+    let answer = app.login("testuser", "testpassword").await;
+    assert_eq!((answer.status, answer.problem().as_str()), (500, "internal-error"));
+    app.stop().await;
+}

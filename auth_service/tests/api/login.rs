@@ -1,0 +1,109 @@
+use futures_util::StreamExt;
+use shared::bus::{Bus, QueueLifetime, QueueSpec};
+use shared::clock::Clock;
+use shared::contract::topology::REHASH_QUEUE;
+use shared::contract::{ConsistencyToken, PasswordRehashed};
+use shared::testkit::wait::within;
+
+use crate::test_app::{BOUND, TestApp};
+
+#[actix_web::test]
+async fn a_created_user_logs_in_and_gets_a_token_that_says_who_it_is() {
+    let app = TestApp::start().await;
+    app.users.create("Testuser", "testpassword");
+    app.bring().await;
+    let answer = app.login("tESTUSER", "testpassword").await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.json().as_object().unwrap().len(), 1);
+    let verified = app.verify(&answer.token()).await;
+    assert_eq!((verified.status, verified.body.len()), (200, 0));
+    assert_eq!(verified.header("x-user-id"), Some("1"));
+    assert_eq!(verified.header("x-username"), Some("Testuser"));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn whatever_is_wrong_with_a_login_the_answer_is_the_same() {
+    let app = TestApp::start().await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let wrong = app.login("testuser", "wrongpassword").await;
+    assert_eq!((wrong.status, wrong.problem().as_str()), (401, "wrong-credentials"));
+    assert_eq!(wrong.header("www-authenticate"), Some(r#"Bearer realm="lockstep""#));
+    let long = "x".repeat(200);
+    for (username, password) in [
+        ("unknown", "testpassword"),
+        ("", "testpassword"),
+        ("a b", "testpassword"),
+        (&long, "testpassword"),
+        ("testuser", ""),
+        ("testuser", "\u{7}bell"),
+        ("testuser", "testpassword "),
+        ("testuser", "TESTPASSWORD"),
+    ] {
+        let answer = app.login(username, password).await;
+        assert_eq!((answer.status, &answer.body), (401, &wrong.body), "{username:?} {password:?}");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn names_are_compared_as_rfc_8265_has_it() {
+    let app = TestApp::start().await;
+    app.users.create("Zoë", "pässwörd!");
+    app.bring().await;
+    for name in ["Zoë", "zoë", "ZOË", "Zoe\u{308}", "Ｚｏë"] {
+        let token = app.login(name, "pässwörd!").await.token();
+        assert_eq!(app.verify(&token).await.header("x-username"), Some("Zo%C3%AB"), "{name}");
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_login_waits_for_the_write_that_its_consistency_token_names() {
+    let app = TestApp::start_with(&["--login-wait", "20s"], Clock::system()).await;
+    app.users.create("testuser", "testpassword");
+    let after = ConsistencyToken { seq: app.users.seq() }.encode();
+    let headers = [("Consistency-Token", after.as_str())];
+    let late = async {
+        // The login without it is answered by now, and in vain.
+        assert_eq!(app.login("testuser", "testpassword").await.status, 401);
+        app.users.publish_last().await;
+    };
+    let login = app.login_with("testuser", "testpassword", &headers);
+    let (answer, ()) = futures_util::future::join(login, late).await;
+    assert_eq!(answer.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_login_does_not_wait_longer_than_the_setting_says() {
+    let app = TestApp::start_with(&["--login-wait", "50ms"], Clock::system()).await;
+    let after = ConsistencyToken { seq: 7 }.encode();
+    let headers = [("Consistency-Token", after.as_str())];
+    let answer = app.login_with("testuser", "testpassword", &headers).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (503, "not-yet-applied"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_hash_of_other_parameters_is_made_anew_and_sent_back() {
+    let app = TestApp::start().await;
+    let queue = QueueSpec {
+        name: REHASH_QUEUE.into(),
+        lifetime: QueueLifetime::Shared,
+        bindings: vec![],
+        prefetch: 10,
+    };
+    let mut rehashed = app.bus.subscribe(queue).await.unwrap();
+    let id = app.users.create_outdated("testuser", "testpassword");
+    app.bring().await;
+    assert_eq!(app.login("testuser", "wrongpassword").await.status, 401);
+    assert_eq!(app.login("testuser", "testpassword").await.status, 200);
+    let message = within("the new hash", BOUND, rehashed.next()).await.unwrap().message;
+    let command: PasswordRehashed = serde_json::from_slice(&message.body).unwrap();
+    assert_eq!((command.id.0, command.version, command.password_version), (id, 1, 1));
+    assert!(command.password_hash.starts_with("v1."), "sealed");
+    app.stop().await;
+}
