@@ -1,0 +1,119 @@
+//! A client of both services: the calls of the contract as methods.
+
+use std::net::SocketAddr;
+
+use awc::http::Method;
+use serde_json::{Value, json};
+
+/// Where the services are.
+#[derive(Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) users: SocketAddr,
+    pub(crate) auth: SocketAddr,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) consistency_token: Option<String>,
+}
+
+/// A user that was created.
+#[derive(Clone, Debug)]
+pub(crate) struct Created {
+    pub(crate) id: i64,
+    pub(crate) consistency_token: String,
+}
+
+impl Client {
+    pub(crate) async fn create(&self, username: &str, password: &str) -> Created {
+        let body = json!({"username": username, "password": password});
+        let answer = self.to_users(Method::POST, "/users", Some(body)).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        let id = answer.body["id"].as_i64().unwrap();
+        Created { id, consistency_token: answer.consistency_token.unwrap() }
+    }
+
+    pub(crate) async fn put(&self, id: i64, body: Value) -> Answer {
+        self.to_users(Method::PUT, &format!("/users/{id}"), Some(body)).await
+    }
+
+    pub(crate) async fn read(&self, id: i64) -> Answer {
+        self.to_users(Method::GET, &format!("/users/{id}"), None).await
+    }
+
+    pub(crate) async fn delete(&self, id: i64) -> Answer {
+        self.to_users(Method::DELETE, &format!("/users/{id}"), None).await
+    }
+
+    pub(crate) async fn login(&self, username: &str, password: &str) -> Answer {
+        self.login_after(username, password, None).await
+    }
+
+    /// A login that waits for the write that gave the consistency token.
+    pub(crate) async fn login_after(
+        &self,
+        username: &str,
+        password: &str,
+        consistency_token: Option<&str>,
+    ) -> Answer {
+        let headers: Vec<_> =
+            consistency_token.map(|token| ("consistency-token", token)).into_iter().collect();
+        let body = json!({"username": username, "password": password});
+        self.send(Method::POST, self.auth, "/login", &headers, Some(body)).await
+    }
+
+    /// The token of a login that must succeed.
+    pub(crate) async fn token(&self, username: &str, password: &str) -> String {
+        let answer = self.login(username, password).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        answer.body["token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn logout(&self, token: &str) -> Answer {
+        self.with_token(Method::POST, "/logout", token).await
+    }
+
+    pub(crate) async fn is_alive(&self, token: &str) -> bool {
+        let answer = self.with_token(Method::GET, "/verify", token).await;
+        assert!([200, 401].contains(&answer.status), "{:?}", answer);
+        answer.status == 200
+    }
+
+    async fn with_token(&self, method: Method, path: &str, token: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send(method, self.auth, path, &[("authorization", &bearer)], None).await
+    }
+
+    async fn to_users(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.send(method, self.users, path, &[], body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        to: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = awc::Client::new().request(method, format!("http://{to}{path}"));
+        for header in headers {
+            request = request.insert_header(*header);
+        }
+        let sent = match body {
+            Some(body) => request.send_json(&body),
+            None => request.send(),
+        };
+        let mut response = sent.await.unwrap();
+        let bytes = response.body().await.unwrap();
+        let consistency_token = response.headers().get("consistency-token");
+        Answer {
+            status: response.status().as_u16(),
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            consistency_token: consistency_token.map(|token| token.to_str().unwrap().to_owned()),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The two services together, in one process or in two.
+
+use std::net::SocketAddr;
+
+use shared::testkit::rabbitmq::RabbitMq;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::service_process::ServiceProcess;
+
+/// The system under test; its data outlives its processes.
+pub(crate) struct System {
+    directory: TempDir,
+    way: Way,
+    processes: Vec<ServiceProcess>,
+    pub(crate) client: Client,
+}
+
+enum Way {
+    OneProcess,
+    TwoProcesses(RabbitMq),
+}
+
+impl System {
+    /// The standalone binary on the in-process bus.
+    pub(crate) fn in_one_process() -> Self {
+        Self::start(Way::OneProcess)
+    }
+
+    /// The two services, with a broker of their own between them.
+    pub(crate) async fn in_two_processes() -> Self {
+        Self::start(Way::TwoProcesses(RabbitMq::start().await))
+    }
+
+    fn start(way: Way) -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let client = Client { users: nowhere, auth: nowhere };
+        let directory = tempfile::tempdir().unwrap();
+        let mut system = Self { directory, way, processes: vec![], client };
+        system.start_processes();
+        system
+    }
+
+    fn start_processes(&mut self) {
+        let data_dir = self.directory.path().join("data");
+        let url = match &self.way {
+            Way::OneProcess => None,
+            Way::TwoProcesses(broker) => Some(broker.url()),
+        };
+        let mut settings = vec![
+            ("DATA_DIR", data_dir.to_str().unwrap()),
+            ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
+            ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
+            // What hashing costs is not tested here.
+            ("ARGON2_MEMORY_KIB", "64"),
+        ];
+        if let Some(url) = &url {
+            settings.push(("AMQP_URL", url));
+            let start = |binary| ServiceProcess::start(binary, &settings);
+            self.processes = vec![start("user_service"), start("auth_service")];
+        } else {
+            self.processes = vec![ServiceProcess::start("standalone", &settings)];
+        }
+        let [first, .., last] = [&self.processes[0], self.processes.last().unwrap()];
+        self.client.users = first.address_of("user_service");
+        self.client.auth = last.address_of("auth_service");
+    }
+
+    /// Stops all in order.
+    pub(crate) fn stop(&mut self) {
+        for process in self.processes.drain(..) {
+            process.stop();
+        }
+    }
+
+    /// Stops all in order, and starts again on the same files.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start_processes();
+    }
+
+    /// Kills all, and starts again on the same files.
+    pub(crate) fn kill_and_restart(&mut self) {
+        for process in self.processes.drain(..) {
+            process.kill();
+        }
+        self.start_processes();
+    }
+
+    /// The broker, where there is one.
+    pub(crate) fn broker(&mut self) -> &mut RabbitMq {
+        match &mut self.way {
+            Way::OneProcess => panic!("there is no broker in one process"),
+            Way::TwoProcesses(broker) => broker,
+        }
+    }
+}
