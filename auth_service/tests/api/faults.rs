@@ -2,11 +2,13 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rusqlite::Connection;
 use shared::bus::{Bus, BusError, Outgoing, QueueSpec, Subscription};
 use shared::clock::Clock;
 use shared::secrets::SealingKey;
+use shared::testkit::wait::until;
 
-use crate::test_app::TestApp;
+use crate::test_app::{BOUND, TestApp};
 
 /// A broker that is not there.
 struct Unreachable;
@@ -37,6 +39,26 @@ async fn without_a_broker_the_service_starts_and_logs_in_and_out_as_before() {
     let new = app.login("testuser", "testpassword").await.token();
     assert_eq!(app.logout(&old).await.status, 200);
     assert_eq!((app.is_alive(&old).await, app.is_alive(&new).await), (false, true));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_deletion_kills_tokens_even_while_the_projection_cannot_be_written() {
+    let app = TestApp::start().await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let token = app.login("testuser", "testpassword").await.token();
+    let database = Connection::open(app.dir.path().join("projection.db")).unwrap();
+    let fault = "CREATE TRIGGER fault BEFORE DELETE ON credentials
+                 BEGIN SELECT RAISE(FAIL, 'as the test wants it'); END";
+    database.execute_batch(fault).unwrap();
+    app.users.delete(1);
+    app.users.publish_last().await;
+    until("the token is dead", BOUND, async || (!app.is_alive(&token).await).then_some(())).await;
+    assert_eq!(app.metric("projection_seq").await, 1);
+    database.execute_batch("DROP TRIGGER fault").unwrap();
+    app.until_applied().await;
+    assert_eq!(app.login("testuser", "testpassword").await.status, 401);
     app.stop().await;
 }
 

@@ -3,7 +3,7 @@ use shared::bus::{Bus, QueueLifetime, QueueSpec};
 use shared::clock::Clock;
 use shared::contract::topology::REHASH_QUEUE;
 use shared::contract::{ConsistencyToken, PasswordRehashed};
-use shared::testkit::wait::within;
+use shared::testkit::wait::{until, within};
 
 use crate::test_app::{BOUND, TestApp};
 
@@ -84,6 +84,25 @@ async fn a_login_does_not_wait_longer_than_the_setting_says() {
     let answer = app.login_with("testuser", "testpassword", &headers).await;
     assert_eq!((answer.status, answer.problem().as_str()), (503, "not-yet-applied"));
     assert_eq!(answer.header("retry-after"), Some("1"));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_change_that_arrives_while_the_password_is_compared_counts() {
+    let app = TestApp::start().await;
+    let id = app.users.create_slow("testuser", "testpassword");
+    app.bring().await;
+    let meanwhile = async {
+        until("the comparison has begun", BOUND, async || {
+            (app.metric("hash_wait_seconds_count").await == 1).then_some(())
+        })
+        .await;
+        app.users.change_password(id, "otherpassword");
+        app.bring().await;
+    };
+    let login = app.login("testuser", "otherpassword");
+    let (answer, ()) = futures_util::future::join(login, meanwhile).await;
+    assert!(app.is_alive(&answer.token()).await);
     app.stop().await;
 }
 

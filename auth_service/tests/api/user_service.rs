@@ -23,6 +23,8 @@ use shared::sync::{Decision, decide, extend};
 /// The parameters that the service under test takes for today's.
 pub(crate) const PARAMS: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
 const OUTDATED: HashParams = HashParams { memory_kib: 128, iterations: 1, parallelism: 1 };
+/// Hashing takes long enough for something to happen meanwhile.
+const SLOW: HashParams = HashParams { memory_kib: 19_456, iterations: 60, parallelism: 1 };
 /// Users in one part of a snapshot.
 const PART: usize = 2;
 
@@ -83,6 +85,11 @@ impl UserService {
     /// Commits a new user whose hash was made long ago.
     pub(crate) fn create_outdated(&self, username: &str, password: &str) -> i64 {
         self.create_with(username, password, OUTDATED)
+    }
+
+    /// Commits a new user whose hash takes long to compare.
+    pub(crate) fn create_slow(&self, username: &str, password: &str) -> i64 {
+        self.create_with(username, password, SLOW)
     }
 
     fn create_with(&self, username: &str, password: &str, params: HashParams) -> i64 {
