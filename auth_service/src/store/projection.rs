@@ -143,9 +143,9 @@ fn check_continuity(
 
 fn apply_one(connection: &Connection, record: &LogRecord) -> Result<(), ApplyError> {
     let refuse = |reason: String| ApplyError::Unappliable { seq: record.seq, reason };
-    // The library's message names places and kinds, never the content.
-    let user: UserData =
-        serde_json::from_str(&record.data).map_err(|error| refuse(error.to_string()))?;
+    // The library's message may hold a value, which has no place in a log.
+    let user: UserData = serde_json::from_str(&record.data)
+        .map_err(|error| refuse(format!("its data cannot be read at column {}", error.column())))?;
     let changed = match record.kind {
         EventKind::Created => write(connection, user, INSERT).map_err(|w| w.at(record.seq))?,
         EventKind::Updated => write(connection, user, UPDATE).map_err(|w| w.at(record.seq))?,

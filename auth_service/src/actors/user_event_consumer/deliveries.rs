@@ -18,9 +18,21 @@ pub(super) enum Undecodable {
     /// The body is not UTF-8.
     #[error("the body is not UTF-8")]
     Encoding,
-    /// The body is not the JSON that it should be. The library's message never tells content.
-    #[error("the body cannot be read: {0}")]
-    Body(#[from] serde_json::Error),
+    /// The body is not the JSON that it should be. The library's message may hold a value, which
+    /// has no place in a log.
+    #[error("the body cannot be read at line {line}, column {column}")]
+    Body {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+}
+
+impl From<serde_json::Error> for Undecodable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Body { line: error.line(), column: error.column() }
+    }
 }
 
 /// Reads an event, which is in the binary mode of CloudEvents.
