@@ -13,6 +13,7 @@ pub mod actors;
 pub mod bus;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod fail_point;
 #[cfg(feature = "hashing")]
 pub mod hashing;
 #[cfg(feature = "http")]

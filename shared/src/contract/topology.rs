@@ -14,6 +14,10 @@ pub const REHASH_QUEUE: &str = "user_service.rehash";
 pub const DEAD_LETTERS_QUEUE: &str = "lockstep.dead_letters";
 /// Header of a dead letter: why it is there.
 pub const DEAD_LETTER_REASON: &str = "x-lockstep-reason";
+/// Header of a dead letter: the routing key that the message came with.
+pub const DEAD_LETTER_ROUTING_KEY: &str = "x-lockstep-routing-key";
+/// How many dead letters are kept; then the oldest go.
+pub const DEAD_LETTERS_MAX: u32 = 10_000;
 
 /// The durable queue of one replica of auth_service: it lets the replica catch up while
 /// user_service is down.
@@ -21,7 +25,8 @@ pub fn projection_queue(replica: &str) -> String {
     format!("auth.{replica}.users")
 }
 
-/// The transient queue of one replica of auth_service: heads and answers, worthless when missed.
-pub fn control_queue(replica: &str) -> String {
-    format!("auth.{replica}.control")
+/// The transient queue of one session of a replica of auth_service: heads and answers, worthless
+/// when missed.
+pub fn control_queue(replica: &str, session: &str) -> String {
+    format!("auth.{replica}.control.{session}")
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use crate::fail_point::fail_point;
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
@@ -69,6 +70,7 @@ impl GroupCommit {
     pub fn commit(&mut self, connection: &mut Connection) -> Result<Committed, StoreError> {
         let mut group = std::mem::take(&mut self.waiting);
         let result = run_group(connection, &mut group).map_err(StoreError::from);
+        fail_point("committed");
         for write in group {
             write.answer(result.as_ref().err());
         }

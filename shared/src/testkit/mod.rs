@@ -5,5 +5,6 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a panic here is a failed test")]
 
 pub mod rabbitmq;
+pub mod service_process;
 pub mod tcp_proxy;
 pub mod wait;

@@ -271,7 +271,10 @@ fn signal(name: &str, process: &str) {
 
 /// A port below those that the kernel gives to outgoing connections, which might take it while the
 /// node is down.
-fn free_port() -> u16 {
+///
+/// # Panics
+/// There is none.
+pub fn free_port() -> u16 {
     (0..1_000)
         .map(|_| 10_000 + u16::try_from(random() % 20_000).unwrap_or_default())
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())

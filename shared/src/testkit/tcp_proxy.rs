@@ -16,6 +16,8 @@ enum Weather {
     Stalled,
     /// Closes what is open, and whatever connects.
     Cut,
+    /// What was open when it began is closed towards the client, and stays open towards the server.
+    HalfOpen,
 }
 
 /// What connections look at.
@@ -66,6 +68,15 @@ impl TcpProxy {
         self.network.send_modify(|network| network.weather = Weather::Stalled);
     }
 
+    /// Closes all connections towards the client, as a machine's restart would, and lets the server
+    /// believe that they live, until [`Self::heal`]. New ones are forwarded.
+    pub fn half_open(&self) {
+        self.network.send_modify(|network| {
+            network.weather = Weather::HalfOpen;
+            network.cuts += 1;
+        });
+    }
+
     /// Forwards again, also what was held back by [`Self::stall`].
     pub fn heal(&self) {
         self.network.send_modify(|network| network.weather = Weather::Fair);
@@ -92,18 +103,23 @@ async fn join(client: TcpStream, target: SocketAddr, network: watch::Receiver<Ne
     if weather == Weather::Cut {
         return;
     }
-    let forwarding = async {
-        let Ok(server) = TcpStream::connect(target).await else { return };
-        let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    {
+        let mut client = client;
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
         tokio::select! {
-            () = forward(from_client, to_server, network.clone()) => {}
-            () = forward(from_server, to_client, network) => {}
+            _ = until_cut.wait_for(|now| now.cuts > cuts) => {}
+            () = forward(from_client, to_server, network.clone()) => return,
+            () = forward(from_server, to_client, network.clone()) => return,
         }
-    };
+    }
+    // The client's side is closed; the server's side stays while the weather says so.
+    let is_over = |now: &Network| now.weather != Weather::HalfOpen || now.cuts > cuts + 1;
+    let mut unheard = [0; 64 * 1024];
     tokio::select! {
-        _ = until_cut.wait_for(|now| now.cuts > cuts) => {}
-        () = forwarding => {}
+        _ = until_cut.wait_for(is_over) => {}
+        () = async { while let Ok(1..) = server.read(&mut unheard).await {} } => {}
     }
 }
 
@@ -112,10 +128,11 @@ async fn forward(
     mut to: impl AsyncWrite + Unpin,
     mut network: watch::Receiver<Network>,
 ) {
+    let forwards = |now: &Network| matches!(now.weather, Weather::Fair | Weather::HalfOpen);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        if network.wait_for(|now| now.weather == Weather::Fair).await.is_err()
+        if network.wait_for(forwards).await.is_err()
             || to.write_all(&buffer[..length]).await.is_err()
         {
             return;

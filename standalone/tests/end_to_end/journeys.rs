@@ -42,14 +42,11 @@ pub(crate) async fn a_user_is_created_renamed_and_deleted_and_logs_in_meanwhile(
     until_login_gives(client, "countess", PASSWORD, 401).await;
 }
 
-pub(crate) async fn a_logout_kills_its_token_and_a_restart_does_not_revive_it(
-    system: &mut System,
-) {
+pub(crate) async fn a_logout_kills_its_token_and_a_restart_does_not_revive_it(system: &mut System) {
     let client = system.client;
     client.create("Bea", PASSWORD).await;
     until_login_gives(client, "Bea", PASSWORD, 200).await;
-    let (token, other) =
-        (client.token("Bea", PASSWORD).await, client.token("Bea", PASSWORD).await);
+    let (token, other) = (client.token("Bea", PASSWORD).await, client.token("Bea", PASSWORD).await);
     let answer = client.logout(&token).await;
     assert_eq!((answer.status, answer.body), (200, json!({"status": "logout successful"})));
     assert_eq!(client.logout(&token).await.status, 401);
@@ -107,9 +104,8 @@ pub(crate) async fn a_name_that_became_free_belongs_to_its_new_owner_alone(syste
     client.delete(first.id).await;
     let second = client.create("fay", "second password").await;
     assert!(second.id > first.id, "ids are never used again");
-    let answer = client
-        .login_after("Fay", "second password", Some(&second.consistency_token))
-        .await;
+    let answer =
+        client.login_after("Fay", "second password", Some(&second.consistency_token)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     assert_eq!(client.login("Fay", PASSWORD).await.status, 401);
     until_dead(client, &token).await;

@@ -4,7 +4,6 @@
 
 mod client;
 mod journeys;
-mod service_process;
 mod system;
 
 use system::System;

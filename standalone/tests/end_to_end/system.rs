@@ -1,12 +1,13 @@
 //! The two services together, in one process or in two.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use shared::testkit::rabbitmq::RabbitMq;
+use shared::testkit::service_process::ServiceProcess;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::service_process::ServiceProcess;
 
 /// The system under test; its data outlives its processes.
 pub(crate) struct System {
@@ -56,10 +57,10 @@ impl System {
         ];
         if let Some(url) = &url {
             settings.push(("AMQP_URL", url));
-            let start = |binary| ServiceProcess::start(binary, &settings);
+            let start = |binary| ServiceProcess::start(&path_of(binary), &settings);
             self.processes = vec![start("user_service"), start("auth_service")];
         } else {
-            self.processes = vec![ServiceProcess::start("standalone", &settings)];
+            self.processes = vec![ServiceProcess::start(&path_of("standalone"), &settings)];
         }
         let [first, .., last] = [&self.processes[0], self.processes.last().unwrap()];
         self.client.users = first.address_of("user_service");
@@ -94,4 +95,9 @@ impl System {
             Way::TwoProcesses(broker) => broker,
         }
     }
+}
+
+/// The binaries of the workspace lie side by side.
+fn path_of(binary: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_standalone")).with_file_name(binary)
 }

@@ -9,8 +9,8 @@ use shared::bus::{Bus, BusError, Message, QueueLifetime, QueueSpec};
 
 /// The first wait after a failure; each further one doubles it.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait. Short: whoever comes back is served again within seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Waits longer after each failure, and logs only what changes.
 pub(super) struct Backoff {

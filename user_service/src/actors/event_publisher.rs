@@ -21,6 +21,7 @@ use shared::actors::{Ask, Command, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::contract::Head;
 use shared::contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
+use shared::fail_point::fail_point;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -185,7 +186,9 @@ impl Relay {
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
             let records = store::log::records_after(&self.reader, self.published, limit)?;
             let Some(last) = records.last() else { break };
-            let end = Head { incarnation: head.incarnation, seq: last.seq, chain: last.chain };
+            // Of a place before the end nobody knows what the users came to.
+            let digest = head.digest.filter(|_| head.chain == last.chain);
+            let end = Head { seq: last.seq, chain: last.chain, digest, ..head };
             let mut batch: Vec<Outgoing> =
                 records.iter().map(|record| to_outgoing(record, head.incarnation)).collect();
             // The end of a burst travels with it.
@@ -193,7 +196,9 @@ impl Relay {
             if is_end {
                 batch.push(beacon(&end));
             }
+            fail_point("log_read");
             self.bus.publish(batch).await?;
+            fail_point("published");
             self.published = end.seq;
             self.published_seq.set(end.seq);
             self.record(false).await;

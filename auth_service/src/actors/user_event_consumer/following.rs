@@ -13,6 +13,7 @@ use shared::contract::topology::{
     DEAD_LETTER_REASON, DEAD_LETTERS_QUEUE, SYNC_REQUESTS_QUEUE, control_queue,
 };
 use shared::contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
+use shared::fail_point::fail_point;
 use shared::secrets::random_bytes;
 use shared::sync::{AskReason, Effect, Follower, Input};
 use tokio::sync::watch;
@@ -29,7 +30,8 @@ use crate::store::projection::ApplyError;
 /// Deliveries that are taken together, so that they share a transaction.
 const BATCH_MAX: usize = 500;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Short: whoever comes back is followed again within seconds.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How long a projection that cannot be continued waits before it takes the next input.
 const UNAPPLIABLE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -53,12 +55,18 @@ impl Following {
     /// Follows for ever: after each setback again from the stored cursor.
     pub(super) async fn run(self) {
         let (mut backoff, mut is_healthy) = (BACKOFF_MIN, true);
+        let mut is_quiet = false;
         loop {
-            let mut session = Session::new(&self);
+            let mut session = Session::new(&self, is_quiet);
             let outcome = AssertUnwindSafe(session.follow()).catch_unwind().await;
             let setback = outcome.unwrap_or(Setback::Panicked);
             if session.has_worked {
                 (backoff, is_healthy) = (BACKOFF_MIN, true);
+            }
+            // Nothing to warn of: user_service may just be down.
+            is_quiet = matches!(setback, Setback::Silent);
+            if is_quiet {
+                continue;
             }
             if is_healthy {
                 let error = &setback as &dyn Error;
@@ -79,11 +87,18 @@ struct Session<'a> {
     head_seq: i64,
     /// Something was carried out.
     has_worked: bool,
+    /// The queue for heads and answers. Each session has its own: the broker may believe for a
+    /// while that the last one's consumer is alive.
+    control_queue: String,
+    /// It only goes on where a silent one ended.
+    is_quiet: bool,
 }
 
 impl<'a> Session<'a> {
-    fn new(with: &'a Following) -> Self {
-        Self { with, follower: new_follower(with), head_seq: 0, has_worked: false }
+    fn new(with: &'a Following, is_quiet: bool) -> Self {
+        let control_queue = control_queue(&with.replica, &random_word());
+        let follower = new_follower(with, &control_queue);
+        Self { with, follower, head_seq: 0, has_worked: false, control_queue, is_quiet }
     }
 
     async fn follow(&mut self) -> Setback {
@@ -95,15 +110,19 @@ impl<'a> Session<'a> {
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
         self.show_progress();
-        let mut subscriptions = Subscriptions::open(&*self.with.bus, &self.with.replica).await?;
+        let mut subscriptions =
+            Subscriptions::open(&*self.with.bus, &self.with.replica, &self.control_queue).await?;
         self.take(Input::Connected).await?;
         loop {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
             self.take_all(arrivals).await?;
+            fail_point("applied");
             subscriptions.acknowledge().await?;
             if !self.has_worked {
                 self.has_worked = true;
-                tracing::info!("following the log of user_service");
+                if !self.is_quiet {
+                    tracing::info!("following the log of user_service");
+                }
             }
         }
     }
@@ -206,6 +225,7 @@ impl<'a> Session<'a> {
         let superseded = ask(&self.with.repository, FindSuperseded).await;
         let superseded = superseded.map_err(Setback::failed)?.map_err(Setback::failed)?;
         self.revoke(superseded).await?;
+        fail_point("staged");
         let swapped = ask(&self.with.repository, SwapIn { cursor }).await;
         swapped.map_err(Setback::failed)?.map_err(Setback::failed)
     }
@@ -226,7 +246,7 @@ impl<'a> Session<'a> {
     /// The follower went ahead of the projection: back to what is stored, and on by a snapshot.
     async fn start_anew(&mut self, seq: i64, reason: &str) -> Result<(), Setback> {
         tracing::error!(seq, reason, "a record cannot be applied; asking for a snapshot");
-        self.follower = new_follower(self.with);
+        self.follower = new_follower(self.with, &self.control_queue);
         tokio::time::sleep(UNAPPLIABLE_PAUSE).await;
         self.take(Input::Unappliable).await
     }
@@ -253,10 +273,13 @@ impl<'a> Session<'a> {
 }
 
 /// Stands at the stored cursor; answers to an earlier follower's questions are not its own.
-fn new_follower(with: &Following) -> Follower {
+fn new_follower(with: &Following, control_queue: &str) -> Follower {
     let cursor = with.applied.borrow().cursor.unwrap_or_default();
-    let session = data_encoding::HEXLOWER.encode(&random_bytes::<8>());
-    Follower::new(cursor, session, control_queue(&with.replica))
+    Follower::new(cursor, random_word(), control_queue.to_owned())
+}
+
+fn random_word() -> String {
+    data_encoding::HEXLOWER.encode(&random_bytes::<8>())
 }
 
 /// Whose tokens the record kills, and the oldest password version whose tokens live on.

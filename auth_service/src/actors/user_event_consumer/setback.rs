@@ -15,6 +15,10 @@ pub(super) enum Setback {
     /// The bus failed or ended.
     #[error("no connection to the bus")]
     Bus(#[from] BusError),
+    /// Neither heads nor answers for a while. Either user_service is down, or somebody has deleted
+    /// the exchange or a binding: only declaring all of it anew tells.
+    #[error("user_service is silent")]
+    Silent,
     /// An actor failed, for instance because the disk is full.
     #[error("the projection cannot be written")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

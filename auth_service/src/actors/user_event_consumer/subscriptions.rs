@@ -7,12 +7,13 @@ use shared::bus::{
     Binding, Bus, BusError, Delivery, Message, QueueLifetime, QueueSpec, Subscription,
 };
 use shared::contract::topology::{
-    ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, control_queue, projection_queue,
+    ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, projection_queue,
 };
 use shared::sync::Input;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::deliveries::{Undecodable, read_control, read_event};
+use super::setback::Setback;
 
 /// Deliveries that may be unacknowledged at once.
 const PREFETCH: u16 = 1000;
@@ -76,13 +77,19 @@ pub(super) struct Subscriptions {
     /// Heads and answers.
     control: Feed,
     waited: Interval,
+    /// `control.taken` when `waited` last ticked.
+    heard: u64,
 }
 
 impl Subscriptions {
-    pub(super) async fn open(bus: &dyn Bus, replica: &str) -> Result<Self, BusError> {
+    pub(super) async fn open(
+        bus: &dyn Bus,
+        replica: &str,
+        control_queue: &str,
+    ) -> Result<Self, BusError> {
         // Control first: a head that tells of events must not be missed while these are bound.
         let control = QueueSpec {
-            name: control_queue(replica),
+            name: control_queue.to_owned(),
             lifetime: QueueLifetime::Transient,
             bindings: vec![from_users(HEAD_ROUTING_KEY)],
             prefetch: PREFETCH,
@@ -96,11 +103,11 @@ impl Subscriptions {
         let mut waited = interval_at(Instant::now() + WAITED_INTERVAL, WAITED_INTERVAL);
         waited.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let control = Feed::open(bus, control).await?;
-        Ok(Self { control, events: Feed::open(bus, events).await?, waited })
+        Ok(Self { control, events: Feed::open(bus, events).await?, waited, heard: 0 })
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
-    pub(super) async fn next_batch(&mut self, max: usize) -> Result<Vec<Arrival>, BusError> {
+    pub(super) async fn next_batch(&mut self, max: usize) -> Result<Vec<Arrival>, Setback> {
         let mut batch = vec![self.next().await?];
         while batch.len() < max
             && let Some(ready) = self.next().now_or_never()
@@ -110,12 +117,20 @@ impl Subscriptions {
         Ok(batch)
     }
 
-    async fn next(&mut self) -> Result<Arrival, BusError> {
+    async fn next(&mut self) -> Result<Arrival, Setback> {
         tokio::select! {
             delivery = self.events.next() => Ok(Arrival::Event(delivery?)),
             delivery = self.control.next() => Ok(Arrival::Control(delivery?)),
-            _ = self.waited.tick() => Ok(Arrival::Waited),
+            _ = self.waited.tick() => self.on_waited(),
         }
+    }
+
+    /// Heads come every second.
+    fn on_waited(&mut self) -> Result<Arrival, Setback> {
+        if std::mem::replace(&mut self.heard, self.control.taken) == self.control.taken {
+            return Err(Setback::Silent);
+        }
+        Ok(Arrival::Waited)
     }
 
     /// Acknowledges everything that was taken.

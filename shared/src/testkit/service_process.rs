@@ -2,17 +2,18 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a service may take to start and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running binary. Dropping it kills it.
-pub(crate) struct ServiceProcess {
+pub struct ServiceProcess {
     child: Child,
     /// Log lines as they come.
     lines: Receiver<String>,
@@ -20,15 +21,19 @@ pub(crate) struct ServiceProcess {
 
 impl ServiceProcess {
     /// Starts the binary with nothing but these settings in its environment.
-    pub(crate) fn start(binary: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(path_of(binary))
+    ///
+    /// # Panics
+    /// It is not there: `cargo build --workspace` makes those of the workspace.
+    pub fn start(binary: &Path, settings: &[(&str, &str)]) -> Self {
+        assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
+        let mut child = Command::new(binary)
             .env_clear()
             .envs(settings.iter().copied())
             .env("LOG_FORMAT", "json")
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap();
-        let output = child.stdout.take().unwrap();
+            .expect("the binary can be started");
+        let output = child.stdout.take().expect("the output is piped");
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -40,7 +45,10 @@ impl ServiceProcess {
     }
 
     /// The address of the service of this name, which it logs when it listens.
-    pub(crate) fn address_of(&self, service: &str) -> SocketAddr {
+    ///
+    /// # Panics
+    /// It does not listen in time.
+    pub fn address_of(&self, service: &str) -> SocketAddr {
         let message = format!("{service} listens");
         loop {
             let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| {
@@ -48,23 +56,43 @@ impl ServiceProcess {
             });
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
             if entry["message"] == message.as_str() {
-                return entry["address"].as_str().unwrap().parse().unwrap();
+                let address = entry["address"].as_str().unwrap_or_default();
+                return address.parse().expect("the log tells the address");
             }
         }
     }
 
+    /// The log lines since the last call.
+    pub fn take_log(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
     /// SIGTERM; the service must finish in order.
-    pub(crate) fn stop(mut self) {
+    ///
+    /// # Panics
+    /// It fails, or does not finish in time.
+    pub fn stop(mut self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let status = self.child.wait().unwrap();
+        let status = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "SIGTERM was not sent");
+        let asked = Instant::now();
+        while !self.has_ended() {
+            assert!(asked.elapsed() < PATIENCE, "after SIGTERM it does not end");
+            thread::sleep(POLL_INTERVAL);
+        }
+        let status = self.child.wait().expect("it has ended");
         assert!(status.success(), "after SIGTERM: {status}");
     }
 
     /// SIGKILL.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    pub fn kill(self) {
+        // Dropping it does.
+        drop(self);
     }
 }
 
@@ -74,11 +102,4 @@ impl Drop for ServiceProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The binaries of the workspace lie side by side.
-fn path_of(binary: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_standalone")).with_file_name(binary);
-    assert!(path.exists(), "{} is missing: cargo build --workspace", path.display());
-    path
 }
