@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use shared::config::CommonConfig;
+use shared::config::{CommonConfig, Period};
 use shared::precis::PasswordPolicy;
+
+use crate::actors::user_repository::LogRetention;
 
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
@@ -47,6 +49,16 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value_t = 10_000, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub sync_replay_limit: i64,
+
+    /// How long records of the log are kept at least: a follower that was away longer gets a
+    /// snapshot
+    #[arg(long, env, default_value = "7d", value_name = "TIME")]
+    pub log_retention: Period,
+
+    /// How many of the newest log records are kept whatever their age
+    #[arg(long, env, default_value_t = 10_000, value_name = "N",
+          value_parser = clap::value_parser!(i64).range(0..))]
+    pub log_retention_rows: i64,
 }
 
 /// Who may read, change and delete users.
@@ -62,6 +74,11 @@ impl Config {
     /// The database.
     pub fn database(&self) -> PathBuf {
         self.common.data_dir.join("users.db")
+    }
+
+    /// How long records of the log stay.
+    pub fn log_retention(&self) -> LogRetention {
+        LogRetention { age: self.service.log_retention.0, rows: self.service.log_retention_rows }
     }
 
     /// What a new password must be like.

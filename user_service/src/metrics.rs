@@ -1,9 +1,14 @@
 //! What `/metrics` tells beside requests and hashing.
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use shared::contract::Head;
+use tokio::sync::watch;
 
 /// All of them.
 #[derive(Clone)]
@@ -19,6 +24,8 @@ pub struct ServiceMetrics {
 pub struct WriterMetrics {
     /// The log's last record.
     pub head_seq: Gauge,
+    /// The last record of the log that was pruned.
+    pub pruned_seq: Gauge,
     /// Commands that were in a group that was committed.
     pub writes: Counter,
     /// Groups that were committed.
@@ -43,6 +50,7 @@ impl WriterMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             head_seq: Gauge::default(),
+            pruned_seq: Gauge::default(),
             writes: Counter::default(),
             groups: Counter::default(),
             failed_groups: Counter::default(),
@@ -50,6 +58,8 @@ impl WriterMetrics {
             commit_seconds: Histogram::new(exponential_buckets(0.000_05, 2.0, 16)),
         };
         registry.register("user_log_head_seq", "Last record of the log", metrics.head_seq.clone());
+        let pruned = metrics.pruned_seq.clone();
+        registry.register("user_log_pruned_seq", "Last record that was pruned", pruned);
         registry.register("user_writes", "Commands committed", metrics.writes.clone());
         registry.register("user_commits", "Groups of commands committed", metrics.groups.clone());
         let failed = metrics.failed_groups.clone();
@@ -62,5 +72,24 @@ impl WriterMetrics {
             seconds,
         );
         metrics
+    }
+}
+
+/// What all users come to at the log's end: auth_service shows the same under the same name when it
+/// holds the same users. Made when it is asked for, so that the seq and the digest belong together.
+#[derive(Debug)]
+pub struct AgreementMetrics {
+    /// Where the log ends.
+    pub head: watch::Receiver<Head>,
+}
+
+impl Collector for AgreementMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let Head { seq, digest, .. } = *self.head.borrow();
+        let digest = digest.unwrap_or_default().to_string();
+        let info = Info::new([("seq", seq.to_string()), ("digest", digest)]);
+        let help = "All users (id, version, name) at a place in the log, as one number";
+        let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
+        info.encode(metric)
     }
 }

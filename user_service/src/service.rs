@@ -25,7 +25,7 @@ use crate::actors::user_repository::{Close, OpenRepositoryError};
 use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
 use crate::config::{Access, Config};
 use crate::http::{self, Api};
-use crate::metrics::ServiceMetrics;
+use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store;
 
 /// How long the last events may take to reach the bus when the service stops. What does not is
@@ -108,8 +108,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let workers = config.common.http_workers.map_or_else(cores, usize::from);
 
     let key = Arc::clone(&sealing_key);
-    let repository =
-        UserRepository::open(&config.database(), key, clock.clone(), metrics.writer.clone())?;
+    let repository = UserRepository::open(
+        &config.database(),
+        key,
+        clock.clone(),
+        config.log_retention(),
+        metrics.writer.clone(),
+    )?;
+    registry.register_collector(Box::new(AgreementMetrics { head: repository.head() }));
     // One for each worker, the publisher and the responder.
     let readers = u32::try_from(workers + 2).unwrap_or(u32::MAX);
     let pool = store::open_pool(&config.database(), readers)?;

@@ -13,12 +13,12 @@ use shared::contract::event::header;
 use shared::contract::topology::{HEAD_ROUTING_KEY, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
 use shared::contract::{
     Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncAnswer,
-    SyncRequest, UserData, UserId,
+    SyncRequest, UserData, UserId, UsersDigest,
 };
 use shared::hashing::{HashParams, Hasher};
 use shared::precis::Password;
 use shared::secrets::{SealingKey, random_bytes};
-use shared::sync::{Decision, decide, extend};
+use shared::sync::{Decision, decide, extend, user_digest};
 
 /// The parameters that the service under test takes for today's.
 pub(crate) const PARAMS: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
@@ -171,7 +171,13 @@ impl UserService {
 
     pub(crate) async fn publish_head(&self) {
         let Cursor { incarnation, seq, chain } = self.state.borrow().head();
-        let body = serde_json::to_vec(&Head { incarnation, seq, chain }).unwrap();
+        let body = serde_json::to_vec(&Head {
+            incarnation,
+            seq,
+            chain,
+            digest: self.state.borrow().digest(),
+        })
+        .unwrap();
         let message = Message { body: body.into(), ..Message::default() };
         self.bus.publish(vec![to_users(HEAD_ROUTING_KEY, message)]).await.unwrap();
     }
@@ -247,6 +253,12 @@ impl State {
         Cursor { incarnation: self.incarnation, seq, chain }
     }
 
+    fn digest(&self) -> Option<UsersDigest> {
+        let users =
+            self.users.values().map(|user| user_digest(user.id, user.version, &user.username));
+        Some(users.fold(UsersDigest::default(), UsersDigest::plus))
+    }
+
     fn chain_at(&self, seq: i64) -> Option<Chain> {
         if seq == 0 {
             return Some(Chain::default());
@@ -278,6 +290,7 @@ impl State {
             part: u32::try_from(n + 1).unwrap(),
             parts: u32::try_from(parts).unwrap(),
             users: users.iter().skip(n * PART).take(PART).cloned().collect(),
+            digest: self.digest(),
         };
         (0..parts).map(|n| SyncAnswer::Snapshot(part(n))).collect()
     }

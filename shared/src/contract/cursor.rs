@@ -60,6 +60,31 @@ hex_bytes! {
     Chain
 }
 
+hex_bytes! {
+    /// What all users at one place in the log come to, in whatever order they are taken: the sum
+    /// modulo 2^128 of a hash of each user's id, version and name (`sync::user_digest`).
+    /// Two services that show the same one at the same `seq` hold the same users.
+    UsersDigest
+}
+
+impl UsersDigest {
+    /// With one more user.
+    #[must_use]
+    pub fn plus(self, user: Self) -> Self {
+        Self(self.number().wrapping_add(user.number()).to_be_bytes())
+    }
+
+    /// Without a user who is in it.
+    #[must_use]
+    pub fn minus(self, user: Self) -> Self {
+        Self(self.number().wrapping_sub(user.number()).to_be_bytes())
+    }
+
+    fn number(self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+}
+
 /// The text is not 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotSixteenHexBytes;

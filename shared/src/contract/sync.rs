@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Chain, Cursor, Incarnation};
+use super::cursor::{Chain, Cursor, Incarnation, UsersDigest};
 use super::event::{LogRecord, UserData};
 
 /// Where the log ends: sent every second and after each burst of events.
@@ -17,6 +17,9 @@ pub struct Head {
     pub seq: i64,
     /// The last record's chain.
     pub chain: Chain,
+    /// All users at that place, if the sender knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<UsersDigest>,
 }
 
 /// "Send me what comes after `cursor`, to the queue `reply_to`."
@@ -72,4 +75,7 @@ pub struct SnapshotPart {
     pub parts: u32,
     /// Users of this part, in order of their ids.
     pub users: Vec<UserData>,
+    /// What the users of all parts come to, if the sender knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<UsersDigest>,
 }

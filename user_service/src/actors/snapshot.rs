@@ -6,12 +6,12 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::path::Path;
 
 use rusqlite::Connection;
-use shared::contract::{Cursor, Incarnation, UserData};
+use shared::contract::{Cursor, Incarnation, UserData, UsersDigest};
 use shared::secrets::SealingKey;
 use shared::sqlite::StoreError;
 
 use super::user_data::user_data;
-use crate::store::{log, users};
+use crate::store::{digest, log, users};
 
 /// How many users travel in one message.
 const USERS_PER_PART: u32 = 1_000;
@@ -20,6 +20,8 @@ const USERS_PER_PART: u32 = 1_000;
 pub(super) struct Snapshot {
     /// The place in the log that the users were read at.
     pub(super) as_of: Cursor,
+    /// What all its users come to.
+    pub(super) digest: UsersDigest,
     /// How many parts there are: at least one.
     pub(super) parts: u32,
     /// One line of JSON for each part.
@@ -47,6 +49,7 @@ impl Snapshot {
     ) -> Result<Self, SnapshotError> {
         let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
         let log::End { seq, chain } = log::end(&transaction)?;
+        let digest = digest::read(&transaction)?;
         let mut file = BufWriter::new(tempfile::tempfile_in(directory)?);
         let (mut parts, mut after) = (0, 0);
         loop {
@@ -65,7 +68,8 @@ impl Snapshot {
         }
         let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
-        Ok(Self { as_of: Cursor { incarnation, seq, chain }, parts, lines: BufReader::new(file) })
+        let as_of = Cursor { incarnation, seq, chain };
+        Ok(Self { as_of, digest, parts, lines: BufReader::new(file) })
     }
 
     /// The users of the next part.

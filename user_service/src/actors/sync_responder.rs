@@ -147,6 +147,7 @@ impl Answering {
                 part,
                 parts: snapshot.parts,
                 users: snapshot.next_part()?,
+                digest: Some(snapshot.digest),
             };
             self.send(request, &SyncAnswer::Snapshot(answer)).await?;
         }

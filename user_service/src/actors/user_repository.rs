@@ -14,6 +14,7 @@
 mod create_user;
 mod delete_user;
 mod first_answer;
+mod pruning;
 mod record_published;
 mod recorder;
 mod replace_hash;
@@ -40,12 +41,14 @@ use tokio::sync::watch;
 pub use create_user::{CreateError, CreateUser, Created};
 pub use delete_user::{DeleteError, DeleteUser};
 pub(super) use first_answer::decode as decode_first_answer;
+pub use pruning::LogRetention;
 pub use record_published::RecordPublished;
 pub use replace_hash::{ReplaceHash, ReplaceHashError};
 pub use update_user::{UpdateError, UpdateUser};
 
 use crate::metrics::WriterMetrics;
-use crate::store::{self, log};
+use crate::store::{self, digest, log};
+use pruning::PruneLog;
 use recorder::Recorder;
 
 /// How many commands may wait while a commit is on the disk.
@@ -90,6 +93,8 @@ pub struct UserRepository {
     head: watch::Sender<Head>,
     /// Whether the last commit found room on the disk; `/readyz` reads it.
     is_writable: Arc<AtomicBool>,
+    /// When records of the log may go.
+    retention: LogRetention,
     metrics: WriterMetrics,
 }
 
@@ -102,14 +107,16 @@ impl UserRepository {
         path: &Path,
         sealing_key: Arc<SealingKey>,
         clock: Clock,
+        retention: LogRetention,
         metrics: WriterMetrics,
     ) -> Result<Self, OpenRepositoryError> {
         let connection = store::open(path)?;
         let incarnation = Incarnation(random_bytes());
         log::begin_incarnation(&connection, incarnation)?;
-        let log::End { seq, chain } = log::end(&connection)?;
-        metrics.head_seq.set(seq);
-        let (head, _) = watch::channel(Head { incarnation, seq, chain });
+        digest::make_if_absent(&connection)?;
+        let head = read_head(&connection, incarnation)?;
+        metrics.head_seq.set(head.seq);
+        let (head, _) = watch::channel(head);
         Ok(Self {
             connection,
             group: GroupCommit::default(),
@@ -117,6 +124,7 @@ impl UserRepository {
             incarnation,
             head,
             is_writable: Arc::new(AtomicBool::new(true)),
+            retention,
             metrics,
         })
     }
@@ -155,12 +163,11 @@ impl UserRepository {
     }
 
     fn announce_head(&self) {
-        let Ok(log::End { seq, chain }) = log::end(&self.connection) else {
+        let Ok(head) = read_head(&self.connection, self.incarnation) else {
             // The next commit announces it: followers lose time only.
             return;
         };
-        self.metrics.head_seq.set(seq);
-        let head = Head { incarnation: self.incarnation, seq, chain };
+        self.metrics.head_seq.set(head.seq);
         self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
     }
 
@@ -172,6 +179,12 @@ impl UserRepository {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         }
     }
+}
+
+/// Where the log ends, for followers.
+fn read_head(connection: &Connection, incarnation: Incarnation) -> Result<Head, StoreError> {
+    let log::End { seq, chain } = log::end(connection)?;
+    Ok(Head { incarnation, seq, chain, digest: Some(digest::read(connection)?) })
 }
 
 /// The database cannot be used.
@@ -187,6 +200,10 @@ pub enum OpenRepositoryError {
 
 impl Actor for UserRepository {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.notify(PruneLog);
+    }
 }
 
 impl<C: Change> Handler<Ask<C>> for UserRepository {

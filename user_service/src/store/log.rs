@@ -19,13 +19,22 @@ pub struct NewRecord<'a> {
     pub data: &'a str,
 }
 
-/// Where the log ends.
+/// A place in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The last record's number, 0 if there is none.
+    /// The last record's number, 0 before the first.
     pub seq: i64,
     /// The last record's chain.
     pub chain: Chain,
+}
+
+/// Which records may go.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Those recorded since then stay, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// So many of the newest stay whatever their age.
+    pub rows: i64,
 }
 
 /// Appends the record; its number.
@@ -46,29 +55,74 @@ pub fn append(connection: &Connection, record: &NewRecord<'_>) -> Result<i64, St
     Ok(seq)
 }
 
-/// Where the log ends.
+/// Where the log ends. If all of it was pruned, that is where it begins.
 ///
 /// # Errors
 /// The database failed.
 pub fn end(connection: &Connection) -> Result<End, StoreError> {
     let sql = "SELECT seq, chain FROM user_log ORDER BY seq DESC LIMIT 1";
-    let end = connection
-        .prepare_cached(sql)?
-        .query_row([], |row| Ok(End { seq: row.get(0)?, chain: Chain(row.get(1)?) }))
-        .optional()?;
-    Ok(end.unwrap_or(End { seq: 0, chain: Chain::default() }))
+    match connection.prepare_cached(sql)?.query_row([], to_end).optional()? {
+        Some(end) => Ok(end),
+        None => start(connection),
+    }
 }
 
-/// The chain at `seq`; nothing if there is no such record (any more). Before the first record it
-/// is the empty log's, as long as the log still starts there.
+/// Where the log begins: the last record that was pruned, or the place before the first.
+///
+/// # Errors
+/// The database failed.
+pub fn start(connection: &Connection) -> Result<End, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT seq, chain FROM log_start")?;
+    Ok(statement.query_row([], to_end)?)
+}
+
+fn to_end(row: &Row<'_>) -> rusqlite::Result<End> {
+    Ok(End { seq: row.get(0)?, chain: Chain(row.get(1)?) })
+}
+
+/// Deletes records from the front, `limit` at the most; how many. What is not `published` stays,
+/// and so does everything after the first record that has to stay: the log has no gaps.
+///
+/// To be called in a transaction.
+///
+/// # Errors
+/// The database failed.
+pub fn prune(
+    connection: &Connection,
+    retention: Retention,
+    published: i64,
+    limit: u32,
+) -> Result<usize, StoreError> {
+    let up_to = published.min(end(connection)?.seq - retention.rows);
+    let sql = "SELECT seq, chain, recorded_at_ms < ?1 AND seq <= ?2
+               FROM user_log ORDER BY seq LIMIT ?3";
+    let mut last = None;
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![retention.since_ms, up_to, limit])?;
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(2)? {
+            break;
+        }
+        last = Some(to_end(row)?);
+    }
+    drop(rows);
+    let Some(End { seq, chain }) = last else { return Ok(0) };
+    // Its chain must stay known: a follower that stands there goes on, and so does the log itself.
+    connection
+        .prepare_cached("UPDATE log_start SET seq = ?1, chain = ?2")?
+        .execute(params![seq, chain.0])?;
+    Ok(connection.prepare_cached("DELETE FROM user_log WHERE seq <= ?1")?.execute([seq])?)
+}
+
+/// The chain at `seq`; nothing if there is no such record (any more). Where the log begins it is
+/// known, although the record there is gone.
 ///
 /// # Errors
 /// The database failed.
 pub fn chain_at(connection: &Connection, seq: i64) -> Result<Option<Chain>, StoreError> {
-    if seq == 0 {
-        let sql = "SELECT coalesce(min(seq), 1) = 1 FROM user_log";
-        let starts_at_1: bool = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        return Ok(starts_at_1.then(Chain::default));
+    let start = start(connection)?;
+    if seq == start.seq {
+        return Ok(Some(start.chain));
     }
     let mut statement = connection.prepare_cached("SELECT chain FROM user_log WHERE seq = ?1")?;
     Ok(statement.query_row([seq], |row| row.get(0).map(Chain)).optional()?)
@@ -178,7 +232,48 @@ mod tests {
         append(&connection, &record("b")).unwrap();
         assert_eq!(chain_at(&connection, 0).unwrap(), Some(Chain::default()));
         assert_eq!(chain_at(&connection, 3).unwrap(), None);
-        connection.execute("DELETE FROM user_log WHERE seq = 1", []).unwrap();
+        let first = records_after(&connection, 0, 1).unwrap()[0].chain;
+        assert_eq!(prune(&connection, Retention { since_ms: 6, rows: 0 }, 1, 9).unwrap(), 1);
         assert_eq!(chain_at(&connection, 0).unwrap(), None);
+        assert_eq!(chain_at(&connection, 1).unwrap(), Some(first));
+    }
+
+    #[test]
+    fn a_log_that_was_pruned_goes_on_where_it_was() {
+        let (_directory, connection) = database();
+        for data in ["a", "b", "c"] {
+            append(&connection, &record(data)).unwrap();
+        }
+        let before = end(&connection).unwrap();
+        assert_eq!(prune(&connection, Retention { since_ms: 6, rows: 0 }, 3, 9).unwrap(), 3);
+        assert_eq!(end(&connection).unwrap(), before);
+        assert_eq!(append(&connection, &record("d")).unwrap(), 4);
+        let cursor = Cursor { seq: before.seq, chain: before.chain, ..Cursor::default() };
+        let rest = records_after(&connection, 3, 10).unwrap();
+        assert!(fits(&cursor, &rest[0]), "{rest:?}");
+    }
+
+    #[test]
+    fn what_is_young_or_among_the_newest_or_not_published_stays() {
+        let (_directory, connection) = database();
+        for (data, recorded_at_ms) in [("a", 1), ("b", 2), ("c", 9), ("d", 3), ("e", 4)] {
+            append(&connection, &NewRecord { recorded_at_ms, ..record(data) }).unwrap();
+        }
+        for (since_ms, rows, published, limit, pruned) in [
+            (0, 0, 5, 9, 0),
+            (10, 5, 5, 9, 0),
+            (10, 0, 0, 9, 0),
+            (10, 4, 5, 9, 1),
+            (10, 0, 5, 1, 1),
+            (10, 0, 1, 9, 1),
+            // The third is young: the older ones after it stay with it.
+            (5, 0, 5, 9, 2),
+            (10, 0, 5, 9, 5),
+        ] {
+            let undone = connection.unchecked_transaction().unwrap();
+            let retention = Retention { since_ms, rows };
+            let count = prune(&undone, retention, published, limit).unwrap();
+            assert_eq!(count, pruned, "{retention:?} {published} {limit}");
+        }
     }
 }

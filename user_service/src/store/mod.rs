@@ -1,5 +1,6 @@
 //! The only SQL of this service, behind functions that a second engine could offer as well.
 
+pub mod digest;
 pub mod log;
 pub mod published;
 pub mod users;
@@ -20,6 +21,7 @@ pub fn open(path: &Path) -> Result<Connection, OpenError> {
     let migrations = Migrations::new(vec![
         M::up(include_str!("../../migrations/0001_users.sql")),
         M::up(idempotency::SCHEMA),
+        M::up(include_str!("../../migrations/0002_pruning_and_digest.sql")),
     ]);
     // This database is the truth: what was answered survives a loss of power.
     open_writer(path, Durability::Full, &migrations)

@@ -14,9 +14,13 @@ async fn the_probes_the_metrics_and_the_documents_answer() {
     assert_eq!(app.get("/healthz").await.status, 200);
     assert_eq!(app.get("/readyz").await.json()["status"], "ready");
     let metrics = app.get("/metrics").await.text;
-    for line in
-        ["user_log_head_seq 1", "user_writes_total ", "http_requests_total{", "hash_seconds"]
-    {
+    for line in [
+        "user_log_head_seq 1",
+        "users_digest_info{seq=\"1\",digest=\"",
+        "user_writes_total ",
+        "http_requests_total{",
+        "hash_seconds",
+    ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     let document = app.get("/openapi.json").await.json();

@@ -1,9 +1,12 @@
+use super::super::user_repository::RecordPublished;
 use super::super::user_repository::testkit::{TestRepository, create_as};
 use super::*;
 use futures_util::StreamExt;
+use shared::actors::ask;
 use shared::bus::{InProcessBus, QueueLifetime, QueueSpec, Subscription};
-use shared::contract::{Chain, UserData};
-use shared::sync::{Effect, Follower, Input};
+use shared::contract::{Chain, UserData, UsersDigest};
+use shared::sync::{Effect, Follower, Input, user_digest};
+use shared::testkit::wait::until_holds;
 use std::time::Duration;
 
 struct Answers {
@@ -64,7 +67,7 @@ async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
     answers.send(serde_json::to_vec(request).unwrap()).await;
     let SyncAnswer::Continue(answer) = answers.next().await else { panic!("no records") };
     follower.step(Input::Continue(answer));
-    let Head { incarnation, seq, chain } = *repository.head.borrow();
+    let Head { incarnation, seq, chain, .. } = *repository.head.borrow();
     assert_eq!(follower.cursor(), Cursor { incarnation, seq, chain });
 }
 
@@ -141,4 +144,36 @@ fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
     for (limit, kept) in [(1, 1), (4, 1), (6, 2), (7, 3)] {
         assert_eq!(within_bytes(records.clone(), limit).len(), kept, "{limit}");
     }
+}
+
+#[actix::test]
+async fn after_pruning_who_stands_there_goes_on_and_who_is_further_back_gets_a_snapshot() {
+    let repository = TestRepository::start();
+    for name in ["anna", "bert", "carl", "dora"] {
+        create_as(&repository, name).await;
+    }
+    let places = repository.records();
+    ask(&repository.addr, RecordPublished { seq: 3 }).await.unwrap().unwrap();
+    let repository = repository.restart_keeping(2).await;
+    let pruned = || repository.metrics.writer.pruned_seq.get() == 2;
+    until_holds("two are gone", Duration::from_secs(10), pruned).await;
+    assert!(repository.records().is_empty(), "the log does not begin at 1 any more");
+    let at = |seq: usize| Cursor {
+        seq: places[seq - 1].seq,
+        chain: places[seq - 1].chain,
+        ..Cursor::default()
+    };
+    let mut answers = answers(&repository, 100).await;
+    let SyncAnswer::Continue(answer) = answers.ask(at(2)).await else { panic!("no records") };
+    assert_eq!(answer.records, places[2..], "dense from its first record on");
+    for behind in [Cursor::default(), at(1)] {
+        let SyncAnswer::Snapshot(part) = answers.ask(behind).await else { panic!("no snapshot") };
+        let users =
+            part.users.iter().map(|user| user_digest(user.id, user.version, &user.username));
+        let digest = users.fold(UsersDigest::default(), UsersDigest::plus);
+        assert_eq!((part.as_of.seq, part.users.len(), part.digest), (4, 4, Some(digest)));
+    }
+    create_as(&repository, "emil").await;
+    let SyncAnswer::Continue(answer) = answers.ask(at(4)).await else { panic!("no records") };
+    assert_eq!((answer.records.len(), answer.records[0].seq), (1, 5));
 }

@@ -13,6 +13,7 @@ use super::Change;
 use super::first_answer;
 use super::recorder::Recorder;
 use crate::domain::Written;
+use crate::store::digest;
 use crate::store::users::{self, NameError};
 
 /// "Create this user": appends `user.created`, unless the name is taken.
@@ -87,6 +88,7 @@ impl CreateUser {
             Err(NameError::Taken) => return Ok(Created::NameTaken),
             Err(NameError::Store(error)) => return Err(error.into()),
         };
+        digest::replace(connection, None, Some(&user))?;
         let seq = recorder.append(
             connection,
             EventKind::Created,

@@ -8,7 +8,7 @@ use shared::sqlite::StoreError;
 use super::Change;
 use super::recorder::Recorder;
 use crate::domain::{Precondition, User, Written};
-use crate::store::users;
+use crate::store::{digest, users};
 
 /// "Delete this user": appends `user.deleted`, with the version after the last.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ impl Change for DeleteUser {
             return Err(DeleteError::PreconditionFailed);
         }
         users::delete(connection, user.id)?;
+        digest::replace(connection, Some(&user), None)?;
         let after = User { version: user.version + 1, ..user.clone() };
         let traceparent = self.traceparent.as_deref();
         let seq = recorder.append(connection, EventKind::Deleted, &after, None, traceparent)?;

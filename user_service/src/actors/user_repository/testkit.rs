@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Addr, Arbiter};
 use prometheus_client::registry::Registry;
@@ -13,7 +14,7 @@ use shared::secrets::SealingKey;
 use shared::sqlite::ReadPool;
 use tokio::sync::watch;
 
-use super::{CreateUser, Created, DeleteUser, UserRepository};
+use super::{Close, CreateUser, Created, DeleteUser, LogRetention, UserRepository};
 use crate::domain::{Precondition, Written};
 use crate::metrics::ServiceMetrics;
 use crate::store;
@@ -29,13 +30,25 @@ pub(in crate::actors) struct TestRepository {
 
 impl TestRepository {
     pub(in crate::actors) fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let retention = LogRetention { age: Duration::from_hours(7 * 24), rows: 10_000 };
+        Self::open(tempfile::tempdir().unwrap(), 1_700_000_000_000, retention)
+    }
+
+    /// A moment later on the same files, and only so many records are to be kept.
+    pub(in crate::actors) async fn restart_keeping(self, rows: i64) -> Self {
+        ask(&self.addr, Close).await.unwrap();
+        let retention = LogRetention { age: Duration::ZERO, rows };
+        Self::open(self.directory, 1_700_000_000_001, retention)
+    }
+
+    fn open(directory: tempfile::TempDir, now_ms: i64, retention: LogRetention) -> Self {
         let path: PathBuf = directory.path().join("users.db");
         let key = Arc::new(SealingKey::parse(&SealingKey::generate()).unwrap());
         let metrics = ServiceMetrics::register(&mut Registry::default());
-        let clock = Clock::manual(1_700_000_000_000);
+        let clock = Clock::manual(now_ms);
         let writer = metrics.writer.clone();
-        let repository = UserRepository::open(&path, Arc::clone(&key), clock, writer).unwrap();
+        let repository =
+            UserRepository::open(&path, Arc::clone(&key), clock, retention, writer).unwrap();
         let pool = store::open_pool(&path, 4).unwrap();
         let head = repository.head();
         let addr = repository.launch(&Arbiter::current());

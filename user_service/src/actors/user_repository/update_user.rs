@@ -9,8 +9,8 @@ use shared::sqlite::StoreError;
 use super::Change;
 use super::recorder::Recorder;
 use crate::domain::{Credentials, NewPassword, Precondition, Written};
-use crate::store::log;
 use crate::store::users::{self, NameError};
+use crate::store::{digest, log};
 
 /// "Give this user another name, another password, or both": appends `user.updated`, unless that
 /// changes nothing.
@@ -75,6 +75,7 @@ impl Change for UpdateUser {
         if name.is_none() && self.password.is_none() {
             return Ok(Written { user, seq: log::end(connection)?.seq });
         }
+        let before = user.clone();
         if let Some(name) = name {
             users::rename(connection, user.id, &name)?;
             name.as_shown().clone_into(&mut user.username);
@@ -88,6 +89,7 @@ impl Change for UpdateUser {
         }
         user.version += 1;
         users::update(connection, &user, &password_hash)?;
+        digest::replace(connection, Some(&before), Some(&user))?;
         let traceparent = self.traceparent.as_deref();
         let seq = recorder.append(
             connection,
@@ -105,6 +107,7 @@ mod tests {
     use super::super::testkit::{TestRepository, create_as};
     use super::*;
     use shared::actors::ask;
+    use shared::sync::user_digest;
 
     fn rename(id: UserId, name: &str) -> UpdateUser {
         UpdateUser {
@@ -173,5 +176,31 @@ mod tests {
         ask(&repository.addr, rename(bert.id, "Anna")).await.unwrap().unwrap();
         let nobody = ask(&repository.addr, rename(UserId(99), "x")).await.unwrap();
         assert!(matches!(nobody, Err(UpdateError::NoSuchUser)));
+    }
+
+    #[actix::test]
+    async fn the_digest_is_that_of_the_users_after_every_change() {
+        let repository = TestRepository::start();
+        let anna = create_as(&repository, "anna").await.user;
+        let bert = create_as(&repository, "bert").await.user;
+        ask(&repository.addr, rename(bert.id, "ANNA")).await.unwrap().unwrap_err();
+        ask(&repository.addr, rename(anna.id, "Anna")).await.unwrap().unwrap();
+        ask(&repository.addr, new_password(anna.id, 1)).await.unwrap().unwrap();
+        repository.delete(bert.id).await;
+        let digest = user_digest(anna.id, 3, "Anna");
+        assert_eq!(repository.head.borrow().digest, Some(digest));
+        let repository = repository.restart_keeping(0).await;
+        assert_eq!(repository.head.borrow().digest, Some(digest));
+    }
+
+    #[actix::test]
+    async fn a_digest_that_is_not_there_is_made_from_the_users() {
+        let repository = TestRepository::start();
+        create_as(&repository, "anna").await;
+        let before = repository.head.borrow().digest;
+        let path = repository.directory.path().join("users.db");
+        Connection::open(path).unwrap().execute("DELETE FROM users_digest", []).unwrap();
+        let repository = repository.restart_keeping(10).await;
+        assert_eq!(repository.head.borrow().digest, before);
     }
 }
