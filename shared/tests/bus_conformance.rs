@@ -74,6 +74,7 @@ every_bus_keeps_to_it! {
     a_transient_queue_has_one_owner,
     a_queue_cannot_change_its_lifetime,
     a_shared_queue_shares_the_work,
+    a_parked_queue_keeps_what_nobody_takes_and_drops_its_oldest_when_full,
     messages_survive_byte_for_byte,
     a_bus_that_works_is_connected,
 }
@@ -253,6 +254,19 @@ async fn a_shared_queue_shares_the_work(bus: Arc<dyn Bus>) {
     all.extend(ids(&take(&mut other, 4).await));
     all.sort();
     assert_eq!(all, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+}
+
+async fn a_parked_queue_keeps_what_nobody_takes_and_drops_its_oldest_when_full(bus: Arc<dyn Bus>) {
+    let parked = || spec("parked", QueueLifetime::Parked { capacity: 3 }, &[]);
+    for batch in [1..=2, 3..=5] {
+        // Declaring it again takes nothing from it.
+        bus.declare(parked()).await.unwrap();
+        bus.publish(batch.map(|id| direct("parked", &id)).collect()).await.unwrap();
+    }
+    let mut queue = subscribe(&*bus, parked()).await;
+    let kept = take(&mut queue, 3).await;
+    assert!(kept.iter().all(|delivery| !delivery.is_redelivered));
+    assert_eq!(ids(&kept), ["3", "4", "5"]);
 }
 
 async fn messages_survive_byte_for_byte(bus: Arc<dyn Bus>) {

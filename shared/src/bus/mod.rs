@@ -33,6 +33,14 @@ pub trait Bus: Send + Sync + 'static {
     /// connection does; the caller subscribes again, and what it had not acknowledged comes again.
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>>;
 
+    /// Declares the queue and its bindings and takes nothing from it: what is sent there from now
+    /// on is kept.
+    fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+        // Implementations that can do it without subscribing do so.
+        let subscribing = self.subscribe(queue);
+        Box::pin(async move { subscribing.await.map(drop) })
+    }
+
     /// Whether the last thing that was tried on the bus worked.
     fn is_connected(&self) -> bool;
 }
@@ -102,6 +110,12 @@ pub enum QueueLifetime {
     Transient,
     /// Survives the consumer; what it holds may go with the broker. Consumers share the work.
     Shared,
+    /// Survives consumers and the broker's restart without end: for people to look into. Consumers
+    /// share the work.
+    Parked {
+        /// How many messages it holds; then the oldest go.
+        capacity: u32,
+    },
 }
 
 /// Lets messages of a topic exchange flow into a queue.

@@ -52,6 +52,12 @@ impl Consumers {
         Ok(Subscription::new(deliveries, acknowledger))
     }
 
+    pub(super) async fn declare(&self, spec: &QueueSpec) -> Result<(), BusError> {
+        let channel = self.open_channel().await?;
+        // The channel goes when it is dropped.
+        self.link.bounded(declare_queue(&channel, spec)).await
+    }
+
     /// A channel of its own for each subscription: an error in one does not end another.
     async fn open_channel(&self) -> Result<Channel, BusError> {
         let mut slot = self.connection.lock().await;

@@ -87,6 +87,10 @@ impl Bus for AmqpBus {
         async move { self.remember(self.consumers.subscribe(&queue).await) }.boxed()
     }
 
+    fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+        async move { self.remember(self.consumers.declare(&queue).await) }.boxed()
+    }
+
     fn is_connected(&self) -> bool {
         self.is_connected.load(Ordering::Relaxed)
     }

@@ -61,7 +61,11 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
     let kind = if matches!(lifetime, QueueLifetime::Durable { .. }) { "quorum" } else { "classic" };
     set("x-queue-type", AMQPValue::LongString(kind.into()));
     // A queue that nobody empties must not fill the disk; the oldest go, which the protocol mends.
-    set("x-max-length", AMQPValue::LongLongInt(1_000_000));
+    let capacity = match lifetime {
+        QueueLifetime::Parked { capacity } => capacity,
+        _ => 1_000_000,
+    };
+    set("x-max-length", AMQPValue::LongLongInt(capacity.into()));
     set("x-overflow", AMQPValue::LongString("drop-head".into()));
     match lifetime {
         QueueLifetime::Durable { expires } => {
@@ -73,7 +77,7 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
             set("x-single-active-consumer", AMQPValue::Boolean(true));
         }
         QueueLifetime::Shared => set("x-expires", milliseconds(SHARED_QUEUE_EXPIRES)),
-        QueueLifetime::Transient => {}
+        QueueLifetime::Transient | QueueLifetime::Parked { .. } => {}
     }
     arguments
 }

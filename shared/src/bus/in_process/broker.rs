@@ -56,18 +56,24 @@ impl Broker {
         }
     }
 
-    /// Makes the queue if it is not there, adds the bindings, and starts to deliver.
-    pub(super) fn subscribe(&mut self, spec: QueueSpec) -> Result<Subscribed, BusError> {
-        let QueueSpec { name, lifetime, bindings, prefetch } = spec;
+    /// Makes the queue if it is not there, and adds the bindings.
+    pub(super) fn declare(&mut self, spec: QueueSpec) -> Result<&mut Queue, BusError> {
+        let QueueSpec { name, lifetime, bindings, .. } = spec;
         let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(&name, lifetime));
         queue.check(lifetime).map_err(BusError::Refused)?;
         for Binding { exchange, routing_key } in bindings {
             self.bindings.entry(exchange).or_default().insert((routing_key, name.clone()));
         }
+        Ok(queue)
+    }
+
+    /// Declares the queue, and starts to deliver.
+    pub(super) fn subscribe(&mut self, spec: QueueSpec) -> Result<Subscribed, BusError> {
+        let (name, prefetch) = (spec.name.clone(), spec.prefetch);
         self.last_subscription += 1;
         let id = self.last_subscription;
         let (sender, deliveries) = mpsc::unbounded_channel();
-        queue.attach(Consumer::new(id, prefetch, sender));
+        self.declare(spec)?.attach(Consumer::new(id, prefetch, sender));
         self.subscriptions.insert(id, name);
         Ok(Subscribed { id, deliveries })
     }

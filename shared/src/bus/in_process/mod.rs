@@ -30,6 +30,7 @@ pub struct InProcessBus {
 /// What the task is asked to do.
 enum Request {
     Publish { batch: Vec<Outgoing>, done: oneshot::Sender<()> },
+    Declare { queue: QueueSpec, reply: oneshot::Sender<Result<(), BusError>> },
     Subscribe { queue: QueueSpec, reply: oneshot::Sender<Result<Subscribed, BusError>> },
     Acknowledge { subscription: SubscriptionId, tag: u64, reply: oneshot::Sender<bool> },
     Unsubscribe(SubscriptionId),
@@ -79,6 +80,14 @@ impl Bus for InProcessBus {
         .boxed()
     }
 
+    fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+        async move {
+            let (reply, answer) = oneshot::channel();
+            self.ask(Request::Declare { queue, reply }, answer).await?
+        }
+        .boxed()
+    }
+
     fn is_connected(&self) -> bool {
         !self.requests.is_closed()
     }
@@ -94,6 +103,9 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Request>) {
                     broker.route(outgoing);
                 }
                 let _ = done.send(());
+            }
+            Request::Declare { queue, reply } => {
+                let _ = reply.send(broker.declare(queue).map(drop));
             }
             Request::Subscribe { queue, reply } => {
                 if let Err(Ok(abandoned)) = reply.send(broker.subscribe(queue)) {

@@ -101,15 +101,19 @@ impl Queue {
             {
                 consumer.deliver(arrival, place);
             }
-            if self.lifetime == QueueLifetime::Shared {
+            if self.is_shared() {
                 self.consumers.rotate_left(1);
             }
         }
     }
 
+    fn is_shared(&self) -> bool {
+        matches!(self.lifetime, QueueLifetime::Shared | QueueLifetime::Parked { .. })
+    }
+
     /// Turns the consumers until the first has room.
     fn bring_forward_who_has_room(&mut self) -> bool {
-        let served = if self.lifetime == QueueLifetime::Shared { self.consumers.len() } else { 1 };
+        let served = if self.is_shared() { self.consumers.len() } else { 1 };
         match self.consumers.iter().take(served).position(Consumer::has_room) {
             Some(index) => {
                 self.consumers.rotate_left(index);
@@ -119,16 +123,26 @@ impl Queue {
         }
     }
 
+    fn capacity(&self) -> usize {
+        match self.lifetime {
+            QueueLifetime::Parked { capacity } => {
+                usize::try_from(capacity).unwrap_or(CAPACITY).min(CAPACITY)
+            }
+            _ => CAPACITY,
+        }
+    }
+
     fn keep_within_capacity(&mut self) {
-        if self.waiting.len() <= CAPACITY {
-            if self.dropped > 0 && self.waiting.len() < CAPACITY {
+        let capacity = self.capacity();
+        if self.waiting.len() <= capacity {
+            if self.dropped > 0 && self.waiting.len() < capacity {
                 tracing::info!(queue = self.name, dropped = self.dropped, "the queue has room");
                 self.dropped = 0;
             }
             return;
         }
         if self.dropped == 0 {
-            tracing::warn!(queue = self.name, CAPACITY, "the queue is full and drops its oldest");
+            tracing::warn!(queue = self.name, capacity, "the queue is full and drops its oldest");
         }
         self.waiting.pop_first();
         self.dropped += 1;
