@@ -205,6 +205,7 @@ impl<'a> Session<'a> {
     /// Revocations first: if we die in between, they are only repeated.
     async fn apply(&self, records: Vec<LogRecord>, cursor: Cursor) -> Result<(), Setback> {
         self.revoke(records.iter().filter_map(revocation_of).collect()).await?;
+        fail_point("revoked");
         let records: Arc<[LogRecord]> = records.into();
         let command = ApplyEvents { records: Arc::clone(&records), cursor };
         let applied = ask(&self.with.repository, command).await.map_err(Setback::failed)?;

@@ -1,0 +1,56 @@
+//! A disk that can be full: a tmpfs of its own.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Enough for everything that a long run writes.
+const SIZE: &str = "size=400m";
+
+/// Mounted as long as it lives.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Makes the directory and mounts it.
+    ///
+    /// # Panics
+    /// Mounting is not allowed: these tests need root (in a container, the capability SYS_ADMIN).
+    pub(crate) fn mount(path: &Path) -> Self {
+        fs::create_dir(path).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", SIZE, "lockstep-test"])
+            .arg(path)
+            .status()
+            .unwrap();
+        assert!(mounted.success(), "a full disk is tried on a tmpfs: mounting one needs root");
+        Self(path.to_owned())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Leaves not a byte.
+    pub(crate) fn fill(&self) {
+        let mut ballast = File::create(self.ballast()).unwrap();
+        let full = io::copy(&mut io::repeat(0).take(u64::MAX), &mut ballast).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
+    }
+
+    /// Gives the room back.
+    pub(crate) fn make_room(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process that was killed may not be quite gone.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
