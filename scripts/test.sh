@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 # What the caller may have set for a system of their own has no place in the tests.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
-  "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_SERVICE_@}"
+  "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!PASSWORD_@}" "${!LOG_@}" \
+  "${!SYNC_@}" LOGIN_WAIT REQUIRE_IF_MATCH
 export DEBIAN_FRONTEND=noninteractive
 
 work=$(mktemp -d)
@@ -74,6 +75,21 @@ free_port() {
   echo "$port"
 }
 
+# The README's tour, word for word, against USERS and AUTH.
+take_the_tour() {
+  awk '/^```sh tour/ { on = 1; next } /^```/ { on = 0 } on' README.md >"$work/tour.sh"
+  USERS=$1 AUTH=$2 bash -euo pipefail "$work/tour.sh" | tee "$work/tour.log"
+  echo
+  local sight
+  for sight in '"username":"testuser"' 'HTTP/1.1 201' 'x-user-id: 1' 'logout successful' \
+    'HTTP/1.1 401' '"username":"newusername"' '"/username"'; do
+    grep -qF "$sight" "$work/tour.log" || {
+      echo "the tour does not show: $sight" >&2
+      return 1
+    }
+  done
+}
+
 smoke_standalone() {
   # With all targets: these are the features that the tests were built with, so nothing is built anew.
   cargo build --workspace --all-targets --locked
@@ -85,6 +101,8 @@ smoke_standalone() {
   DATA_DIR=$work/data USER_SERVICE_LISTEN=127.0.0.1:$user_port AUTH_SERVICE_LISTEN=127.0.0.1:$auth_port \
     "$target/debug/standalone" >"$work/standalone.log" 2>&1 &
   standalone_pid=$!
+  curl -s --retry 30 --retry-connrefused --retry-delay 1 -o "$work/ready" "http://127.0.0.1:$auth_port/readyz"
+  take_the_tour "http://127.0.0.1:$user_port" "http://127.0.0.1:$auth_port"
   if ! scripts/smoke.sh "http://127.0.0.1:$user_port" "http://127.0.0.1:$auth_port" | tee "$work/smoke.log"; then
     tail -n 50 "$work/standalone.log" >&2
     return 1
@@ -106,6 +124,6 @@ step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'The contract stands alone' check_contract
 step 'Tests' cargo test --workspace --locked
-step 'Smoke test of standalone' smoke_standalone
+step 'The tour and the smoke test of standalone' smoke_standalone
 
 printf '\nAll of it passed in %d s; the smoke test: %s\n' "$SECONDS" "$(tail -n 1 "$work/smoke.log")"
