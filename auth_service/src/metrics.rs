@@ -1,10 +1,15 @@
 //! What `/metrics` tells of this service.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::sync::watch;
+
+use crate::actors::{Applied, Progress};
 
 /// All of them.
 #[derive(Clone)]
@@ -39,6 +44,10 @@ pub struct FollowingMetrics {
     pub duplicates: Counter,
     /// Messages that could not be read or applied.
     pub dead_letters: Counter,
+    /// Snapshots that took the projection's place.
+    pub snapshots: Counter,
+    /// Places at which the users here were not those of user_service.
+    pub digest_mismatches: Counter,
     repairs: Family<Repair, Counter>,
 }
 
@@ -50,18 +59,48 @@ struct Repair {
 impl FollowingMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { applied_seq, lag, duplicates, dead_letters, repairs } = metrics.clone();
+        let Self { applied_seq, lag, duplicates, repairs, .. } = metrics.clone();
         registry.register("projection_seq", "Last record that was applied", applied_seq);
         registry.register("projection_lag", "Records known and not yet applied", lag);
         registry.register("projection_duplicates", "Records that were not needed", duplicates);
         registry.register("projection_repairs", "Questions to user_service", repairs);
-        registry.register("dead_letters", "Messages of no use", dead_letters);
+        registry.register("dead_letters", "Messages of no use", metrics.dead_letters.clone());
+        let help = "Snapshots that took the projection's place";
+        registry.register("projection_snapshots", help, metrics.snapshots.clone());
+        let help = "Places at which the users were not those of user_service";
+        registry.register("users_digest_mismatches", help, metrics.digest_mismatches.clone());
         metrics
     }
 
     /// Counts a question.
     pub fn count_repair(&self, reason: &'static str) {
         self.repairs.get_or_create(&Repair { reason }).inc();
+    }
+}
+
+/// What the projection's users come to, and how old it is. Made when it is asked for, so that the
+/// seq and the digest belong together, and the time goes on while nothing comes.
+#[derive(Debug)]
+pub struct AgreementMetrics {
+    /// How far the projection is.
+    pub applied: watch::Receiver<Applied>,
+    /// When it was level.
+    pub progress: watch::Receiver<Progress>,
+}
+
+impl Collector for AgreementMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let applied = *self.applied.borrow();
+        let digest = applied.digest.to_string();
+        let info = Info::new([("seq", applied.seq().to_string()), ("digest", digest)]);
+        let help = "All users (id, version, name) at a place in the log, as one number";
+        let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
+        info.encode(metric)?;
+        let lag = ConstGauge::new(self.progress.borrow().level_at.elapsed().as_secs_f64());
+        let help = "Time since all of user_service's log was known to be applied";
+        let unit = Some(&Unit::Seconds);
+        let kind = lag.metric_type();
+        lag.encode(encoder.encode_descriptor("projection_lag", help, unit, kind)?)
     }
 }
 

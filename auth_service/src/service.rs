@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::{Addr, Arbiter};
 use actix_web::web::ServiceConfig;
@@ -23,10 +24,12 @@ use tokio::sync::watch;
 use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
 use crate::actors::user_event_consumer::{Following, StopFollowing};
-use crate::actors::{Applied, CredentialRepository, KeyRing, Revocations, UserEventConsumer};
+use crate::actors::{
+    Applied, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations, UserEventConsumer,
+};
 use crate::config::{AuthServiceConfig, Config};
 use crate::http::{self, Handles};
-use crate::metrics::{FollowingMetrics, ServiceMetrics};
+use crate::metrics::{AgreementMetrics, FollowingMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
@@ -123,7 +126,12 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         token_lifetime_s: service.token_lifetime_s(),
         login_wait: service.login_wait.0,
     };
-    let readiness = readiness(writers.applied.clone(), Arc::clone(&deps.bus));
+    let progress = watch::Sender::new(Progress { level_at: Instant::now(), loaded: None });
+    deps.registry.register_collector(Box::new(AgreementMetrics {
+        applied: writers.applied.clone(),
+        progress: progress.subscribe(),
+    }));
+    let readiness = readiness(writers.applied.clone(), progress.subscribe(), Arc::clone(&deps.bus));
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
     let paths = move |app: &mut ServiceConfig| http::configure(&handles, app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
@@ -133,7 +141,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
             return Err(error.into());
         }
     };
-    let consumer = writers.follow(deps.bus, service.auth_replica, metrics.following);
+    let consumer = writers.follow(deps.bus, service.auth_replica, progress, metrics.following);
     tracing::info!(address = %http.address, "auth_service listens");
     Ok(Running { address: http.address, http, consumer, writers })
 }
@@ -196,9 +204,12 @@ impl Writers {
         &self,
         bus: Arc<dyn Bus>,
         replica: String,
+        progress: watch::Sender<Progress>,
         metrics: FollowingMetrics,
     ) -> Addr<UserEventConsumer> {
         UserEventConsumer::launch(Following {
+            dead_letters: DeadLetters::launch(Arc::clone(&bus)),
+            progress,
             bus,
             repository: self.repository.clone(),
             applied: self.applied.clone(),
@@ -253,13 +264,19 @@ fn readers(data_dir: &Path, workers: usize) -> Result<ReadPool, StartError> {
 
 fn readiness(
     applied: watch::Receiver<Applied>,
+    progress: watch::Receiver<Progress>,
     bus: Arc<dyn Bus>,
 ) -> impl Fn() -> ReadinessReport + Send + Sync {
     move || {
-        let Applied { cursor, has_foreign_seal } = *applied.borrow();
+        let Applied { cursor, has_foreign_seal, .. } = *applied.borrow();
         let mut report = ReadinessReport::default();
         if cursor.is_none() {
-            report.reasons.push("catching up: no sync with user_service yet".to_owned());
+            report.reasons.push(match progress.borrow().loaded {
+                None => "catching up: no sync with user_service yet".to_owned(),
+                Some((part, parts)) => {
+                    format!("catching up: part {part} of {parts} of a snapshot is loaded")
+                }
+            });
         }
         if has_foreign_seal {
             report.reasons.push("sealed hashes were made with another key".to_owned());

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
-use shared::contract::{Cursor, LogRecord, UserData, UserId};
+use shared::contract::{Cursor, LogRecord, UserData, UserId, UsersDigest};
 use shared::secrets::SealingKey;
 use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
 
 use crate::store::projection::{self, ApplyError};
-use crate::store::staging;
+use crate::store::staging::{self, Refused};
 
 /// "Write these records' changes and the cursor behind them."
 pub struct ApplyEvents {
@@ -34,7 +34,7 @@ impl Command for ApplyEvents {
     type Reply = Result<(), ApplyError>;
 }
 
-/// "Load this part of a snapshot aside."
+/// "Load this part of a snapshot aside." Answers with the users who were left out.
 pub struct StageSnapshotPart {
     /// Counts from 1; the first empties what lay there.
     pub part: u32,
@@ -43,7 +43,7 @@ pub struct StageSnapshotPart {
 }
 
 impl Command for StageSnapshotPart {
-    type Reply = Result<(), ApplyError>;
+    type Reply = Result<Vec<Refused>, StoreError>;
 }
 
 /// "Whose tokens must die when the staged snapshot comes in?" Answers with each user's oldest
@@ -69,6 +69,8 @@ impl Command for SwapIn {
 pub struct Applied {
     /// The stored cursor; none before the first answer of user_service.
     pub cursor: Option<Cursor>,
+    /// What all users come to there.
+    pub digest: UsersDigest,
     /// The last sealed hash that was applied names another key than ours.
     pub has_foreign_seal: bool,
 }
@@ -103,7 +105,8 @@ impl CredentialRepository {
         let youngest = projection::find_youngest_sealed_hash(&repository.connection)?;
         let cursor = projection::find_cursor(&repository.connection)?;
         let has_foreign_seal = youngest.is_some_and(|sealed| !repository.is_ours(&sealed));
-        repository.applied.send_replace(Applied { cursor, has_foreign_seal });
+        let digest = projection::find_digest(&repository.connection)?;
+        repository.applied.send_replace(Applied { cursor, digest, has_foreign_seal });
         Ok(repository)
     }
 
@@ -122,9 +125,9 @@ impl CredentialRepository {
     }
 
     /// Called after each commit and before its answer.
-    fn publish(&self, cursor: Cursor, last_sealed: Option<&str>) {
+    fn publish(&self, cursor: Cursor, digest: UsersDigest, last_sealed: Option<&str>) {
         self.applied.send_modify(|applied| {
-            applied.cursor = Some(cursor);
+            (applied.cursor, applied.digest) = (Some(cursor), digest);
             if let Some(sealed) = last_sealed {
                 applied.has_foreign_seal = !self.is_ours(sealed);
             }
@@ -132,16 +135,16 @@ impl CredentialRepository {
     }
 
     fn apply(&mut self, ApplyEvents { records, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
-        projection::apply(&mut self.connection, records, cursor)?;
+        let digest = projection::apply(&mut self.connection, records, cursor)?;
         let sealed = records.iter().rev().find_map(sealed_hash_of);
-        self.publish(*cursor, sealed.as_deref());
+        self.publish(*cursor, digest, sealed.as_deref());
         Ok(())
     }
 
     fn swap_in(&mut self, cursor: Cursor) -> Result<(), StoreError> {
-        staging::swap_in(&mut self.connection, &cursor)?;
+        let digest = staging::swap_in(&mut self.connection, &cursor)?;
         let sealed = projection::find_youngest_sealed_hash(&self.connection)?;
-        self.publish(cursor, sealed.as_deref());
+        self.publish(cursor, digest, sealed.as_deref());
         Ok(())
     }
 }

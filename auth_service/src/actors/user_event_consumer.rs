@@ -10,6 +10,7 @@
 //! **When it dies**, at any point, it goes back to the stored cursor: whatever it had in hand comes
 //! again or is asked for.
 
+mod agreement;
 mod deliveries;
 mod following;
 mod setback;
@@ -18,7 +19,7 @@ mod subscriptions;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command};
 
-pub use self::following::Following;
+pub use self::following::{Following, Progress};
 
 /// "Take no more deliveries."
 pub struct StopFollowing;

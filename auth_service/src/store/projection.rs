@@ -2,15 +2,19 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rusqlite_migration::{M, Migrations};
-use shared::contract::{Cursor, EventKind, LogRecord, UserData, UserId};
+use shared::contract::{Cursor, EventKind, LogRecord, UserData, UserId, UsersDigest};
 use shared::precis::Username;
 use shared::sqlite::StoreError;
+use shared::sync::user_digest;
 
 use crate::domain::Credential;
 
 /// The schema of `projection.db`, step by step.
 pub fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![M::up(include_str!("../../migrations/projection_1.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("../../migrations/projection_1.sql")),
+        M::up(include_str!("../../migrations/projection_2.sql")),
+    ])
 }
 
 /// Why records were not applied. None of them was.
@@ -44,9 +48,9 @@ pub(super) struct CredentialRow {
 
 impl CredentialRow {
     /// Reads the user of an event or snapshot.
-    pub(super) fn read(user: UserData) -> Result<Self, String> {
+    pub(super) fn read(user: &UserData) -> Result<Self, String> {
         let name = Username::parse(&user.username).map_err(|error| format!("username {error}"))?;
-        let sealed_hash = user.password_hash.ok_or("the user has no password hash")?;
+        let sealed_hash = user.password_hash.clone().ok_or("the user has no password hash")?;
         let credential = Credential {
             id: user.id,
             username: name.as_shown().to_owned(),
@@ -94,16 +98,56 @@ fn read_cursor(row: &Row<'_>) -> rusqlite::Result<Cursor> {
     })
 }
 
-/// Stores the cursor.
-pub(super) fn write_cursor(connection: &Connection, cursor: &Cursor) -> rusqlite::Result<usize> {
+/// Stores the cursor, with what all users come to there.
+pub(super) fn write_cursor(
+    connection: &Connection,
+    cursor: &Cursor,
+    digest: UsersDigest,
+) -> rusqlite::Result<usize> {
     let Cursor { incarnation, seq, chain } = cursor;
     connection
-        .prepare_cached("INSERT OR REPLACE INTO projection_cursor VALUES (1, ?1, ?2, ?3)")?
-        .execute(params![incarnation.to_string(), seq, chain.to_string()])
+        .prepare_cached("INSERT OR REPLACE INTO projection_cursor VALUES (1, ?1, ?2, ?3, ?4)")?
+        .execute(params![incarnation.to_string(), seq, chain.to_string(), digest.0])
+}
+
+/// What all users come to at the cursor. It is kept from change to change, and made from the users
+/// where an earlier version has left none.
+///
+/// # Errors
+/// The database failed.
+pub fn find_digest(connection: &Connection) -> Result<UsersDigest, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT digest FROM projection_cursor")?;
+    let kept: Option<Option<[u8; 16]>> = statement.query_row([], |row| row.get(0)).optional()?;
+    match kept.flatten() {
+        Some(digest) => Ok(UsersDigest(digest)),
+        None => sum_digest(connection),
+    }
+}
+
+/// What all users come to, made from each of them.
+pub(super) fn sum_digest(connection: &Connection) -> Result<UsersDigest, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT user_id, version, username FROM credentials")?;
+    let mut sum = UsersDigest::default();
+    for digest in statement.query_map([], read_digest)? {
+        sum = sum.plus(digest?);
+    }
+    Ok(sum)
+}
+
+fn digest_of(connection: &Connection, id: UserId) -> Result<Option<UsersDigest>, StoreError> {
+    let sql = "SELECT user_id, version, username FROM credentials WHERE user_id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], read_digest).optional()?)
+}
+
+fn read_digest(row: &Row<'_>) -> rusqlite::Result<UsersDigest> {
+    let username = row.get_ref(2)?.as_str()?;
+    Ok(user_digest(UserId(row.get(0)?), row.get(1)?, username))
 }
 
 /// Applies the records in their order, and the cursor behind them, in one transaction. There may
-/// be no records: then a new incarnation vouches for the place.
+/// be no records: then a new incarnation vouches for the place. Answers with what all users come
+/// to then.
 ///
 /// # Errors
 /// See [`ApplyError`].
@@ -111,14 +155,16 @@ pub fn apply(
     connection: &mut Connection,
     records: &[LogRecord],
     cursor: &Cursor,
-) -> Result<(), ApplyError> {
+) -> Result<UsersDigest, ApplyError> {
     let transaction = connection.transaction()?;
     check_continuity(find_cursor(&transaction)?.unwrap_or_default(), records, cursor)?;
+    let mut digest = find_digest(&transaction)?;
     for record in records {
-        apply_one(&transaction, record)?;
+        digest = apply_one(&transaction, record, digest)?;
     }
-    write_cursor(&transaction, cursor)?;
-    Ok(transaction.commit()?)
+    write_cursor(&transaction, cursor, digest)?;
+    transaction.commit()?;
+    Ok(digest)
 }
 
 /// The follower sees to this; here it is checked once more, because a hole would never be noticed.
@@ -141,19 +187,29 @@ fn check_continuity(
     }
 }
 
-fn apply_one(connection: &Connection, record: &LogRecord) -> Result<(), ApplyError> {
+/// Answers with what all users come to after the record, from what they came to before it.
+fn apply_one(
+    connection: &Connection,
+    record: &LogRecord,
+    digest: UsersDigest,
+) -> Result<UsersDigest, ApplyError> {
     let refuse = |reason: String| ApplyError::Unappliable { seq: record.seq, reason };
     // The library's message may hold a value, which has no place in a log.
     let user: UserData = serde_json::from_str(&record.data)
         .map_err(|error| refuse(format!("its data cannot be read at column {}", error.column())))?;
+    let before = digest_of(connection, user.id)?.unwrap_or_default();
     let changed = match record.kind {
-        EventKind::Created => write(connection, user, INSERT).map_err(|w| w.at(record.seq))?,
-        EventKind::Updated => write(connection, user, UPDATE).map_err(|w| w.at(record.seq))?,
+        EventKind::Created => write(connection, &user, INSERT).map_err(|w| w.at(record.seq))?,
+        EventKind::Updated => write(connection, &user, UPDATE).map_err(|w| w.at(record.seq))?,
         EventKind::Deleted => connection
             .prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?
             .execute([user.id.0])?,
     };
-    if changed == 1 { Ok(()) } else { Err(refuse("the user is not known".into())) }
+    if changed != 1 {
+        return Err(refuse("the user is not known".into()));
+    }
+    let after = digest_of(connection, user.id)?.unwrap_or_default();
+    Ok(digest.minus(before).plus(after))
 }
 
 const INSERT: &str = "INSERT INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -180,7 +236,7 @@ impl WriteError {
 /// Writes the user with a statement whose parameters are the columns.
 pub(super) fn write(
     connection: &Connection,
-    user: UserData,
+    user: &UserData,
     sql: &str,
 ) -> Result<usize, WriteError> {
     let row = CredentialRow::read(user).map_err(WriteError::Refused)?;

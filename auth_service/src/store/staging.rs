@@ -1,30 +1,46 @@
 //! A snapshot on its way: loaded aside, swapped in whole.
 
 use rusqlite::Connection;
-use shared::contract::{Cursor, UserData, UserId};
+use shared::contract::{Cursor, UserData, UserId, UsersDigest};
 use shared::sqlite::StoreError;
 
-use super::projection::{ApplyError, write, write_cursor};
+use super::projection::{WriteError, sum_digest, write, write_cursor};
 
 const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Loads a part of a snapshot aside; the first part empties what lay there.
+/// A user who has to stay outside.
+#[derive(Debug)]
+pub struct Refused {
+    /// The user.
+    pub user: UserData,
+    /// What is wrong with them.
+    pub reason: String,
+}
+
+/// Loads a part of a snapshot aside; the first part empties what lay there. Answers with the users
+/// who were left out: one of whom this version can make nothing must not keep all others out.
 ///
 /// # Errors
-/// See [`ApplyError`]; the record that it names is 0.
+/// The database failed.
 pub fn stage(
     connection: &mut Connection,
     part: u32,
     users: Vec<UserData>,
-) -> Result<(), ApplyError> {
+) -> Result<Vec<Refused>, StoreError> {
     let transaction = connection.transaction()?;
     if part == 1 {
         transaction.execute("DELETE FROM staged_credentials", [])?;
     }
+    let mut refused = Vec::new();
     for user in users {
-        write(&transaction, user, INSERT).map_err(|error| error.at(0))?;
+        match write(&transaction, &user, INSERT) {
+            Ok(_) => {}
+            Err(WriteError::Refused(reason)) => refused.push(Refused { user, reason }),
+            Err(WriteError::Store(error)) => return Err(error),
+        }
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    Ok(refused)
 }
 
 /// The users whose tokens must die when the snapshot comes in, each with the oldest password
@@ -47,23 +63,26 @@ pub fn find_superseded(connection: &Connection) -> Result<Vec<(UserId, i64)>, St
 }
 
 /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
-/// transaction.
+/// transaction. Answers with what all users come to then.
 ///
 /// # Errors
 /// The database failed.
-pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<(), StoreError> {
+pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersDigest, StoreError> {
     let transaction = connection.transaction()?;
     transaction.execute("DELETE FROM credentials", [])?;
     transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
     transaction.execute("DELETE FROM staged_credentials", [])?;
-    write_cursor(&transaction, cursor)?;
-    Ok(transaction.commit()?)
+    let digest = sum_digest(&transaction)?;
+    write_cursor(&transaction, cursor, digest)?;
+    transaction.commit()?;
+    Ok(digest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::projection::{find_credential, find_cursor, migrations};
+    use shared::sync::user_digest;
 
     fn user(id: i64, username: &str, password_version: i64) -> UserData {
         UserData {
@@ -84,7 +103,7 @@ mod tests {
         swap_in(&mut connection, &Cursor { seq: 3, ..Cursor::default() }).unwrap();
         assert_eq!(find_superseded(&connection).unwrap().len(), 3, "nobody is staged");
 
-        stage(&mut connection, 1, vec![user(9, "left over", 1)]).unwrap_err();
+        stage(&mut connection, 1, vec![user(9, "leftover", 1)]).unwrap();
         stage(&mut connection, 1, vec![user(2, "STAYS", 1), user(3, "gone", 2)]).unwrap();
         stage(&mut connection, 2, vec![user(4, "unknown", 5)]).unwrap();
         let superseded = find_superseded(&connection).unwrap();
@@ -99,11 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn two_users_of_one_name_are_refused() {
+    fn a_user_who_cannot_be_taken_in_stays_outside_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrations().to_latest(&mut connection).unwrap();
-        let twice = vec![user(1, "same", 1), user(2, "SAME", 1)];
-        let refused = stage(&mut connection, 1, twice).unwrap_err();
-        assert!(matches!(refused, ApplyError::Unappliable { seq: 0, .. }), "{refused}");
+        let users =
+            vec![user(1, "same", 1), user(2, "SAME", 1), user(3, "a b", 1), user(4, "d", 1)];
+        let refused = stage(&mut connection, 1, users).unwrap();
+        let ids: Vec<i64> = refused.iter().map(|refused| refused.user.id.0).collect();
+        assert_eq!(ids, [2, 3]);
+        let digest = swap_in(&mut connection, &Cursor::default()).unwrap();
+        let expected = user_digest(UserId(1), 1, "same").plus(user_digest(UserId(4), 1, "d"));
+        assert_eq!(digest, expected);
     }
 }

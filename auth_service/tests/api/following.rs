@@ -1,9 +1,4 @@
-use futures_util::StreamExt;
-use shared::bus::{Bus, Message, QueueLifetime, QueueSpec};
-use shared::contract::topology::{DEAD_LETTER_REASON, DEAD_LETTERS_QUEUE};
-use shared::testkit::wait::within;
-
-use crate::test_app::{BOUND, TestApp};
+use crate::test_app::TestApp;
 
 #[actix_web::test]
 async fn events_that_come_twice_or_in_another_order_leave_the_same_users() {
@@ -38,26 +33,6 @@ async fn names_that_are_handed_on_in_one_burst_meet_no_conflict() {
     assert_eq!(app.login("a", "password-2").await.status, 200);
     assert_eq!(app.login("c", "password-1").await.status, 200);
     assert_eq!(app.login("b", "password-1").await.status, 401);
-    app.stop().await;
-}
-
-#[actix_web::test]
-async fn a_message_that_nobody_understands_goes_to_the_dead_letters_alone() {
-    let app = TestApp::start().await;
-    let queue = QueueSpec {
-        name: DEAD_LETTERS_QUEUE.into(),
-        lifetime: QueueLifetime::Shared,
-        bindings: vec![],
-        prefetch: 10,
-    };
-    let mut letters = app.bus.subscribe(queue).await.unwrap();
-    app.users.publish_raw(Message { id: "m".into(), body: "x".into(), ..Message::default() }).await;
-    app.users.create("testuser", "testpassword");
-    app.bring().await;
-    let letter = within("the dead letter", BOUND, letters.next()).await.unwrap().message;
-    assert_eq!((letter.id.as_str(), letter.body.as_ref()), ("m", b"x".as_slice()));
-    assert!(letter.headers[DEAD_LETTER_REASON].contains("cloudEvents_type"));
-    assert_eq!(app.login("testuser", "testpassword").await.status, 200);
     app.stop().await;
 }
 

@@ -6,6 +6,7 @@ mod faults;
 mod following;
 mod idempotency;
 mod login;
+mod poison;
 mod repair;
 mod test_app;
 mod tokens;

@@ -1,5 +1,7 @@
-use crate::test_app::{BOUND, TestApp};
+use rusqlite::Connection;
 use shared::testkit::wait::until;
+
+use crate::test_app::{BOUND, TestApp};
 
 #[actix_web::test]
 async fn a_lost_event_is_asked_for_when_the_next_one_comes() {
@@ -80,19 +82,70 @@ async fn a_snapshot_kills_the_tokens_of_passwords_that_changed_meanwhile() {
 }
 
 #[actix_web::test]
-async fn a_record_that_cannot_be_applied_leads_to_a_snapshot_and_holds_up_nothing() {
+async fn a_projection_that_somebody_has_changed_is_found_out_and_replaced() {
     let app = TestApp::start().await;
-    app.users.create("before", "testpassword");
-    app.users.write_nonsense();
-    app.users.create("after", "testpassword");
-    app.users.publish(1..=3).await;
-    app.until_applied().await;
-    until("both log in", BOUND, async || {
-        let (before, after) =
-            (app.login("before", "testpassword").await, app.login("after", "testpassword").await);
-        (before.status == 200 && after.status == 200).then_some(())
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    assert_eq!(app.digest().await, app.users.digest());
+    let app = app
+        .restart_after(|dir| {
+            let database = Connection::open(dir.join("projection.db")).unwrap();
+            database
+                .execute_batch(
+                    "DELETE FROM credentials; UPDATE projection_cursor SET digest = NULL",
+                )
+                .unwrap();
+        })
+        .await;
+    assert_ne!(app.digest().await, app.users.digest());
+    until("it is repaired", BOUND, async || {
+        app.users.publish_head().await;
+        (app.digest().await == app.users.digest()).then_some(())
     })
     .await;
-    assert!(app.metric("dead_letters_total").await >= 1);
+    assert_eq!(app.metric("users_digest_mismatches_total").await, 1);
+    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    assert_eq!(app.login("testuser", "testpassword").await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn until_the_first_sync_is_done_the_service_says_how_far_it_is() {
+    let app = TestApp::start_empty().await;
+    for name in ["a", "b", "c", "d", "e"] {
+        app.users.create(name, "testpassword");
+    }
+    app.users.set_replay_limit(0);
+    app.users.set_parts_sent(2);
+    let reason = async || app.get("/readyz").await.json()["reasons"][0].as_str().map(str::to_owned);
+    assert_eq!(reason().await.unwrap(), "catching up: no sync with user_service yet");
+    app.users.set_answers(true);
+    let expected = "catching up: part 2 of 3 of a snapshot is loaded";
+    until("two parts are there", BOUND, async || {
+        app.users.publish_head().await;
+        (reason().await.as_deref() == Some(expected)).then_some(())
+    })
+    .await;
+    app.users.set_parts_sent(usize::MAX);
+    until("all parts are there", BOUND, async || {
+        app.users.publish_head().await;
+        reason().await.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(app.digest().await, app.users.digest());
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_lag_grows_while_no_head_comes_and_is_gone_with_the_next_one() {
+    let app = TestApp::start().await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    until("the lag grows", BOUND, async || (app.lag_seconds().await > 0.5).then_some(())).await;
+    until("the lag is gone", BOUND, async || {
+        app.users.publish_head().await;
+        (app.lag_seconds().await < 0.5).then_some(())
+    })
+    .await;
     app.stop().await;
 }

@@ -91,6 +91,16 @@ impl TestApp {
         app
     }
 
+    /// Without an answer of user_service so far.
+    pub(crate) async fn start_empty() -> Self {
+        let dir = Rc::new(tempfile::tempdir().unwrap());
+        let bus = InProcessBus::new();
+        let users = UserService::start(&bus, dir.path()).await;
+        users.set_answers(false);
+        let reached = Arc::new(bus.clone());
+        Self::launch(&[], Clock::system(), bus, reached, users, dir).await
+    }
+
     async fn launch(
         settings: &[&str],
         clock: Clock,
@@ -180,6 +190,21 @@ impl TestApp {
         let text = String::from_utf8(self.get("/metrics").await.body).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
         line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+    }
+
+    /// What all users come to.
+    pub(crate) async fn digest(&self) -> String {
+        let text = String::from_utf8(self.get("/metrics").await.body).unwrap();
+        let (_, rest) = text.split_once("users_digest_info{").unwrap();
+        let (_, rest) = rest.split_once("digest=\"").unwrap();
+        rest[..32].to_owned()
+    }
+
+    /// Time since the projection was known to be level.
+    pub(crate) async fn lag_seconds(&self) -> f64 {
+        let text = String::from_utf8(self.get("/metrics").await.body).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("projection_lag_seconds "));
+        line.unwrap().parse().unwrap()
     }
 
     /// Waits until everything that user_service has committed is applied.

@@ -36,6 +36,8 @@ pub(crate) struct UserService {
     state: Rc<RefCell<State>>,
     /// Whether questions are answered.
     answers: Rc<Cell<bool>>,
+    /// How many parts of a snapshot are sent.
+    parts_sent: Rc<Cell<usize>>,
 }
 
 #[derive(Default)]
@@ -59,7 +61,8 @@ impl UserService {
         };
         let state = Rc::new(RefCell::new(state));
         let answers = Rc::new(Cell::new(true));
-        let service = Self { bus: bus.clone(), sealing_key, state, answers };
+        let parts_sent = Rc::new(Cell::new(usize::MAX));
+        let service = Self { bus: bus.clone(), sealing_key, state, answers, parts_sent };
         let queue = QueueSpec {
             name: SYNC_REQUESTS_QUEUE.into(),
             lifetime: QueueLifetime::Shared,
@@ -198,6 +201,21 @@ impl UserService {
         self.answers.set(answers);
     }
 
+    /// How many parts of each snapshot are sent from now on; the others are lost.
+    pub(crate) fn set_parts_sent(&self, parts_sent: usize) {
+        self.parts_sent.set(parts_sent);
+    }
+
+    /// What all users come to.
+    pub(crate) fn digest(&self) -> String {
+        self.state.borrow().digest().unwrap().to_string()
+    }
+
+    /// The event of a record.
+    pub(crate) fn event_message(&self, seq: i64) -> Message {
+        self.event(seq).message
+    }
+
     /// Followers further behind than this get a snapshot.
     pub(crate) fn set_replay_limit(&self, replay_limit: i64) {
         self.state.borrow_mut().replay_limit = replay_limit;
@@ -227,7 +245,8 @@ impl UserService {
         if !self.answers.get() {
             return;
         }
-        let answers = self.state.borrow().answers_to(request);
+        let mut answers = self.state.borrow().answers_to(request);
+        answers.truncate(self.parts_sent.get());
         let outgoing = |answer: &SyncAnswer| Outgoing {
             to: Destination::Queue(request.reply_to.clone()),
             message: Message {

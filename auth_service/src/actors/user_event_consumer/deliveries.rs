@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use shared::bus::{Delivery, Message};
-use shared::contract::event::header;
+use shared::contract::event::{SOURCE, SPEC_VERSION, header};
 use shared::contract::topology::HEAD_ROUTING_KEY;
 use shared::contract::{EventKind, Incarnation, LogRecord, SyncAnswer};
 use shared::sync::Input;
@@ -54,6 +54,30 @@ pub(super) fn read_event(message: &Message) -> Result<Input, Undecodable> {
     Ok(Input::Record(incarnation, record))
 }
 
+/// A record as the event that carries it: what [`read_event`] reads.
+pub(super) fn to_event(incarnation: Incarnation, record: &LogRecord) -> Message {
+    let time = Timestamp::from_millisecond(record.recorded_at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    let headers = [
+        (header::SPEC_VERSION, SPEC_VERSION.to_owned()),
+        (header::ID, record.chain.to_string()),
+        (header::SOURCE, SOURCE.to_owned()),
+        (header::TYPE, record.kind.to_string()),
+        (header::TIME, format!("{time:.3}")),
+        (header::SEQUENCE, record.seq.to_string()),
+        (header::INCARNATION, incarnation.to_string()),
+        (header::PREVIOUS, record.previous.to_string()),
+    ];
+    let traceparent = record.traceparent.clone().map(|text| (header::TRACEPARENT, text));
+    let headers = headers.into_iter().chain(traceparent);
+    Message {
+        id: record.chain.to_string(),
+        kind: record.kind.to_string(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(),
+        body: record.data.clone().into(),
+        is_persistent: true,
+    }
+}
+
 /// Reads what comes to the control queue: heads by their routing key, answers by the queue's name.
 pub(super) fn read_control(delivery: &Delivery) -> Result<Input, Undecodable> {
     let body = &delivery.message.body;
@@ -99,6 +123,8 @@ mod tests {
         assert_eq!((record.seq, record.recorded_at_ms), (7, 1_767_323_045_678));
         assert_eq!((record.chain, record.previous), (Chain([0xab; 16]), Chain([0xcd; 16])));
         assert_eq!((record.kind, record.data.as_str()), (EventKind::Created, "{}"));
+        let Ok(again) = read_event(&to_event(incarnation, &record)) else { panic!() };
+        assert_eq!(again, Input::Record(incarnation, record));
     }
 
     #[test]

@@ -3,29 +3,31 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use futures_util::FutureExt;
 use shared::actors::{Unanswered, ask};
-use shared::bus::{Bus, Destination, Message, Outgoing};
-use shared::contract::topology::{
-    DEAD_LETTER_REASON, DEAD_LETTERS_QUEUE, SYNC_REQUESTS_QUEUE, control_queue,
-};
+use shared::bus::{Bus, Delivery, Destination, Message, Outgoing};
+use shared::contract::topology::{SYNC_REQUESTS_QUEUE, control_queue};
 use shared::contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
 use shared::fail_point::fail_point;
 use shared::secrets::random_bytes;
 use shared::sync::{AskReason, Effect, Follower, Input};
 use tokio::sync::watch;
 
+use super::agreement::{Agreement, Difference};
+use super::deliveries::to_event;
 use super::setback::Setback;
 use super::subscriptions::{Arrival, Subscriptions};
 use crate::actors::credential_repository::{
     Applied, ApplyEvents, CredentialRepository, FindSuperseded, StageSnapshotPart, SwapIn,
 };
+use crate::actors::dead_letters::{Bury, DeadLetters};
 use crate::actors::revocations::{Revocations, RevokeUsers};
 use crate::metrics::FollowingMetrics;
 use crate::store::projection::ApplyError;
+use crate::store::staging::Refused;
 
 /// Deliveries that are taken together, so that they share a transaction.
 const BATCH_MAX: usize = 500;
@@ -34,6 +36,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How long a projection that cannot be continued waits before it takes the next input.
 const UNAPPLIABLE_PAUSE: Duration = Duration::from_millis(500);
+/// Stands for the routing key of a dead letter that is one user of a snapshot.
+const SNAPSHOT_USER: &str = "snapshot.user";
 
 /// Everything that the loop works with.
 pub struct Following {
@@ -47,8 +51,21 @@ pub struct Following {
     pub revocations: Addr<Revocations>,
     /// Names the queues.
     pub replica: String,
+    /// Keeps copies of messages that are of no use.
+    pub dead_letters: Addr<DeadLetters>,
+    /// Told how it goes.
+    pub progress: watch::Sender<Progress>,
     /// Told of everything.
     pub metrics: FollowingMetrics,
+}
+
+/// How following goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// When the log was last known to be no further than the projection; at first, the start.
+    pub level_at: Instant,
+    /// The last part of a snapshot that was loaded, and of how many; nothing while none is.
+    pub loaded: Option<(u32, u32)>,
 }
 
 impl Following {
@@ -85,6 +102,8 @@ struct Session<'a> {
     follower: Follower,
     /// The last record that is known to be in the log.
     head_seq: i64,
+    /// Compares the users here with those there.
+    agreement: Agreement,
     /// Something was carried out.
     has_worked: bool,
     /// The queue for heads and answers. Each session has its own: the broker may believe for a
@@ -98,7 +117,8 @@ impl<'a> Session<'a> {
     fn new(with: &'a Following, is_quiet: bool) -> Self {
         let control_queue = control_queue(&with.replica, &random_word());
         let follower = new_follower(with, &control_queue);
-        Self { with, follower, head_seq: 0, has_worked: false, control_queue, is_quiet }
+        let agreement = Agreement::default();
+        Self { with, follower, head_seq: 0, agreement, has_worked: false, control_queue, is_quiet }
     }
 
     async fn follow(&mut self) -> Setback {
@@ -142,8 +162,8 @@ impl<'a> Session<'a> {
                     join(&mut effects, self.follower.step(input));
                 }
                 Err(useless) => {
-                    let (message, undecodable) = *useless;
-                    self.bury(message, &undecodable.to_string());
+                    let (Delivery { message, routing_key, .. }, undecodable) = *useless;
+                    self.bury(message, routing_key, undecodable.to_string());
                 }
             }
         }
@@ -151,17 +171,36 @@ impl<'a> Session<'a> {
             Err(Setback::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
             other => other,
         };
+        outcome?;
         self.show_progress();
-        outcome
+        self.compare().await
     }
 
-    fn show_progress(&self) {
-        let applied = self.with.applied.borrow().seq();
-        self.with.metrics.applied_seq.set(applied);
-        self.with.metrics.lag.set((self.head_seq - applied).max(0));
+    fn show_progress(&mut self) {
+        let applied = *self.with.applied.borrow();
+        self.with.metrics.applied_seq.set(applied.seq());
+        self.with.metrics.lag.set((self.head_seq - applied.seq()).max(0));
+        if let Some(level_at) = self.agreement.take_level_at(&applied) {
+            self.with.progress.send_modify(|progress| progress.level_at = level_at);
+        }
+    }
+
+    /// What was changed by anybody but the log is told by the digest.
+    async fn compare(&mut self) -> Result<(), Setback> {
+        let applied = *self.with.applied.borrow();
+        let difference = self.agreement.find_difference(&applied);
+        let Some(Difference { needs_repair }) = difference else { return Ok(()) };
+        self.with.metrics.digest_mismatches.inc();
+        tracing::warn!(seq = applied.seq(), needs_repair, "the users here are not those there");
+        if needs_repair { self.take(Input::Unappliable).await } else { Ok(()) }
     }
 
     fn observe(&mut self, input: &Input) {
+        match input {
+            Input::Head(head) => self.agreement.hear(*head),
+            Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.digest),
+            _ => {}
+        }
         let known = match input {
             Input::Head(head) => head.seq,
             Input::Continue(answer) => answer.head_seq,
@@ -183,7 +222,7 @@ impl<'a> Session<'a> {
             match effect {
                 Effect::Ask(request, reason) => self.send(&request, reason),
                 Effect::Apply(records, cursor) => self.apply(records, cursor).await?,
-                Effect::Stage { part, users, .. } => self.stage(part, users).await?,
+                Effect::Stage { part, parts, users } => self.stage(part, parts, users).await?,
                 Effect::SwapIn(cursor) => self.swap_in(cursor).await?,
             }
         }
@@ -212,23 +251,42 @@ impl<'a> Session<'a> {
         if let Err(ApplyError::Unappliable { seq, reason }) = &applied
             && let Some(record) = records.iter().find(|record| record.seq == *seq)
         {
-            self.bury(letter(record), reason);
+            let routing_key = record.kind.routing_key().to_owned();
+            self.bury(to_event(cursor.incarnation, record), routing_key, reason.clone());
         }
         Ok(applied?)
     }
 
-    async fn stage(&self, part: u32, users: Vec<UserData>) -> Result<(), Setback> {
+    async fn stage(&self, part: u32, parts: u32, users: Vec<UserData>) -> Result<(), Setback> {
         let staged = ask(&self.with.repository, StageSnapshotPart { part, users }).await;
-        Ok(staged.map_err(Setback::failed)??)
+        for Refused { user, reason } in staged.map_err(Setback::failed)?.map_err(Setback::failed)? {
+            let (id, kind) = (format!("user-{}", user.id), SNAPSHOT_USER.to_owned());
+            let body = serde_json::to_vec(&user).unwrap_or_default().into();
+            let message = Message { id, kind, body, ..Message::default() };
+            self.bury(message, SNAPSHOT_USER.to_owned(), reason);
+        }
+        self.with.progress.send_modify(|progress| progress.loaded = Some((part, parts)));
+        if tenth(part, parts) != tenth(part - 1, parts) {
+            tracing::info!(part, parts, "loading a snapshot");
+        }
+        Ok(())
     }
 
-    async fn swap_in(&self, cursor: Cursor) -> Result<(), Setback> {
+    async fn swap_in(&mut self, cursor: Cursor) -> Result<(), Setback> {
         let superseded = ask(&self.with.repository, FindSuperseded).await;
         let superseded = superseded.map_err(Setback::failed)?.map_err(Setback::failed)?;
         self.revoke(superseded).await?;
         fail_point("staged");
         let swapped = ask(&self.with.repository, SwapIn { cursor }).await;
-        swapped.map_err(Setback::failed)?.map_err(Setback::failed)
+        swapped.map_err(Setback::failed)?.map_err(Setback::failed)?;
+        self.with.progress.send_modify(|progress| progress.loaded = None);
+        self.with.metrics.snapshots.inc();
+        tracing::info!(seq = cursor.seq, "a snapshot is in the projection's place");
+        if !self.agreement.is_snapshot_whole(&self.with.applied.borrow()) {
+            self.with.metrics.digest_mismatches.inc();
+            tracing::warn!(seq = cursor.seq, "the snapshot has other users than it should");
+        }
+        Ok(())
     }
 
     async fn revoke(&self, users: Vec<(UserId, i64)>) -> Result<(), Setback> {
@@ -252,14 +310,13 @@ impl<'a> Session<'a> {
         self.take(Input::Unappliable).await
     }
 
-    /// Sends a copy to the dead letters, as far as somebody has declared their queue: that, and
-    /// keeping them until it is reachable, come with the issue on lost events. What was missed is
-    /// asked for as any gap is.
-    fn bury(&self, mut message: Message, reason: &str) {
+    /// Hands a copy to the dead letters. What was missed is asked for as any gap is.
+    fn bury(&self, message: Message, routing_key: String, reason: String) {
         self.with.metrics.dead_letters.inc();
         tracing::warn!(id = message.id, reason, "a message is of no use");
-        message.headers.insert(DEAD_LETTER_REASON.to_owned(), reason.to_owned());
-        self.publish(DEAD_LETTERS_QUEUE, message);
+        if self.with.dead_letters.try_send(Bury { message, routing_key, reason }).is_err() {
+            tracing::warn!("too many dead letters: no copy of this one is kept");
+        }
     }
 
     fn publish(&self, queue: &str, message: Message) {
@@ -307,13 +364,7 @@ fn join(effects: &mut Vec<Effect>, later: Vec<Effect>) {
     }
 }
 
-/// A record as a message of its own.
-fn letter(record: &LogRecord) -> Message {
-    Message {
-        id: record.chain.to_string(),
-        kind: record.kind.to_string(),
-        body: serde_json::to_vec(record).unwrap_or_default().into(),
-        is_persistent: true,
-        ..Message::default()
-    }
+/// How many tenths of a snapshot are there after this part.
+fn tenth(part: u32, parts: u32) -> u64 {
+    u64::from(part) * 10 / u64::from(parts.max(1))
 }

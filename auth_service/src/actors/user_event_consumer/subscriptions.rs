@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use shared::bus::{
-    Binding, Bus, BusError, Delivery, Message, QueueLifetime, QueueSpec, Subscription,
-};
+use shared::bus::{Binding, Bus, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
 use shared::contract::topology::{
     ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, projection_queue,
 };
@@ -30,14 +28,14 @@ pub(super) enum Arrival {
 }
 
 impl Arrival {
-    /// Reads it, or gives the message back with what is wrong with it.
-    pub(super) fn read(self) -> Result<Input, Box<(Message, Undecodable)>> {
+    /// Reads it, or gives the delivery back with what is wrong with it.
+    pub(super) fn read(self) -> Result<Input, Box<(Delivery, Undecodable)>> {
         let (outcome, delivery) = match self {
             Self::Event(delivery) => (read_event(&delivery.message), delivery),
             Self::Control(delivery) => (read_control(&delivery), delivery),
             Self::Waited => return Ok(Input::Waited),
         };
-        outcome.map_err(|undecodable| Box::new((delivery.message, undecodable)))
+        outcome.map_err(|undecodable| Box::new((delivery, undecodable)))
     }
 }
 

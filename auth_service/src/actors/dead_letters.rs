@@ -1,0 +1,123 @@
+//! **Owns** the dead letters that the bus has not taken yet.
+//!
+//! **Promises** that each letter lies in the queue of dead letters, for people to look into, as
+//! soon as the bus can be reached. Nothing else waits for that.
+//!
+//! **When full** a letter is dropped: the log has told its reason, and what it was about is mended
+//! from user_service's log.
+//!
+//! **When it dies**, or the service stops while the bus is away, its letters are gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::fut::ready;
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use shared::bus::{Bus, BusError, Destination, Message, Outgoing, QueueLifetime, QueueSpec};
+use shared::contract::topology::{
+    DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE,
+};
+
+/// How many letters may wait for the bus.
+const WAITING_MAX: usize = 1_000;
+/// How many letters are sent at once.
+const BATCH_MAX: usize = 100;
+/// How long a bus that failed is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// "Keep a copy of this message, which is of no use."
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub struct Bury {
+    /// The message as it came.
+    pub message: Message,
+    /// The key that it came with.
+    pub routing_key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Bury {
+    /// The message with all its headers, and two more. RabbitMQ keeps it over its own restart.
+    fn into_letter(self) -> Message {
+        let Self { mut message, routing_key, reason } = self;
+        message.headers.insert(DEAD_LETTER_REASON.to_owned(), reason);
+        message.headers.insert(DEAD_LETTER_ROUTING_KEY.to_owned(), routing_key);
+        message.is_persistent = true;
+        message
+    }
+}
+
+/// Sends letters, one batch after the other.
+pub struct DeadLetters {
+    bus: Arc<dyn Bus>,
+    /// In the order of their arrival; those on their way are still among them.
+    waiting: VecDeque<Message>,
+    /// A batch is on its way, or waits for the bus.
+    is_sending: bool,
+}
+
+impl DeadLetters {
+    /// Starts the actor on this thread.
+    pub fn launch(bus: Arc<dyn Bus>) -> Addr<Self> {
+        Self { bus, waiting: VecDeque::new(), is_sending: false }.start()
+    }
+
+    fn send_next(&mut self, context: &mut Context<Self>) {
+        let batch: Vec<Message> = self.waiting.iter().take(BATCH_MAX).cloned().collect();
+        self.is_sending = !batch.is_empty();
+        if !self.is_sending {
+            return;
+        }
+        let (bus, count) = (Arc::clone(&self.bus), batch.len());
+        let sent = async move { send(&*bus, batch).await };
+        let sending = sent.into_actor(self).then(move |outcome, letters, context| {
+            match outcome {
+                Ok(()) => {
+                    letters.waiting.drain(..count);
+                    letters.send_next(context);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, count, "dead letters were not sent; trying again");
+                    context.run_later(PAUSE, Self::send_next);
+                }
+            }
+            ready(())
+        });
+        context.spawn(sending);
+    }
+}
+
+/// Declared each time: the broker may have been wiped, and letters are few.
+async fn send(bus: &dyn Bus, letters: Vec<Message>) -> Result<(), BusError> {
+    let lifetime = QueueLifetime::Parked { capacity: DEAD_LETTERS_MAX };
+    let name = DEAD_LETTERS_QUEUE.to_owned();
+    bus.declare(QueueSpec { name, lifetime, bindings: vec![], prefetch: 1 }).await?;
+    let to = Destination::Queue(DEAD_LETTERS_QUEUE.to_owned());
+    let letters = letters.into_iter().map(|message| Outgoing { to: to.clone(), message });
+    bus.publish(letters.collect()).await
+}
+
+impl Actor for DeadLetters {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(WAITING_MAX);
+    }
+}
+
+impl Handler<Bury> for DeadLetters {
+    type Result = ();
+
+    fn handle(&mut self, letter: Bury, context: &mut Self::Context) {
+        if self.waiting.len() >= WAITING_MAX {
+            tracing::warn!("too many dead letters wait for the bus: one is dropped");
+            return;
+        }
+        self.waiting.push_back(letter.into_letter());
+        if !self.is_sending {
+            self.send_next(context);
+        }
+    }
+}

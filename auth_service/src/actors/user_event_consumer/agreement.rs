@@ -1,0 +1,147 @@
+//! Whether the projection holds the users that user_service has, and how old that knowledge is.
+
+use std::time::{Duration, Instant};
+
+use shared::contract::{Cursor, Head, UsersDigest};
+
+use crate::actors::credential_repository::Applied;
+
+/// A projection that differs is repaired by a snapshot, and not more often than this.
+const REPAIR_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Compares what is applied with what user_service says of itself.
+#[derive(Default)]
+pub(super) struct Agreement {
+    /// The last head.
+    head: Option<Head>,
+    /// A head that the projection has not reached, and when it came.
+    awaited: Option<(Head, Instant)>,
+    /// What the users of the snapshot on its way come to.
+    snapshot: Option<(Cursor, UsersDigest)>,
+    /// Where a difference was told last.
+    told_at: Option<Cursor>,
+    /// When a difference was repaired last.
+    repaired_at: Option<Instant>,
+}
+
+/// The projection's users are not those of user_service, although it stands at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Difference {
+    /// A snapshot is due.
+    pub(super) needs_repair: bool,
+}
+
+impl Agreement {
+    /// Notes a head.
+    pub(super) fn hear(&mut self, head: Head) {
+        self.head = Some(head);
+        // An earlier one stays until it is reached: under load the newest never is.
+        self.awaited.get_or_insert_with(|| (head, Instant::now()));
+    }
+
+    /// Notes what a snapshot says of itself.
+    pub(super) fn hear_snapshot(&mut self, as_of: Cursor, digest: Option<UsersDigest>) {
+        self.snapshot = digest.map(|digest| (as_of, digest));
+    }
+
+    /// When the log was last known to be no further than what is applied now; nothing if that is
+    /// no news.
+    pub(super) fn take_level_at(&mut self, applied: &Applied) -> Option<Instant> {
+        let cursor = applied.cursor?;
+        let (head, heard_at) = self.awaited?;
+        if head.incarnation != cursor.incarnation {
+            // Of the run before: the next head tells more.
+            self.awaited = None;
+            return None;
+        }
+        (head.seq <= cursor.seq).then(|| {
+            self.awaited = None;
+            heard_at
+        })
+    }
+
+    /// Compares with the last head, if that is of the very place that is applied. A difference is
+    /// told once for each place.
+    pub(super) fn find_difference(&mut self, applied: &Applied) -> Option<Difference> {
+        let Head { incarnation, seq, chain, digest } = self.head?;
+        let there = Cursor { incarnation, seq, chain };
+        let is_comparable = applied.cursor == Some(there) && self.told_at != Some(there);
+        if !is_comparable || digest? == applied.digest {
+            return None;
+        }
+        self.told_at = Some(there);
+        let rests = |at: Instant| at.elapsed() < REPAIR_INTERVAL;
+        let needs_repair = !self.repaired_at.is_some_and(rests);
+        if needs_repair {
+            self.repaired_at = Some(Instant::now());
+        }
+        Some(Difference { needs_repair })
+    }
+
+    /// Whether the users of the snapshot that was swapped in are those that it was said to have.
+    /// If not, another one would be no better for a while.
+    pub(super) fn is_snapshot_whole(&mut self, applied: &Applied) -> bool {
+        let Some((as_of, digest)) = self.snapshot.take() else { return true };
+        let is_whole = applied.cursor != Some(as_of) || applied.digest == digest;
+        if !is_whole {
+            self.told_at = Some(as_of);
+            self.repaired_at = Some(Instant::now());
+        }
+        is_whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(byte: u8) -> UsersDigest {
+        UsersDigest([byte; 16])
+    }
+
+    fn applied(seq: i64, byte: u8) -> Applied {
+        let cursor = Some(Cursor { seq, ..Cursor::default() });
+        Applied { cursor, digest: digest(byte), ..Applied::default() }
+    }
+
+    fn head(seq: i64, byte: u8) -> Head {
+        let Cursor { incarnation, chain, .. } = Cursor::default();
+        Head { incarnation, seq, chain, digest: Some(digest(byte)) }
+    }
+
+    #[test]
+    fn a_difference_is_told_once_at_each_place_and_repaired_once_in_a_while() {
+        let mut agreement = Agreement::default();
+        agreement.hear(head(5, 1));
+        assert_eq!(agreement.find_difference(&applied(4, 2)), None, "another place");
+        assert_eq!(agreement.find_difference(&applied(5, 1)), None, "the same");
+        let repaired = Some(Difference { needs_repair: true });
+        assert_eq!(agreement.find_difference(&applied(5, 2)), repaired);
+        assert_eq!(agreement.find_difference(&applied(5, 2)), None, "told");
+        agreement.hear(head(6, 1));
+        let told = Some(Difference { needs_repair: false });
+        assert_eq!(agreement.find_difference(&applied(6, 2)), told);
+    }
+
+    #[test]
+    fn a_snapshot_that_is_not_what_it_says_is_not_repaired_by_another() {
+        let mut agreement = Agreement::default();
+        let place = Cursor { seq: 5, ..Cursor::default() };
+        agreement.hear_snapshot(place, Some(digest(1)));
+        assert!(!agreement.is_snapshot_whole(&applied(5, 2)));
+        agreement.hear(head(6, 1));
+        let told = Some(Difference { needs_repair: false });
+        assert_eq!(agreement.find_difference(&applied(6, 2)), told);
+    }
+
+    #[test]
+    fn a_projection_that_follows_under_load_is_level_with_an_earlier_head() {
+        let mut agreement = Agreement::default();
+        for seq in [5, 6, 7] {
+            agreement.hear(head(seq, 1));
+        }
+        assert_eq!(agreement.take_level_at(&applied(4, 1)), None);
+        assert!(agreement.take_level_at(&applied(6, 1)).is_some());
+        assert_eq!(agreement.take_level_at(&applied(7, 1)), None, "no news");
+    }
+}
