@@ -45,8 +45,8 @@ pub struct CommonConfig {
 /// How to reach the broker.
 #[derive(Args, Clone, Debug)]
 pub struct BusConfig {
-    /// RabbitMQ, such as amqp://user:password@host:5672/vhost
-    #[arg(long, env, value_name = "URL", hide_env_values = true)]
+    /// How to reach RabbitMQ
+    #[arg(long, env, value_name = "amqp://USER:PASSWORD@HOST:PORT/VHOST", hide_env_values = true)]
     pub amqp_url: Option<SecretString>,
 
     /// File that holds AMQP_URL
@@ -70,7 +70,8 @@ pub struct SealingKeyConfig {
 #[derive(Args, Clone, Debug)]
 pub struct HashingArgs {
     /// Argon2id: memory of one hash in KiB
-    #[arg(long, env, default_value_t = 19_456, value_name = "KIB")]
+    #[arg(long, env, default_value_t = 19_456, value_name = "KIB",
+          value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub argon2_memory_kib: u32,
 
     /// Argon2id: passes over the memory

@@ -116,7 +116,7 @@ async fn join(client: TcpStream, target: SocketAddr, network: watch::Receiver<Ne
     }
     // The client's side is closed; the server's side stays while the weather says so.
     let is_over = |now: &Network| now.weather != Weather::HalfOpen || now.cuts > cuts + 1;
-    let mut unheard = [0; 64 * 1024];
+    let mut unheard = vec![0; 64 * 1024];
     tokio::select! {
         _ = until_cut.wait_for(is_over) => {}
         () = async { while let Ok(1..) = server.read(&mut unheard).await {} } => {}
