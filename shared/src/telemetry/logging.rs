@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::Directive;
+use tracing_subscriber::filter::{Directive, LevelFilter};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -22,7 +22,7 @@ impl FromStr for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err("must be text or json"),
+            _ => Err("LOG_FORMAT must be text or json"),
         }
     }
 }
@@ -35,8 +35,8 @@ pub struct LogGuard(#[expect(dead_code, reason = "kept for its Drop")] WorkerGua
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// Not a filter like `info` or `warn,auth_service=debug`.
-    #[error("LOG is not a filter: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error("LOG must be a level or a filter such as warn,auth_service=debug, and is {0:?}")]
+    Filter(String),
     /// It was set up before in this process.
     #[error("logging is set up already")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -44,6 +44,9 @@ pub enum LoggingError {
 
 /// Lines of lapin about messages that came back hold their payloads.
 const SILENCED: [&str; 1] = ["lapin=error"];
+/// Frameworks that say at `info` what our own lines say, or at `error` what a client did wrong. A
+/// filter that names them shows them.
+const QUIET: &str = "actix_http=off,actix_server=warn,rusqlite_migration=warn";
 /// How many lines may wait for the disk or terminal before further ones are dropped.
 const LINES_WAITING: usize = 100_000;
 
@@ -53,10 +56,7 @@ const LINES_WAITING: usize = 100_000;
 /// # Errors
 /// See [`LoggingError`].
 pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, LoggingError> {
-    let mut filter = EnvFilter::builder().parse(filter)?;
-    for silenced in SILENCED {
-        filter = filter.add_directive(Directive::from_str(silenced)?);
-    }
+    let filter = parse_filter(filter)?;
     // Lossy: a terminal that hangs must not hang the service.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
@@ -71,10 +71,49 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
     Ok(LogGuard(guard))
 }
 
+fn parse_filter(text: &str) -> Result<EnvFilter, LoggingError> {
+    let refused = || LoggingError::Filter(text.to_owned());
+    // The library takes a word that is no level for the name of a module, and silences the rest.
+    let is_level = |part: &str| !part.is_empty() && LevelFilter::from_str(part).is_ok();
+    let is_directive = |part: &&str| part.contains(['=', '[']) || is_level(part);
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    if !parts.iter().all(is_directive) {
+        return Err(refused());
+    }
+    let text = format!("{QUIET},{}", parts.join(","));
+    let mut filter = EnvFilter::builder().parse(text).map_err(|_| refused())?;
+    for silenced in SILENCED {
+        filter = filter.add_directive(Directive::from_str(silenced).map_err(|_| refused())?);
+    }
+    Ok(filter)
+}
+
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let reason = panic.payload_as_str().unwrap_or("no reason given");
         tracing::error!(location, reason, "panicked");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_levels_and_targets() {
+        for good in ["info", "OFF", "warn,auth_service=debug", "info, access=off"] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["", "bogus", "info,bogus", "a=bogus", "info,,"] {
+            assert!(parse_filter(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn frameworks_are_quiet_unless_they_are_asked_for() {
+        assert!(parse_filter("info").unwrap().to_string().contains("actix_http=off"));
+        let asked = parse_filter("info,actix_http=debug").unwrap().to_string();
+        assert!(asked.contains("actix_http=debug") && !asked.contains("actix_http=off"), "{asked}");
+    }
 }
