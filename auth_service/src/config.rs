@@ -1,6 +1,7 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use shared::config::{CommonConfig, Period};
@@ -36,7 +37,7 @@ pub struct AuthServiceConfig {
     pub token_audience: String,
 
     /// How long a token lives
-    #[arg(long, env, default_value = "15m", value_name = "TIME")]
+    #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_lifetime)]
     pub token_lifetime: Period,
 
     /// How long /login waits at most for the write that a Consistency-Token names
@@ -61,9 +62,29 @@ fn parse_replica(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Above this a token would outlive every list of dead ones.
+const MAX_LIFETIME: Duration = Duration::from_hours(24 * 365);
+
+fn parse_lifetime(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse()?;
+    if (Duration::from_secs(1)..=MAX_LIFETIME).contains(&period.0) {
+        Ok(period)
+    } else {
+        Err("must be from 1s to 365d".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_lives_for_a_second_at_least_and_a_year_at_most() {
+        assert!(parse_lifetime("1s").is_ok() && parse_lifetime("365d").is_ok());
+        for bad in ["0s", "999ms", "366d", "15"] {
+            assert!(parse_lifetime(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_replica_is_named_by_one_word() {

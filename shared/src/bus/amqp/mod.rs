@@ -46,7 +46,7 @@ pub struct AmqpConfig {
 
 /// The URL cannot be understood. What it says stays secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a URL of the form amqp://user:password@host:port/vhost")]
+#[error("AMQP_URL is not of the form amqp://user:password@host:port/vhost")]
 pub struct InvalidAmqpUrl;
 
 /// Exchanges and queues of a RabbitMQ.
