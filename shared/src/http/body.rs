@@ -2,18 +2,22 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
 use super::members::Members;
 use super::problem::{Problem, ProblemKind};
 
 /// The most bytes that a body may have.
 pub const BODY_LIMIT: usize = 16 * 1024;
+/// How long a body may take to arrive: actix itself would wait for ever.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that was read whole and is a JSON object.
 pub struct JsonBody {
@@ -32,7 +36,7 @@ impl FromRequest for JsonBody {
         let payload = payload.take();
         Box::pin(async move {
             checked?;
-            let bytes = read(payload).await?;
+            let bytes = read_within(BODY_TIMEOUT, payload).await?;
             Ok(Self { members: Members::parse(&bytes)?, bytes })
         })
     }
@@ -45,6 +49,9 @@ fn check_headers(request: &HttpRequest) -> Result<(), Problem> {
     if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(too_large());
     }
+    if request.headers().get_all(header::CONTENT_TYPE).count() > 1 {
+        return Err(unsupported("there is more than one Content-Type"));
+    }
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         return Err(unsupported("a Content-Encoding is not supported"));
     }
@@ -56,6 +63,13 @@ fn check_headers(request: &HttpRequest) -> Result<(), Problem> {
         return Err(unsupported("the charset must be UTF-8"));
     }
     Ok(())
+}
+
+async fn read_within(limit: Duration, payload: Payload) -> Result<Bytes, Problem> {
+    timeout(limit, read(payload)).await.unwrap_or_else(|_| {
+        let detail = "the body did not arrive in time";
+        Err(Problem::new(ProblemKind::BodyTooSlow, detail).with_header(header::CONNECTION, "close"))
+    })
 }
 
 /// Reads no further than the limit.
@@ -77,4 +91,26 @@ fn too_large() -> Problem {
     // What is left of the body is not read: the connection is of no more use.
     Problem::new(ProblemKind::BodyTooLarge, "a body may have at most 16384 bytes")
         .with_header(header::CONNECTION, "close")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let payload = Payload::Stream { payload: futures_util::stream::pending().boxed_local() };
+        let problem = read_within(Duration::ZERO, payload).await.unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::BodyTooSlow);
+    }
+
+    #[test]
+    fn of_two_content_types_none_is_believed() {
+        let request = TestRequest::default()
+            .append_header((header::CONTENT_TYPE, "application/json"))
+            .append_header((header::CONTENT_TYPE, "text/plain"));
+        let problem = check_headers(&request.to_http_request()).unwrap_err();
+        assert_eq!(problem.kind(), ProblemKind::UnsupportedMediaType);
+    }
 }

@@ -24,8 +24,14 @@ impl Members {
     /// It is something else.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         let UniqueMembers(left) = serde_json::from_slice(body).map_err(|error| {
-            // The library's message names places and kinds, never the content.
-            Problem::new(ProblemKind::Malformed, format!("the body is no such object: {error}"))
+            // What the library says of wrong syntax names places and kinds. What it says of wrong
+            // data quotes them, and a lone string may be somebody's password.
+            let detail = if error.is_data() {
+                "the body must be one JSON object without a member that is there twice".to_owned()
+            } else {
+                format!("the body is not JSON: {error}")
+            };
+            Problem::new(ProblemKind::Malformed, detail)
         })?;
         Ok(Self { left, errors: Vec::new() })
     }
@@ -42,13 +48,11 @@ impl Members {
 
     /// Takes a string that may be there.
     pub fn optional_string(&mut self, name: &str) -> Option<String> {
-        match self.left.remove(name)? {
-            Value::String(text) => Some(text),
-            _ => {
-                self.note(name, "must be a string");
-                None
-            }
+        if let Value::String(text) = self.left.remove(name)? {
+            return Some(text);
         }
+        self.note(name, "must be a string");
+        None
     }
 
     /// Takes a secret that must be there.
@@ -163,6 +167,14 @@ mod tests {
         }
         assert!(Members::parse(b"{\"a\":\"\xff\"}").is_err(), "not UTF-8");
         assert!(Members::parse(format!("{{\"a\":{}", "[".repeat(10_000)).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_error_does_not_quote_the_body() {
+        for body in [r#""a secret""#, r#"["a secret"]"#, r#"{"a secret":1,"a secret":2}"#] {
+            let problem = Members::parse(body.as_bytes()).err().unwrap();
+            assert!(!format!("{problem:?}").contains("a secret"), "{problem:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The outermost layer: gives each request its id, and each answer its line in the access log.
 
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -8,6 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
+use futures_util::FutureExt;
 
 use super::context::RequestContext;
 use super::metrics::HttpMetrics;
@@ -23,7 +25,9 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let context = RequestContext::from_headers(request.headers());
     request.extensions_mut().insert(context.clone());
     let body = hold(&mut request);
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    // The panic hook has logged where and why.
+    let mut response = answered.unwrap_or_else(|_| Err(failed(&context)))?.map_into_boxed_body();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
@@ -32,6 +36,14 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     record(&response, &context, started_at);
     Ok(hold_until_sent(response, body))
+}
+
+/// A handler panicked: what an error gets, without the rest that only a request could tell.
+fn failed(context: &RequestContext) -> actix_web::Error {
+    let request_id = &context.request_id;
+    tracing::error!(target: "access", status = 500, request_id, cause = "a handler panicked");
+    let name = HeaderName::from_static("x-request-id");
+    Problem::internal("a handler panicked").with_header(name, request_id).into()
 }
 
 fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {
@@ -63,4 +75,27 @@ fn chain_of(error: &actix_web::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+    use actix_web::{App, HttpResponse};
+
+    async fn panics() -> HttpResponse {
+        panic!("on purpose")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_answered_like_any_other_fault() {
+        let app = App::new().route("/", web::get().to(panics)).wrap(from_fn(observe));
+        let app = init_service(app).await;
+        let request = TestRequest::get().insert_header(("x-request-id", "r1")).to_request();
+        let error = try_call_service(&app, request).await.err().unwrap();
+        let answer = error.error_response();
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers().get("x-request-id").unwrap(), "r1");
+    }
 }

@@ -43,6 +43,8 @@ problem_table! {
         "The user does not exist or was deleted.";
     MethodNotAllowed 405 "method-not-allowed" "The path does not take this method"
         "The Allow header names the methods that it takes.";
+    BodyTooSlow 408 "body-too-slow" "The body did not arrive"
+        "A body must arrive within 10 seconds.";
     UsernameTaken 409 "username-taken" "The username is taken"
         "Another user has this name; case, composition and width do not tell names apart.";
     PreconditionFailed 412 "precondition-failed" "The user has changed"

@@ -49,6 +49,10 @@ impl Username {
         if given.is_empty() {
             return Err(UsernameRefused::Empty);
         }
+        // Before the work that grows with the length, or a body full of name would pay for it.
+        if given.chars().nth(MAX_CHARS).is_some() {
+            return Err(UsernameRefused::TooLong);
+        }
         let key = enforce(given)?;
         // Case mapping can turn a name into one whose mapping differs again; RFC 8264 section 7
         // asks for a stable form, or else one name could have two keys.
@@ -56,7 +60,7 @@ impl Username {
             return Err(UsernameRefused::Combination);
         }
         let shown: String = given.nfc().collect();
-        if [given, &shown, &key].into_iter().any(|text| text.chars().count() > MAX_CHARS) {
+        if [&shown, &key].into_iter().any(|text| text.chars().count() > MAX_CHARS) {
             return Err(UsernameRefused::TooLong);
         }
         Ok(Self { shown, key })

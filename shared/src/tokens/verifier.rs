@@ -78,7 +78,8 @@ impl Verifier {
         let key = self.keys.get(&kid).ok_or(TokenRefused::UnknownKey)?;
         let claims: Claims =
             decode(token, key, &self.validation).map_err(|_| TokenRefused::NotOurs)?.claims;
-        let is_in_time = claims.nbf - self.leeway_s <= now_s && now_s < claims.exp + self.leeway_s;
+        let is_in_time = claims.nbf.saturating_sub(self.leeway_s) <= now_s
+            && now_s < claims.exp.saturating_add(self.leeway_s);
         if is_in_time { Ok(claims) } else { Err(TokenRefused::OutOfTime) }
     }
 }
@@ -122,6 +123,14 @@ mod tests {
         assert_eq!(verifier.verify(&token, NOW + 904), Ok(claims()));
         assert_eq!(verifier.verify(&token, NOW + 905), Err(TokenRefused::OutOfTime));
         assert_eq!(verifier.verify(&token, NOW - 6), Err(TokenRefused::OutOfTime));
+    }
+
+    #[test]
+    fn a_time_at_the_end_of_the_range_does_not_overflow() {
+        let key = key();
+        let verifier = Verifier::new(&rules(), [key.jwk()]).unwrap();
+        let token = key.sign(&Claims { exp: i64::MAX, nbf: 0, ..claims() }).unwrap();
+        assert!(verifier.verify(&token, NOW).is_ok());
     }
 
     #[test]
