@@ -33,9 +33,11 @@ const CLIENT: &str = "lockstep";
     tag = "tokens",
     params(
         ("Consistency-Token" = Option<String>, Header, description = "As a write to user_service \
-            answered it: waits, up to LOGIN_WAIT, until that write has arrived here"),
+            answered it: waits, up to LOGIN_WAIT, until that write has arrived here",
+            pattern = "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII \
-            characters: the same request under the same key gets the same token for 24 hours"),
+            characters: the same request under the same key gets the same token for 24 hours",
+            min_length = 1, max_length = 255, pattern = r"^[!#-\[\]-~]+$"),
     ),
     request_body(content = LoginBody, content_type = "application/json"),
     responses(
@@ -46,6 +48,8 @@ const CLIENT: &str = "lockstep";
         (status = 401, description = "Wrong username or password", body = ProblemBody,
             content_type = "application/problem+json",
             headers(("WWW-Authenticate" = String, description = "Bearer realm"))),
+        (status = 408, description = "The body did not arrive in time", body = ProblemBody,
+            content_type = "application/problem+json"),
         (status = 413, description = "More than 16 KiB", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 415, description = "Not application/json in UTF-8", body = ProblemBody,

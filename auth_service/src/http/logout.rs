@@ -25,7 +25,8 @@ const SCOPE: &str = "POST /logout";
     security(("token" = [])),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII \
-            characters: the same token under the same key is answered with 200 again, for 24 hours"),
+            characters: the same token under the same key is answered with 200 again, for 24 hours",
+            min_length = 1, max_length = 255, pattern = r"^[!#-\[\]-~]+$"),
     ),
     responses(
         (status = 200, description = "The token is dead", body = StatusBody),

@@ -19,7 +19,8 @@ use crate::domain::Precondition;
     params(
         ("user_id" = i64, Path, description = "The user's id", minimum = 1),
         ("If-Match" = Option<String>, Header,
-         description = "ETags of which one must be the user's, or *: else 412"),
+         description = "ETags of which one must be the user's, or *: else 412",
+         pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#),
     ),
     responses((status = 200, description = "The user as they last were", body = User, headers(
         ("Consistency-Token" = String, description = "A login with it waits for this write"),

@@ -41,10 +41,10 @@ pub(super) struct ChangedUser {
     #[schema(min_length = 1, max_length = 64, example = "newusername", nullable = false)]
     username: Option<String>,
     /// The new password; needs `current_password`
-    #[schema(format = "password", nullable = false)]
+    #[schema(example = "newpassword", format = "password", nullable = false)]
     password: Option<String>,
     /// The password as it is now; only together with `password`
-    #[schema(format = "password", nullable = false)]
+    #[schema(example = "testpassword", format = "password", nullable = false)]
     current_password: Option<String>,
 }
 
@@ -91,7 +91,7 @@ struct MemberFault {
 struct Described;
 
 use ProblemKind::{
-    BodyTooLarge, IdempotencyKeyReused, Internal, Malformed, NoSuchUser, Overloaded,
+    BodyTooLarge, BodyTooSlow, IdempotencyKeyReused, Internal, Malformed, NoSuchUser, Overloaded,
     PreconditionFailed, PreconditionRequired, RefusedValue, StorageFull, UnsupportedMediaType,
     UsernameTaken, WrongCurrentPassword,
 };
@@ -102,6 +102,7 @@ const PROBLEMS: [(&str, &[ProblemKind]); 5] = [
         "createUser",
         &[
             Malformed,
+            BodyTooSlow,
             UsernameTaken,
             BodyTooLarge,
             UnsupportedMediaType,
@@ -120,6 +121,7 @@ const PROBLEMS: [(&str, &[ProblemKind]); 5] = [
             Malformed,
             WrongCurrentPassword,
             NoSuchUser,
+            BodyTooSlow,
             UsernameTaken,
             PreconditionFailed,
             BodyTooLarge,

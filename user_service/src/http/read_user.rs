@@ -16,7 +16,8 @@ use crate::actors::user_reader::FindUser;
     params(
         ("user_id" = i64, Path, description = "The user's id", minimum = 1),
         ("If-None-Match" = Option<String>, Header,
-         description = "ETags that the client has, or *: then 304"),
+         description = "ETags that the client has, or *: then 304",
+         pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#),
     ),
     responses(
         (status = 200, description = "The user", body = User, headers(

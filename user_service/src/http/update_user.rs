@@ -42,7 +42,8 @@ struct PasswordChange {
     params(
         ("user_id" = i64, Path, description = "The user's id", minimum = 1),
         ("If-Match" = Option<String>, Header,
-         description = "ETags of which one must be the user's, or *: else 412"),
+         description = "ETags of which one must be the user's, or *: else 412",
+         pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#),
     ),
     request_body = ChangedUser,
     responses((status = 200, description = "The user as they now are", body = User, headers(
