@@ -15,7 +15,7 @@ use shared::hashing::PasswordHasher;
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
 };
-use shared::secrets::{KeyFileError, SealingKey, SealingKeyError, create_private_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
@@ -53,7 +53,7 @@ pub struct Deps {
 pub enum StartError {
     /// The data directory or a file in it.
     #[error("the data directory is of no use")]
-    DataDir(#[from] KeyFileError),
+    DataDir(#[from] DataDirError),
     /// The key that is shared with user_service.
     #[error("the sealing key is of no use")]
     SealingKey(#[from] SealingKeyError),
@@ -87,6 +87,8 @@ pub struct Running {
     http: RunningHttpServer,
     consumer: Addr<UserEventConsumer>,
     writers: Writers,
+    /// Until everything has stopped.
+    _claim: DataDirClaim,
 }
 
 /// Starts the service. It waits for nobody: without a broker it answers from what it has.
@@ -97,7 +99,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let Config { common, service } = config;
     let metrics = ServiceMetrics::register(&mut deps.registry);
     let http_metrics = HttpMetrics::register(&mut deps.registry);
-    create_private_dir(&common.data_dir)?;
+    let claim = claim_data_dir(&common.data_dir, "auth_service")?;
     let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
     let server = HttpServerConfig {
@@ -143,7 +145,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     };
     let consumer = writers.follow(deps.bus, service.auth_replica, progress, metrics.following);
     tracing::info!(address = %http.address, "auth_service listens");
-    Ok(Running { address: http.address, http, consumer, writers })
+    Ok(Running { address: http.address, http, consumer, writers, _claim: claim })
 }
 
 impl Running {

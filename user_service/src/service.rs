@@ -15,7 +15,7 @@ use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
     ServeError, serve,
 };
-use shared::secrets::{KeyFileError, SealingKey, SealingKeyError, create_private_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError};
 use shared::telemetry::Registry;
 use tokio::time::timeout;
@@ -55,7 +55,7 @@ pub enum StartError {
     PasswordLimits,
     /// The data directory cannot be made.
     #[error("cannot use the data directory")]
-    DataDir(#[from] KeyFileError),
+    DataDir(#[from] DataDirError),
     /// The sealing key is of no use.
     #[error("cannot use the sealing key")]
     SealingKey(#[from] SealingKeyError),
@@ -79,6 +79,8 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
+    /// Until everything has stopped.
+    _claim: DataDirClaim,
 }
 
 impl Running {
@@ -99,7 +101,7 @@ impl Running {
 /// See [`StartError`].
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
-    create_private_dir(&config.common.data_dir)?;
+    let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
     let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
     let Deps { bus, hasher, clock, mut registry } = deps;
@@ -143,7 +145,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
-            Ok(Running { address: http.address, http, actors })
+            Ok(Running { address: http.address, http, actors, _claim: claim })
         }
         Err(error) => {
             actors.stop().await;

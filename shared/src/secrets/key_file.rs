@@ -30,11 +30,7 @@ pub enum KeyFileError {
     },
 }
 
-/// Makes the directory and those above it, for nobody but the owner.
-///
-/// # Errors
-/// It cannot be made.
-pub fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
+fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))
 }
 

@@ -1,9 +1,12 @@
-//! Secrets that the services keep: key files, and hashes sealed for the other service.
+//! Secrets that the services keep, and the private directory for them: key files, and hashes sealed
+//! for the other service.
 
+mod data_dir;
 mod key_file;
 mod random;
 mod sealing;
 
-pub use key_file::{KeyFileError, create_private_dir, load_or_create};
+pub use data_dir::{DataDirClaim, DataDirError, claim_data_dir};
+pub use key_file::{KeyFileError, load_or_create};
 pub use random::random_bytes;
 pub use sealing::{SealingKey, SealingKeyError, UnsealError};

@@ -20,15 +20,21 @@ async fn a_restart_keeps_users_and_passwords_and_never_uses_an_id_again() {
 }
 
 #[actix_web::test]
-async fn two_that_start_on_one_directory_at_the_same_moment_use_the_same_key() {
+async fn of_two_that_start_on_one_directory_at_the_same_moment_one_is_refused() {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let setup = || Setup { directory: Arc::clone(&directory), ..Setup::default() };
     let (first, second) = tokio::join!(setup().try_start(), setup().try_start());
-    let (first, second) = (first.unwrap(), second.unwrap());
-    first.create("anna").await;
-    assert_eq!(second.get("/users/1").await.status, 200);
-    first.stop().await;
-    second.stop().await;
+    let (app, refused) = match (first, second) {
+        (Ok(app), Err(refused)) | (Err(refused), Ok(app)) => (app, refused),
+        (first, second) => panic!("{:?}, {:?}", first.err(), second.err()),
+    };
+    assert!(matches!(refused, StartError::DataDir(_)), "{refused}");
+    app.create("anna").await;
+    app.stop().await;
+    // The directory is free again.
+    let app = setup().start().await;
+    assert_eq!(app.get("/users/1").await.status, 200);
+    app.stop().await;
 }
 
 #[actix_web::test]

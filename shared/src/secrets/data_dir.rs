@@ -1,0 +1,74 @@
+//! The data directory, and who may work in it.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Keeps other processes of the same service out of a data directory, until it is dropped or the
+/// process ends, however it ends.
+#[derive(Debug)]
+#[must_use]
+pub struct DataDirClaim(#[expect(dead_code, reason = "kept for its Drop")] File);
+
+/// The directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It or the file that is locked in it cannot be made.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What came of it.
+        source: io::Error,
+    },
+    /// Two writers of one database would fail each other, and both publish one log.
+    #[error("another {service} works in {}: each needs its own DATA_DIR", path.display())]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+        /// Which service it is.
+        service: &'static str,
+    },
+}
+
+/// Makes the directory and those above it, for nobody but the owner, and claims it for this
+/// process. The two services may share one directory, as they do in the standalone binary.
+///
+/// # Errors
+/// See [`DataDirError`].
+pub fn claim_data_dir(path: &Path, service: &'static str) -> Result<DataDirClaim, DataDirError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DataDirError::Io { path, source }
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+    let lock = path.join(format!("{service}.lock"));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&lock).map_err(failed(&lock))?;
+    match file.try_lock() {
+        Ok(()) => Ok(DataDirClaim(file)),
+        Err(TryLockError::WouldBlock) => {
+            Err(DataDirError::Taken { path: path.to_owned(), service })
+        }
+        Err(TryLockError::Error(source)) => Err(failed(&lock)(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_process_of_each_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/data");
+        let first = claim_data_dir(&path, "user_service").unwrap();
+        let _other = claim_data_dir(&path, "auth_service").unwrap();
+        let refused = claim_data_dir(&path, "user_service").unwrap_err();
+        assert!(refused.to_string().contains("another user_service works in"), "{refused}");
+        drop(first);
+        assert!(claim_data_dir(&path, "user_service").is_ok());
+    }
+}
