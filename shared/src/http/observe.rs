@@ -16,6 +16,9 @@ use super::metrics::HttpMetrics;
 use super::problem::Problem;
 use super::unread_body::{hold, hold_until_sent};
 
+/// Asked every few seconds by machines: a line for each good answer would drown the others.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// The middleware function; needs `web::Data<HttpMetrics>` in the app.
 pub(super) async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
@@ -56,12 +59,14 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     }
     let RequestContext { request_id, traceparent } = context;
     let traceparent = traceparent.as_deref();
-    let (path, latency_ms) = (request.path(), seconds * 1000.0);
+    let (path, latency_us) = (request.path(), started_at.elapsed().as_micros());
     let cause = response.response().error().map(chain_of);
     if status >= 500 {
-        tracing::error!(target: "access", method, path, status, latency_ms, request_id, traceparent, cause);
+        tracing::error!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
+    } else if PROBES.contains(&path) && status == 200 {
+        tracing::debug!(target: "access", method, path, status, latency_us, request_id);
     } else {
-        tracing::info!(target: "access", method, path, status, latency_ms, request_id, traceparent, cause);
+        tracing::info!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
     }
 }
 
