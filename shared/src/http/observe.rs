@@ -61,7 +61,10 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     let traceparent = traceparent.as_deref();
     let (path, latency_us) = (request.path(), started_at.elapsed().as_micros());
     let cause = response.response().error().map(chain_of);
-    if status >= 500 {
+    if status == 503 {
+        // Refused on purpose: whoever floods the service must not flood the alarms as well.
+        tracing::warn!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
+    } else if status >= 500 {
         tracing::error!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
     } else if PROBES.contains(&path) && status == 200 {
         tracing::debug!(target: "access", method, path, status, latency_us, request_id);
