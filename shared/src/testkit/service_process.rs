@@ -67,6 +67,18 @@ impl ServiceProcess {
         self.lines.try_iter().collect()
     }
 
+    /// The most memory that it has had so far (`VmHWM`), in KiB.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).expect("it runs")
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
