@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_period_needs_its_unit() {
-        assert_eq!("15m".parse(), Ok(Period(Duration::from_secs(900))));
+        assert_eq!("15m".parse(), Ok(Period(Duration::from_mins(15))));
         assert_eq!("500ms".parse(), Ok(Period(Duration::from_millis(500))));
         for bad in ["", "15", "m", "1.5s", "-1s", "1 s", "99999999999999999999d", "1w"] {
             assert!(bad.parse::<Period>().is_err(), "{bad:?}");

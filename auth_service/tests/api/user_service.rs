@@ -178,7 +178,7 @@ impl UserService {
             incarnation,
             seq,
             chain,
-            digest: self.state.borrow().digest(),
+            digest: Some(self.state.borrow().digest()),
         })
         .unwrap();
         let message = Message { body: body.into(), ..Message::default() };
@@ -208,7 +208,7 @@ impl UserService {
 
     /// What all users come to.
     pub(crate) fn digest(&self) -> String {
-        self.state.borrow().digest().unwrap().to_string()
+        self.state.borrow().digest().to_string()
     }
 
     /// The event of a record.
@@ -272,10 +272,10 @@ impl State {
         Cursor { incarnation: self.incarnation, seq, chain }
     }
 
-    fn digest(&self) -> Option<UsersDigest> {
+    fn digest(&self) -> UsersDigest {
         let users =
             self.users.values().map(|user| user_digest(user.id, user.version, &user.username));
-        Some(users.fold(UsersDigest::default(), UsersDigest::plus))
+        users.fold(UsersDigest::default(), UsersDigest::plus)
     }
 
     fn chain_at(&self, seq: i64) -> Option<Chain> {
@@ -309,7 +309,7 @@ impl State {
             part: u32::try_from(n + 1).unwrap(),
             parts: u32::try_from(parts).unwrap(),
             users: users.iter().skip(n * PART).take(PART).cloned().collect(),
-            digest: self.digest(),
+            digest: Some(self.digest()),
         };
         (0..parts).map(|n| SyncAnswer::Snapshot(part(n))).collect()
     }

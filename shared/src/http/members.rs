@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use actix_web::ResponseError;
 
-    fn errors(problem: Problem) -> Vec<String> {
+    fn errors(problem: &Problem) -> Vec<String> {
         let body = actix_web::rt::System::new().block_on(async {
             actix_web::body::to_bytes(problem.error_response().into_body()).await.unwrap()
         });
@@ -141,7 +141,7 @@ mod tests {
         let mut members = Members::parse(br#"{"username":7,"a/b":null}"#).unwrap();
         assert!(members.string("username").is_none());
         assert!(members.secret("password").is_none());
-        let named = errors(members.finish().unwrap_err());
+        let named = errors(&members.finish().unwrap_err());
         let wanted =
             ["/username must be a string", "/password is required", "/a~1b is not known here"];
         assert_eq!(named, wanted);
@@ -182,6 +182,6 @@ mod tests {
         let mut members = Members::parse(br#"{"b":null}"#).unwrap();
         assert!(members.optional_string("a").is_none());
         assert!(members.optional_string("b").is_none());
-        assert_eq!(errors(members.finish().unwrap_err()), ["/b must be a string"]);
+        assert_eq!(errors(&members.finish().unwrap_err()), ["/b must be a string"]);
     }
 }

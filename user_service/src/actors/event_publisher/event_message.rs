@@ -75,7 +75,10 @@ mod tests {
         let data = json!({"id": 1, "username": "anna", "version": 1, "password_version": 1,
                           "password_hash": "v1.key.sealed"});
         let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-        insta::assert_json_snapshot!(on_the_wire(EventKind::Created, traceparent, &data));
+        let event = on_the_wire(EventKind::Created, traceparent, &data);
+        let documented = include_str!("../../../../docs/events.md");
+        assert!(documented.contains(&serde_json::to_string_pretty(&event).unwrap()));
+        insta::assert_json_snapshot!(event);
     }
 
     #[test]
