@@ -3,7 +3,7 @@
 //! The bus makes things fast and keeps nothing safe: the log of user_service is the truth, and the
 //! protocol in [`crate::sync`] mends whatever is lost here. So every implementation may lose what
 //! it holds, and none may reorder one publisher's messages on their way to one queue, except when
-//! it delivers again what was not acknowledged. `tests/bus_conformance.rs` says it precisely; each
+//! it delivers again what was not acknowledged, or lets a batch with nothing persistent overtake. `tests/bus_conformance.rs` says it precisely; each
 //! implementation passes it.
 
 mod amqp;
@@ -108,7 +108,8 @@ pub enum QueueLifetime {
     /// Belongs to one subscription and goes with it. While it lives, another one is refused; also
     /// for a moment after it was dropped, so ask again.
     Transient,
-    /// Survives the consumer; what it holds may go with the broker. Consumers share the work.
+    /// Survives the consumer; what it holds may go with the broker, and after some seconds without
+    /// a consumer. Consumers share the work.
     Shared,
     /// Survives consumers and the broker's restart without end: for people to look into. Consumers
     /// share the work.

@@ -212,7 +212,9 @@ impl Follower {
             let has_records = !answer.records.is_empty();
             let is_intact = self.apply_all(answer.incarnation, answer.records, effects);
             self.adopt(answer.incarnation, question.about);
-            if is_intact && has_records && answer.head_seq > self.cursor.seq {
+            if !has_records {
+                self.drop_beyond_gaps(effects);
+            } else if is_intact && answer.head_seq > self.cursor.seq {
                 self.ask(AskReason::More, None, effects);
             }
         }
@@ -243,7 +245,13 @@ impl Follower {
 
     fn on_snapshot_part(&mut self, part: SnapshotPart, effects: &mut Vec<Effect>) {
         let Some(question) = &mut self.question else { return };
-        if question.nonce != part.nonce || question.at != self.cursor {
+        if question.nonce != part.nonce {
+            return;
+        }
+        if question.at != self.cursor {
+            // Records have led on meanwhile. What is still missing is asked for from here.
+            self.question = None;
+            self.release_held(effects);
             return;
         }
         let expected = question.staging.unwrap_or((part.as_of, 1));
@@ -291,6 +299,16 @@ impl Follower {
     fn hold(&mut self, incarnation: Incarnation, record: LogRecord) {
         if self.held.len() < HELD_MAX {
             self.held.push_back((incarnation, record));
+        }
+    }
+
+    /// There was nothing to answer with, so a record beyond a gap would only be asked about again,
+    /// and again. If it is genuine, the next head tells of it.
+    fn drop_beyond_gaps(&mut self, effects: &mut Vec<Effect>) {
+        for (incarnation, record) in std::mem::take(&mut self.held) {
+            if incarnation == self.cursor.incarnation && fits(&self.cursor, &record) {
+                self.take(incarnation, record, effects);
+            }
         }
     }
 

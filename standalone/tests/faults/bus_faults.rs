@@ -20,18 +20,24 @@ const BOUND: Duration = Duration::from_secs(20);
 /// The queue of the projection goes, with all that is in it.
 pub(crate) fn delete_queue(broker: &RabbitMq) {
     let name = projection_queue("1");
-    broker.control(&["eval", &format!(
-        "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{name}\">>)), \
+    broker.control(&[
+        "eval",
+        &format!(
+            "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{name}\">>)), \
          rabbit_amqqueue:delete(Q, false, false, <<\"test\">>)."
-    )]);
+        ),
+    ]);
 }
 
 /// The exchange goes, and with it every binding. Nobody is told.
 pub(crate) fn delete_exchange(broker: &RabbitMq) {
-    broker.control(&["eval", &format!(
-        "rabbit_exchange:delete(rabbit_misc:r(<<\"/\">>, exchange, <<\"{USERS_EXCHANGE}\">>), \
+    broker.control(&[
+        "eval",
+        &format!(
+            "rabbit_exchange:delete(rabbit_misc:r(<<\"/\">>, exchange, <<\"{USERS_EXCHANGE}\">>), \
          false, <<\"test\">>)."
-    )]);
+        ),
+    ]);
 }
 
 /// Events come again: doubled, in another order, garbled, and forged ones among them.

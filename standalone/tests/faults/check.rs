@@ -164,7 +164,9 @@ fn compare_users(place: &str, history: &History, found: &Users, report: &mut Rep
         };
         match (there, &outcome.acknowledged) {
             (Some(user), Some(_)) if newest(user) => report.doubled.push(what),
-            (Some(user), Some(known)) if user.version == known.version => report.invented.push(what),
+            (Some(user), Some(known)) if user.version == known.version => {
+                report.invented.push(what)
+            }
             _ => report.lost.push(what),
         }
     }
@@ -198,6 +200,12 @@ fn read_ends([users, projection]: &[Connection; 2]) -> rusqlite::Result<Ends> {
     let cursor = "SELECT seq, chain FROM projection_cursor";
     let of_empty = (0, Chain::default().to_string());
     Ok((read(users, head, of_empty)?, read(projection, cursor, (-1, String::new()))?))
+}
+
+/// The number of the log's last record, and of the last that is applied.
+pub(crate) fn read_seqs(users: &Path, projection: &Path) -> rusqlite::Result<(i64, i64)> {
+    let ((head, _), (applied, _)) = read_ends(&open(users, projection)?)?;
+    Ok((head, applied))
 }
 
 /// Reads both databases. While somebody writes they need not agree.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use awc::error::SendRequestError;
+use awc::error::{ConnectError, SendRequestError};
 use awc::http::Method;
 use serde_json::{Value, json};
 
@@ -239,7 +239,8 @@ impl Client {
         };
         let mut response = match sent {
             Ok(response) => response,
-            Err(SendRequestError::Connect(_)) => return Answer::NotSent,
+            // No connection came about. (`Connect` with another cause tells of one that broke.)
+            Err(SendRequestError::Connect(ConnectError::Io(_))) => return Answer::NotSent,
             Err(_) => return self.unknown(),
         };
         let status = response.status().as_u16();

@@ -58,14 +58,8 @@ pub(crate) const BROKER: [Fault; 7] = [
     MemoryAlarm,
     Replayed,
 ];
-pub(crate) const NETWORK: [Fault; 6] = [
-    Cut(User),
-    Cut(Auth),
-    Stalled(User),
-    Stalled(Auth),
-    HalfOpen(User),
-    HalfOpen(Auth),
-];
+pub(crate) const NETWORK: [Fault; 6] =
+    [Cut(User), Cut(Auth), Stalled(User), Stalled(Auth), HalfOpen(User), HalfOpen(Auth)];
 pub(crate) const FILES: [Fault; 5] =
     [DatabaseRemoved, ProjectionRestored, UsersRestored, DiskFull(User), DiskFull(Auth)];
 /// Every step between the commit and the acknowledgement.

@@ -7,6 +7,7 @@
 mod bus_faults;
 mod chaos;
 mod check;
+mod degraded;
 mod disk;
 mod driver;
 mod fault;
@@ -67,4 +68,21 @@ async fn nothing_is_lost_when_files_are_lost_or_restored_or_the_disk_is_full() {
 async fn nothing_is_lost_in_one_process() {
     let _alone = chaos::alone();
     each(&mut Rig::in_one_process(), &IN_ONE_PROCESS).await;
+}
+
+#[actix_web::test]
+async fn without_the_broker_every_call_answers_as_usual_and_the_backlog_drains_in_order() {
+    let _alone = chaos::alone();
+    // Its proxies want threads of their own.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.unwrap();
+    let mut rig = {
+        let _entered = runtime.enter();
+        Rig::over_rabbitmq().await
+    };
+    degraded::without_the_broker(&mut rig).await;
+    degraded::the_backlog_drains(&mut rig).await;
+    drop(rig);
+    runtime.shutdown_background();
 }

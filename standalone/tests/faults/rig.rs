@@ -90,9 +90,10 @@ impl Rig {
             return;
         }
         let [users, auth] = self.ports.map(|port| format!("127.0.0.1:{port}"));
-        let url = self.bus.as_ref().map(|bus| {
-            format!("amqp://guest:guest@127.0.0.1:{}/%2f", bus.network(side).port())
-        });
+        let url = self
+            .bus
+            .as_ref()
+            .map(|bus| format!("amqp://guest:guest@127.0.0.1:{}/%2f", bus.network(side).port()));
         let data_dir = self.data_dir(side).to_owned();
         let mut settings = vec![
             ("DATA_DIR", data_dir.to_str().unwrap()),
@@ -103,6 +104,8 @@ impl Rig {
             ("ARGON2_MEMORY_KIB", "64"),
             // So that both answers of the protocol are needed.
             ("SYNC_REPLAY_LIMIT", "400"),
+            // What is told when something is wrong: not each request.
+            ("LOG", "info,access=warn"),
         ];
         settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
         settings.extend(fail_point.map(|name| ("FAIL_POINT", name)));

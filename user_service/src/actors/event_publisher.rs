@@ -10,6 +10,7 @@
 //!
 //! **When it dies** the next start goes on from the recorded place: followers drop duplicates.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,14 @@ impl Actor for EventPublisher {
         let (stop, stopping) = oneshot::channel();
         self.stop = Some(stop);
         let Some(relay) = self.relay.take() else { return };
-        let ended = relay.run(stopping).into_actor(self).map(|(), publisher, context| {
+        let heads = tell_heads(Arc::clone(&relay.bus), relay.head.clone());
+        let running = async move {
+            tokio::select! {
+                () = relay.run(stopping) => {}
+                never = heads => match never {},
+            }
+        };
+        let ended = running.into_actor(self).map(|(), publisher, context| {
             if let Some(ask) = publisher.stopped.take() {
                 ask.answer(|FlushAndStop| ());
             }
@@ -156,7 +164,7 @@ impl Relay {
                 Ok(()) = self.head.changed() => Wake::Hint,
                 _ = period.tick() => Wake::Period,
             };
-            match self.turn(&wake).await {
+            match self.turn().await {
                 Ok(()) => backoff.worked(),
                 Err(_) if matches!(wake, Wake::Stop) => {}
                 Err(RelayError::Log(error)) => tracing::error!(%error, "the log cannot be read"),
@@ -175,13 +183,8 @@ impl Relay {
     }
 
     /// Publishes all that is there.
-    async fn turn(&mut self, wake: &Wake) -> Result<(), RelayError> {
+    async fn turn(&mut self) -> Result<(), RelayError> {
         let head = *self.head.borrow_and_update();
-        if matches!(wake, Wake::Period) {
-            // First, and by itself: followers repair themselves by it, even while some queue
-            // makes the broker confirm no events.
-            self.bus.publish(vec![beacon(&head)]).await?;
-        }
         loop {
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
             let records = store::log::records_after(&self.reader, self.published, limit)?;
@@ -222,6 +225,21 @@ impl Relay {
             // The next turn tries again; what is lost is published twice.
             Ok(Err(error)) => tracing::debug!(%error, "the place in the log was not recorded"),
             Err(error) => tracing::debug!(%error, "the place in the log was not recorded"),
+        }
+    }
+}
+
+/// Tells the log's end each second, whatever becomes of the events: followers repair themselves by
+/// it, even while some queue makes the broker confirm none.
+async fn tell_heads(bus: Arc<dyn Bus>, head: watch::Receiver<Head>) -> Infallible {
+    let mut period = interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        let now = *head.borrow();
+        if let Err(error) = bus.publish(vec![beacon(&now)]).await {
+            // The relay warns; the next second tries again.
+            tracing::debug!(%error, "the log's end was not told");
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::agreement::{Agreement, Difference};
 use super::deliveries::to_event;
 use super::setback::Setback;
-use super::subscriptions::{Arrival, Subscriptions};
+use super::subscriptions::{Arrival, FIRST_PATIENCE, LAST_PATIENCE, Subscriptions};
 use crate::actors::credential_repository::{
     Applied, ApplyEvents, CredentialRepository, FindSuperseded, StageSnapshotPart, SwapIn,
 };
@@ -109,6 +109,8 @@ struct Session<'a> {
     /// The queue for heads and answers. Each session has its own: the broker may believe for a
     /// while that the last one's consumer is alive.
     control_queue: String,
+    /// How far apart the looks at an unanswered question are: twice as far after each.
+    patience: Duration,
     /// It only goes on where a silent one ended.
     is_quiet: bool,
 }
@@ -118,7 +120,16 @@ impl<'a> Session<'a> {
         let control_queue = control_queue(&with.replica, &random_word());
         let follower = new_follower(with, &control_queue);
         let agreement = Agreement::default();
-        Self { with, follower, head_seq: 0, agreement, has_worked: false, control_queue, is_quiet }
+        Self {
+            with,
+            follower,
+            head_seq: 0,
+            agreement,
+            has_worked: false,
+            control_queue,
+            is_quiet,
+            patience: FIRST_PATIENCE,
+        }
     }
 
     async fn follow(&mut self) -> Setback {
@@ -131,11 +142,12 @@ impl<'a> Session<'a> {
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
         self.show_progress();
         let mut subscriptions =
-            Subscriptions::open(&*self.with.bus, &self.with.replica, &self.control_queue).await?;
+            Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
         self.take(Input::Connected).await?;
         loop {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
             self.take_all(arrivals).await?;
+            subscriptions.set_patience(self.patience);
             fail_point("applied");
             subscriptions.acknowledge().await?;
             if !self.has_worked {
@@ -201,6 +213,9 @@ impl<'a> Session<'a> {
             Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.digest),
             _ => {}
         }
+        if matches!(input, Input::Continue(_) | Input::SnapshotPart(_)) {
+            self.patience = FIRST_PATIENCE;
+        }
         let known = match input {
             Input::Head(head) => head.seq,
             Input::Continue(answer) => answer.head_seq,
@@ -231,7 +246,10 @@ impl<'a> Session<'a> {
 
     /// Not waited for: a bus that hangs must not hold up what has arrived. If the question is
     /// lost, `Waited` repeats it.
-    fn send(&self, request: &SyncRequest, reason: AskReason) {
+    fn send(&mut self, request: &SyncRequest, reason: AskReason) {
+        if reason == AskReason::Unanswered {
+            self.patience = (self.patience * 2).min(LAST_PATIENCE);
+        }
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
         tracing::debug!(reason, seq = request.cursor.seq, "asking user_service");

@@ -1,14 +1,16 @@
 //! The two queues of a replica, read as one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use shared::bus::{Binding, Bus, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
 use shared::contract::topology::{
     ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, projection_queue,
 };
 use shared::sync::Input;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::deliveries::{Undecodable, read_control, read_event};
 use super::setback::Setback;
@@ -17,8 +19,12 @@ use super::setback::Setback;
 const PREFETCH: u16 = 1000;
 /// How long a replica may be away without losing its queue; losing it costs a snapshot.
 const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
-/// How long an answer may take before the question is repeated.
-const WAITED_INTERVAL: Duration = Duration::from_secs(3);
+/// A question is repeated if nothing came between two looks, at first so far apart.
+pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+/// At last they are so far apart: a large snapshot takes its time before its first part.
+pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(60);
+/// Heads come every second; without any for so long, all is declared anew.
+const SILENCE: Duration = Duration::from_millis(2_500);
 
 /// What the follower is told next.
 pub(super) enum Arrival {
@@ -68,20 +74,29 @@ impl Feed {
     }
 }
 
+/// The events of the users. A quorum queue may need seconds until it can be consumed, or stay dead
+/// after a crash of its broker; heads and answers do without it.
+enum Events {
+    Opening(BoxFuture<'static, Result<Feed, BusError>>),
+    Open(Feed),
+}
+
 /// Both subscriptions; when one ends, drop both.
 pub(super) struct Subscriptions {
     /// Every event of a user, since the replica was last here.
-    events: Feed,
+    events: Events,
     /// Heads and answers.
     control: Feed,
-    waited: Interval,
-    /// `control.taken` when `waited` last ticked.
-    heard: u64,
+    /// How far apart the looks at the question are.
+    patience: Duration,
+    waited_at: Instant,
+    /// When the last head or answer came.
+    heard_at: Instant,
 }
 
 impl Subscriptions {
     pub(super) async fn open(
-        bus: &dyn Bus,
+        bus: &Arc<dyn Bus>,
         replica: &str,
         control_queue: &str,
     ) -> Result<Self, BusError> {
@@ -98,10 +113,12 @@ impl Subscriptions {
             bindings: vec![from_users(ALL_USER_EVENTS)],
             prefetch: PREFETCH,
         };
-        let mut waited = interval_at(Instant::now() + WAITED_INTERVAL, WAITED_INTERVAL);
-        waited.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let control = Feed::open(bus, control).await?;
-        Ok(Self { control, events: Feed::open(bus, events).await?, waited, heard: 0 })
+        let control = Feed::open(&**bus, control).await?;
+        let bus = Arc::clone(bus);
+        let events = async move { Feed::open(&*bus, events).await }.boxed();
+        let events = Events::Opening(events);
+        let (patience, waited_at) = (FIRST_PATIENCE, Instant::now());
+        Ok(Self { control, events, patience, waited_at, heard_at: waited_at })
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
@@ -118,23 +135,42 @@ impl Subscriptions {
     async fn next(&mut self) -> Result<Arrival, Setback> {
         tokio::select! {
             delivery = self.events.next() => Ok(Arrival::Event(delivery?)),
-            delivery = self.control.next() => Ok(Arrival::Control(delivery?)),
-            _ = self.waited.tick() => self.on_waited(),
+            delivery = self.control.next() => {
+                self.heard_at = Instant::now();
+                Ok(Arrival::Control(delivery?))
+            }
+            () = sleep_until(self.waited_at + self.patience) => {
+                self.waited_at = Instant::now();
+                Ok(Arrival::Waited)
+            }
+            () = sleep_until(self.heard_at + SILENCE) => Err(Setback::Silent),
         }
     }
 
-    /// Heads come every second.
-    fn on_waited(&mut self) -> Result<Arrival, Setback> {
-        if std::mem::replace(&mut self.heard, self.control.taken) == self.control.taken {
-            return Err(Setback::Silent);
-        }
-        Ok(Arrival::Waited)
+    /// How far apart [`Arrival::Waited`] comes from now on.
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Acknowledges everything that was taken.
     pub(super) async fn acknowledge(&mut self) -> Result<(), BusError> {
-        self.events.acknowledge().await?;
+        if let Events::Open(events) = &mut self.events {
+            events.acknowledge().await?;
+        }
         self.control.acknowledge().await
+    }
+}
+
+impl Events {
+    async fn next(&mut self) -> Result<Delivery, BusError> {
+        if let Self::Opening(opening) = self {
+            let feed = opening.await?;
+            *self = Self::Open(feed);
+        }
+        match self {
+            Self::Open(feed) => feed.next().await,
+            Self::Opening(_) => Err(BusError::Closed),
+        }
     }
 }
 

@@ -51,7 +51,11 @@ pub struct InvalidAmqpUrl;
 
 /// Exchanges and queues of a RabbitMQ.
 pub struct AmqpBus {
-    publisher: Publisher,
+    /// Takes what must not be lost.
+    events: Publisher,
+    /// Takes the rest: it has a line of its own, so that heads, questions and answers do not wait
+    /// while a queue is slow, or dead, to confirm an event.
+    transient: Publisher,
     consumers: Consumers,
     /// The outcome of the last attempt; streams that break write it too.
     is_connected: Arc<AtomicBool>,
@@ -66,7 +70,8 @@ impl AmqpBus {
     pub fn new(config: &AmqpConfig) -> Result<Self, InvalidAmqpUrl> {
         let is_connected = Arc::new(AtomicBool::new(false));
         Ok(Self {
-            publisher: Publisher::new(Link::new(config, "publish")?, config.confirm_timeout),
+            events: Publisher::new(Link::new(config, "publish")?, config.confirm_timeout),
+            transient: Publisher::new(Link::new(config, "tell")?, config.confirm_timeout),
             consumers: Consumers::new(Link::new(config, "consume")?, Arc::clone(&is_connected)),
             is_connected,
         })
@@ -80,7 +85,9 @@ impl AmqpBus {
 
 impl Bus for AmqpBus {
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
-        async move { self.remember(self.publisher.publish(&batch).await) }.boxed()
+        let is_persistent = batch.iter().any(|outgoing| outgoing.message.is_persistent);
+        let publisher = if is_persistent { &self.events } else { &self.transient };
+        async move { self.remember(publisher.publish(&batch).await) }.boxed()
     }
 
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
