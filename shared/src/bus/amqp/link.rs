@@ -13,6 +13,10 @@ use crate::bus::BusError;
 /// Both sides notice a dead connection within twice this time, in seconds.
 const DEFAULT_HEARTBEAT: u16 = 10;
 
+/// A broker that is starting may take a connection and forget it. One that works answers within
+/// milliseconds, so it is better to try again soon.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Makes connections to one broker for one purpose.
 pub(super) struct Link {
     /// Holds the runtime that was current when the bus was made: a connection must not end with
@@ -36,7 +40,8 @@ impl Link {
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, BusError> {
-        self.bounded(async { Ok(self.builder.connect().await?) }).await
+        let connecting = async { Ok(self.builder.connect().await?) };
+        bounded(self.timeout.min(HANDSHAKE_TIMEOUT), connecting).await
     }
 
     /// Gives the work no more than the time that connecting may take.
