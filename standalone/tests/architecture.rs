@@ -6,7 +6,20 @@ use std::path::{Path, PathBuf};
 
 /// In the room, no line of code may name any of these.
 const RULES: &[(&str, &[&str])] = &[
-    ("domain", &["actix", "tokio", "rusqlite", "serde", "crate::store", "crate::http", "crate::actors", "std::fs", "std::net"]),
+    (
+        "domain",
+        &[
+            "actix",
+            "tokio",
+            "rusqlite",
+            "serde",
+            "crate::store",
+            "crate::http",
+            "crate::actors",
+            "std::fs",
+            "std::net",
+        ],
+    ),
     ("store", &["actix", "tokio::", "crate::http", "crate::actors"]),
     ("http", &["crate::store", "rusqlite", "r2d2"]),
     ("actors", &["crate::http", "actix_web"]),
@@ -14,8 +27,30 @@ const RULES: &[(&str, &[&str])] = &[
 
 /// Rooms of the shared crate that must not know what is named.
 const SHARED_RULES: &[(&str, &[&str])] = &[
-    ("contract", &["actix", "tokio", "rusqlite", "crate::bus", "crate::http", "crate::sqlite", "crate::sync"]),
-    ("sync", &["actix", "tokio", "rusqlite", "std::time", "crate::clock", "crate::bus", "crate::secrets"]),
+    (
+        "contract",
+        &[
+            "actix",
+            "tokio",
+            "rusqlite",
+            "crate::bus",
+            "crate::http",
+            "crate::sqlite",
+            "crate::sync",
+        ],
+    ),
+    (
+        "sync",
+        &[
+            "actix",
+            "tokio",
+            "rusqlite",
+            "std::time",
+            "crate::clock",
+            "crate::bus",
+            "crate::secrets",
+        ],
+    ),
     ("bus", &["rusqlite", "actix", "crate::sqlite", "crate::http", "crate::sync"]),
     ("sqlite", &["actix", "crate::bus", "crate::http"]),
     ("tokens", &["actix", "rusqlite", "crate::bus", "crate::http"]),

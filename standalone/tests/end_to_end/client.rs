@@ -30,22 +30,22 @@ pub(crate) struct Created {
 impl Client {
     pub(crate) async fn create(&self, username: &str, password: &str) -> Created {
         let body = json!({"username": username, "password": password});
-        let answer = self.to_users(Method::POST, "/users", Some(body)).await;
+        let answer = self.call_users(Method::POST, "/users", Some(body)).await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         let id = answer.body["id"].as_i64().unwrap();
         Created { id, consistency_token: answer.consistency_token.unwrap() }
     }
 
     pub(crate) async fn put(&self, id: i64, body: Value) -> Answer {
-        self.to_users(Method::PUT, &format!("/users/{id}"), Some(body)).await
+        self.call_users(Method::PUT, &format!("/users/{id}"), Some(body)).await
     }
 
     pub(crate) async fn read(&self, id: i64) -> Answer {
-        self.to_users(Method::GET, &format!("/users/{id}"), None).await
+        self.call_users(Method::GET, &format!("/users/{id}"), None).await
     }
 
     pub(crate) async fn delete(&self, id: i64) -> Answer {
-        self.to_users(Method::DELETE, &format!("/users/{id}"), None).await
+        self.call_users(Method::DELETE, &format!("/users/{id}"), None).await
     }
 
     pub(crate) async fn login(&self, username: &str, password: &str) -> Answer {
@@ -78,7 +78,7 @@ impl Client {
 
     pub(crate) async fn is_alive(&self, token: &str) -> bool {
         let answer = self.with_token(Method::GET, "/verify", token).await;
-        assert!([200, 401].contains(&answer.status), "{:?}", answer);
+        assert!([200, 401].contains(&answer.status), "{answer:?}");
         answer.status == 200
     }
 
@@ -87,7 +87,7 @@ impl Client {
         self.send(method, self.auth, path, &[("authorization", &bearer)], None).await
     }
 
-    async fn to_users(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    async fn call_users(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.send(method, self.users, path, &[], body).await
     }
 

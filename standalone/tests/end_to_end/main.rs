@@ -1,7 +1,7 @@
 //! Lockstep from outside: real processes, real files, and the journeys of a user through both
 //! services. Each journey is run in one process on the in-process bus, and in two processes with
 //! RabbitMQ between them.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a panic here is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 mod client;
 mod journeys;

@@ -1,0 +1,134 @@
+//! The follower, one situation at a time. `sync_model` looks at all of them together.
+#![expect(clippy::panic, reason = "a panic here is a failed test")]
+
+use shared::contract::{
+    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SyncRequest,
+};
+use shared::sync::{AskReason, Effect, Follower, Input, extend};
+
+const NOW: Incarnation = Incarnation([1; 16]);
+const BEFORE: Incarnation = Incarnation([2; 16]);
+
+/// A log of that many records.
+fn log(length: i64) -> Vec<LogRecord> {
+    let mut previous = Chain::default();
+    let mut record = |seq| {
+        let data = format!("change {seq}");
+        let chain = extend(previous, seq, EventKind::Updated, 0, &data);
+        let kind = EventKind::Updated;
+        let record =
+            LogRecord { seq, previous, chain, kind, recorded_at_ms: 0, traceparent: None, data };
+        previous = chain;
+        record
+    };
+    (1..=length).map(&mut record).collect()
+}
+
+/// A follower that has applied the first record.
+fn follower() -> Follower {
+    let [first] = log(1).try_into().unwrap_or_else(|_| panic!("one record"));
+    let cursor = Cursor { incarnation: NOW, seq: 1, chain: first.chain };
+    Follower::new(cursor, "session".into(), "queue".into())
+}
+
+fn record(seq: usize) -> LogRecord {
+    log(9).swap_remove(seq - 1)
+}
+
+fn asked(effects: &[Effect]) -> Option<(&SyncRequest, AskReason)> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Ask(request, reason) => Some((request, *reason)),
+        _ => None,
+    })
+}
+
+/// The answer to what the follower has just asked.
+fn answer(effects: &[Effect], records: Vec<LogRecord>, head_seq: i64) -> Input {
+    let Some((SyncRequest { nonce, cursor, .. }, _)) = asked(effects) else {
+        panic!("nothing was asked: {effects:?}");
+    };
+    let (nonce, at) = (nonce.clone(), *cursor);
+    Input::Continue(Continue { nonce, at, incarnation: NOW, records, head_seq })
+}
+
+fn head(seq: usize) -> Input {
+    Input::Head(Head { incarnation: NOW, seq: record(seq).seq, chain: record(seq).chain, digest: None })
+}
+
+#[test]
+fn the_next_record_is_applied_and_a_duplicate_is_not() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Record(NOW, record(2)));
+    assert_eq!(effects, [Effect::Apply(vec![record(2)], follower.cursor())]);
+    assert_eq!(follower.cursor().seq, 2);
+    assert_eq!(follower.step(Input::Record(NOW, record(2))), []);
+}
+
+#[test]
+fn a_gap_is_asked_about_once_and_what_lies_beyond_it_is_kept() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Record(NOW, record(3)));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Gap));
+    assert_eq!(follower.step(Input::Record(NOW, record(4))), []);
+    follower.step(answer(&effects, vec![record(2)], 2));
+    assert_eq!(follower.cursor().seq, 4);
+}
+
+#[test]
+fn a_record_from_beyond_the_end_of_the_log_is_asked_about_once() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Record(NOW, record(7)));
+    let after = follower.step(answer(&effects, vec![], 1));
+    assert_eq!(asked(&after), None, "asking again would go on without end");
+    follower.step(Input::Record(NOW, record(2)));
+    assert_eq!(follower.cursor().seq, 2);
+}
+
+#[test]
+fn a_head_that_lies_further_on_is_asked_about_when_nothing_came_since_the_one_before() {
+    let mut follower = follower();
+    assert_eq!(follower.step(head(3)), []);
+    follower.step(Input::Record(NOW, record(2)));
+    assert_eq!(follower.step(head(3)), []);
+    let effects = follower.step(head(3));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::LostTail));
+}
+
+#[test]
+fn another_incarnation_is_asked_about_before_anything_of_it_is_applied() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Record(BEFORE, record(2)));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Incarnation));
+    follower.step(answer(&effects, vec![], 1));
+    assert_eq!(follower.cursor().seq, 1);
+    assert_eq!(follower.step(Input::Record(BEFORE, record(3))), [], "known to be over");
+}
+
+#[test]
+fn a_changed_record_is_not_applied() {
+    let mut follower = follower();
+    let changed = LogRecord { data: "something else".into(), ..record(2) };
+    let effects = follower.step(Input::Record(NOW, changed));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Chain));
+    follower.step(answer(&effects, vec![record(2)], 2));
+    assert_eq!(follower.cursor().seq, 2);
+}
+
+#[test]
+fn an_answer_for_another_place_is_not_applied() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Connected);
+    let late = answer(&effects, vec![record(2)], 2);
+    follower.step(Input::Record(NOW, record(2)));
+    assert_eq!(follower.step(late), []);
+    assert_eq!(follower.cursor().seq, 2);
+}
+
+#[test]
+fn a_question_is_repeated_when_no_answer_comes() {
+    let mut follower = follower();
+    follower.step(Input::Connected);
+    assert_eq!(follower.step(Input::Waited), [], "it was only just asked");
+    let effects = follower.step(Input::Waited);
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Unanswered));
+}
