@@ -52,7 +52,12 @@ fn answer(effects: &[Effect], records: Vec<LogRecord>, head_seq: i64) -> Input {
 }
 
 fn head(seq: usize) -> Input {
-    Input::Head(Head { incarnation: NOW, seq: record(seq).seq, chain: record(seq).chain, digest: None })
+    Input::Head(Head {
+        incarnation: NOW,
+        seq: record(seq).seq,
+        chain: record(seq).chain,
+        digest: None,
+    })
 }
 
 #[test]

@@ -1,14 +1,18 @@
-//! All users at one place in the log, kept in a temporary file: a reader that stood still until a
-//! slow bus has taken the last part would keep SQLite from tidying up its WAL.
+//! All users at one place in the log, by way of a temporary file: a reader that stood still until a
+//! slow bus has taken the last part would keep SQLite from tidying up its WAL. Parts can be sent as
+//! soon as they are in the file: a follower that heard nothing until the last one was read would
+//! think its question lost, and ask again.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use shared::contract::{Cursor, Incarnation, UserData, UsersDigest};
 use shared::secrets::SealingKey;
 use shared::sqlite::StoreError;
+use tempfile::NamedTempFile;
+use tokio::sync::watch;
 
 use super::user_data::user_data;
 use crate::store::{digest, log, users};
@@ -16,9 +20,9 @@ use crate::store::{digest, log, users};
 /// How many users travel in one message.
 const USERS_PER_PART: u32 = 1_000;
 
-/// A snapshot that was written aside.
+/// What is to be sent.
 pub(super) struct Snapshot {
-    /// The place in the log that the users were read at.
+    /// The place in the log that the users are read at.
     pub(super) as_of: Cursor,
     /// What all its users come to.
     pub(super) digest: UsersDigest,
@@ -26,6 +30,19 @@ pub(super) struct Snapshot {
     pub(super) parts: u32,
     /// One line of JSON for each part.
     lines: BufReader<File>,
+    /// How many parts are in the file.
+    written: watch::Receiver<u32>,
+    /// How many of them were read again.
+    taken: u32,
+}
+
+/// Reads the users, in one transaction, into the file.
+pub(super) struct Spooling<'a> {
+    transaction: Transaction<'a>,
+    key: &'a SealingKey,
+    file: File,
+    parts: u32,
+    written: watch::Sender<u32>,
 }
 
 /// It was not written, or cannot be read.
@@ -37,45 +54,108 @@ pub(super) enum SnapshotError {
     File(#[from] io::Error),
     #[error("the snapshot cannot be encoded")]
     Json(#[from] serde_json::Error),
+    #[error("the users were not read to the end")]
+    Unfinished,
 }
 
-impl Snapshot {
-    /// Reads all users in one transaction.
-    pub(super) fn take(
-        connection: &Connection,
-        incarnation: Incarnation,
-        key: &SealingKey,
-        directory: &Path,
-    ) -> Result<Self, SnapshotError> {
-        let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
-        let log::End { seq, chain } = log::end(&transaction)?;
-        let digest = digest::read(&transaction)?;
-        let mut file = BufWriter::new(tempfile::tempfile_in(directory)?);
-        let (mut parts, mut after) = (0, 0);
-        loop {
-            let page = users::list_credentials(&transaction, after, USERS_PER_PART)?;
-            if page.is_empty() && parts > 0 {
-                break;
-            }
+/// Begins a snapshot: the two halves are to be run at the same time.
+pub(super) fn begin<'a>(
+    connection: &'a Connection,
+    incarnation: Incarnation,
+    key: &'a SealingKey,
+    directory: &Path,
+) -> Result<(Spooling<'a>, Snapshot), SnapshotError> {
+    let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+    let log::End { seq, chain } = log::end(&transaction)?;
+    let digest = digest::read(&transaction)?;
+    let parts = users::count(&transaction)?.div_ceil(USERS_PER_PART).max(1);
+    let spool = NamedTempFile::new_in(directory)?;
+    let lines = BufReader::new(spool.reopen()?);
+    // From here on it has no name, and is gone when both halves are.
+    let file = spool.into_file();
+    let (sender, written) = watch::channel(0);
+    let as_of = Cursor { incarnation, seq, chain };
+    let spooling = Spooling { transaction, key, file, parts, written: sender };
+    Ok((spooling, Snapshot { as_of, digest, parts, lines, written, taken: 0 }))
+}
+
+impl Spooling<'_> {
+    /// Reads at its own pace, whatever the bus does.
+    pub(super) async fn run(mut self) -> Result<(), SnapshotError> {
+        let mut after = 0;
+        for part in 1..=self.parts {
+            let page = users::list_credentials(&self.transaction, after, USERS_PER_PART)?;
             after = page.last().map_or(after, |last| last.user.id.0);
             let users: Vec<UserData> = page
                 .iter()
-                .map(|found| user_data(&found.user, Some(&found.password_hash), key))
+                .map(|found| user_data(&found.user, Some(&found.password_hash), self.key))
                 .collect();
-            serde_json::to_writer(&mut file, &users)?;
-            file.write_all(b"\n")?;
-            parts += 1;
+            let mut line = serde_json::to_vec(&users)?;
+            line.push(b'\n');
+            self.file.write_all(&line)?;
+            self.written.send_replace(part);
+            // The other half is on the same thread.
+            tokio::task::yield_now().await;
         }
-        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.rewind()?;
-        let as_of = Cursor { incarnation, seq, chain };
-        Ok(Self { as_of, digest, parts, lines: BufReader::new(file) })
+        Ok(())
     }
+}
 
-    /// The users of the next part.
-    pub(super) fn next_part(&mut self) -> Result<Vec<UserData>, SnapshotError> {
+impl Snapshot {
+    /// The users of the next part, as soon as they are there.
+    pub(super) async fn next_part(&mut self) -> Result<Vec<UserData>, SnapshotError> {
+        let taken = self.taken;
+        let more = self.written.wait_for(|written| *written > taken).await;
+        if more.is_err() {
+            return Err(SnapshotError::Unfinished);
+        }
+        self.taken += 1;
         let mut line = String::new();
         self.lines.read_line(&mut line)?;
         Ok(serde_json::from_str(&line)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::user_repository::testkit::{TestRepository, create_as};
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    #[actix::test]
+    async fn a_part_can_be_sent_before_the_last_one_is_read() {
+        let repository = TestRepository::start();
+        for group in 0..11 {
+            let names: Vec<String> = (0..100).map(|n| format!("user{group}x{n}")).collect();
+            join_all(names.iter().map(|name| create_as(&repository, name))).await;
+        }
+        let reader = repository.pool.get().unwrap();
+        let incarnation = repository.head.borrow().incarnation;
+        let directory = repository.directory.path();
+        let (spooling, mut snapshot) =
+            begin(&reader, incarnation, &repository.key, directory).unwrap();
+        assert_eq!(snapshot.parts, 2);
+        assert!(snapshot.next_part().now_or_never().is_none(), "nothing is read yet");
+        let mut reading = Box::pin(spooling.run());
+        assert!((&mut reading).now_or_never().is_none(), "one part is read");
+        assert_eq!(snapshot.next_part().now_or_never().unwrap().unwrap().len(), 1_000);
+        // Who is created meanwhile belongs to a later place in the log.
+        create_as(&repository, "later").await;
+        reading.await.unwrap();
+        assert_eq!(snapshot.next_part().await.unwrap().len(), 100);
+        assert_eq!(snapshot.as_of.seq, 1_100);
+    }
+
+    #[actix::test]
+    async fn a_snapshot_whose_reading_failed_has_no_next_part() {
+        let repository = TestRepository::start();
+        let reader = repository.pool.get().unwrap();
+        let incarnation = repository.head.borrow().incarnation;
+        let directory = repository.directory.path();
+        let (spooling, mut snapshot) =
+            begin(&reader, incarnation, &repository.key, directory).unwrap();
+        drop(spooling);
+        assert!(matches!(snapshot.next_part().await, Err(SnapshotError::Unfinished)));
     }
 }

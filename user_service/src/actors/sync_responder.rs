@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use futures_util::future::try_join;
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::contract::topology::SYNC_REQUESTS_QUEUE;
 use shared::contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, SyncRequest};
@@ -22,7 +23,7 @@ use shared::sync::{Decision, decide};
 use tokio::sync::watch;
 
 use super::bus_loop::{consume, shared_queue};
-use super::snapshot::{Snapshot, SnapshotError};
+use super::snapshot::{self, Snapshot, SnapshotError};
 use crate::store::{self, log};
 
 /// How many questions may be on their way to it.
@@ -138,15 +139,26 @@ impl Answering {
     }
 
     async fn send_snapshot(&self, request: &SyncRequest, head: &Cursor) -> Result<(), AnswerError> {
-        let key = &self.sealing_key;
-        let mut snapshot = Snapshot::take(&self.reader, head.incarnation, key, &self.directory)?;
+        let (incarnation, key) = (head.incarnation, &self.sealing_key);
+        let (spooling, snapshot) =
+            snapshot::begin(&self.reader, incarnation, key, &self.directory)?;
+        let spooling = async { Ok(spooling.run().await?) };
+        try_join(spooling, self.send_parts(request, snapshot)).await?;
+        Ok(())
+    }
+
+    async fn send_parts(
+        &self,
+        request: &SyncRequest,
+        mut snapshot: Snapshot,
+    ) -> Result<(), AnswerError> {
         for part in 1..=snapshot.parts {
             let answer = SnapshotPart {
                 nonce: request.nonce.clone(),
                 as_of: snapshot.as_of,
                 part,
                 parts: snapshot.parts,
-                users: snapshot.next_part()?,
+                users: snapshot.next_part().await?,
                 digest: Some(snapshot.digest),
             };
             self.send(request, &SyncAnswer::Snapshot(answer)).await?;

@@ -127,6 +127,15 @@ pub fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<User>
     Ok(users.collect::<Result<_, _>>()?)
 }
 
+/// How many users there are.
+///
+/// # Errors
+/// The database failed.
+pub fn count(connection: &Connection) -> Result<u32, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM users")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// Like [`list`], with their hashes.
 ///
 /// # Errors

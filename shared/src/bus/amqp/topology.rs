@@ -13,6 +13,10 @@ use crate::bus::{BusError, QueueLifetime, QueueSpec};
 /// A shared queue that nobody consumed from for this long holds nothing of worth.
 const SHARED_QUEUE_EXPIRES: Duration = Duration::from_hours(24);
 
+/// A question that waited for this long was asked again; a service that was away must not answer
+/// each of them when it comes back.
+const SHARED_MESSAGE_EXPIRES: Duration = Duration::from_secs(10);
+
 pub(super) async fn declare_exchange(channel: &Channel, exchange: &str) -> Result<(), BusError> {
     let options = ExchangeDeclareOptions {
         passive: false,     // make it if it is not there
@@ -76,7 +80,10 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
             // The next consumer starts when the last has returned what it held: that keeps order.
             set("x-single-active-consumer", AMQPValue::Boolean(true));
         }
-        QueueLifetime::Shared => set("x-expires", milliseconds(SHARED_QUEUE_EXPIRES)),
+        QueueLifetime::Shared => {
+            set("x-expires", milliseconds(SHARED_QUEUE_EXPIRES));
+            set("x-message-ttl", milliseconds(SHARED_MESSAGE_EXPIRES));
+        }
         QueueLifetime::Transient | QueueLifetime::Parked { .. } => {}
     }
     arguments
