@@ -6,7 +6,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::disallowed_methods,
     reason = "a measurement: a panic ends it, and it has no settings"
 )]
 
@@ -67,6 +66,10 @@ async fn main() {
     let first_kib = auth_service.peak_memory_kib();
     let mut reasons: Vec<String> = Vec::new();
     until("auth_service is ready", BOUND, async || {
+        let lines = auth_service.take_log().into_iter().chain(user_service.take_log());
+        for line in lines.filter(|line| !line.contains("readyz")) {
+            println!("{:>6.2?} {line}", started_at.elapsed());
+        }
         let (status, body) = get(&format!("{auth_url}/readyz")).await;
         let document: Value = serde_json::from_str(&body).unwrap();
         let reason = document["reasons"][0].as_str().unwrap_or_default().to_owned();
@@ -88,9 +91,6 @@ async fn main() {
         );
     }
     println!("what /readyz said: {reasons:#?}");
-    for line in auth_service.take_log().iter().filter(|line| line.contains("snapshot")) {
-        println!("{line}");
-    }
     let (there, here) = (digest(&users_url).await, digest(&auth_url).await);
     println!("user_service: {there}\nauth_service: {here}");
     assert_eq!(there, here);

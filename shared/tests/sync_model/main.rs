@@ -5,6 +5,12 @@
 //! side may crash, restart, and be restored from an older copy. In every state that can be reached
 //! the projection is a prefix of the log of its incarnation, no record was applied twice or out of
 //! order, and catching up is still possible. Four mutants of the protocol each break one of these.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a panic here is a failed test, and a mutant's history is worth seeing"
+)]
 
 mod world;
 

@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use shared::contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest, UserData,
-    UserId,
+    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest,
+    UserData, UserId,
 };
 use shared::sync::{Decision, Effect, Follower, Input, decide, extend};
 
@@ -115,6 +115,15 @@ fn incarnation(n: usize) -> Incarnation {
 
 fn follower(cursor: Cursor, session: usize) -> Follower {
     Follower::new(cursor, session.to_string(), "q".into())
+}
+
+/// Makes a record fit wherever its number does.
+fn forge_chain(record: LogRecord, at: Cursor, mutant: Option<Mutant>) -> LogRecord {
+    if mutant != Some(Mutant::ChainNotChecked) {
+        return record;
+    }
+    let chain = extend(at.chain, record.seq, record.kind, 0, &record.data);
+    LogRecord { previous: at.chain, chain, ..record }
 }
 
 impl World {
@@ -309,7 +318,7 @@ impl World {
         match message {
             Wire::Ask(request) => self.answer(request, mutant),
             Wire::Event(incarnation, record) => {
-                let record = self.forge_chain(record, self.follower.cursor(), mutant);
+                let record = forge_chain(record, self.follower.cursor(), mutant);
                 self.step(Input::Record(incarnation, record));
             }
             Wire::Head(head) => self.step(Input::Head(head)),
@@ -331,7 +340,7 @@ impl World {
         }
         let mut cursor = answer.at;
         for record in &mut answer.records {
-            *record = self.forge_chain(record.clone(), cursor, mutant);
+            *record = forge_chain(record.clone(), cursor, mutant);
             cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
         }
         answer
@@ -343,19 +352,10 @@ impl World {
         }
     }
 
-    /// Makes a record fit wherever its number does.
-    fn forge_chain(&self, record: LogRecord, at: Cursor, mutant: Option<Mutant>) -> LogRecord {
-        if mutant != Some(Mutant::ChainNotChecked) {
-            return record;
-        }
-        let chain = extend(at.chain, record.seq, record.kind, 0, &record.data);
-        LogRecord { previous: at.chain, chain, ..record }
-    }
-
     fn answer(&mut self, request: SyncRequest, mutant: Option<Mutant>) {
         let at = usize::try_from(request.cursor.seq).unwrap();
         let mut chain_there = match at {
-            0 => Some(Default::default()),
+            0 => Some(Chain::default()),
             n => self.log.get(n - 1).map(|record| record.chain),
         };
         if mutant == Some(Mutant::ChainNotChecked) && chain_there.is_some() {

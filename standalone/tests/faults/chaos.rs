@@ -37,15 +37,15 @@ async fn chaos() {
     let mut in_one = Rig::in_one_process();
     let mut summary = Summary { started: Some(Instant::now()), ..Summary::default() };
     for round in 1..=rounds {
-        let is_one = random.below(ONE_PROCESS_IN) == 0;
-        let fault = random.pick(if is_one { &IN_ONE_PROCESS } else { &over_rabbitmq });
-        let rig = if is_one { &mut in_one } else { &mut in_two };
+        let in_one_process = random.below(ONE_PROCESS_IN) == 0;
+        let fault = random.pick(if in_one_process { &IN_ONE_PROCESS } else { &over_rabbitmq });
+        let rig = if in_one_process { &mut in_one } else { &mut in_two };
         let outcome = run(rig, fault, format!("s{round}"), random.next()).await;
-        println!("round {round:>4} {} {outcome}", if is_one { "one" } else { "two" });
+        println!("round {round:>4} {} {outcome}", if in_one_process { "one" } else { "two" });
         if !outcome.report.is_clean() {
             println!("  {}\n{}", outcome.report.complaints().join("\n  "), outcome.log);
         }
-        summary.add(is_one, &outcome);
+        summary.add(in_one_process, &outcome);
     }
     summary.print(seed);
     assert_eq!(summary.failed, 0, "see above");

@@ -12,7 +12,7 @@ use crate::history::{History, User, Users};
 /// The services agree within this time of a fault's end.
 pub(crate) const AGREEMENT_BOUND: Duration = Duration::from_secs(5);
 /// After that they never will: what is wrong then is told.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Both databases at one moment, in agreement or not.
@@ -165,7 +165,7 @@ fn compare_users(place: &str, history: &History, found: &Users, report: &mut Rep
         match (there, &outcome.acknowledged) {
             (Some(user), Some(_)) if newest(user) => report.doubled.push(what),
             (Some(user), Some(known)) if user.version == known.version => {
-                report.invented.push(what)
+                report.invented.push(what);
             }
             _ => report.lost.push(what),
         }

@@ -42,7 +42,7 @@ impl Load {
                 let mut random = Random(seed.wrapping_add(number as u64));
                 random.next();
                 let prefix = format!("{prefix}c{number}");
-                Client::new(at, mine, random, prefix, Arc::clone(&stopping))
+                ClientSeed { at, mine, random, prefix, stop: Arc::clone(&stopping) }
             });
             let clients: Vec<_> = clients.collect();
             actix_web::rt::System::new().block_on(async move {
@@ -100,16 +100,6 @@ struct Client {
 }
 
 impl Client {
-    fn new(
-        at: SocketAddr,
-        mine: Vec<(i64, User)>,
-        random: Random,
-        prefix: String,
-        stop: Arc<AtomicBool>,
-    ) -> ClientSeed {
-        ClientSeed { at, mine, random, prefix, stop }
-    }
-
     async fn run(mut self) -> History {
         while !self.stop.load(Ordering::Relaxed) {
             match self.random.below(100) {

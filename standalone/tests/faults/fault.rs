@@ -145,7 +145,7 @@ impl Fault {
 }
 
 fn bus(rig: &Rig) -> &BusBetween {
-    rig.bus.as_ref().expect("this fault needs a broker")
+    rig.bus.as_ref().unwrap_or_else(|| panic!("this fault needs a broker"))
 }
 
 async fn kill_and_start(rig: &mut Rig, round: &mut Round, sides: &[Side]) {

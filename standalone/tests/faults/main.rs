@@ -3,6 +3,13 @@
 //! nothing else is there, and the services agree within five seconds.
 //!
 //! `scripts/chaos.sh` runs the same for as long as one likes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::option_option,
+    reason = "a panic here is a failed test and what is measured is printed"
+)]
 
 mod bus_faults;
 mod chaos;

@@ -22,7 +22,7 @@ const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 /// A question is repeated if nothing came between two looks, at first so far apart.
 pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// At last they are so far apart: a large snapshot takes its time before its first part.
-pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LAST_PATIENCE: Duration = Duration::from_mins(1);
 /// Heads come every second; without any for so long, all is declared anew.
 const SILENCE: Duration = Duration::from_millis(2_500);
 
