@@ -3,7 +3,8 @@
 //! The bus makes things fast and keeps nothing safe: the log of user_service is the truth, and the
 //! protocol in [`crate::sync`] mends whatever is lost here. So every implementation may lose what
 //! it holds, and none may reorder one publisher's messages on their way to one queue, except when
-//! it delivers again what was not acknowledged, or lets a batch with nothing persistent overtake. `tests/bus_conformance.rs` says it precisely; each
+//! it delivers again what was not acknowledged, or between batches of which one has
+//! persistent messages, or messages to a topic, and the other has not. `tests/bus_conformance.rs` says it precisely; each
 //! implementation passes it.
 
 mod amqp;

@@ -23,7 +23,9 @@ const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// At last they are so far apart: a large snapshot takes its time before its first part.
 pub(super) const LAST_PATIENCE: Duration = Duration::from_mins(1);
-/// Heads come every second; without any for so long, all is declared anew.
+/// Heads come every second; without any for so long, they are not waited for.
+const QUIET: Duration = Duration::from_millis(1_500);
+/// Without heads or answers for so long, all is declared anew.
 const SILENCE: Duration = Duration::from_millis(2_500);
 
 /// What the follower is told next.
@@ -31,6 +33,8 @@ pub(super) enum Arrival {
     Event(Delivery),
     Control(Delivery),
     Waited,
+    /// No head came: an answer may.
+    Quiet,
 }
 
 impl Arrival {
@@ -40,6 +44,7 @@ impl Arrival {
             Self::Event(delivery) => (read_event(&delivery.message), delivery),
             Self::Control(delivery) => (read_control(&delivery), delivery),
             Self::Waited => return Ok(Input::Waited),
+            Self::Quiet => return Ok(Input::Connected),
         };
         outcome.map_err(|undecodable| Box::new((delivery, undecodable)))
     }
@@ -92,6 +97,8 @@ pub(super) struct Subscriptions {
     waited_at: Instant,
     /// When the last head or answer came.
     heard_at: Instant,
+    /// It was asked since.
+    is_quiet: bool,
 }
 
 impl Subscriptions {
@@ -118,7 +125,7 @@ impl Subscriptions {
         let events = async move { Feed::open(&*bus, events).await }.boxed();
         let events = Events::Opening(events);
         let (patience, waited_at) = (FIRST_PATIENCE, Instant::now());
-        Ok(Self { control, events, patience, waited_at, heard_at: waited_at })
+        Ok(Self { control, events, patience, waited_at, heard_at: waited_at, is_quiet: false })
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
@@ -136,12 +143,16 @@ impl Subscriptions {
         tokio::select! {
             delivery = self.events.next() => Ok(Arrival::Event(delivery?)),
             delivery = self.control.next() => {
-                self.heard_at = Instant::now();
+                (self.heard_at, self.is_quiet) = (Instant::now(), false);
                 Ok(Arrival::Control(delivery?))
             }
             () = sleep_until(self.waited_at + self.patience) => {
                 self.waited_at = Instant::now();
                 Ok(Arrival::Waited)
+            }
+            () = sleep_until(self.heard_at + QUIET), if !self.is_quiet => {
+                self.is_quiet = true;
+                Ok(Arrival::Quiet)
             }
             () = sleep_until(self.heard_at + SILENCE) => Err(Setback::Silent),
         }
