@@ -5,7 +5,8 @@
 //! **Promises** an answer that is true of one moment: the records after the follower's cursor if
 //! that is on the log and near, or else all users as of one place in the log.
 //!
-//! **When full** questions wait in their queue; who waits too long asks again.
+//! **When full** questions wait in their queue; who waits too long asks again, and only the last
+//! question of a follower is answered.
 //!
 //! **When it dies**, or an answer is lost, the follower asks again.
 
@@ -20,14 +21,19 @@ use shared::contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnsw
 use shared::secrets::SealingKey;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use shared::sync::{Decision, decide};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::bus_loop::{consume, shared_queue};
 use super::snapshot::{self, Snapshot, SnapshotError};
 use crate::store::{self, log};
+use questions::Questions;
+
+mod questions;
 
 /// How many questions may be on their way to it.
 const PREFETCH: u16 = 4;
+/// How many questions may wait for their answers.
+const WAITING_MAX: usize = 64;
 /// The most records of one answer; the follower asks for more.
 const RECORDS_PER_ANSWER: u32 = 1_000;
 /// The most bytes of data in one answer.
@@ -77,8 +83,15 @@ impl Actor for SyncResponder {
     fn started(&mut self, context: &mut Self::Context) {
         let Some(answering) = self.answering.take() else { return };
         let bus = Arc::clone(&answering.bus);
-        let handle = async move |message: Message| answering.receive(&message).await;
+        let (asked, inbox) = mpsc::channel(WAITING_MAX);
+        let handle = async move |message: Message| {
+            if let Some(request) = decode(&message) {
+                // It ends with this actor.
+                let _ = asked.send(request).await;
+            }
+        };
         let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
+        context.spawn(answering.run(Questions::new(inbox)).into_actor(self));
         let consuming = consume(bus, queue, "answering followers", handle);
         context.spawn(consuming.into_actor(self).map(|(), _, _| ()));
     }
@@ -94,24 +107,29 @@ enum AnswerError {
     Snapshot(#[from] SnapshotError),
     #[error("the answer cannot be encoded")]
     Json(#[from] serde_json::Error),
+    #[error("the follower has asked again")]
+    Superseded,
 }
 
 impl Answering {
-    async fn receive(&self, message: &Message) {
-        let request: SyncRequest = match serde_json::from_slice(&message.body) {
-            Ok(request) => request,
-            Err(error) => {
-                tracing::warn!(%error, message_id = message.id, "a question cannot be decoded");
-                return;
+    async fn run(self, mut questions: Questions) {
+        while let Some(request) = questions.next().await {
+            match self.answer(&request, &mut questions).await {
+                Ok(()) => {}
+                Err(AnswerError::Superseded) => tracing::info!("a follower has asked again"),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    tracing::warn!(%error, cause, "a follower got no answer");
+                }
             }
-        };
-        if let Err(error) = self.answer(&request).await {
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::warn!(%error, cause, "a follower got no answer");
         }
     }
 
-    async fn answer(&self, request: &SyncRequest) -> Result<(), AnswerError> {
+    async fn answer(
+        &self,
+        request: &SyncRequest,
+        questions: &mut Questions,
+    ) -> Result<(), AnswerError> {
         let incarnation = self.head.borrow().incarnation;
         let log::End { seq, chain } = log::end(&self.reader)?;
         let head = Cursor { incarnation, seq, chain };
@@ -120,7 +138,7 @@ impl Answering {
         tracing::info!(?decision, at = request.cursor.seq, head = head.seq, "a follower asks");
         match decision {
             Decision::Continue => self.send_records(request, &head).await,
-            Decision::Snapshot => self.send_snapshot(request, &head).await,
+            Decision::Snapshot => self.send_snapshot(request, &head, questions).await,
         }
     }
 
@@ -138,12 +156,17 @@ impl Answering {
         self.send(request, &SyncAnswer::Continue(answer)).await
     }
 
-    async fn send_snapshot(&self, request: &SyncRequest, head: &Cursor) -> Result<(), AnswerError> {
+    async fn send_snapshot(
+        &self,
+        request: &SyncRequest,
+        head: &Cursor,
+        questions: &mut Questions,
+    ) -> Result<(), AnswerError> {
         let (incarnation, key) = (head.incarnation, &self.sealing_key);
         let (spooling, snapshot) =
             snapshot::begin(&self.reader, incarnation, key, &self.directory)?;
         let spooling = async { Ok(spooling.run().await?) };
-        try_join(spooling, self.send_parts(request, snapshot)).await?;
+        try_join(spooling, self.send_parts(request, snapshot, questions)).await?;
         Ok(())
     }
 
@@ -151,8 +174,12 @@ impl Answering {
         &self,
         request: &SyncRequest,
         mut snapshot: Snapshot,
+        questions: &mut Questions,
     ) -> Result<(), AnswerError> {
         for part in 1..=snapshot.parts {
+            if questions.is_superseded(request) {
+                return Err(AnswerError::Superseded);
+            }
             let answer = SnapshotPart {
                 nonce: request.nonce.clone(),
                 as_of: snapshot.as_of,
@@ -176,6 +203,14 @@ impl Answering {
         let to = Destination::Queue(request.reply_to.clone());
         Ok(self.bus.publish(vec![Outgoing { to, message }]).await?)
     }
+}
+
+fn decode(message: &Message) -> Option<SyncRequest> {
+    serde_json::from_slice(&message.body)
+        .inspect_err(|error| {
+            tracing::warn!(%error, message_id = message.id, "a question cannot be decoded");
+        })
+        .ok()
 }
 
 /// As many records from the front as have so many bytes of data, but at least one.
