@@ -1,7 +1,15 @@
 //! The checker is checked: what it must notice is done on purpose.
 
-use crate::check::{Stored, compare};
-use crate::history::{History, Outcome, User};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::chaos::alone;
+use crate::check::{Stored, check, compare, read};
+use crate::driver::Load;
+use crate::history::{History, Outcome, User, Users};
+use crate::rig::{Rig, Side};
 
 fn user(name: &str, version: i64) -> User {
     User { username: name.to_owned(), version, password_version: 1 }
@@ -78,4 +86,34 @@ fn the_checker_notices_gaps_in_the_log_and_a_cursor_that_is_elsewhere() {
     stored.log_gaps = 1;
     stored.cursor.1 = "bb".repeat(16);
     assert_eq!(compare(&history, &stored).disagreements.len(), 2);
+}
+
+/// Runs the statement on the database, whose service must not run.
+fn harm(database: &Path, sql: &str) {
+    assert!(Connection::open(database).unwrap().execute(sql, []).unwrap() > 0, "{sql}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checker_notices_what_is_taken_out_of_real_databases() {
+    let _alone = alone();
+    let mut rig = Rig::in_one_process();
+    let load = Load::start(rig.address(Side::User), &Users::new(), 7, "m".to_owned());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let history = load.stop();
+    let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
+    let (report, _) = check(&users, &projection, &history, Instant::now()).await;
+    assert!(report.is_clean() && report.acknowledged > 50, "{report} {report:?}");
+    rig.kill(Side::User);
+
+    let youngest = "(SELECT max(user_id) FROM credentials)";
+    harm(&projection, &format!("DELETE FROM credentials WHERE user_id = {youngest}"));
+    let report = compare(&history, &read(&users, &projection).unwrap());
+    assert_eq!((report.lost.len(), report.disagreements.len()), (1, 1), "{report:?}");
+
+    // Now both agree, as if its event had never been: only the history knows better.
+    harm(&users, "DELETE FROM users WHERE id = (SELECT max(id) FROM users)");
+    let first = "SELECT min(seq) + 1 FROM user_log";
+    harm(&users, &format!("DELETE FROM user_log WHERE seq = ({first})"));
+    let report = compare(&history, &read(&users, &projection).unwrap());
+    assert_eq!((report.lost.len(), report.disagreements.len()), (2, 1), "{report:?}");
 }
