@@ -95,8 +95,10 @@ pub(super) struct Subscriptions {
     /// How far apart the looks at the question are.
     patience: Duration,
     waited_at: Instant,
-    /// When the last head or answer came.
+    /// When it began to listen after the last head or answer.
     heard_at: Instant,
+    /// The last batch had a head or an answer.
+    has_heard: bool,
     /// It was asked since.
     is_quiet: bool,
 }
@@ -125,11 +127,16 @@ impl Subscriptions {
         let events = async move { Feed::open(&*bus, events).await }.boxed();
         let events = Events::Opening(events);
         let (patience, waited_at) = (FIRST_PATIENCE, Instant::now());
-        Ok(Self { control, events, patience, waited_at, heard_at: waited_at, is_quiet: false })
+        let (heard_at, has_heard, is_quiet) = (waited_at, false, false);
+        Ok(Self { control, events, patience, waited_at, heard_at, has_heard, is_quiet })
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
     pub(super) async fn next_batch(&mut self, max: usize) -> Result<Vec<Arrival>, Setback> {
+        if std::mem::take(&mut self.has_heard) {
+            // Whoever was busy with a batch has not listened meanwhile.
+            self.heard_at = Instant::now();
+        }
         let mut batch = vec![self.next().await?];
         while batch.len() < max
             && let Some(ready) = self.next().now_or_never()
@@ -141,15 +148,18 @@ impl Subscriptions {
 
     async fn next(&mut self) -> Result<Arrival, Setback> {
         tokio::select! {
-            delivery = self.events.next() => Ok(Arrival::Event(delivery?)),
-            delivery = self.control.next() => {
-                (self.heard_at, self.is_quiet) = (Instant::now(), false);
-                Ok(Arrival::Control(delivery?))
-            }
+            // In this order: what is there already was no silence, however long the last batch
+            // took, and a flood must not hold up the clock of questions.
+            biased;
             () = sleep_until(self.waited_at + self.patience) => {
                 self.waited_at = Instant::now();
                 Ok(Arrival::Waited)
             }
+            delivery = self.control.next() => {
+                (self.has_heard, self.is_quiet) = (true, false);
+                Ok(Arrival::Control(delivery?))
+            }
+            delivery = self.events.next() => Ok(Arrival::Event(delivery?)),
             () = sleep_until(self.heard_at + QUIET), if !self.is_quiet => {
                 self.is_quiet = true;
                 Ok(Arrival::Quiet)
