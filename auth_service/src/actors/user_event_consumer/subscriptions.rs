@@ -128,7 +128,7 @@ impl Subscriptions {
         let events = Events::Opening(events);
         let (patience, waited_at) = (FIRST_PATIENCE, Instant::now());
         let (heard_at, has_heard, is_quiet) = (waited_at, false, false);
-        Ok(Self { control, events, patience, waited_at, heard_at, has_heard, is_quiet })
+        Ok(Self { events, control, patience, waited_at, heard_at, has_heard, is_quiet })
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
