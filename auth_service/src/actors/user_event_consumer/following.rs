@@ -148,6 +148,9 @@ impl<'a> Session<'a> {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
             self.take_all(arrivals).await?;
             subscriptions.set_patience(self.patience);
+            if self.follower.awaited_nonce().is_none() || self.patience > FIRST_PATIENCE {
+                subscriptions.take_events();
+            }
             fail_point("applied");
             subscriptions.acknowledge().await?;
             if !self.has_worked {

@@ -92,6 +92,9 @@ pub(super) struct Subscriptions {
     events: Events,
     /// Heads and answers.
     control: Feed,
+    /// Not before the first answer, which the events would overtake: after a long absence it is by
+    /// far the quicker way, and makes most of what has collected in the queue superfluous.
+    takes_events: bool,
     /// How far apart the looks at the question are.
     patience: Duration,
     waited_at: Instant,
@@ -127,8 +130,16 @@ impl Subscriptions {
         let events = async move { Feed::open(&*bus, events).await }.boxed();
         let events = Events::Opening(events);
         let (patience, waited_at) = (FIRST_PATIENCE, Instant::now());
-        let (heard_at, has_heard, is_quiet) = (waited_at, false, false);
-        Ok(Self { events, control, patience, waited_at, heard_at, has_heard, is_quiet })
+        Ok(Self {
+            events,
+            control,
+            takes_events: false,
+            patience,
+            waited_at,
+            heard_at: waited_at,
+            has_heard: false,
+            is_quiet: false,
+        })
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
@@ -159,13 +170,18 @@ impl Subscriptions {
                 (self.has_heard, self.is_quiet) = (true, false);
                 Ok(Arrival::Control(delivery?))
             }
-            delivery = self.events.next() => Ok(Arrival::Event(delivery?)),
+            delivery = self.events.next(), if self.takes_events => Ok(Arrival::Event(delivery?)),
             () = sleep_until(self.heard_at + QUIET), if !self.is_quiet => {
                 self.is_quiet = true;
                 Ok(Arrival::Quiet)
             }
             () = sleep_until(self.heard_at + SILENCE) => Err(Setback::Silent),
         }
+    }
+
+    /// The first answer is there, or does not come: from now on events are taken.
+    pub(super) fn take_events(&mut self) {
+        self.takes_events = true;
     }
 
     /// How far apart [`Arrival::Waited`] comes from now on.
