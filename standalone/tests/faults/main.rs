@@ -24,6 +24,7 @@ mod random;
 mod rig;
 mod round;
 
+use check::UNHURRIED_BOUND;
 use fault::{BROKER, CRASHES, FILES, Fault, IN_ONE_PROCESS, NETWORK, PROCESSES};
 use rig::Rig;
 
@@ -33,7 +34,7 @@ async fn each(rig: &mut Rig, faults: &[Fault]) {
     for (number, fault) in faults.iter().enumerate() {
         let outcome = round::run(rig, *fault, format!("f{number}"), number as u64).await;
         println!("{outcome}");
-        if !outcome.report.is_clean() {
+        if !outcome.report.is_clean(UNHURRIED_BOUND) {
             println!("{}", outcome.log);
             complaints.push(format!("{outcome}\n  {}", outcome.report.complaints().join("\n  ")));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::chaos::alone;
-use crate::check::{Stored, check, compare, read};
+use crate::check::{Stored, UNHURRIED_BOUND, check, compare, read};
 use crate::driver::Load;
 use crate::history::{History, Outcome, User, Users};
 use crate::rig::{Rig, Side};
@@ -37,12 +37,12 @@ fn the_checker_is_content_with_what_was_asked_for() {
     let uncertain = Some(Some(user("bea", 3).renamed("cleo")));
     history.outcomes.insert(2, Outcome { acknowledged: Some(user("bea", 3)), uncertain });
     history.uncertain_creations.push("dora".to_owned());
-    assert!(compare(&history, &stored).is_clean(), "without the uncertain");
+    assert!(compare(&history, &stored).is_clean(UNHURRIED_BOUND), "without the uncertain");
     for users in [&mut stored.users, &mut stored.projection] {
         users.insert(2, user("cleo", 4));
         users.insert(3, user("dora", 1));
     }
-    assert!(compare(&history, &stored).is_clean(), "with the uncertain");
+    assert!(compare(&history, &stored).is_clean(UNHURRIED_BOUND), "with the uncertain");
 }
 
 #[test]
@@ -102,7 +102,7 @@ async fn the_checker_notices_what_is_taken_out_of_real_databases() {
     let history = load.stop();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
     let (report, _) = check(&users, &projection, &history, Instant::now()).await;
-    assert!(report.is_clean() && report.acknowledged > 50, "{report} {report:?}");
+    assert!(report.is_clean(UNHURRIED_BOUND) && report.acknowledged > 50, "{report} {report:?}");
     rig.kill(Side::User);
 
     let youngest = "(SELECT max(user_id) FROM credentials)";

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::check::{Report, check, read};
+use crate::check::{AGREEMENT_BOUND, Report, check, read};
 use crate::driver::Load;
 use crate::fault::Fault;
 use crate::history::{History, Users};
@@ -82,7 +82,7 @@ pub(crate) async fn run(rig: &mut Rig, fault: Fault, name: String, seed: u64) ->
     let history = round.history.take().unwrap();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
     let (report, _) = check(&users, &projection, &history, ended).await;
-    let log = if report.is_clean() {
+    let log = if report.is_clean(AGREEMENT_BOUND) {
         rig.log();
         String::new()
     } else {
