@@ -5,7 +5,8 @@ use std::time::Duration;
 use shared::testkit::wait::until_holds;
 
 use crate::bus_faults::{delete_exchange, delete_queue, replay};
-use crate::rig::{BusBetween, Rig, Side};
+use crate::check::read_seqs;
+use crate::rig::{BusBetween, REPLAY_LIMIT, Rig, Side};
 use crate::round::Round;
 
 /// How long a fail point may take to be reached under load.
@@ -182,10 +183,14 @@ async fn restore_users(rig: &mut Rig, round: &mut Round) {
 }
 
 async fn crash(rig: &mut Rig, round: &mut Round, side: Side, name: &str) {
+    if name == "staged" {
+        // So long that whoever has nothing gets a snapshot.
+        let (users, projection) = (rig.database(User), rig.database(Auth));
+        let is_long = || read_seqs(&users, &projection).is_ok_and(|(head, _)| head > REPLAY_LIMIT);
+        until_holds("the log is long", FAIL_POINT_BOUND, is_long).await;
+    }
     rig.kill(side);
     if name == "staged" {
-        // Far behind, so that it gets a snapshot.
-        round.go_on(300).await;
         rig.remove_database(Auth);
     }
     let passes = if name == "staged" { 1 } else { 1 + round.random.below(8) };

@@ -15,6 +15,9 @@ use crate::disk::SmallDisk;
 /// 32 bytes: the services have no directory in common.
 const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
+/// A follower that is further behind gets a snapshot: few, so that both answers are needed.
+pub(crate) const REPLAY_LIMIT: i64 = 400;
+
 /// One side of the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -95,6 +98,7 @@ impl Rig {
             .as_ref()
             .map(|bus| format!("amqp://guest:guest@127.0.0.1:{}/%2f", bus.network(side).port()));
         let data_dir = self.data_dir(side).to_owned();
+        let limit = REPLAY_LIMIT.to_string();
         let mut settings = vec![
             ("DATA_DIR", data_dir.to_str().unwrap()),
             ("USER_SERVICE_LISTEN", &users),
@@ -102,8 +106,7 @@ impl Rig {
             ("SEALING_KEY", SEALING_KEY),
             // What hashing costs is not tested here.
             ("ARGON2_MEMORY_KIB", "64"),
-            // So that both answers of the protocol are needed.
-            ("SYNC_REPLAY_LIMIT", "400"),
+            ("SYNC_REPLAY_LIMIT", &limit),
             // What is told when something is wrong: not each request.
             ("LOG", "info,access=warn"),
         ];
