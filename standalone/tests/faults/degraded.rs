@@ -19,6 +19,8 @@ const RATIO: u32 = 3;
 const NOISE: Duration = Duration::from_millis(10);
 /// How many events wait for the broker.
 const BACKLOG: usize = 3_000;
+/// More than the backlog: it comes as records in their order, not as a snapshot.
+pub(crate) const REPLAY_LIMIT: i64 = 10_000;
 const BOUND: Duration = Duration::from_mins(1);
 
 /// The status and body of an answer, and how long it took.
@@ -97,7 +99,7 @@ async fn make_known(rig: &Rig) {
     .await;
 }
 
-/// awc wants a thread of its own kind.
+/// Every call answers as with the broker, and about as soon.
 pub(crate) async fn without_the_broker(rig: &mut Rig) {
     make_known(rig).await;
     let with = every_call(rig, "with", "known").await;

@@ -87,7 +87,7 @@ async fn without_the_broker_every_call_answers_as_usual_and_the_backlog_drains_i
     let runtime = runtime.unwrap();
     let mut rig = {
         let _entered = runtime.enter();
-        Rig::over_rabbitmq().await
+        Rig::over_rabbitmq_with(degraded::REPLAY_LIMIT).await
     };
     degraded::without_the_broker(&mut rig).await;
     degraded::the_backlog_drains(&mut rig).await;

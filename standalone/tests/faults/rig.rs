@@ -34,6 +34,7 @@ pub(crate) struct Rig {
     user: Option<ServiceProcess>,
     auth: Option<ServiceProcess>,
     ports: [u16; 2],
+    replay_limit: i64,
     // The last to go: the processes write there.
     disks: [SmallDisk; 2],
     directory: TempDir,
@@ -59,22 +60,28 @@ impl BusBetween {
 impl Rig {
     /// Two processes and a broker.
     pub(crate) async fn over_rabbitmq() -> Self {
+        Self::over_rabbitmq_with(REPLAY_LIMIT).await
+    }
+
+    /// Two processes and a broker. A follower that is further behind than so many records gets a
+    /// snapshot.
+    pub(crate) async fn over_rabbitmq_with(replay_limit: i64) -> Self {
         let broker = RabbitMq::start().await;
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, broker.port()));
         let (user, auth) = (TcpProxy::start(target).await, TcpProxy::start(target).await);
-        Self::new(Some(BusBetween { broker, user, auth }))
+        Self::new(Some(BusBetween { broker, user, auth }), replay_limit)
     }
 
     /// The standalone binary.
     pub(crate) fn in_one_process() -> Self {
-        Self::new(None)
+        Self::new(None, REPLAY_LIMIT)
     }
 
-    fn new(bus: Option<BusBetween>) -> Self {
+    fn new(bus: Option<BusBetween>, replay_limit: i64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disks = ["user", "auth"].map(|name| SmallDisk::mount(&directory.path().join(name)));
         let ports = [free_port(), free_port()];
-        let mut rig = Self { bus, user: None, auth: None, ports, disks, directory };
+        let mut rig = Self { bus, user: None, auth: None, ports, replay_limit, disks, directory };
         rig.start(Side::User, None);
         rig.start(Side::Auth, None);
         rig
@@ -98,7 +105,7 @@ impl Rig {
             .as_ref()
             .map(|bus| format!("amqp://guest:guest@127.0.0.1:{}/%2f", bus.network(side).port()));
         let data_dir = self.data_dir(side).to_owned();
-        let limit = REPLAY_LIMIT.to_string();
+        let limit = self.replay_limit.to_string();
         let mut settings = vec![
             ("DATA_DIR", data_dir.to_str().unwrap()),
             ("USER_SERVICE_LISTEN", &users),
