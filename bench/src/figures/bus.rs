@@ -1,0 +1,136 @@
+//! From a commit to its event's effect, and how fast a backlog goes, beside a bare publisher and
+//! consumer on the same broker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::floors::commits::fdatasync;
+use crate::floors::lapin_pair::LapinPair;
+use crate::sample::{Sample, median};
+use crate::system::{Seq, System, rename};
+use crate::table::{Figure, Wanted};
+use crate::wrk::{Script, Wrk};
+
+/// About what an event weighs, headers included.
+const EVENT_SIZE: usize = 800;
+const SINGLE: usize = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_micros(50);
+const ROUNDS: usize = 2;
+/// How many messages the bare pair passes on.
+const STREAM: usize = 20_000;
+/// What fills the log while the broker is away.
+const BACKLOG_LOAD: (u32, Duration) = (64, Duration::from_secs(2));
+
+pub(crate) async fn measure(mut system: System, wrk: &Wrk) -> (System, Vec<Figure>) {
+    let delay = delay(&system).await;
+    let backlog = backlog(&mut system, wrk).await;
+    (system, vec![delay, backlog])
+}
+
+async fn delay(system: &System) -> Figure {
+    let pair = LapinPair::connect(&system.broker.url(), EVENT_SIZE).await;
+    let (mut floors, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        floors.push(pair.one_by_one(SINGLE).await);
+        ours.push(commit_to_applied(system).await);
+    }
+    let sync = fdatasync(system.directory.path()).median();
+    let p50 = |samples: &[Sample]| median(samples.iter().map(Sample::median));
+    Figure {
+        name: "commit to applied, p50 / bare publish to consume, p50",
+        value: p50(&ours) / p50(&floors),
+        unit: "",
+        wanted: Wanted::AtMost(5.0),
+        detail: format!(
+            "{:.2} ms, bare {:.2} ms; fdatasync {sync:.2} ms",
+            p50(&ours),
+            p50(&floors)
+        ),
+    }
+}
+
+/// Makes changes one by one, while both files are watched.
+async fn commit_to_applied(system: &System) -> Sample {
+    let stop = Arc::new(AtomicBool::new(false));
+    let watching = {
+        let (head, applied, stop) = (system.head(), system.applied(), Arc::clone(&stop));
+        thread::spawn(move || watch(&head, &applied, &stop))
+    };
+    let at = system.user_service.address;
+    let round = system.head().read();
+    for n in 0..SINGLE {
+        tokio::time::sleep(PAUSE).await;
+        rename(at, 1, &format!("single{round}x{n}")).await;
+    }
+    tokio::time::sleep(PAUSE).await;
+    stop.store(true, Ordering::Relaxed);
+    Sample::of_times(&watching.join().unwrap())
+}
+
+/// How long after each record that appears in the log it is applied.
+fn watch(head: &Seq, applied: &Seq, stop: &AtomicBool) -> Vec<Duration> {
+    let (mut known, mut times) = (head.read(), Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let seq = head.read();
+        if seq > known {
+            let committed = Instant::now();
+            while applied.read() < seq {
+                thread::sleep(POLL);
+            }
+            times.push(committed.elapsed());
+            known = seq;
+        }
+        thread::sleep(POLL);
+    }
+    times
+}
+
+/// The log grows while the broker is away; then it comes back.
+async fn backlog(system: &mut System, wrk: &Wrk) -> Figure {
+    let (mut floors, mut ours, mut events) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let pair = LapinPair::connect(&system.broker.url(), EVENT_SIZE).await;
+        floors.push(pair.stream(STREAM).await);
+        drop(pair);
+        system.broker.stop().await;
+        let at = system.user_service.address;
+        wrk.script(at, Script::Rename, BACKLOG_LOAD, system.users);
+        system.broker.restart().await;
+        let (count, per_s) = drain(system).await;
+        events = count;
+        ours.push(per_s);
+    }
+    Figure {
+        name: "backlog drained, events/s / bare publisher and consumer",
+        value: median(ours.iter().zip(&floors).map(|(ours, floor)| ours / floor)),
+        unit: "",
+        wanted: Wanted::AtLeast(0.5),
+        detail: format!(
+            "{:.0}/s of {events}, bare {:.0}/s of {STREAM}",
+            median(ours.clone()),
+            median(floors.clone())
+        ),
+    }
+}
+
+/// How many events were behind, and how many were applied in a second from the first one on.
+async fn drain(system: &System) -> (i64, f64) {
+    let (end, applied) = (system.head().read(), system.applied());
+    let begin = applied.read();
+    let mut first = None;
+    loop {
+        let seq = applied.read();
+        if seq > begin && first.is_none() {
+            first = Some((Instant::now(), seq));
+        }
+        if seq >= end {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let (since, from) = first.unwrap();
+    (end - begin, (end - from) as f64 / since.elapsed().as_secs_f64())
+}

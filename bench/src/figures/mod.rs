@@ -1,0 +1,16 @@
+//! The figures, each beside its floor in the same rounds.
+
+pub(crate) mod bus;
+pub(crate) mod hashing;
+pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod reads;
+pub(crate) mod writes;
+
+/// How often each pair is measured in alternation; the median of the ratios counts.
+const ROUNDS: usize = 3;
+
+/// Cores, as both the services and the floors count them.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}

@@ -1,0 +1,62 @@
+//! Measures Lockstep against the floors of the machine that it runs on. `scripts/bench.sh` builds
+//! what it needs and calls it; `docs/performance.md` says how to read what it prints.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    reason = "a measurement: a panic ends it, what it prints is its purpose, and counts are small"
+)]
+
+mod figures;
+mod floors;
+mod probe;
+mod sample;
+mod suite;
+mod system;
+mod table;
+mod wrk;
+
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand};
+
+/// Ratios of Lockstep's speed to the floors of this machine
+#[derive(Parser)]
+#[command(name = "bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure everything and print one table
+    Ratios {
+        /// Print JSON instead
+        #[arg(long)]
+        json: bool,
+        /// Only one group: memory, hashing, latency, reads, writes or bus
+        #[arg(long, value_name = "GROUP")]
+        only: Option<String>,
+        /// The numbers of users that everything is measured with
+        #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000,1000000")]
+        users: Vec<i64>,
+    },
+    /// The bare handler that reads are compared with; runs until it is killed
+    #[command(hide = true)]
+    BareHandler {
+        /// Where it listens
+        listen: SocketAddr,
+    },
+}
+
+#[actix_web::main]
+async fn main() {
+    match Cli::parse().command {
+        Command::Ratios { json, only, users } => suite::run(json, only.as_deref(), &users).await,
+        Command::BareHandler { listen } => floors::bare_handler::serve(listen).await,
+    }
+}

@@ -1,0 +1,60 @@
+//! Single requests at a fixed rate, and how long each answer takes.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two requests: 100 in a second.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Sends GET requests on one connection at a fixed rate. A request that has to wait for the answer
+/// before it is timed from when it was due (else a slow answer would hide those behind it).
+pub(crate) fn probe(
+    at: SocketAddr,
+    paths: &[String],
+    header: &str,
+    time: Duration,
+) -> Vec<Duration> {
+    let mut connection = TcpStream::connect(at).unwrap();
+    connection.set_nodelay(true).unwrap();
+    let mut times = Vec::new();
+    let mut due = Instant::now();
+    let end = due + time;
+    for path in paths.iter().cycle() {
+        let now = Instant::now();
+        if now >= end {
+            break;
+        }
+        let since = if now < due {
+            thread::sleep(due - now);
+            Instant::now()
+        } else {
+            due
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n{header}\r\n");
+        connection.write_all(request.as_bytes()).unwrap();
+        read_answer(&mut connection);
+        times.push(since.elapsed());
+        due += INTERVAL;
+    }
+    times
+}
+
+/// Reads one 200 whole.
+fn read_answer(connection: &mut TcpStream) {
+    let mut answer = Vec::with_capacity(1024);
+    let mut chunk = [0; 4096];
+    loop {
+        let count = connection.read(&mut chunk).unwrap();
+        assert!(count > 0, "the connection was closed");
+        answer.extend_from_slice(&chunk[..count]);
+        let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if body.len() >= length.map_or(0, |length| length.trim().parse().unwrap()) {
+            return;
+        }
+    }
+}

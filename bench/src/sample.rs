@@ -1,0 +1,37 @@
+//! Numbers of repeated measurements.
+
+use std::time::Duration;
+
+/// Sorted.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample(Vec<f64>);
+
+impl Sample {
+    /// Sorts them.
+    pub(crate) fn new(mut values: Vec<f64>) -> Self {
+        assert!(!values.is_empty(), "nothing was measured");
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+
+    /// In milliseconds.
+    pub(crate) fn of_times(times: &[Duration]) -> Self {
+        Self::new(times.iter().map(|time| time.as_secs_f64() * 1e3).collect())
+    }
+
+    /// The value below which so much of all lies, by the nearest rank.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let rank = (share * self.0.len() as f64).ceil() as usize;
+        self.0[rank.clamp(1, self.0.len()) - 1]
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+}
+
+/// The median of them.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    Sample::new(values.into_iter().collect()).median()
+}

@@ -1,0 +1,244 @@
+//! Lockstep as it is run for real: two processes, with a RabbitMQ of their own between them.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use awc::http::StatusCode;
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+use shared::testkit::rabbitmq::{RabbitMq, free_port};
+use tempfile::TempDir;
+
+/// 32 bytes: the services have no directory in common.
+const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+/// Every user's.
+const PASSWORD: &str = "testpassword";
+/// How long anything may take.
+const BOUND: Duration = Duration::from_mins(3);
+/// More than any backlog here: it comes as records, as it does to a follower that is near.
+const REPLAY_LIMIT: &str = "1000000";
+
+/// A running binary; dropping it kills it.
+pub(crate) struct Service {
+    name: &'static str,
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From its start to its first 200 at `/readyz`.
+    pub(crate) ready_after: Duration,
+}
+
+/// Both services with so many users.
+pub(crate) struct System {
+    pub(crate) users: i64,
+    pub(crate) broker: RabbitMq,
+    pub(crate) user_service: Service,
+    pub(crate) auth_service: Service,
+    pub(crate) directory: TempDir,
+}
+
+impl System {
+    /// Starts it, and waits until auth_service has all users.
+    pub(crate) async fn start(users: i64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = RabbitMq::start().await;
+        let url = broker.url();
+        let first = Service::start("user_service", directory.path(), &url).await;
+        let created = post(first.address, "/users", "user1").await;
+        assert_eq!(created.0, 201, "{}", created.1);
+        first.stop();
+        multiply(&directory.path().join("user_service/users.db"), users);
+        let user_service = Service::start("user_service", directory.path(), &url).await;
+        let auth_service = Service::start("auth_service", directory.path(), &url).await;
+        eprintln!("{users} users: auth_service had them after {:.2?}", auth_service.ready_after);
+        Self { users, broker, user_service, auth_service, directory }
+    }
+
+    /// Stops both services and starts them again on their files.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { users, broker, user_service, auth_service, directory } = self;
+        let url = broker.url();
+        user_service.stop();
+        auth_service.stop();
+        let user_service = Service::start("user_service", directory.path(), &url).await;
+        let auth_service = Service::start("auth_service", directory.path(), &url).await;
+        Self { users, broker, user_service, auth_service, directory }
+    }
+
+    /// A token of the first user.
+    pub(crate) async fn token(&self) -> String {
+        let (status, answer) = post(self.auth_service.address, "/login", "user1").await;
+        assert_eq!(status, 200, "{answer}");
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// The log's end, read from user_service's file.
+    pub(crate) fn head(&self) -> Seq {
+        let path = self.directory.path().join("user_service/users.db");
+        Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM user_log")
+    }
+
+    /// What is applied, read from auth_service's file.
+    pub(crate) fn applied(&self) -> Seq {
+        let path = self.directory.path().join("auth_service/projection.db");
+        Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM projection_cursor")
+    }
+
+    /// Waits until auth_service has applied all of the log.
+    pub(crate) async fn level(&self) {
+        let (head, applied) = (self.head(), self.applied());
+        let started = Instant::now();
+        while applied.read() < head.read() {
+            assert!(started.elapsed() < BOUND, "auth_service does not catch up");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A number in a database that a service writes to.
+pub(crate) struct Seq {
+    connection: Connection,
+    sql: &'static str,
+}
+
+impl Seq {
+    fn open(path: &Path, sql: &'static str) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).unwrap();
+        connection.busy_timeout(Duration::from_secs(5)).unwrap();
+        Self { connection, sql }
+    }
+
+    pub(crate) fn read(&self) -> i64 {
+        let mut statement = self.connection.prepare_cached(self.sql).unwrap();
+        statement.query_row([], |row| row.get(0)).unwrap()
+    }
+}
+
+impl Service {
+    /// Starts the binary that was built beside this one, and waits until it is ready. Its log goes
+    /// to a file, as it does where people run it.
+    async fn start(name: &'static str, directory: &Path, amqp_url: &str) -> Self {
+        let data_dir = directory.join(name);
+        fs::create_dir_all(&data_dir).unwrap();
+        let log = File::options().create(true).append(true).open(data_dir.join("log")).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let started = Instant::now();
+        let child = Command::new(binary(name))
+            .env_clear()
+            .env("AMQP_URL", amqp_url)
+            .env("DATA_DIR", &data_dir)
+            .env("SEALING_KEY", SEALING_KEY)
+            .env("USER_SERVICE_LISTEN", address.to_string())
+            .env("AUTH_SERVICE_LISTEN", address.to_string())
+            .env("SYNC_REPLAY_LIMIT", REPLAY_LIMIT)
+            .stdout(log)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut service = Self { name, child, address, ready_after: Duration::ZERO };
+        service.wait_until_ready(started).await;
+        service.ready_after = started.elapsed();
+        service
+    }
+
+    async fn wait_until_ready(&mut self, started: Instant) {
+        let url = format!("http://{}/readyz", self.address);
+        loop {
+            let status = awc::Client::new().get(&url).force_close().send().await;
+            if status.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                return;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "{} has ended", self.name);
+            assert!(started.elapsed() < BOUND, "{} does not become ready", self.name);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// SIGTERM, and the end of it.
+    pub(crate) fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{} ended with {status}", self.name);
+    }
+
+    /// Its memory now, in MiB.
+    pub(crate) fn memory_mib(&self) -> f64 {
+        self.status_kib("VmRSS:") / 1024.0
+    }
+
+    /// The most memory since the last [`Self::forget_peak`], in MiB.
+    pub(crate) fn peak_memory_mib(&self) -> f64 {
+        self.status_kib("VmHWM:") / 1024.0
+    }
+
+    /// proc(5), `/proc/pid/clear_refs`: 5 sets the peak to the present.
+    pub(crate) fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
+    fn status_kib(&self, label: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(label)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn binary(name: &str) -> PathBuf {
+    let path = std::env::current_exe().unwrap().with_file_name(name);
+    assert!(path.exists(), "{} is missing: scripts/bench.sh builds it", path.display());
+    path
+}
+
+/// Makes so many users of the one, as if the log of their creation had been pruned.
+fn multiply(database: &Path, users: i64) {
+    let sql = format!(
+        "BEGIN;
+         INSERT INTO users (username, username_key, password_hash, version, password_version)
+             WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {users})
+             SELECT 'user' || i, 'user' || i, (SELECT password_hash FROM users), 1, 1 FROM n;
+         DELETE FROM user_log;
+         UPDATE log_start SET seq = {users}, chain = randomblob(16);
+         UPDATE published SET seq = {users};
+         DELETE FROM users_digest;
+         COMMIT;
+         PRAGMA wal_checkpoint(TRUNCATE);"
+    );
+    Connection::open(database).unwrap().execute_batch(&sql).unwrap();
+}
+
+/// Sends a name with everybody's password.
+pub(crate) async fn post(at: SocketAddr, path: &str, username: &str) -> (u16, Value) {
+    let request = awc::Client::new().post(format!("http://{at}{path}"));
+    let body = json!({ "username": username, "password": PASSWORD });
+    let mut answer = request.force_close().send_json(&body).await.unwrap();
+    let body = answer.body().await.unwrap();
+    (answer.status().as_u16(), serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// Changes a user's name.
+pub(crate) async fn rename(at: SocketAddr, id: i64, username: &str) {
+    let request = awc::Client::new().put(format!("http://{at}/users/{id}"));
+    let body = json!({ "username": username });
+    let answer = request.force_close().send_json(&body).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+/// Waits until somebody listens there.
+pub(crate) fn wait_for_port(address: SocketAddr) {
+    let started = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(started.elapsed() < BOUND, "nobody listens on {address}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
