@@ -8,19 +8,12 @@ cd "$(dirname "$0")/.."
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
   "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!PASSWORD_@}" "${!LOG_@}" \
   "${!SYNC_@}" LOGIN_WAIT REQUIRE_IF_MATCH
-export DEBIAN_FRONTEND=noninteractive
 
 work=$(mktemp -d)
-policy=/usr/sbin/policy-rc.d
-policy_is_ours='' standalone_pid=''
-
-as_root() {
-  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
-}
+standalone_pid=''
 
 clean_up() {
   [[ -z $standalone_pid ]] || kill -KILL "$standalone_pid" 2>/dev/null || true
-  [[ -z $policy_is_ours ]] || as_root rm -f "$policy"
   rm -rf "$work"
 }
 trap clean_up EXIT
@@ -31,30 +24,6 @@ step() {
   printf '\n==> %s\n' "$1"
   "${@:2}"
   printf '    (%d s)\n' $((SECONDS - started))
-}
-
-install_missing() {
-  local missing=()
-  command -v cc >/dev/null || missing+=(gcc libc6-dev) # for SQLite and AWS-LC; they need no cmake
-  command -v curl >/dev/null || missing+=(curl ca-certificates)
-  command -v jq >/dev/null || missing+=(jq)
-  command -v shellcheck >/dev/null || missing+=(shellcheck)
-  [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
-  if ((${#missing[@]} == 0)); then
-    echo 'nothing is missing'
-    return
-  fi
-  echo "apt installs: ${missing[*]}"
-  # The tests start RabbitMQ nodes of their own: the package must not start one for the system.
-  if [[ ! -e $policy ]]; then
-    printf '#!/bin/sh\nexit 101\n' >"$work/policy-rc.d"
-    policy_is_ours=yes
-    as_root install -m 0755 "$work/policy-rc.d" "$policy"
-  fi
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND="$DEBIAN_FRONTEND" apt-get install -y -qq --no-install-recommends "${missing[@]}"
-  [[ -z $policy_is_ours ]] || as_root rm -f "$policy"
-  policy_is_ours=''
 }
 
 # The wire types alone: whoever speaks to the services needs neither actors, runtime nor database.
@@ -118,7 +87,7 @@ smoke_standalone() {
   fi
 }
 
-step 'Tools' install_missing
+step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings

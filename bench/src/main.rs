@@ -11,7 +11,10 @@
 )]
 
 mod figures;
+mod flood;
 mod floors;
+mod gate;
+mod hot_paths;
 mod probe;
 mod sample;
 mod suite;
@@ -20,8 +23,12 @@ mod table;
 mod wrk;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hot_paths::HotPath;
+use shared::telemetry::{LogFormat, init_logging};
 
 /// Ratios of Lockstep's speed to the floors of this machine
 #[derive(Parser)]
@@ -38,12 +45,29 @@ enum Command {
         /// Print JSON instead
         #[arg(long)]
         json: bool,
-        /// Only one group: memory, hashing, latency, reads, writes or bus
+        /// Only one group: memory, hashing, overload, latency, reads, writes or bus
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
         /// The numbers of users that everything is measured with
         #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000,1000000")]
         users: Vec<i64>,
+    },
+    /// Count the instructions of the hot paths and compare them with those that are recorded
+    Gate {
+        /// Record them instead
+        #[arg(long)]
+        record: bool,
+        /// Where they are recorded
+        #[arg(long, default_value = "bench/instructions.json", value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Go one of the hot paths so often, under valgrind
+    #[command(hide = true)]
+    HotPath {
+        /// Which
+        path: HotPath,
+        /// How often
+        times: u64,
     },
     /// The bare handler that reads are compared with; runs until it is killed
     #[command(hide = true)]
@@ -54,9 +78,16 @@ enum Command {
 }
 
 #[actix_web::main]
-async fn main() {
+async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Ratios { json, only, users } => suite::run(json, only.as_deref(), &users).await,
+        Command::Gate { record, file } => return gate::run(&file, record),
+        Command::HotPath { path, times } => {
+            // A request's line in the access log is part of its path.
+            let _log = init_logging("info", LogFormat::Text).unwrap();
+            path.go(times).await;
+        }
         Command::BareHandler { listen } => floors::bare_handler::serve(listen).await,
     }
+    ExitCode::SUCCESS
 }

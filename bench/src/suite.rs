@@ -1,6 +1,6 @@
 //! All figures in their order.
 
-use crate::figures::{bus, hashing, latency, memory, reads, writes};
+use crate::figures::{bus, hashing, latency, memory, overload, reads, writes};
 use crate::system::System;
 use crate::table::{Column, Figure, print, to_json};
 use crate::wrk::Wrk;
@@ -30,6 +30,9 @@ async fn measure(users: i64, only: Option<&str>, wrk: &Wrk) -> Vec<Figure> {
     }
     if is_asked("hashing") {
         figures.extend(hashing::measure(&system, wrk));
+    }
+    if is_asked("overload") {
+        figures.extend(overload::measure(&system, wrk).await);
     }
     if is_asked("latency") {
         figures.extend(latency::measure(&system, wrk).await);

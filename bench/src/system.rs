@@ -21,6 +21,9 @@ const BOUND: Duration = Duration::from_mins(3);
 /// More than any backlog here: it comes as records, as it does to a follower that is near.
 const REPLAY_LIMIT: &str = "1000000";
 
+/// Linux counts processor time so (`sysconf(_SC_CLK_TCK)`).
+const TICKS_PER_S: u64 = 100;
+
 /// A running binary; dropping it kills it.
 pub(crate) struct Service {
     name: &'static str,
@@ -180,11 +183,30 @@ impl Service {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
+    /// The processor time of all its threads but those that hash.
+    pub(crate) fn cpu_beside_hashing(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let ticks: u64 = tasks.map(|task| ticks_of(&task.unwrap().path())).sum();
+        Duration::from_millis(ticks * 1000 / TICKS_PER_S)
+    }
+
     fn status_kib(&self, label: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(label)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
+}
+
+/// User and system time of one thread, unless it hashes (proc(5), `/proc/pid/task/tid/stat`).
+fn ticks_of(task: &Path) -> u64 {
+    let Ok(stat) = fs::read_to_string(task.join("stat")) else { return 0 };
+    let (name, fields) = stat.split_once(") ").unwrap();
+    if name.contains("(hash-") {
+        return 0;
+    }
+    // The fields after the name begin with the third.
+    let time = |field: usize| fields.split(' ').nth(field - 3).unwrap().parse::<u64>().unwrap();
+    time(14) + time(15)
 }
 
 impl Drop for Service {

@@ -1,15 +1,11 @@
-//! The token in the `Authorization` header (RFC 6750), and whether it is alive.
+//! The token in the `Authorization` header (RFC 6750).
 
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpRequest};
-use shared::contract::Claims;
 use shared::http::{Problem, ProblemKind};
-use shared::tokens::TokenRefused;
-
-use super::Handles;
 
 /// Where clients are told that a token is needed (RFC 6750 section 3).
 pub(super) const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
@@ -43,36 +39,6 @@ fn parse(headers: &HeaderMap) -> Result<Bearer, Problem> {
         return Err(refused());
     }
     Ok(Bearer(token.to_owned()))
-}
-
-/// Why a token is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Dead {
-    /// By itself.
-    #[error(transparent)]
-    Refused(#[from] TokenRefused),
-    /// By a logout, a change of password or a deletion.
-    #[error("the token was revoked")]
-    Revoked,
-}
-
-impl Dead {
-    /// The token was signed by us, and may once have been good.
-    pub(super) fn is_ours(self) -> bool {
-        matches!(self, Self::Revoked | Self::Refused(TokenRefused::OutOfTime))
-    }
-}
-
-impl From<Dead> for Problem {
-    fn from(dead: Dead) -> Self {
-        refused().with_source(dead)
-    }
-}
-
-/// Verifies the token on this thread, and asks the view of the dead every time.
-pub(super) fn check(token: &str, handles: &Handles) -> Result<Claims, Dead> {
-    let claims = handles.verifier.verify(token, handles.clock.unix_s())?;
-    if handles.revoked.contains(&claims) { Err(Dead::Revoked) } else { Ok(claims) }
 }
 
 /// The request says nothing that could be wrong: no error code (RFC 6750 section 3.1).

@@ -8,7 +8,8 @@ use shared::http::{IdempotencyKey, Problem};
 use shared::sqlite::idempotency::{IdempotentRequest, Known};
 
 use super::Handles;
-use super::bearer::{Bearer, Dead, check};
+use super::bearer::Bearer;
+use super::live_tokens::{Dead, LiveTokens};
 use super::login::key_reused;
 use super::openapi::{ProblemBody, StatusBody};
 use crate::actors::{FindOutcome, RevokeToken};
@@ -50,15 +51,16 @@ pub(super) async fn logout(
     bearer: Bearer,
     key: IdempotencyKey,
     handles: Data<Handles>,
+    tokens: Data<LiveTokens>,
 ) -> Result<HttpResponse, Problem> {
     let Bearer(token) = bearer;
     let request = key.0.map(|key| {
         let fingerprint = handles.sealing_key.fingerprint(&[SCOPE.as_bytes(), token.as_bytes()]);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    match (check(&token, &handles), request) {
+    match (tokens.check(&token), request) {
         (Ok(claims), request) => {
-            let command = RevokeToken { jti: claims.jti, exp_s: claims.exp, request };
+            let command = RevokeToken { jti: claims.jti.clone(), exp_s: claims.exp, request };
             ask(&handles.revocations, command).await??;
         }
         (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &handles).await?,

@@ -4,6 +4,7 @@ mod authentication;
 mod bearer;
 mod consistency;
 mod jwks;
+mod live_tokens;
 mod login;
 mod logout;
 mod openapi;
@@ -17,7 +18,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::hashing::PasswordHasher;
-use shared::http::{allow_only, get_or_head};
+use shared::http::{get_or_head, resource};
 use shared::secrets::SealingKey;
 use shared::sqlite::ReadPool;
 use shared::tokens::{RevokedView, TokenRules, Verifier};
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use crate::actors::{Applied, CredentialReader, KeyRing, Revocations};
 use crate::metrics::LoginMetrics;
 
+use live_tokens::LiveTokens;
 pub use openapi::document;
 
 /// What the handlers send to and read. Clones are handles to the same.
@@ -41,7 +43,7 @@ pub struct Handles {
     pub readers: ReadPool,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
-    /// Verifies tokens on the worker's own thread.
+    /// Verifies tokens; each worker has a memory for it.
     pub verifier: Arc<Verifier>,
     /// The dead tokens.
     pub revoked: RevokedView,
@@ -65,13 +67,11 @@ pub struct Handles {
 pub fn configure(handles: &Handles, app: &mut ServiceConfig) {
     app.app_data(Data::new(handles.clone()));
     app.app_data(Data::new(CredentialReader::launch(handles.readers.clone())));
+    app.app_data(Data::new(LiveTokens::new(handles)));
     let get = || web::route().guard(get_or_head());
-    let login = web::resource("/login").route(web::post().to(login::login));
-    let logout = web::resource("/logout").route(web::post().to(logout::logout));
-    let verify = web::resource("/verify").route(get().to(verify::verify));
-    let jwks = web::resource("/.well-known/jwks.json").route(get().to(jwks::jwks));
-    app.service(allow_only(login, "POST"));
-    app.service(allow_only(logout, "POST"));
-    app.service(allow_only(verify, "GET, HEAD"));
-    app.service(allow_only(jwks, "GET, HEAD"));
+    let verify = resource("/verify", "GET, HEAD").route(get().to(verify::verify));
+    let login = resource("/login", "POST").route(web::post().to(login::login));
+    let logout = resource("/logout", "POST").route(web::post().to(logout::logout));
+    let jwks = resource("/.well-known/jwks.json", "GET, HEAD").route(get().to(jwks::jwks));
+    app.service(verify).service(login).service(logout).service(jwks);
 }

@@ -8,8 +8,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
 use shared::http::Problem;
 
-use super::Handles;
-use super::bearer::{Bearer, check};
+use super::bearer::Bearer;
+use super::live_tokens::LiveTokens;
 use super::openapi::ProblemBody;
 
 /// Tells whose a live token is
@@ -31,11 +31,11 @@ use super::openapi::ProblemBody;
 )]
 pub(super) async fn verify(
     bearer: Bearer,
-    handles: Data<Handles>,
+    tokens: Data<LiveTokens>,
 ) -> Result<HttpResponse, Problem> {
-    let claims = check(&bearer.0, &handles)?;
+    let claims = tokens.check(&bearer.0)?;
     Ok(HttpResponse::Ok()
-        .insert_header(("X-User-Id", claims.sub))
+        .insert_header(("X-User-Id", claims.sub.as_str()))
         .insert_header(("X-Username", percent_encoded(&claims.username)))
         .insert_header((CACHE_CONTROL, "no-store"))
         .finish())

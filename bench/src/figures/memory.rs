@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cores;
 use crate::floors::argon2_loop::MEMORY_KIB;
 use crate::sample::median;
-use crate::system::System;
+use crate::system::{Service, System};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Script, Wrk};
 
@@ -23,7 +23,7 @@ pub(crate) async fn measure(mut system: System, wrk: &Wrk) -> (System, Vec<Figur
         starts.push(slower.as_secs_f64() * 1e3);
     }
     tokio::time::sleep(REST).await;
-    let idle = [&system.user_service, &system.auth_service].map(|service| service.memory_mib());
+    let idle = [&system.user_service, &system.auth_service].map(Service::memory_mib);
     system.auth_service.forget_peak();
     wrk.script(system.auth_service.address, Script::Login, STORM, system.users);
     let peak = system.auth_service.peak_memory_mib();

@@ -4,6 +4,7 @@ pub(crate) mod bus;
 pub(crate) mod hashing;
 pub(crate) mod latency;
 pub(crate) mod memory;
+pub(crate) mod overload;
 pub(crate) mod reads;
 pub(crate) mod writes;
 

@@ -19,7 +19,7 @@ pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
         syncs.push(fdatasync(directory));
         floors.push(commits_per_s(directory, FLOOR_TIME));
         let at = system.user_service.address;
-        ours.push(wrk.script(at, Script::Rename, LOAD, system.users).good_per_s);
+        ours.push(wrk.script(at, Script::Rename, LOAD, system.users));
         // Whoever follows must not still be at it when the floor is measured.
         system.level().await;
     }

@@ -1,4 +1,4 @@
-//! actix-web with one handler that answers a constant.
+//! actix-web with a handler that answers a constant.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -11,13 +11,17 @@ use crate::system::wait_for_port;
 /// Serves until it is killed, in a process of its own.
 pub(crate) async fn serve(listen: SocketAddr) {
     let workers = std::thread::available_parallelism().map_or(1, Into::into);
-    HttpServer::new(|| App::new().route("/users/{id}", web::get().to(constant)))
-        .workers(workers)
-        .bind(listen)
-        .unwrap()
-        .run()
-        .await
-        .unwrap();
+    HttpServer::new(|| {
+        App::new()
+            .route("/users/{id}", web::get().to(constant))
+            .route("/verify", web::get().to(constant))
+    })
+    .workers(workers)
+    .bind(listen)
+    .unwrap()
+    .run()
+    .await
+    .unwrap();
 }
 
 async fn constant() -> HttpResponse {

@@ -1,5 +1,6 @@
 //! What a request is known by in logs and traces.
 
+use std::cell::Cell;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
@@ -24,14 +25,36 @@ pub struct RequestContext {
 
 impl RequestContext {
     /// Reads the headers, and makes up what is missing.
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap, ids: &RequestIds) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let request_id = text("x-request-id").filter(|id| is_request_id(id)).map(str::to_owned);
         let traceparent = text("traceparent").filter(|text| is_traceparent(text));
         Self {
-            request_id: request_id.unwrap_or_else(|| HEXLOWER.encode(&random_bytes::<16>())),
+            request_id: request_id.unwrap_or_else(|| ids.next()),
             traceparent: traceparent.map(str::to_owned),
         }
+    }
+}
+
+/// Makes the ids of one worker's requests. They are unique, and no secret: what is random in them is
+/// drawn once.
+pub(super) struct RequestIds {
+    /// Sets this worker apart from all others.
+    worker: String,
+    made: Cell<u64>,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        Self { worker: HEXLOWER.encode(&random_bytes::<8>()), made: Cell::new(0) }
+    }
+
+    fn next(&self) -> String {
+        self.made.set(self.made.get() + 1);
+        let mut id = String::with_capacity(32);
+        id.push_str(&self.worker);
+        HEXLOWER.encode_append(&self.made.get().to_be_bytes(), &mut id);
+        id
     }
 }
 
@@ -60,13 +83,21 @@ impl FromRequest for RequestContext {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let known = request.extensions().get::<Self>().cloned();
-        ready(Ok(known.unwrap_or_else(|| Self::from_headers(request.headers()))))
+        ready(known.ok_or_else(|| Problem::internal("the request has no RequestContext")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_request_has_an_id_of_its_own() {
+        let (one, other) = (RequestIds::new(), RequestIds::new());
+        let ids = std::collections::BTreeSet::from([one.next(), one.next(), other.next()]);
+        assert_eq!(ids.len(), 3);
+        assert!(ids.iter().all(|id| id.len() == 32), "{ids:?}");
+    }
 
     #[test]
     fn only_visible_ascii_is_taken_over_as_a_request_id() {

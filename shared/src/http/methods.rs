@@ -1,22 +1,30 @@
-//! 405 with `Allow` for every path that exists.
+//! Paths with the methods that they take.
 
+use actix_web::guard::{self, Guard};
 use actix_web::http::header;
 use actix_web::{Resource, web};
 
 use super::problem::{Problem, ProblemKind};
 
-/// Makes the resource answer methods other than those of its routes with 405; `allow` names these.
+/// The pattern of the path that was asked for. Every resource carries it among its data: to match
+/// the path against all patterns once more, as `HttpRequest::match_pattern` does, costs more than
+/// to look the user up.
+#[derive(Clone, Copy)]
+pub(super) struct Route(pub(super) &'static str);
+
+/// The resource at `path`. Methods other than those of the routes that it is given are answered with
+/// 405; `allow` names these.
 #[must_use]
-pub fn allow_only(resource: Resource, allow: &'static str) -> Resource {
-    resource.default_service(web::to(move || async move {
+pub fn resource(path: &'static str, allow: &'static str) -> Resource {
+    let refuse = move || async move {
         let detail = format!("this path takes {allow}");
-        Err::<&str, _>(
-            Problem::new(ProblemKind::MethodNotAllowed, detail).with_header(header::ALLOW, allow),
-        )
-    }))
+        let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
+        Err::<&str, _>(problem.with_header(header::ALLOW, allow))
+    };
+    web::resource(path).app_data(Route(path)).default_service(web::to(refuse))
 }
 
 /// Passes GET, and HEAD, which is answered like it without the body.
-pub fn get_or_head() -> impl actix_web::guard::Guard {
-    actix_web::guard::Any(actix_web::guard::Get()).or(actix_web::guard::Head())
+pub fn get_or_head() -> impl Guard {
+    guard::Any(guard::Get()).or(guard::Head())
 }

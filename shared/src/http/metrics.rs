@@ -15,14 +15,14 @@ pub struct HttpMetrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
-    route: String,
+    method: &'static str,
+    route: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
-    route: String,
+    route: &'static str,
 }
 
 impl HttpMetrics {
@@ -41,17 +41,15 @@ impl HttpMetrics {
     }
 
     /// Notes one answer. `route` is the pattern, not the path, so that its values are few.
-    pub fn observe(&self, method: &str, route: &str, status: u16, seconds: f64) {
-        let (method, route) = (known_method(method), route.to_owned());
-        self.seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(seconds);
+    pub fn observe(&self, method: &str, route: &'static str, status: u16, seconds: f64) {
+        let method = known_method(method);
+        self.seconds.get_or_create(&RouteLabels { route }).observe(seconds);
         self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
     }
 }
 
 /// A client can make up methods; the label must not grow with them.
-fn known_method(method: &str) -> String {
-    match method {
-        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" => method.to_owned(),
-        _ => "OTHER".to_owned(),
-    }
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }

@@ -11,7 +11,8 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 use futures_util::FutureExt;
 
-use super::context::RequestContext;
+use super::context::{RequestContext, RequestIds};
+use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::problem::Problem;
 use super::unread_body::{hold, hold_until_sent};
@@ -19,13 +20,16 @@ use super::unread_body::{hold, hold_until_sent};
 /// Asked every few seconds by machines: a line for each good answer would drown the others.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The middleware function; needs `web::Data<HttpMetrics>` in the app.
+/// The middleware function; needs `RequestIds` and `web::Data<HttpMetrics>` in the app.
 pub(super) async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started_at = Instant::now();
-    let context = RequestContext::from_headers(request.headers());
+    let context = match request.app_data::<RequestIds>() {
+        Some(ids) => RequestContext::from_headers(request.headers(), ids),
+        None => return Err(Problem::internal("the server has no RequestIds").into()),
+    };
     request.extensions_mut().insert(context.clone());
     let body = hold(&mut request);
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
@@ -51,15 +55,15 @@ fn failed(context: &RequestContext) -> actix_web::Error {
 
 fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {
     let request = response.request();
-    let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    let route = request.app_data::<Route>().map_or("unknown", |route| route.0);
     let (method, status) = (request.method().as_str(), response.status().as_u16());
     let seconds = started_at.elapsed().as_secs_f64();
     if let Some(metrics) = request.app_data::<web::Data<HttpMetrics>>() {
-        metrics.observe(method, &route, status, seconds);
+        metrics.observe(method, route, status, seconds);
     }
     let RequestContext { request_id, traceparent } = context;
     let traceparent = traceparent.as_deref();
-    let (path, latency_us) = (request.path(), started_at.elapsed().as_micros());
+    let (path, latency_us) = (request.path(), micros_since(started_at));
     let cause = response.response().error().map(chain_of);
     if status == 503 {
         // Refused on purpose: whoever floods the service must not flood the alarms as well.
@@ -71,6 +75,10 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     } else {
         tracing::info!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
     }
+}
+
+fn micros_since(started_at: Instant) -> u64 {
+    u64::try_from(started_at.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The error with all that was behind it.
@@ -98,7 +106,10 @@ mod tests {
 
     #[actix_web::test]
     async fn a_panic_is_answered_like_any_other_fault() {
-        let app = App::new().route("/", web::get().to(panics)).wrap(from_fn(observe));
+        let app = App::new()
+            .app_data(RequestIds::new())
+            .route("/", web::get().to(panics))
+            .wrap(from_fn(observe));
         let app = init_service(app).await;
         let request = TestRequest::get().insert_header(("x-request-id", "r1")).to_request();
         let error = try_call_service(&app, request).await.err().unwrap();

@@ -7,8 +7,10 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-use super::methods::allow_only;
+use super::methods::{get_or_head, resource};
 use super::problem::{Problem, ProblemKind};
+
+const ALLOW: &str = "GET, HEAD";
 
 /// Whether a service can do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,21 +45,21 @@ struct ReadinessDocument<'a> {
 impl Probes {
     /// Adds the three paths, and one for each kind of problem.
     pub(super) fn configure(&self, config: &mut web::ServiceConfig) {
-        let get = || web::route().guard(super::methods::get_or_head());
+        let get = || web::route().guard(get_or_head());
         let readiness = self.readiness.clone();
         let registry = self.registry.clone();
-        let healthz = web::resource("/healthz").route(get().to(healthz));
-        let readyz = web::resource("/readyz").route(get().to(move || {
+        let healthz = resource("/healthz", ALLOW).route(get().to(healthz));
+        let readyz = resource("/readyz", ALLOW).route(get().to(move || {
             let report = readiness();
             async move { readyz(&report) }
         }));
-        let metrics = web::resource("/metrics").route(get().to(move || {
+        let metrics = resource("/metrics", ALLOW).route(get().to(move || {
             let registry = registry.clone();
             async move { metrics(&registry) }
         }));
-        let problems = web::resource("/problems/{slug}").route(get().to(describe_problem));
+        let problems = resource("/problems/{slug}", ALLOW).route(get().to(describe_problem));
         for resource in [healthz, readyz, metrics, problems] {
-            config.service(allow_only(resource, "GET, HEAD"));
+            config.service(resource);
         }
     }
 }

@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use utoipa::openapi::OpenApi;
 
+use super::context::RequestIds;
 use super::docs;
 use super::metrics::HttpMetrics;
 use super::observe::observe;
@@ -76,15 +77,19 @@ pub fn serve(
     let server = HttpServer::new(move || {
         App::new()
             .app_data(metrics.clone())
+            .app_data(RequestIds::new())
+            // Paths are tried in this order: first those that are asked for most.
+            .configure(&configure)
             .configure(|app| probes.configure(app))
             .configure(|app| docs::configure(&openapi, app))
-            .configure(&configure)
             .default_service(web::to(no_such_path))
             .wrap(from_fn(observe))
     })
     .workers(config.workers)
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
+    // A client that closes is gone, as it is for most proxies: its password is not hashed.
+    .h1_allow_half_closed(false)
     .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
     // The signals belong to main, which stops the services in their order.
     .disable_signals()

@@ -1,11 +1,17 @@
 //! Log lines: structured, on standard output, written by a thread of their own.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::str::FromStr;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{Directive, LevelFilter};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
+
+use super::paced::Paced;
+use super::plain_fields::PlainFields;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,9 @@ pub enum LoggingError {
     /// Not a filter like `info` or `warn,auth_service=debug`.
     #[error("LOG must be a level or a filter such as warn,auth_service=debug, and is {0:?}")]
     Filter(String),
+    /// There is nothing to write to.
+    #[error("the standard output cannot be used")]
+    Output(#[from] io::Error),
     /// It was set up before in this process.
     #[error("logging is set up already")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -47,8 +56,9 @@ const SILENCED: [&str; 1] = ["lapin=error"];
 /// Frameworks that say at `info` what our own lines say, or at `error` what a client did wrong. A
 /// filter that names them shows them.
 const QUIET: &str = "actix_http=off,actix_server=warn,rusqlite_migration=warn";
-/// How many lines may wait for the disk or terminal before further ones are dropped.
-const LINES_WAITING: usize = 100_000;
+/// How many lines may wait for the disk or terminal before further ones are dropped. Their places are
+/// there from the start: 32 bytes each.
+const LINES_WAITING: usize = 16_384;
 
 /// Sets up the log of this process: the one thing that is global, because the panic hook and
 /// every library write to it. Called by `main` alone. Panics are logged too.
@@ -61,14 +71,19 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING)
-        .finish(std::io::stdout());
+        .finish(Paced::new(standard_output()?));
     let builder = fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        LogFormat::Text => builder.with_ansi(false).finish().try_init()?,
+        LogFormat::Text => builder.fmt_fields(PlainFields).with_ansi(false).finish().try_init()?,
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
     }
     log_panics();
     Ok(LogGuard(guard))
+}
+
+/// Without the buffer of the standard library, which writes each line by itself.
+fn standard_output() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 fn parse_filter(text: &str) -> Result<EnvFilter, LoggingError> {

@@ -78,24 +78,30 @@ impl Verifier {
         let key = self.keys.get(&kid).ok_or(TokenRefused::UnknownKey)?;
         let claims: Claims =
             decode(token, key, &self.validation).map_err(|_| TokenRefused::NotOurs)?.claims;
+        self.check_time(&claims, now_s)?;
+        Ok(claims)
+    }
+
+    /// Whether the claims are good at this time, in seconds since 1970.
+    pub(super) fn check_time(&self, claims: &Claims, now_s: i64) -> Result<(), TokenRefused> {
         let is_in_time = claims.nbf.saturating_sub(self.leeway_s) <= now_s
             && now_s < claims.exp.saturating_add(self.leeway_s);
-        if is_in_time { Ok(claims) } else { Err(TokenRefused::OutOfTime) }
+        if is_in_time { Ok(()) } else { Err(TokenRefused::OutOfTime) }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::tokens::SigningKey;
 
-    const NOW: i64 = 1_700_000_000;
+    pub(in crate::tokens) const NOW: i64 = 1_700_000_000;
 
-    fn rules() -> TokenRules {
+    pub(in crate::tokens) fn rules() -> TokenRules {
         TokenRules { issuer: "lockstep".into(), audience: "apps".into(), leeway_s: 5 }
     }
 
-    fn claims() -> Claims {
+    pub(in crate::tokens) fn claims() -> Claims {
         Claims {
             iss: "lockstep".into(),
             sub: "1".into(),
@@ -110,7 +116,7 @@ mod tests {
         }
     }
 
-    fn key() -> SigningKey {
+    pub(in crate::tokens) fn key() -> SigningKey {
         SigningKey::parse(&SigningKey::generate()).unwrap()
     }
 

@@ -30,7 +30,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::bus_loop::Backoff;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store;
-use event_message::to_outgoing;
+pub use event_message::to_outgoing;
 
 mod event_message;
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use actix::Addr;
 use actix_web::web;
 use shared::hashing::PasswordHasher;
-use shared::http::{IfMatch, Problem, ProblemKind, allow_only, get_or_head};
+use shared::http::{IfMatch, Problem, ProblemKind, get_or_head, resource};
 use shared::precis::PasswordPolicy;
 use shared::secrets::SealingKey;
 
@@ -53,15 +53,12 @@ impl Api {
 
 /// Adds the paths.
 pub fn configure(api: Api, config: &mut web::ServiceConfig) {
-    let users = web::resource("/users")
+    let users = resource("/users", "GET, HEAD, POST")
         .route(web::route().guard(get_or_head()).to(list_users::list_users))
         .route(web::post().to(create_user::create_user));
-    let user = web::resource("/users/{user_id}")
+    let user = resource("/users/{user_id}", "GET, HEAD, PUT, DELETE")
         .route(web::route().guard(get_or_head()).to(read_user::read_user))
         .route(web::put().to(update_user::update_user))
         .route(web::delete().to(delete_user::delete_user));
-    config
-        .app_data(web::Data::new(api))
-        .service(allow_only(users, "GET, HEAD, POST"))
-        .service(allow_only(user, "GET, HEAD, PUT, DELETE"));
+    config.app_data(web::Data::new(api)).service(user).service(users);
 }

@@ -9,7 +9,7 @@ use shared::contract::topology::USERS_EXCHANGE;
 use shared::contract::{Incarnation, LogRecord};
 
 /// The event that tells of the record; `incarnation` vouches for it.
-pub(super) fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
+pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
     let mut headers = BTreeMap::from([
         (header::SPEC_VERSION, SPEC_VERSION.to_owned()),
         (header::ID, record.chain.to_string()),

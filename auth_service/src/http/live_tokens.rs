@@ -1,0 +1,61 @@
+//! Whether a token is alive, asked on the worker's own thread.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use shared::clock::Clock;
+use shared::contract::Claims;
+use shared::http::Problem;
+use shared::tokens::{CachedVerifier, RevokedView, TokenRefused};
+
+use super::Handles;
+use super::bearer::refused;
+
+/// What one worker knows of tokens.
+pub(super) struct LiveTokens {
+    /// Remembers what it has verified.
+    verifier: CachedVerifier,
+    /// Asked every time.
+    revoked: RevokedView,
+    clock: Clock,
+}
+
+impl LiveTokens {
+    pub(super) fn new(handles: &Handles) -> Self {
+        Self {
+            verifier: CachedVerifier::new(Arc::clone(&handles.verifier)),
+            revoked: handles.revoked.clone(),
+            clock: handles.clock.clone(),
+        }
+    }
+
+    /// What the token says, if it is alive.
+    pub(super) fn check(&self, token: &str) -> Result<Rc<Claims>, Dead> {
+        let claims = self.verifier.verify(token, self.clock.unix_s())?;
+        if self.revoked.contains(&claims) { Err(Dead::Revoked) } else { Ok(claims) }
+    }
+}
+
+/// Why a token is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Dead {
+    /// By itself.
+    #[error(transparent)]
+    Refused(#[from] TokenRefused),
+    /// By a logout, a change of password or a deletion.
+    #[error("the token was revoked")]
+    Revoked,
+}
+
+impl Dead {
+    /// The token was signed by us, and may once have been good.
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Self::Revoked | Self::Refused(TokenRefused::OutOfTime))
+    }
+}
+
+impl From<Dead> for Problem {
+    fn from(dead: Dead) -> Self {
+        refused().with_source(dead)
+    }
+}

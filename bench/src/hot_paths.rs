@@ -1,0 +1,177 @@
+//! The paths that are gone most often, each as often as asked for, in this process.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::{Parser, ValueEnum};
+use serde_json::json;
+use shared::bus::InProcessBus;
+use shared::clock::Clock;
+use shared::contract::{Chain, Cursor, EventKind, Incarnation, LogRecord};
+use shared::sqlite::{Durability, open_writer};
+use shared::sync::{Effect, Follower, Input, extend};
+use standalone::{Config, start};
+
+use crate::system::post;
+
+/// Records that come together.
+const BATCH: u64 = 50;
+const TIME_MS: i64 = 1_700_000_000_000;
+
+/// One of them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum HotPath {
+    /// `GET /users/{id}`, from the socket to the socket
+    ReadUser,
+    /// `GET /verify` of a live token, from the socket to the socket
+    VerifyToken,
+    /// A record, from the follower to the projection's file
+    ApplyEvent,
+    /// A record as the message that carries it
+    EncodeEvent,
+}
+
+impl HotPath {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::ReadUser, Self::VerifyToken, Self::ApplyEvent, Self::EncodeEvent];
+
+    /// As it is called on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ReadUser => "read-user",
+            Self::VerifyToken => "verify-token",
+            Self::ApplyEvent => "apply-event",
+            Self::EncodeEvent => "encode-event",
+        }
+    }
+
+    /// Goes the path so often.
+    pub(crate) async fn go(self, times: u64) {
+        let directory = tempfile::tempdir().unwrap();
+        match self {
+            Self::ReadUser | Self::VerifyToken => self.ask(times, directory.path()).await,
+            Self::ApplyEvent => apply(times, directory.path()),
+            Self::EncodeEvent => encode(times),
+        }
+    }
+
+    /// Asks a standalone system that runs in this process.
+    async fn ask(self, times: u64, directory: &Path) {
+        let bus = Arc::new(InProcessBus::new());
+        let running = start(&settings(directory), bus, Clock::system()).await.unwrap();
+        let (users, auth) = (running.user_service_address(), running.auth_service_address());
+        assert_eq!(post(users, "/users", "testuser").await.0, 201);
+        let request = match self {
+            Self::VerifyToken => {
+                let token = log_in(auth).await;
+                format!("GET /verify HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n")
+            }
+            _ => "GET /users/1 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        };
+        let at = if matches!(self, Self::VerifyToken) { auth } else { users };
+        let asking = tokio::task::spawn_blocking(move || ask_again_and_again(at, &request, times));
+        asking.await.unwrap();
+        running.stop().await;
+    }
+}
+
+fn settings(directory: &Path) -> Config {
+    #[derive(Parser)]
+    struct Settings {
+        #[command(flatten)]
+        config: Config,
+    }
+    let free = "127.0.0.1:0";
+    let directory = directory.to_str().unwrap();
+    // One thread each, so that the counts do not depend on the machine; and next to no hashing.
+    let settings = Settings::parse_from([
+        "hot-path",
+        "--data-dir",
+        directory,
+        "--user-service-listen",
+        free,
+        "--auth-service-listen",
+        free,
+        "--http-workers",
+        "1",
+        "--hash-threads",
+        "1",
+        "--argon2-memory-kib",
+        "64",
+    ]);
+    settings.config
+}
+
+/// The user may not have arrived yet.
+async fn log_in(at: SocketAddr) -> String {
+    loop {
+        let (status, answer) = post(at, "/login", "testuser").await;
+        if status == 200 {
+            return answer["token"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+fn ask_again_and_again(at: SocketAddr, request: &str, times: u64) {
+    let mut connection = TcpStream::connect(at).unwrap();
+    let mut answer = [0; 4096];
+    for _ in 0..times {
+        connection.write_all(request.as_bytes()).unwrap();
+        let count = connection.read(&mut answer).unwrap();
+        assert!(answer[..count].starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+fn apply(times: u64, directory: &Path) {
+    let path = directory.join("projection.db");
+    let migrations = auth_service::store::projection::migrations();
+    let mut connection = open_writer(&path, Durability::Normal, &migrations).unwrap();
+    let incarnation = Incarnation([7; 16]);
+    let cursor = Cursor { incarnation, ..Cursor::default() };
+    let mut follower = Follower::new(cursor, "bench".into(), "nobody".into());
+    let mut log = records();
+    for _ in 0..times.div_ceil(BATCH) {
+        let (mut batch, mut last) = (Vec::new(), cursor);
+        for record in log.by_ref().take(usize::try_from(BATCH).unwrap()) {
+            for effect in follower.step(Input::Record(incarnation, record)) {
+                let Effect::Apply(records, cursor) = effect else { panic!("{effect:?}") };
+                batch.extend(records);
+                last = cursor;
+            }
+        }
+        auth_service::store::projection::apply(&mut connection, &batch, &last).unwrap();
+    }
+}
+
+fn encode(times: u64) {
+    let record = records().next().unwrap();
+    let incarnation = Incarnation([7; 16]);
+    for _ in 0..times {
+        let outgoing = user_service::actors::event_publisher::to_outgoing(&record, incarnation);
+        assert!(std::hint::black_box(outgoing).message.is_persistent);
+    }
+}
+
+/// A log that never ends: users are created one after the other.
+fn records() -> impl Iterator<Item = LogRecord> {
+    let mut previous = Chain::default();
+    (1..).map(move |seq| {
+        let data = json!({ "id": seq, "username": format!("user{seq}"), "version": 1,
+            "password_version": 1, "password_hash": format!("v1.key.{}", "x".repeat(170)) });
+        let (kind, data) = (EventKind::Created, data.to_string());
+        let chain = extend(previous, seq, kind, TIME_MS, &data);
+        let record = LogRecord {
+            seq,
+            previous,
+            chain,
+            kind,
+            recorded_at_ms: TIME_MS,
+            traceparent: None,
+            data,
+        };
+        previous = chain;
+        record
+    })
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Measures Lockstep beside the floors of this machine, and prints one table of ratios; see
+# docs/performance.md. Missing tools are installed first (as root, or through sudo).
+#
+#   scripts/bench.sh                  everything, in less than ten minutes on two cores
+#   scripts/bench.sh --json           the same for machines
+#   scripts/bench.sh --only reads     one group: memory, hashing, overload, latency, reads, writes, bus
+#   scripts/bench.sh --users 1000     with this number of users alone
+#   scripts/bench.sh --gate           instruction counts of the hot paths beside the recorded ones
+#   scripts/bench.sh --gate --record  records them
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What the caller may have set for a system of their own has no place here.
+unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
+  "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!PASSWORD_@}" "${!LOG_@}" \
+  "${!SYNC_@}" LOGIN_WAIT REQUIRE_IF_MATCH RUSTFLAGS
+
+tools=(jq wrk rabbitmq-server)
+command=ratios
+if [[ ${1:-} == --gate ]]; then
+  tools=(jq valgrind)
+  command=gate
+  shift
+fi
+scripts/install.sh cc "${tools[@]}" >&2
+cargo build --release --workspace --bins --locked >&2
+target=$(cargo metadata --format-version 1 --no-deps --locked | jq -r .target_directory)
+exec "$target/release/bench" "$command" "$@"

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what is missing of the tools that are named, with apt (as root, or through sudo):
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server wrk valgrind
+set -euo pipefail
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+missing=()
+for tool; do
+  case $tool in
+    cc) packages=(gcc libc6-dev) there=cc ;; # for SQLite and AWS-LC; they need no cmake
+    curl) packages=(curl ca-certificates) there=curl ;;
+    # Debian's wrapper in /usr/sbin is in nobody's way here.
+    rabbitmq-server) packages=(rabbitmq-server) there=/usr/lib/rabbitmq/bin/rabbitmq-server ;;
+    *) packages=("$tool") there=$tool ;;
+  esac
+  command -v "$there" >/dev/null || missing+=("${packages[@]}")
+done
+if ((${#missing[@]} == 0)); then
+  echo 'nothing is missing'
+  exit
+fi
+echo "apt installs: ${missing[*]}"
+
+# RabbitMQ is for private nodes: the package must not start one for the system.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  trap 'as_root rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+  as_root chmod 0755 "$policy"
+fi
+as_root apt-get update -qq
+as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"

@@ -1,0 +1,140 @@
+//! Fields as `name=value`, without the colours that tracing-subscriber takes into account even
+//! where there are none: half of the cost of a line.
+
+use std::error::Error;
+use std::fmt::{self, Debug, Write};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::Writer;
+
+/// Writes the message as it is, texts in quotes, and errors with all that was behind them.
+pub(super) struct PlainFields;
+
+impl<'w> FormatFields<'w> for PlainFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut line = Line { to: Printable(writer), is_empty: true, outcome: Ok(()) };
+        fields.record(&mut line);
+        line.outcome
+    }
+}
+
+struct Line<'w> {
+    to: Printable<Writer<'w>>,
+    is_empty: bool,
+    outcome: fmt::Result,
+}
+
+impl<'w> Line<'w> {
+    fn add(
+        &mut self,
+        field: &Field,
+        write_value: impl FnOnce(&mut Printable<Writer<'w>>) -> fmt::Result,
+    ) {
+        let separator = if std::mem::take(&mut self.is_empty) { "" } else { " " };
+        self.outcome = self.outcome.and_then(|()| {
+            // A name is one of ours: it is printable.
+            let Printable(to) = &mut self.to;
+            to.write_str(separator)?;
+            if field.name() != "message" {
+                to.write_str(field.name())?;
+                to.write_char('=')?;
+            }
+            write_value(&mut self.to)
+        });
+    }
+}
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.add(field, |to| write!(to, "{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, |to| {
+            // What `Debug` would come to, for most texts, at a fraction of its cost.
+            let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+            if !value.bytes().all(is_plain) {
+                return write!(to, "{value:?}");
+            }
+            for part in ["\"", value, "\""] {
+                to.0.write_str(part)?;
+            }
+            Ok(())
+        });
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        let mut text = value.to_string();
+        let mut source = value.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        self.record_str(field, &text);
+    }
+}
+
+/// Whatever a text holds, it stays on its line and moves no cursor.
+struct Printable<W>(W);
+
+impl<W: Write> Write for Printable<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if !text.contains(char::is_control) {
+            return self.0.write_str(text);
+        }
+        text.chars().try_for_each(|c| {
+            if c.is_control() {
+                write!(self.0, "{}", c.escape_default())
+            } else {
+                self.0.write_char(c)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::mpsc::{Sender, channel};
+
+    struct Sink(Sender<Vec<u8>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(line.to_vec());
+            Ok(line.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outside")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_line_has_all_that_was_behind_an_error_and_nothing_that_moves_a_cursor() {
+        let (lines, written) = channel();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || Sink(lines.clone()))
+            .fmt_fields(PlainFields)
+            .without_time()
+            .with_ansi(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let error = Outer(io::Error::other("in\u{1b}[2Jside"));
+            let error = &error as &dyn Error;
+            tracing::info!(target: "t", n = 7_u64, path = "/a b\n", plain = "c d", absent = None::<u64>, error, "it\nis");
+        });
+        let line = String::from_utf8(written.recv().unwrap()).unwrap();
+        assert_eq!(
+            line,
+            " INFO t: it\\nis n=7 path=\"/a b\\n\" plain=\"c d\" error=\"outside: in\\u{1b}[2Jside\"\n"
+        );
+    }
+}
