@@ -83,16 +83,18 @@ fn run_group(
     group: &mut [Box<dyn Write>],
 ) -> rusqlite::Result<Committed> {
     // Immediate: a deferred transaction could fail to become a writer half way.
-    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Statements that are kept: rusqlite's own savepoints are parsed anew for each write.
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
     let mut kept = 0;
     for write in &mut *group {
-        let savepoint = transaction.savepoint()?;
-        if write.run(&savepoint) {
-            savepoint.commit()?;
+        run("SAVEPOINT one_write")?;
+        if write.run(&transaction) {
             kept += 1;
         } else {
-            savepoint.finish()?;
+            run("ROLLBACK TO one_write")?;
         }
+        run("RELEASE one_write")?;
     }
     transaction.commit()?;
     Ok(Committed { writes: group.len(), kept })

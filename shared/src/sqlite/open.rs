@@ -20,6 +20,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reader may wait for its connection.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many prepared statements a connection keeps: more than a service has.
+const STATEMENTS: usize = 64;
+
 /// What a commit promises when the machine loses power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -95,6 +98,7 @@ fn make_private_file(path: &Path) -> Result<(), OpenError> {
 
 fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Readers go on while a commit is written.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match durability {
@@ -123,6 +127,7 @@ pub fn open_readers(path: &Path, size: u32) -> Result<ReadPool, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // A hot database is read from the page cache without copying: 256 MiB of address space.
         connection.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?;
         connection.pragma_update(None, "query_only", true)

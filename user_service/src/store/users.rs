@@ -42,15 +42,23 @@ pub fn insert(
         .map_err(NameError::from_sqlite)
 }
 
-/// Writes the name, under its key, of a user who exists.
+/// Writes the name, under its key, with the versions and the hash of a user who exists.
 ///
 /// # Errors
 /// See [`NameError`].
-pub fn rename(connection: &Connection, id: UserId, username: &Username) -> Result<(), NameError> {
-    let sql = "UPDATE users SET username = ?2, username_key = ?3 WHERE id = ?1";
+pub fn rename(
+    connection: &Connection,
+    user: &User,
+    username: &Username,
+    password_hash: &str,
+) -> Result<(), NameError> {
+    let sql = "UPDATE users SET version = ?2, password_version = ?3, password_hash = ?4,
+               username = ?5, username_key = ?6 WHERE id = ?1";
+    let User { id, version, password_version, .. } = user;
+    let (shown, key) = (username.as_shown(), username.key());
     let mut statement = connection.prepare_cached(sql).map_err(StoreError::from)?;
     statement
-        .execute(params![id.0, username.as_shown(), username.key()])
+        .execute(params![id.0, version, password_version, password_hash, shown, key])
         .map(drop)
         .map_err(NameError::from_sqlite)
 }

@@ -76,10 +76,6 @@ impl Change for UpdateUser {
             return Ok(Written { user, seq: log::end(connection)?.seq });
         }
         let before = user.clone();
-        if let Some(name) = name {
-            users::rename(connection, user.id, &name)?;
-            name.as_shown().clone_into(&mut user.username);
-        }
         if let Some(NewPassword { hash, verified_password_version }) = self.password {
             if verified_password_version != user.password_version {
                 return Err(UpdateError::PasswordChanged);
@@ -88,7 +84,12 @@ impl Change for UpdateUser {
             password_hash = hash;
         }
         user.version += 1;
-        users::update(connection, &user, &password_hash)?;
+        if let Some(name) = name {
+            users::rename(connection, &user, &name, &password_hash)?;
+            name.as_shown().clone_into(&mut user.username);
+        } else {
+            users::update(connection, &user, &password_hash)?;
+        }
         digest::replace(connection, Some(&before), Some(&user))?;
         let traceparent = self.traceparent.as_deref();
         let seq = recorder.append(
