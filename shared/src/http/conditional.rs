@@ -9,19 +9,28 @@ use actix_web::{FromRequest, HttpRequest};
 use super::problem::{Problem, ProblemKind};
 use crate::contract::UserId;
 
-/// The strong entity tag of a user at a version.
+/// The strong entity tag of a user at a version, in its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ETag(EntityTag);
+pub struct ETag(String);
 
 impl ETag {
     /// The tag of this user at this version.
     pub fn of(id: UserId, version: i64) -> Self {
-        Self(EntityTag::new_strong(format!("{id}.{version}")))
+        Self(format!("\"{id}.{version}\""))
     }
 
     /// The header's value.
-    pub fn to_header(&self) -> (HeaderName, String) {
-        (header::ETAG, self.0.to_string())
+    pub fn to_header(&self) -> (HeaderName, &str) {
+        (header::ETAG, &self.0)
+    }
+
+    /// Compared weakly (RFC 9110 section 8.8.3.2): the other one may be weak.
+    fn weak_eq(&self, other: &EntityTag) -> bool {
+        self.0.trim_matches('"') == other.tag()
+    }
+
+    fn strong_eq(&self, other: &EntityTag) -> bool {
+        !other.weak && self.weak_eq(other)
     }
 }
 
@@ -39,7 +48,7 @@ impl IfMatch {
     pub fn allows(&self, tag: &ETag) -> bool {
         match &self.0 {
             None | Some(header::IfMatch::Any) => true,
-            Some(header::IfMatch::Items(items)) => items.iter().any(|item| item.strong_eq(&tag.0)),
+            Some(header::IfMatch::Items(items)) => items.iter().any(|item| tag.strong_eq(item)),
         }
     }
 }
@@ -54,9 +63,7 @@ impl IfNoneMatch {
         match &self.0 {
             None => false,
             Some(header::IfNoneMatch::Any) => true,
-            Some(header::IfNoneMatch::Items(items)) => {
-                items.iter().any(|item| item.weak_eq(&tag.0))
-            }
+            Some(header::IfNoneMatch::Items(items)) => items.iter().any(|item| tag.weak_eq(item)),
         }
     }
 }

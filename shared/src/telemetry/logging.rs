@@ -10,8 +10,10 @@ use tracing_subscriber::filter::{Directive, LevelFilter};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use super::line_time::LineTime;
 use super::paced::Paced;
 use super::plain_fields::PlainFields;
+use crate::clock::Clock;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,8 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING)
         .finish(Paced::new(standard_output()?));
-    let builder = fmt().with_env_filter(filter).with_writer(writer);
+    let time = LineTime(Clock::system());
+    let builder = fmt().with_env_filter(filter).with_writer(writer).with_timer(time);
     match format {
         LogFormat::Text => builder.fmt_fields(PlainFields).with_ansi(false).finish().try_init()?,
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,

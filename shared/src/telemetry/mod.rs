@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod line_time;
 mod logging;
 mod paced;
 mod plain_fields;
