@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use rusqlite::Connection;
 use shared::testkit::wait::until;
 
@@ -106,6 +108,24 @@ async fn a_projection_that_somebody_has_changed_is_found_out_and_replaced() {
     assert_eq!(app.metric("users_digest_mismatches_total").await, 1);
     assert_eq!(app.metric("projection_snapshots_total").await, 1);
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn an_answer_that_takes_longer_than_the_patience_comes_in_all_the_same() {
+    let app = TestApp::start_empty().await;
+    for name in ["a", "b", "c"] {
+        app.users.create(name, "testpassword");
+    }
+    app.users.set_replay_limit(0);
+    // The question is repeated before its answer is there, and so is each one after it.
+    app.users.set_answer_time(Duration::from_millis(2_200));
+    app.users.set_answers(true);
+    until("the snapshot is there", BOUND, async || {
+        app.users.publish_head().await;
+        (app.digest().await == app.users.digest()).then_some(())
+    })
+    .await;
     app.stop().await;
 }
 

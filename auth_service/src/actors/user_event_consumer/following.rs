@@ -216,7 +216,7 @@ impl<'a> Session<'a> {
             Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.digest),
             _ => {}
         }
-        if matches!(input, Input::Continue(_) | Input::SnapshotPart(_)) {
+        if self.is_answered_by(input) {
             self.patience = FIRST_PATIENCE;
         }
         let known = match input {
@@ -233,6 +233,17 @@ impl<'a> Session<'a> {
             Input::Connected | Input::Waited | Input::Unappliable => self.head_seq,
         };
         self.head_seq = known;
+    }
+
+    /// Whether it is the last of what was asked for. Parts before it, or late answers to earlier
+    /// questions, must not make it impatient: it would ask for a slow snapshot anew without end.
+    fn is_answered_by(&self, input: &Input) -> bool {
+        let nonce = match input {
+            Input::Continue(answer) => &answer.nonce,
+            Input::SnapshotPart(part) if part.part == part.parts => &part.nonce,
+            _ => return false,
+        };
+        self.follower.awaited_nonce() == Some(nonce)
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Setback> {

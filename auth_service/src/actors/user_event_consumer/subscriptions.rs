@@ -21,8 +21,10 @@ const PREFETCH: u16 = 1000;
 const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 /// A question is repeated if nothing came between two looks, at first so far apart.
 pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(1);
-/// At last they are so far apart: a large snapshot takes its time before its first part.
-pub(super) const LAST_PATIENCE: Duration = Duration::from_mins(1);
+/// At last they are so far apart: a large snapshot takes its time before its first part. A question
+/// is then repeated every 10 s, which is how long it lasts in its queue: whoever comes back to
+/// answer finds one there.
+pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// Heads come every second; without any for so long, they are not waited for.
 const QUIET: Duration = Duration::from_millis(1_500);
 /// Without heads or answers for so long, all is declared anew.
