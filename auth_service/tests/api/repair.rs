@@ -161,7 +161,17 @@ async fn the_lag_grows_while_no_head_comes_and_is_gone_with_the_next_one() {
     let app = TestApp::start().await;
     app.users.create("testuser", "testpassword");
     app.bring().await;
-    until("the lag grows", BOUND, async || (app.lag_seconds().await > 0.5).then_some(())).await;
+    app.users.set_answers(false);
+    app.users.create("other", "testpassword");
+    app.users.publish_head().await;
+    until("the head is known", BOUND, async || {
+        (app.metric("projection_head_seq").await == 2).then_some(())
+    })
+    .await;
+    // Longer than it takes to begin anew with other subscriptions.
+    until("the lag grows", BOUND, async || (app.lag_seconds().await > 3.0).then_some(())).await;
+    assert_eq!((app.metric("projection_lag").await, app.metric("projection_seq").await), (1, 1));
+    app.users.set_answers(true);
     until("the lag is gone", BOUND, async || {
         app.users.publish_head().await;
         (app.lag_seconds().await < 0.5).then_some(())

@@ -307,7 +307,7 @@ impl State {
                 records: self.log[usize::try_from(request.cursor.seq).unwrap()..].to_vec(),
                 head_seq: head.seq,
             })],
-            Decision::Snapshot => self.snapshot(&request.nonce),
+            Decision::Snapshot(_) => self.snapshot(&request.nonce),
         }
     }
 

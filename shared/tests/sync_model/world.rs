@@ -370,7 +370,7 @@ impl World {
                 records: self.log[at..].iter().take(1).cloned().collect(),
                 head_seq: self.head_cursor().seq,
             }),
-            Decision::Snapshot => Wire::Snapshot(self.snapshot(request.nonce)),
+            Decision::Snapshot(_) => Wire::Snapshot(self.snapshot(request.nonce)),
         };
         self.send(answer);
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Addr;
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::agreement::{Agreement, Difference};
 use super::deliveries::to_event;
+use super::progress::Progress;
 use super::setback::Setback;
 use super::subscriptions::{Arrival, FIRST_PATIENCE, LAST_PATIENCE, Subscriptions};
 use crate::actors::credential_repository::{
@@ -59,15 +60,6 @@ pub struct Following {
     pub metrics: FollowingMetrics,
 }
 
-/// How following goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// When the log was last known to be no further than the projection; at first, the start.
-    pub level_at: Instant,
-    /// The last part of a snapshot that was loaded, and of how many; nothing while none is.
-    pub loaded: Option<(u32, u32)>,
-}
-
 impl Following {
     /// Follows for ever: after each setback again from the stored cursor.
     pub(super) async fn run(self) {
@@ -100,8 +92,6 @@ impl Following {
 struct Session<'a> {
     with: &'a Following,
     follower: Follower,
-    /// The last record that is known to be in the log.
-    head_seq: i64,
     /// Compares the users here with those there.
     agreement: Agreement,
     /// Something was carried out.
@@ -123,7 +113,6 @@ impl<'a> Session<'a> {
         Self {
             with,
             follower,
-            head_seq: 0,
             agreement,
             has_worked: false,
             control_queue,
@@ -140,7 +129,6 @@ impl<'a> Session<'a> {
     }
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
-        self.show_progress();
         let mut subscriptions =
             Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
         self.take(Input::Connected).await?;
@@ -193,8 +181,6 @@ impl<'a> Session<'a> {
 
     fn show_progress(&mut self) {
         let applied = *self.with.applied.borrow();
-        self.with.metrics.applied_seq.set(applied.seq());
-        self.with.metrics.lag.set((self.head_seq - applied.seq()).max(0));
         if let Some(level_at) = self.agreement.take_level_at(&applied) {
             self.with.progress.send_modify(|progress| progress.level_at = level_at);
         }
@@ -223,16 +209,16 @@ impl<'a> Session<'a> {
             Input::Head(head) => head.seq,
             Input::Continue(answer) => answer.head_seq,
             Input::SnapshotPart(part) => part.as_of.seq,
+            Input::Connected | Input::Waited | Input::Unappliable => return,
             Input::Record(incarnation, record) => {
                 let Cursor { incarnation: ours, seq, .. } = self.follower.cursor();
                 if *incarnation == ours && record.seq <= seq {
                     self.with.metrics.duplicates.inc();
                 }
-                self.head_seq.max(record.seq)
+                record.seq.max(self.with.progress.borrow().head_seq)
             }
-            Input::Connected | Input::Waited | Input::Unappliable => self.head_seq,
         };
-        self.head_seq = known;
+        self.with.progress.send_modify(|progress| progress.head_seq = known);
     }
 
     /// Whether it is the last of what was asked for. Parts before it, or late answers to earlier

@@ -19,7 +19,8 @@ async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
     let bus = Arc::new(InProcessBus::new());
     let (head, key) = (repository.head.clone(), Arc::clone(&repository.key));
     let directory = repository.directory.path().to_owned();
-    SyncResponder::new(bus.clone(), &repository.pool, head, key, directory, replay_limit)
+    let (pool, metrics) = (&repository.pool, repository.metrics.answers.clone());
+    SyncResponder::new(bus.clone(), pool, head, key, directory, replay_limit, metrics)
         .unwrap()
         .start();
     let spec = QueueSpec {
