@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use crate::fail_point::fail_point;
+use crate::fail_point::{fail_point, sabotaged};
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
@@ -94,7 +94,11 @@ fn run_group(
             savepoint.finish()?;
         }
     }
-    transaction.commit()?;
+    if sabotaged("commit") {
+        transaction.rollback()?;
+    } else {
+        transaction.commit()?;
+    }
     Ok(Committed { writes: group.len(), kept })
 }
 

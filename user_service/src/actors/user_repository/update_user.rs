@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use shared::actors::Command;
 use shared::contract::{EventKind, UserId};
+use shared::fail_point::sabotaged;
 use shared::precis::Username;
 use shared::sqlite::StoreError;
 
@@ -87,7 +88,7 @@ impl Change for UpdateUser {
             user.password_version += 1;
             password_hash = hash;
         }
-        user.version += 1;
+        user.version += if sabotaged("update") { 2 } else { 1 };
         users::update(connection, &user, &password_hash)?;
         digest::replace(connection, Some(&before), Some(&user))?;
         let traceparent = self.traceparent.as_deref();
