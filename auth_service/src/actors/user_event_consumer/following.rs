@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
 
     /// Takes what arrived, in its order; records that follow each other share a transaction.
     async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), Setback> {
-        let mut effects = Vec::new();
+        let (mut effects, mut useless_count) = (Vec::new(), 0);
         for arrival in arrivals {
             match arrival.read() {
                 Ok(input) => {
@@ -165,10 +165,15 @@ impl<'a> Session<'a> {
                     join(&mut effects, self.follower.step(input));
                 }
                 Err(useless) => {
+                    useless_count += 1;
                     let (Delivery { message, routing_key, .. }, undecodable) = *useless;
                     self.bury(message, routing_key, undecodable.to_string());
                 }
             }
+        }
+        if useless_count > 0 {
+            // One line for all of them: a flood of these must not become one of the log.
+            tracing::warn!(useless_count, "messages of no use went to the dead letters");
         }
         let outcome = match self.carry_out(effects).await {
             Err(Setback::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
@@ -331,10 +336,9 @@ impl<'a> Session<'a> {
     /// Hands a copy to the dead letters. What was missed is asked for as any gap is.
     fn bury(&self, message: Message, routing_key: String, reason: String) {
         self.with.metrics.dead_letters.inc();
-        tracing::warn!(id = message.id, reason, "a message is of no use");
-        if self.with.dead_letters.try_send(Bury { message, routing_key, reason }).is_err() {
-            tracing::warn!("too many dead letters: no copy of this one is kept");
-        }
+        tracing::debug!(id = message.id, reason, "a message is of no use");
+        // It refuses when too many wait, and says so itself.
+        let _ = self.with.dead_letters.try_send(Bury { message, routing_key, reason });
     }
 
     fn publish(&self, queue: &str, message: Message) {
