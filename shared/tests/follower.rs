@@ -173,3 +173,22 @@ fn whoever_wants_a_snapshot_still_wants_it_when_no_answer_comes() {
     follower.step(snapshot(&effects, 3));
     assert!(!wants(&follower.step(Input::Connected)), "it has come");
 }
+
+#[test]
+fn more_records_beyond_a_gap_than_can_be_held_are_asked_for_later() {
+    let mut follower = follower();
+    let log = log(10_100);
+    let effects = follower.step(Input::Record(NOW, log[2].clone()));
+    for record in &log[3..] {
+        follower.step(Input::Record(NOW, record.clone()));
+    }
+    let [second, last] = [&log[1], &log[10_099]];
+    let after = follower.step(answer(&effects, vec![second.clone()], second.seq));
+    let reached = follower.cursor().seq;
+    assert!(reached < last.seq && asked(&after).is_none(), "{reached}");
+    let effects = follower.step(Input::Record(NOW, last.clone()));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Gap));
+    let missing = log[usize::try_from(reached).unwrap_or_default()..].to_vec();
+    follower.step(answer(&effects, missing, last.seq));
+    assert_eq!(follower.cursor().seq, last.seq);
+}

@@ -120,7 +120,7 @@ impl Collector for AgreementMetrics {
         // In this order: a record that came in between is one that is not published.
         let published = *self.published.borrow();
         let Head { seq, digest, .. } = *self.head.borrow();
-        let lag = (seq - published.seq).max(0);
+        let lag = seq.saturating_sub(published.seq).max(0);
         for (name, help, value) in [
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),
             ("user_log_publish_lag", "Records that the bus has not confirmed", lag),

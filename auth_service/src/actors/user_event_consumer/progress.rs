@@ -23,6 +23,6 @@ impl Progress {
     /// How many records the projection is known to be behind.
     pub fn lag(&self, applied_seq: i64) -> i64 {
         // After a restore of user_service's database the log may be shorter.
-        (self.head_seq - applied_seq).max(0)
+        self.head_seq.saturating_sub(applied_seq).max(0)
     }
 }
