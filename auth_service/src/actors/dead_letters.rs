@@ -56,7 +56,7 @@ pub struct DeadLetters {
     waiting: VecDeque<Message>,
     /// A batch is on its way, or waits for the bus.
     is_sending: bool,
-    /// How many were dropped since there was last room.
+    /// How many were dropped since none waited.
     dropped: u64,
 }
 
@@ -70,6 +70,10 @@ impl DeadLetters {
         let batch: Vec<Message> = self.waiting.iter().take(BATCH_MAX).cloned().collect();
         self.is_sending = !batch.is_empty();
         if !self.is_sending {
+            let dropped = std::mem::take(&mut self.dropped);
+            if dropped > 0 {
+                tracing::warn!(dropped, "all dead letters that were kept are sent");
+            }
             return;
         }
         let (bus, count) = (Arc::clone(&self.bus), batch.len());
@@ -119,10 +123,6 @@ impl Handler<Bury> for DeadLetters {
             }
             self.dropped += 1;
             return;
-        }
-        if self.dropped > 0 {
-            tracing::warn!(dropped = self.dropped, "dead letters are kept again");
-            self.dropped = 0;
         }
         self.waiting.push_back(letter.into_letter());
         if !self.is_sending {
