@@ -160,16 +160,16 @@ mod tests {
         let encoding = jsonwebtoken::EncodingKey::from_ed_der(&der);
         let mut header = jsonwebtoken::Header::new(Algorithm::EdDSA);
         header.kid = Some(key.kid().to_owned());
-        let verified = |header: &jsonwebtoken::Header| {
+        let outcome_of = |header: &jsonwebtoken::Header| {
             let token = jsonwebtoken::encode(header, &claims(), &encoding).unwrap();
             verifier.verify(&token, NOW)
         };
-        assert_eq!(verified(&header), Err(TokenRefused::NotOurs), "the type is JWT");
+        assert_eq!(outcome_of(&header), Err(TokenRefused::NotOurs), "the type is JWT");
         header.typ = Some(TOKEN_TYPE.to_owned());
-        assert_eq!(verified(&header), Ok(claims()));
+        assert_eq!(outcome_of(&header), Ok(claims()));
         for demands in [vec![], vec!["b64".to_owned()], vec!["unheard-of".to_owned()]] {
             header.crit = Some(demands);
-            assert_eq!(verified(&header), Err(TokenRefused::NotOurs), "{:?}", header.crit);
+            assert_eq!(outcome_of(&header), Err(TokenRefused::NotOurs), "{:?}", header.crit);
         }
     }
 }
