@@ -114,7 +114,7 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
     answers.send(serde_json::to_vec(request).unwrap()).await;
     let mut users = 0;
-    for _ in 0..2 {
+    for _ in 0..5 {
         let SyncAnswer::Snapshot(part) = answers.next().await else { panic!("no snapshot") };
         users += part.users.len();
         follower.step(Input::SnapshotPart(part));
