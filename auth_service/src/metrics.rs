@@ -36,10 +36,6 @@ impl ServiceMetrics {
 /// Of following the log of user_service. Clones count together.
 #[derive(Clone, Default)]
 pub struct FollowingMetrics {
-    /// The last record that was applied.
-    pub applied_seq: Gauge,
-    /// How many records the log is known to be further on.
-    pub lag: Gauge,
     /// Records that came although they were applied already.
     pub duplicates: Counter,
     /// Messages that could not be read or applied.
@@ -59,9 +55,7 @@ struct Repair {
 impl FollowingMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { applied_seq, lag, duplicates, repairs, .. } = metrics.clone();
-        registry.register("projection_seq", "Last record that was applied", applied_seq);
-        registry.register("projection_lag", "Records known and not yet applied", lag);
+        let Self { duplicates, repairs, .. } = metrics.clone();
         registry.register("projection_duplicates", "Records that were not needed", duplicates);
         registry.register("projection_repairs", "Questions to user_service", repairs);
         registry.register("dead_letters", "Messages of no use", metrics.dead_letters.clone());
@@ -78,25 +72,33 @@ impl FollowingMetrics {
     }
 }
 
-/// What the projection's users come to, and how old it is. Made when it is asked for, so that the
-/// seq and the digest belong together, and the time goes on while nothing comes.
+/// What the projection's users come to, and how far behind it is. Made when it is asked for, so
+/// that the numbers belong together, and the time goes on while nothing comes.
 #[derive(Debug)]
 pub struct AgreementMetrics {
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
-    /// When it was level.
+    /// How far the log is known to be, and when the projection was level with it.
     pub progress: watch::Receiver<Progress>,
 }
 
 impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let applied = *self.applied.borrow();
+        let (applied, progress) = (*self.applied.borrow(), *self.progress.borrow());
+        for (name, help, value) in [
+            ("projection_seq", "Last record that was applied", applied.seq()),
+            ("projection_head_seq", "Last record known to be in the log", progress.head_seq),
+            ("projection_lag", "Records known and not applied", progress.lag(applied.seq())),
+        ] {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
         let digest = applied.digest.to_string();
         let info = Info::new([("seq", applied.seq().to_string()), ("digest", digest)]);
         let help = "All users (id, version, name) at a place in the log, as one number";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
         info.encode(metric)?;
-        let lag = ConstGauge::new(self.progress.borrow().level_at.elapsed().as_secs_f64());
+        let lag = ConstGauge::new(progress.level_at.elapsed().as_secs_f64());
         let help = "Time since all of user_service's log was known to be applied";
         let unit = Some(&Unit::Seconds);
         let kind = lag.metric_type();

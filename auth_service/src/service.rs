@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix::{Addr, Arbiter};
 use actix_web::web::ServiceConfig;
@@ -128,7 +127,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         token_lifetime_s: service.token_lifetime_s(),
         login_wait: service.login_wait.0,
     };
-    let progress = watch::Sender::new(Progress { level_at: Instant::now(), loaded: None });
+    let progress = watch::Sender::new(Progress::start_at(writers.applied.borrow().seq()));
     deps.registry.register_collector(Box::new(AgreementMetrics {
         applied: writers.applied.clone(),
         progress: progress.subscribe(),

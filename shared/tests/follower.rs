@@ -2,7 +2,7 @@
 #![expect(clippy::panic, reason = "a panic here is a failed test")]
 
 use shared::contract::{
-    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SyncRequest,
+    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest,
 };
 use shared::sync::{AskReason, Effect, Follower, Input, extend};
 
@@ -136,4 +136,59 @@ fn a_question_is_repeated_when_no_answer_comes() {
     assert_eq!(follower.step(Input::Waited), [], "it was only just asked");
     let effects = follower.step(Input::Waited);
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Unanswered));
+}
+
+/// All users as of a record, as the answer to what the follower has just asked.
+fn snapshot(effects: &[Effect], seq: usize) -> Input {
+    let Some((SyncRequest { nonce, .. }, _)) = asked(effects) else {
+        panic!("nothing was asked: {effects:?}");
+    };
+    let LogRecord { seq, chain, .. } = record(seq);
+    let as_of = Cursor { incarnation: NOW, seq, chain };
+    let (nonce, users) = (nonce.clone(), vec![]);
+    Input::SnapshotPart(SnapshotPart { nonce, as_of, part: 1, parts: 1, users, digest: None })
+}
+
+#[test]
+fn records_wait_while_a_snapshot_is_wanted_so_that_it_comes_in_under_load_too() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Unappliable);
+    for seq in 2..=4 {
+        assert_eq!(follower.step(Input::Record(NOW, record(seq))), []);
+    }
+    let effects = follower.step(snapshot(&effects, 3));
+    assert!(matches!(effects[1], Effect::SwapIn(Cursor { seq: 3, .. })), "{effects:?}");
+    assert_eq!(effects[2], Effect::Apply(vec![record(4)], follower.cursor()));
+}
+
+#[test]
+fn whoever_wants_a_snapshot_still_wants_it_when_no_answer_comes() {
+    let mut follower = follower();
+    let wants = |effects: &[Effect]| asked(effects).is_some_and(|(request, _)| request.snapshot);
+    assert!(wants(&follower.step(Input::Unappliable)));
+    follower.step(Input::Waited);
+    assert!(wants(&follower.step(Input::Waited)));
+    let effects = follower.step(Input::Connected);
+    assert!(wants(&effects));
+    follower.step(snapshot(&effects, 3));
+    assert!(!wants(&follower.step(Input::Connected)), "it has come");
+}
+
+#[test]
+fn more_records_beyond_a_gap_than_can_be_held_are_asked_for_later() {
+    let mut follower = follower();
+    let log = log(10_100);
+    let effects = follower.step(Input::Record(NOW, log[2].clone()));
+    for record in &log[3..] {
+        follower.step(Input::Record(NOW, record.clone()));
+    }
+    let [second, last] = [&log[1], &log[10_099]];
+    let after = follower.step(answer(&effects, vec![second.clone()], second.seq));
+    let reached = follower.cursor().seq;
+    assert!(reached < last.seq && asked(&after).is_none(), "{reached}");
+    let effects = follower.step(Input::Record(NOW, last.clone()));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Gap));
+    let missing = log[usize::try_from(reached).unwrap_or_default()..].to_vec();
+    follower.step(answer(&effects, missing, last.seq));
+    assert_eq!(follower.cursor().seq, last.seq);
 }

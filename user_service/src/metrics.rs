@@ -1,22 +1,28 @@
 //! What `/metrics` tells beside requests and hashing.
 
+use std::time::Duration;
+
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use shared::contract::Head;
+use shared::sync::Decision;
 use tokio::sync::watch;
+
+use crate::actors::event_publisher::Published;
 
 /// All of them.
 #[derive(Clone)]
 pub struct ServiceMetrics {
     /// Of the writer.
     pub writer: WriterMetrics,
-    /// The last record that the bus has confirmed.
-    pub published_seq: Gauge,
+    /// Of questions by followers.
+    pub answers: AnswerMetrics,
 }
 
 /// Of the writer. `writes / groups` tells how well group commit works.
@@ -39,10 +45,10 @@ pub struct WriterMetrics {
 impl ServiceMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
-        let published_seq = Gauge::default();
-        let help = "Last log record whose event the bus has confirmed";
-        registry.register("user_log_published_seq", help, published_seq.clone());
-        Self { writer: WriterMetrics::register(registry), published_seq }
+        let answers = AnswerMetrics::default();
+        let help = "Questions of followers, by what they got and why";
+        registry.register("sync_answers", help, answers.answers.clone());
+        Self { writer: WriterMetrics::register(registry), answers }
     }
 }
 
@@ -75,17 +81,58 @@ impl WriterMetrics {
     }
 }
 
-/// What all users come to at the log's end: auth_service shows the same under the same name when it
-/// holds the same users. Made when it is asked for, so that the seq and the digest belong together.
+/// Of questions by followers of the log. Clones count together.
+#[derive(Clone, Default)]
+pub struct AnswerMetrics {
+    answers: Family<Answered, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    answer: &'static str,
+    reason: &'static str,
+}
+
+impl AnswerMetrics {
+    /// Counts a question.
+    pub fn count(&self, decision: Decision) {
+        let (answer, reason) = match decision {
+            Decision::Continue => ("records", "behind"),
+            Decision::Snapshot(reason) => ("snapshot", reason.as_str()),
+        };
+        self.answers.get_or_create(&Answered { answer, reason }).inc();
+    }
+}
+
+/// What all users come to at the log's end, which auth_service shows under the same name when it
+/// holds the same users; and how far the bus is behind. Made when it is asked for, so that the
+/// numbers belong together, and the time goes on while the bus is away.
 #[derive(Debug)]
 pub struct AgreementMetrics {
     /// Where the log ends.
     pub head: watch::Receiver<Head>,
+    /// What the bus has confirmed.
+    pub published: watch::Receiver<Published>,
 }
 
 impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        // In this order: a record that came in between is one that is not published.
+        let published = *self.published.borrow();
         let Head { seq, digest, .. } = *self.head.borrow();
+        let lag = seq.saturating_sub(published.seq).max(0);
+        for (name, help, value) in [
+            ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),
+            ("user_log_publish_lag", "Records that the bus has not confirmed", lag),
+        ] {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let behind = if lag > 0 { published.level_at.elapsed() } else { Duration::ZERO };
+        let (gauge, unit) = (ConstGauge::new(behind.as_secs_f64()), Some(&Unit::Seconds));
+        let help = "Time since the bus had confirmed all of the log; 0 while it has";
+        let kind = gauge.metric_type();
+        gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
         let digest = digest.unwrap_or_default().to_string();
         let info = Info::new([("seq", seq.to_string()), ("digest", digest)]);
         let help = "All users (id, version, name) at a place in the log, as one number";

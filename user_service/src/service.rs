@@ -18,9 +18,10 @@ use shared::http::{
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError};
 use shared::telemetry::Registry;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::actors::event_publisher::FlushAndStop;
+use crate::actors::event_publisher::{FlushAndStop, Published};
 use crate::actors::user_repository::{Close, OpenRepositoryError};
 use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
 use crate::config::{Access, Config};
@@ -117,7 +118,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         config.log_retention(),
         metrics.writer.clone(),
     )?;
-    registry.register_collector(Box::new(AgreementMetrics { head: repository.head() }));
+    let head = repository.head();
     // One for each worker, the publisher and the responder.
     let readers = u32::try_from(workers + 2).unwrap_or(u32::MAX);
     let pool = store::open_pool(&config.database(), readers)?;
@@ -125,6 +126,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let actors =
         Actors::launch(&config, repository, Arc::clone(&bus), &pool, &sealing_key, &metrics)?;
 
+    let published = actors.published.clone();
+    registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let readiness: Readiness =
         Arc::new(move || report(is_writable.load(Ordering::Relaxed), bus.is_connected()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
@@ -209,6 +212,7 @@ impl ApiParts {
 struct Actors {
     repository: Addr<UserRepository>,
     publisher: Addr<EventPublisher>,
+    published: watch::Receiver<Published>,
     /// The writer's: it may wait for the disk there.
     writing: Arbiter,
     /// The publisher's and the receiver's.
@@ -228,19 +232,19 @@ impl Actors {
     ) -> Result<Self, StartError> {
         let (head, key) = (repository.head(), Arc::clone(sealing_key));
         let (directory, limit) = (config.common.data_dir.clone(), config.service.sync_replay_limit);
+        let (answers, asked) = (metrics.answers.clone(), head.clone());
         let responder =
-            SyncResponder::new(Arc::clone(&bus), pool, head.clone(), key, directory, limit)?;
-        let published_seq = metrics.published_seq.clone();
+            SyncResponder::new(Arc::clone(&bus), pool, asked, key, directory, limit, answers)?;
         let writing = Arbiter::new();
         let repository = repository.launch(&writing.handle());
-        let publisher =
-            EventPublisher::new(Arc::clone(&bus), pool, repository.clone(), head, published_seq)?;
+        let publisher = EventPublisher::new(Arc::clone(&bus), pool, repository.clone(), head)?;
+        let confirmed = publisher.published();
         let receiver = RehashReceiver::new(bus, repository.clone());
         let (relaying, responding) = (Arbiter::new(), Arbiter::new());
         let publisher = EventPublisher::start_in_arbiter(&relaying.handle(), |_| publisher);
         RehashReceiver::start_in_arbiter(&relaying.handle(), |_| receiver);
         SyncResponder::start_in_arbiter(&responding.handle(), |_| responder);
-        Ok(Self { repository, publisher, writing, relaying, responding })
+        Ok(Self { repository, publisher, published: confirmed, writing, relaying, responding })
     }
 
     /// The publisher first: it tells the writer how far it came.

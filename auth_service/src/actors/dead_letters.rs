@@ -3,8 +3,8 @@
 //! **Promises** that each letter lies in the queue of dead letters, for people to look into, as
 //! soon as the bus can be reached. Nothing else waits for that.
 //!
-//! **When full** a letter is dropped: the log has told its reason, and what it was about is mended
-//! from user_service's log.
+//! **When full** a letter is dropped: it has been counted, and what it was about is mended from
+//! user_service's log. The log tells of the first that is dropped, and how many it were.
 //!
 //! **When it dies**, or the service stops while the bus is away, its letters are gone.
 
@@ -56,18 +56,24 @@ pub struct DeadLetters {
     waiting: VecDeque<Message>,
     /// A batch is on its way, or waits for the bus.
     is_sending: bool,
+    /// How many were dropped since none waited.
+    dropped: u64,
 }
 
 impl DeadLetters {
     /// Starts the actor on this thread.
     pub fn launch(bus: Arc<dyn Bus>) -> Addr<Self> {
-        Self { bus, waiting: VecDeque::new(), is_sending: false }.start()
+        Self { bus, waiting: VecDeque::new(), is_sending: false, dropped: 0 }.start()
     }
 
     fn send_next(&mut self, context: &mut Context<Self>) {
         let batch: Vec<Message> = self.waiting.iter().take(BATCH_MAX).cloned().collect();
         self.is_sending = !batch.is_empty();
         if !self.is_sending {
+            let dropped = std::mem::take(&mut self.dropped);
+            if dropped > 0 {
+                tracing::warn!(dropped, "all dead letters that were kept are sent");
+            }
             return;
         }
         let (bus, count) = (Arc::clone(&self.bus), batch.len());
@@ -112,7 +118,10 @@ impl Handler<Bury> for DeadLetters {
 
     fn handle(&mut self, letter: Bury, context: &mut Self::Context) {
         if self.waiting.len() >= WAITING_MAX {
-            tracing::warn!("too many dead letters wait for the bus: one is dropped");
+            if self.dropped == 0 {
+                tracing::warn!("too many dead letters wait for the bus: some are dropped");
+            }
+            self.dropped += 1;
             return;
         }
         self.waiting.push_back(letter.into_letter());

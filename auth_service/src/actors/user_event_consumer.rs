@@ -13,13 +13,15 @@
 mod agreement;
 mod deliveries;
 mod following;
+mod progress;
 mod setback;
 mod subscriptions;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command};
 
-pub use self::following::{Following, Progress};
+pub use self::following::Following;
+pub use self::progress::Progress;
 
 /// "Take no more deliveries."
 pub struct StopFollowing;

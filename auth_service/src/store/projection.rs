@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rusqlite_migration::{M, Migrations};
 use shared::contract::{Cursor, EventKind, LogRecord, UserData, UserId, UsersDigest};
+use shared::fail_point::sabotaged;
 use shared::precis::Username;
 use shared::sqlite::StoreError;
 use shared::sync::user_digest;
@@ -239,6 +240,9 @@ pub(super) fn write(
     user: &UserData,
     sql: &str,
 ) -> Result<usize, WriteError> {
+    if sabotaged("write") {
+        return Ok(1);
+    }
     let row = CredentialRow::read(user).map_err(WriteError::Refused)?;
     row.execute(connection, sql).map_err(|error| match error.sqlite_error_code() {
         // The library's message names the column, not the value.

@@ -87,6 +87,21 @@ async fn a_user_of_whom_nothing_can_be_made_keeps_no_other_out() {
     app.stop().await;
 }
 
+#[actix_web::test]
+async fn a_flood_of_messages_of_no_use_holds_up_no_event_and_each_is_counted() {
+    const FLOOD: i64 = 5_000;
+    let app = TestApp::start().await;
+    for number in 0..FLOOD {
+        let id = number.to_string();
+        app.users.publish_raw(Message { id, body: "x".into(), ..Message::default() }).await;
+    }
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    assert_eq!(app.metric("dead_letters_total").await, FLOOD);
+    assert_eq!(app.login("testuser", "testpassword").await.status, 200);
+    app.stop().await;
+}
+
 /// A bus that takes no dead letters, until it is told otherwise.
 struct NoLetters {
     inside: shared::bus::InProcessBus,

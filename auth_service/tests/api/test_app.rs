@@ -101,6 +101,15 @@ impl TestApp {
         Self::launch(&[], Clock::system(), bus, reached, users, dir).await
     }
 
+    /// Another one of the same name, on the same bus and with files of its own.
+    pub(crate) async fn start_beside(other: &Self) -> Self {
+        let dir = Rc::new(tempfile::tempdir().unwrap());
+        std::fs::copy(other.dir.path().join("sealing.key"), dir.path().join("sealing.key"))
+            .unwrap();
+        let (bus, users, clock) = (other.bus.clone(), other.users.clone(), other.clock.clone());
+        Self::launch(&[], clock, bus.clone(), Arc::new(bus), users, dir).await
+    }
+
     async fn launch(
         settings: &[&str],
         clock: Clock,

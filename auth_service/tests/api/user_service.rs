@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use secrecy::SecretString;
@@ -38,6 +39,8 @@ pub(crate) struct UserService {
     answers: Rc<Cell<bool>>,
     /// How many parts of a snapshot are sent.
     parts_sent: Rc<Cell<usize>>,
+    /// How long each answer takes.
+    answer_time: Rc<Cell<Duration>>,
 }
 
 #[derive(Default)]
@@ -62,14 +65,16 @@ impl UserService {
         let state = Rc::new(RefCell::new(state));
         let answers = Rc::new(Cell::new(true));
         let parts_sent = Rc::new(Cell::new(usize::MAX));
-        let service = Self { bus: bus.clone(), sealing_key, state, answers, parts_sent };
+        let answer_time = Rc::default();
+        let bus = bus.clone();
+        let service = Self { bus, sealing_key, state, answers, parts_sent, answer_time };
         let queue = QueueSpec {
             name: SYNC_REQUESTS_QUEUE.into(),
             lifetime: QueueLifetime::Shared,
             bindings: vec![],
             prefetch: 10,
         };
-        let mut questions = bus.subscribe(queue).await.unwrap();
+        let mut questions = service.bus.subscribe(queue).await.unwrap();
         let answering = service.clone();
         actix_web::rt::spawn(async move {
             while let Some(question) = questions.next().await {
@@ -206,6 +211,11 @@ impl UserService {
         self.parts_sent.set(parts_sent);
     }
 
+    /// How long each answer takes from now on; questions wait for the answers before.
+    pub(crate) fn set_answer_time(&self, answer_time: Duration) {
+        self.answer_time.set(answer_time);
+    }
+
     /// What all users come to.
     pub(crate) fn digest(&self) -> String {
         self.state.borrow().digest().to_string()
@@ -245,6 +255,7 @@ impl UserService {
         if !self.answers.get() {
             return;
         }
+        tokio::time::sleep(self.answer_time.get()).await;
         let mut answers = self.state.borrow().answers_to(request);
         answers.truncate(self.parts_sent.get());
         let outgoing = |answer: &SyncAnswer| Outgoing {
@@ -296,7 +307,7 @@ impl State {
                 records: self.log[usize::try_from(request.cursor.seq).unwrap()..].to_vec(),
                 head_seq: head.seq,
             })],
-            Decision::Snapshot => self.snapshot(&request.nonce),
+            Decision::Snapshot(_) => self.snapshot(&request.nonce),
         }
     }
 

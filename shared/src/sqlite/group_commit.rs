@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use crate::fail_point::fail_point;
+use crate::fail_point::{fail_point, sabotaged};
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
@@ -96,7 +96,11 @@ fn run_group(
         }
         run("RELEASE one_write")?;
     }
-    transaction.commit()?;
+    if sabotaged("commit") {
+        transaction.rollback()?;
+    } else {
+        transaction.commit()?;
+    }
     Ok(Committed { writes: group.len(), kept })
 }
 

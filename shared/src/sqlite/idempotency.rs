@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
+use crate::fail_point::sabotaged;
 
 /// How long a key is remembered: 24 hours, in milliseconds.
 pub const RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
@@ -81,6 +82,9 @@ pub fn record(
     outcome: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    if sabotaged("key") {
+        return Ok(());
+    }
     connection
         .prepare_cached("DELETE FROM idempotency_keys WHERE expires_at <= ?1")?
         .execute([now_ms])?;

@@ -124,6 +124,8 @@ struct Question {
     at: Cursor,
     /// The incarnation that gave rise to it.
     about: Option<Incarnation>,
+    /// Only a snapshot is an answer, because what is here is wrong.
+    wants_snapshot: bool,
     /// The snapshot that is being staged, and its next part.
     staging: Option<(Cursor, u32)>,
     /// Something came since the last `Waited`.
@@ -180,6 +182,9 @@ impl Follower {
             }
         } else if record.seq <= self.cursor.seq {
             // A duplicate.
+        } else if self.question.as_ref().is_some_and(|question| question.wants_snapshot) {
+            // Applied, it would make the snapshot void: under load none would ever come in time.
+            self.hold(incarnation, record);
         } else if fits(&self.cursor, &record) {
             self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
             self.behind_at = None;
@@ -332,10 +337,14 @@ impl Follower {
     fn ask(&mut self, reason: AskReason, about: Option<Incarnation>, effects: &mut Vec<Effect>) {
         self.asked += 1;
         let nonce = format!("{}-{}", self.session, self.asked);
+        // Whoever asks again still wants what was wanted.
+        let wants_snapshot = reason == AskReason::Unappliable
+            || self.question.as_ref().is_some_and(|question| question.wants_snapshot);
         self.question = Some(Question {
             nonce: nonce.clone(),
             at: self.cursor,
             about,
+            wants_snapshot,
             staging: None,
             has_progressed: true,
         });
@@ -343,7 +352,7 @@ impl Follower {
             nonce,
             reply_to: self.reply_to.clone(),
             cursor: self.cursor,
-            snapshot: reason == AskReason::Unappliable,
+            snapshot: wants_snapshot,
         };
         effects.push(Effect::Ask(request, reason));
     }

@@ -9,4 +9,4 @@ mod responder;
 pub use chain::{extend, fits};
 pub use digest::user_digest;
 pub use follower::{AskReason, Effect, Follower, Input};
-pub use responder::{Decision, decide};
+pub use responder::{Decision, SnapshotReason, decide};

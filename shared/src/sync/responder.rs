@@ -8,7 +8,29 @@ pub enum Decision {
     /// The records after the follower's cursor.
     Continue,
     /// All users as they are now.
-    Snapshot,
+    Snapshot(SnapshotReason),
+}
+
+/// Why the records are not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotReason {
+    /// The follower wants nothing else.
+    Wanted,
+    /// The cursor is on another history, or its record was pruned.
+    NotOnTheLog,
+    /// The users are fewer than the records would be, or so it is hoped.
+    FarBehind,
+}
+
+impl SnapshotReason {
+    /// The reason as a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted",
+            Self::NotOnTheLog => "not_on_the_log",
+            Self::FarBehind => "far_behind",
+        }
+    }
 }
 
 /// Decides from the follower's question, the log's end, and the chain that the log has at the
@@ -21,12 +43,14 @@ pub fn decide(
     chain_there: Option<Chain>,
     replay_limit: i64,
 ) -> Decision {
-    let is_on_the_log = chain_there == Some(request.cursor.chain);
-    let is_near = head.seq - request.cursor.seq <= replay_limit;
-    if !request.snapshot && is_on_the_log && is_near {
-        Decision::Continue
+    if request.snapshot {
+        Decision::Snapshot(SnapshotReason::Wanted)
+    } else if chain_there != Some(request.cursor.chain) {
+        Decision::Snapshot(SnapshotReason::NotOnTheLog)
+    } else if head.seq - request.cursor.seq > replay_limit {
+        Decision::Snapshot(SnapshotReason::FarBehind)
     } else {
-        Decision::Snapshot
+        Decision::Continue
     }
 }
 
@@ -51,14 +75,19 @@ mod tests {
 
     #[test]
     fn a_cursor_that_diverged_was_pruned_or_lies_too_far_back_gets_a_snapshot() {
-        assert_eq!(decide(&ask(5, 7), &head(9), Some(Chain([8; 16])), 100), Decision::Snapshot);
-        assert_eq!(decide(&ask(5, 7), &head(9), None, 100), Decision::Snapshot);
-        assert_eq!(decide(&ask(5, 7), &head(900), Some(Chain([7; 16])), 100), Decision::Snapshot);
+        let reason_of = |head_seq, there| match decide(&ask(5, 7), &head(head_seq), there, 100) {
+            Decision::Snapshot(reason) => Some(reason),
+            Decision::Continue => None,
+        };
+        assert_eq!(reason_of(9, Some(Chain([8; 16]))), Some(SnapshotReason::NotOnTheLog));
+        assert_eq!(reason_of(9, None), Some(SnapshotReason::NotOnTheLog));
+        assert_eq!(reason_of(900, Some(Chain([7; 16]))), Some(SnapshotReason::FarBehind));
     }
 
     #[test]
     fn a_follower_that_cannot_apply_what_comes_next_gets_a_snapshot() {
         let request = SyncRequest { snapshot: true, ..ask(5, 7) };
-        assert_eq!(decide(&request, &head(9), Some(Chain([7; 16])), 100), Decision::Snapshot);
+        let decision = decide(&request, &head(9), Some(Chain([7; 16])), 100);
+        assert_eq!(decision, Decision::Snapshot(SnapshotReason::Wanted));
     }
 }

@@ -71,7 +71,8 @@ impl Verifier {
     pub fn verify(&self, token: &str, now_s: i64) -> Result<Claims, TokenRefused> {
         let header = decode_header(token).map_err(|_| TokenRefused::NotOurs)?;
         let has_type = header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(TOKEN_TYPE));
-        if !has_type || header.alg != Algorithm::EdDSA {
+        // Whoever wrote `crit` wants it understood, and nothing of the kind is (RFC 7515, 4.1.11).
+        if !has_type || header.alg != Algorithm::EdDSA || header.crit.is_some() {
             return Err(TokenRefused::NotOurs);
         }
         let kid = header.kid.ok_or(TokenRefused::NotOurs)?;
@@ -157,7 +158,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_jwt_of_another_type_is_refused() {
+    fn a_jwt_of_another_type_or_with_demands_of_its_own_is_refused() {
         let text = SigningKey::generate();
         let key = SigningKey::parse(&text).unwrap();
         let verifier = Verifier::new(&rules(), [key.jwk()]).unwrap();
@@ -165,7 +166,16 @@ pub(super) mod tests {
         let encoding = jsonwebtoken::EncodingKey::from_ed_der(&der);
         let mut header = jsonwebtoken::Header::new(Algorithm::EdDSA);
         header.kid = Some(key.kid().to_owned());
-        let token = jsonwebtoken::encode(&header, &claims(), &encoding).unwrap();
-        assert_eq!(verifier.verify(&token, NOW), Err(TokenRefused::NotOurs));
+        let outcome_of = |header: &jsonwebtoken::Header| {
+            let token = jsonwebtoken::encode(header, &claims(), &encoding).unwrap();
+            verifier.verify(&token, NOW)
+        };
+        assert_eq!(outcome_of(&header), Err(TokenRefused::NotOurs), "the type is JWT");
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        assert_eq!(outcome_of(&header), Ok(claims()));
+        for demands in [vec![], vec!["b64".to_owned()], vec!["unheard-of".to_owned()]] {
+            header.crit = Some(demands);
+            assert_eq!(outcome_of(&header), Err(TokenRefused::NotOurs), "{:?}", header.crit);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The state of the world, and what can happen in it.
+//! The state of the world, and what becomes of it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,50 +8,8 @@ use shared::contract::{
 };
 use shared::sync::{Decision, Effect, Follower, Input, decide, extend};
 
-/// A mutation of the protocol, made where messages pass so that the code under test stays whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutant {
-    /// A restart keeps the incarnation.
-    IncarnationNotRenewed,
-    /// Answers to any question are taken for answers to the present one.
-    NoNonce,
-    /// A `Continue` is taken wherever the follower stands.
-    ContinueNotBound,
-    /// Neither side compares chains.
-    ChainNotChecked,
-}
-
-/// How far the model looks.
-#[derive(Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) writes: usize,
-    pub(crate) restarts: usize,
-    pub(crate) restores: usize,
-    pub(crate) follower_faults: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) questions: usize,
-}
-
-impl Bounds {
-    /// For the protocol as it is.
-    pub(crate) const WIDE: Self = Self {
-        writes: 3,
-        restarts: 2,
-        restores: 1,
-        follower_faults: 1,
-        in_flight: 3,
-        questions: 3,
-    };
-    /// For mutants: enough for most to fall.
-    pub(crate) const NARROW: Self = Self {
-        writes: 3,
-        restarts: 1,
-        restores: 1,
-        follower_faults: 0,
-        in_flight: 2,
-        questions: 2,
-    };
-}
+use crate::action::Action;
+use crate::mutant::Mutant;
 
 /// What is on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,47 +21,28 @@ pub(crate) enum Wire {
     Snapshot(SnapshotPart),
 }
 
-/// What may happen next.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Action {
-    /// A change is committed; its event goes out, or the source dies before it does.
-    Write {
-        publish: bool,
-    },
-    Beacon,
-    RestartSource,
-    BackUpSource,
-    RestoreSource,
-    CrashFollower,
-    BackUpFollower,
-    RestoreFollower,
-    /// Any message may come next: the bus reorders.
-    Deliver(usize),
-    /// And come again later.
-    DeliverAndKeep(usize),
-    Lose(usize),
-    Waited,
-}
-
 /// Everything, everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     log: Vec<LogRecord>,
-    log_copy: Option<Vec<LogRecord>>,
+    pub(crate) log_copy: Option<Vec<LogRecord>>,
     /// The log of each incarnation, the last being the present one.
-    histories: Vec<Vec<LogRecord>>,
-    follower: Follower,
+    pub(crate) histories: Vec<Vec<LogRecord>>,
+    pub(crate) follower: Follower,
     /// The projection: the `data` of what was applied, in order, and its stored cursor.
     projection: (Vec<String>, Cursor),
-    projection_copy: Option<(Vec<String>, Cursor)>,
+    pub(crate) projection_copy: Option<(Vec<String>, Cursor)>,
+    /// In the same database: a crash leaves it there.
     staged: Vec<String>,
     /// A set: what is delivered may stay, so that one copy stands for any number.
-    wire: Vec<Wire>,
+    pub(crate) wire: Vec<Wire>,
     sessions: usize,
-    writes: usize,
-    questions: usize,
+    pub(crate) writes: usize,
+    pub(crate) questions: usize,
     pub(crate) restores: usize,
-    follower_faults: usize,
+    pub(crate) follower_faults: usize,
+    pub(crate) wipes: usize,
+    pub(crate) distrusts: usize,
     pub(crate) has_replaced: bool,
     pub(crate) has_replayed: bool,
     pub(crate) went_back: bool,
@@ -115,15 +54,6 @@ fn incarnation(n: usize) -> Incarnation {
 
 fn follower(cursor: Cursor, session: usize) -> Follower {
     Follower::new(cursor, session.to_string(), "q".into())
-}
-
-/// Makes a record fit wherever its number does.
-fn forge_chain(record: LogRecord, at: Cursor, mutant: Option<Mutant>) -> LogRecord {
-    if mutant != Some(Mutant::ChainNotChecked) {
-        return record;
-    }
-    let chain = extend(at.chain, record.seq, record.kind, 0, &record.data);
-    LogRecord { previous: at.chain, chain, ..record }
 }
 
 impl World {
@@ -142,6 +72,8 @@ impl World {
             questions: 0,
             restores: 0,
             follower_faults: 0,
+            wipes: 0,
+            distrusts: 0,
             has_replaced: false,
             has_replayed: false,
             went_back: false,
@@ -173,50 +105,6 @@ impl World {
         self.log.len()
     }
 
-    pub(crate) fn possible(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
-        let has_room = self.wire.len() < bounds.in_flight;
-        if self.writes < bounds.writes {
-            actions.push(Action::Write { publish: false });
-            if has_room {
-                actions.push(Action::Write { publish: true });
-            }
-        }
-        if has_room {
-            actions.push(Action::Beacon);
-        }
-        if has_room && self.follower.awaited_nonce().is_some() {
-            actions.push(Action::Waited);
-        }
-        if self.histories.len() <= bounds.restarts {
-            actions.push(Action::RestartSource);
-            if self.log_copy.is_some() && self.restores < bounds.restores {
-                actions.push(Action::RestoreSource);
-            }
-        }
-        if self.log_copy.is_none() && bounds.restores > 0 {
-            actions.push(Action::BackUpSource);
-        }
-        if self.follower_faults < bounds.follower_faults {
-            actions.push(Action::CrashFollower);
-            let restore = if self.projection_copy.is_some() {
-                Action::RestoreFollower
-            } else {
-                Action::BackUpFollower
-            };
-            actions.push(restore);
-        }
-        let may_ask = self.questions < bounds.questions;
-        for n in 0..self.wire.len() {
-            // What is never delivered is lost; losing it matters only where it makes room.
-            if !has_room {
-                actions.push(Action::Lose(n));
-            }
-            if may_ask {
-                actions.extend([Action::Deliver(n), Action::DeliverAndKeep(n)]);
-            }
-        }
-    }
-
     pub(crate) fn act(&mut self, action: &Action, mutant: Option<Mutant>) {
         match action {
             Action::Write { publish } => self.write(*publish),
@@ -228,19 +116,35 @@ impl World {
                 self.restores += 1;
                 self.restart_source(mutant);
             }
-            Action::CrashFollower => self.restart_follower(),
+            Action::CrashFollower => self.crash_follower(),
             Action::BackUpFollower => self.projection_copy = Some(self.projection.clone()),
             Action::RestoreFollower => {
                 self.projection = self.projection_copy.clone().unwrap_or_default();
-                self.restart_follower();
+                self.crash_follower();
+            }
+            Action::CrashFollowerAt(n) => {
+                self.deliver(self.wire[*n].clone(), mutant, 1);
+                self.crash_follower();
+            }
+            Action::WipeBroker => {
+                self.wipes += 1;
+                self.wire.clear();
+                self.subscribe_anew();
             }
             Action::Deliver(n) => {
                 let message = self.wire.remove(*n);
-                self.deliver(message, mutant);
+                self.deliver(message, mutant, usize::MAX);
             }
-            Action::DeliverAndKeep(n) => self.deliver(self.wire[*n].clone(), mutant),
+            Action::DeliverAndKeep(n) => {
+                self.deliver(self.wire[*n].clone(), mutant, usize::MAX);
+            }
             Action::Lose(n) => drop(self.wire.remove(*n)),
-            Action::Waited => self.step(Input::Waited),
+            Action::Waited => self.step(Input::Waited, usize::MAX),
+            Action::Quiet => self.step(Input::Connected, usize::MAX),
+            Action::Distrust => {
+                self.distrusts += 1;
+                self.step(Input::Unappliable, usize::MAX);
+            }
         }
     }
 
@@ -306,77 +210,61 @@ impl World {
         self.remember_history();
     }
 
-    fn restart_follower(&mut self) {
+    fn crash_follower(&mut self) {
         self.follower_faults += 1;
-        self.sessions += 1;
-        self.staged.clear();
-        self.follower = follower(self.projection.1, self.sessions);
-        self.step(Input::Connected);
+        self.subscribe_anew();
     }
 
-    fn deliver(&mut self, message: Wire, mutant: Option<Mutant>) {
-        match message {
-            Wire::Ask(request) => self.answer(request, mutant),
+    /// As after a crash: whoever subscribes begins at the stored cursor.
+    fn subscribe_anew(&mut self) {
+        self.sessions += 1;
+        self.follower = follower(self.projection.1, self.sessions);
+        self.step(Input::Connected, usize::MAX);
+    }
+
+    /// Hands the message over. Of what the follower makes of it, so many effects are carried out.
+    fn deliver(&mut self, message: Wire, mutant: Option<Mutant>, effects: usize) {
+        let input = match message {
+            Wire::Ask(request) => return self.answer(request, mutant),
             Wire::Event(incarnation, record) => {
-                let record = forge_chain(record, self.follower.cursor(), mutant);
-                self.step(Input::Record(incarnation, record));
+                let record = Mutant::forge_chain(mutant, record, self.follower.cursor());
+                Input::Record(incarnation, record)
             }
-            Wire::Head(head) => self.step(Input::Head(head)),
+            Wire::Head(head) => Input::Head(head),
             Wire::Continue(answer) => {
-                let answer = self.mutate_continue(answer, mutant);
-                self.step(Input::Continue(answer));
+                Input::Continue(Mutant::forge_continue(mutant, answer, &self.follower))
             }
             Wire::Snapshot(mut part) => {
-                self.forge_nonce(&mut part.nonce, mutant);
-                self.step(Input::SnapshotPart(part));
+                Mutant::forge_nonce(mutant, &mut part.nonce, &self.follower);
+                Input::SnapshotPart(part)
             }
-        }
-    }
-
-    fn mutate_continue(&self, mut answer: Continue, mutant: Option<Mutant>) -> Continue {
-        self.forge_nonce(&mut answer.nonce, mutant);
-        if mutant == Some(Mutant::ContinueNotBound) {
-            answer.at = self.follower.cursor();
-        }
-        let mut cursor = answer.at;
-        for record in &mut answer.records {
-            *record = forge_chain(record.clone(), cursor, mutant);
-            cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
-        }
-        answer
-    }
-
-    fn forge_nonce(&self, nonce: &mut String, mutant: Option<Mutant>) {
-        if let (Some(Mutant::NoNonce), Some(awaited)) = (mutant, self.follower.awaited_nonce()) {
-            awaited.clone_into(nonce);
-        }
+        };
+        self.step(input, effects);
     }
 
     fn answer(&mut self, request: SyncRequest, mutant: Option<Mutant>) {
         let at = usize::try_from(request.cursor.seq).unwrap();
-        let mut chain_there = match at {
+        let chain_there = match at {
             0 => Some(Chain::default()),
             n => self.log.get(n - 1).map(|record| record.chain),
         };
-        if mutant == Some(Mutant::ChainNotChecked) && chain_there.is_some() {
-            chain_there = Some(request.cursor.chain);
-        }
-        let answer = match decide(&request, &self.head_cursor(), chain_there, 10) {
-            Decision::Continue => Wire::Continue(Continue {
+        let chain_there = Mutant::forge_chain_there(mutant, chain_there, request.cursor);
+        match decide(&request, &self.head_cursor(), chain_there, 10) {
+            Decision::Continue => self.send(Wire::Continue(Continue {
                 nonce: request.nonce,
                 at: request.cursor,
                 incarnation: self.incarnation(),
                 // One record at a time, so that `More` is exercised.
                 records: self.log[at..].iter().take(1).cloned().collect(),
                 head_seq: self.head_cursor().seq,
-            }),
-            Decision::Snapshot => Wire::Snapshot(self.snapshot(request.nonce)),
-        };
-        self.send(answer);
+            })),
+            Decision::Snapshot(_) => self.send_snapshot(&request.nonce),
+        }
     }
 
-    /// A user for each record, so that a projection shows what it was made of.
-    fn snapshot(&self, nonce: String) -> SnapshotPart {
+    /// A user for each record, so that a projection shows what it was made of; in two parts if they
+    /// are several, so that a follower may stop half way.
+    fn send_snapshot(&mut self, nonce: &str) {
         let user = |record: &LogRecord| UserData {
             id: UserId(record.seq),
             username: record.data.clone(),
@@ -384,12 +272,20 @@ impl World {
             password_version: 1,
             password_hash: None,
         };
-        let users = self.log.iter().map(user).collect();
-        SnapshotPart { nonce, as_of: self.head_cursor(), part: 1, parts: 1, users, digest: None }
+        let users: Vec<UserData> = self.log.iter().map(user).collect();
+        let of_each = users.len().div_ceil(2).max(1);
+        let chunks: Vec<_> = users.chunks(of_each).map(<[_]>::to_vec).collect();
+        let chunks = if chunks.is_empty() { vec![vec![]] } else { chunks };
+        let parts = u32::try_from(chunks.len()).unwrap();
+        for (part, users) in (1..).zip(chunks) {
+            let (nonce, as_of) = (nonce.to_owned(), self.head_cursor());
+            let part = SnapshotPart { nonce, as_of, part, parts, users, digest: None };
+            self.send(Wire::Snapshot(part));
+        }
     }
 
-    fn step(&mut self, input: Input) {
-        for effect in self.follower.step(input) {
+    fn step(&mut self, input: Input, effects: usize) {
+        for effect in self.follower.step(input).into_iter().take(effects) {
             self.carry_out(effect);
         }
     }
@@ -406,8 +302,11 @@ impl World {
                 self.projection.0.extend(records.into_iter().map(|record| record.data));
                 self.projection.1 = cursor;
             }
-            Effect::Stage { users, .. } => {
-                self.staged = users.into_iter().map(|user| user.username).collect();
+            Effect::Stage { part, users, .. } => {
+                if part == 1 {
+                    self.staged.clear();
+                }
+                self.staged.extend(users.into_iter().map(|user| user.username));
             }
             Effect::SwapIn(cursor) => {
                 self.has_replaced = true;
@@ -433,10 +332,20 @@ impl World {
     }
 
     /// From here on nothing is lost any more: does the follower get there? What was on its way may
-    /// have been lost, so it gets no help from that.
-    pub(crate) fn can_catch_up(mut self, mutant: Option<Mutant>) -> bool {
-        self.wire.clear();
-        self.catch_up(mutant)
+    /// have been lost and be of no help, or come now and be in the way.
+    pub(crate) fn can_catch_up(&self, mutant: Option<Mutant>) -> bool {
+        let mut emptied = self.clone();
+        emptied.wire.clear();
+        emptied.catch_up(mutant) && (self.wire.is_empty() || self.clone().catch_up(mutant))
+    }
+
+    /// A bus that keeps order does not bring a part before those before it.
+    fn next_in_order(&self) -> Option<usize> {
+        let place = |n: &usize| match &self.wire[*n] {
+            Wire::Snapshot(part) => part.part,
+            _ => 0,
+        };
+        (0..self.wire.len()).min_by_key(place)
     }
 
     fn catch_up(&mut self, mutant: Option<Mutant>) -> bool {
@@ -445,8 +354,8 @@ impl World {
             self.act(&Action::Waited, mutant);
             // Bounded: two that talk without end do not catch up either.
             for _ in 0..50 {
-                if !self.wire.is_empty() {
-                    self.act(&Action::Deliver(0), mutant);
+                if let Some(next) = self.next_in_order() {
+                    self.act(&Action::Deliver(next), mutant);
                 }
             }
             if self.is_agreed() {

@@ -15,7 +15,7 @@ pub(crate) const AGREEMENT_BOUND: Duration = Duration::from_secs(5);
 /// things. `scripts/chaos.sh` holds them to the bound.
 pub(crate) const UNHURRIED_BOUND: Duration = Duration::from_secs(30);
 /// After that they never will: what is wrong then is told.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Both databases at one moment, in agreement or not.
@@ -91,15 +91,16 @@ impl fmt::Display for Report {
     }
 }
 
-/// Waits until both databases agree, then checks them against the history.
+/// Waits until both databases agree, or the patience ends, then checks them against the history.
 pub(crate) async fn check(
     users: &Path,
     projection: &Path,
     history: &History,
     fault_ended: Instant,
+    patience: Duration,
 ) -> (Report, Option<Stored>) {
     loop {
-        let is_over = fault_ended.elapsed() > PATIENCE;
+        let is_over = fault_ended.elapsed() > patience;
         // Cheap first: the rest is read only when it may be the end.
         let ends = open(users, projection).and_then(|databases| read_ends(&databases));
         if is_over || ends.is_ok_and(|(head, cursor)| head == cursor) {

@@ -15,6 +15,8 @@ const FAIL_POINT_BOUND: Duration = Duration::from_secs(20);
 /// What is done to the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// Nothing but the load.
+    Nothing,
     /// `kill -9`, and a restart after a while.
     Killed(Side),
     BothKilled,
@@ -44,8 +46,8 @@ pub(crate) enum Fault {
 
 use Fault::{
     BothKilled, BrokerKilled, BrokerStopped, BrokerWiped, Crash, Cut, DatabaseRemoved, DiskFull,
-    ExchangeDeleted, HalfOpen, Killed, MemoryAlarm, ProjectionRestored, QueueDeleted, Replayed,
-    Stalled, UsersRestored,
+    ExchangeDeleted, HalfOpen, Killed, MemoryAlarm, Nothing, ProjectionRestored, QueueDeleted,
+    Replayed, Stalled, UsersRestored,
 };
 use Side::{Auth, User};
 
@@ -89,6 +91,7 @@ impl Fault {
     /// Begins it under load, and ends it. The fault has ended when this returns.
     pub(crate) async fn happen(self, rig: &mut Rig, round: &mut Round) {
         match self {
+            Nothing => {}
             Killed(side) => kill_and_start(rig, round, &[side]).await,
             BothKilled => kill_and_start(rig, round, &[User, Auth]).await,
             BrokerKilled | BrokerStopped | BrokerWiped => self.restart_broker(rig, round).await,

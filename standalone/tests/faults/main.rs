@@ -23,6 +23,7 @@ mod mutants;
 mod random;
 mod rig;
 mod round;
+mod sabotage;
 
 use check::UNHURRIED_BOUND;
 use fault::{BROKER, CRASHES, FILES, Fault, IN_ONE_PROCESS, NETWORK, PROCESSES};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::chaos::alone;
-use crate::check::{Stored, UNHURRIED_BOUND, check, compare, read};
+use crate::check::{PATIENCE, Stored, UNHURRIED_BOUND, check, compare, read};
 use crate::driver::Load;
 use crate::history::{History, Outcome, User, Users};
 use crate::rig::{Rig, Side};
@@ -101,7 +101,7 @@ async fn the_checker_notices_what_is_taken_out_of_real_databases() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let history = load.stop();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
-    let (report, _) = check(&users, &projection, &history, Instant::now()).await;
+    let (report, _) = check(&users, &projection, &history, Instant::now(), PATIENCE).await;
     assert!(report.is_clean(UNHURRIED_BOUND) && report.acknowledged > 50, "{report} {report:?}");
     rig.kill(Side::User);
 

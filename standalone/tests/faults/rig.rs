@@ -35,6 +35,8 @@ pub(crate) struct Rig {
     auth: Option<ServiceProcess>,
     ports: [u16; 2],
     replay_limit: i64,
+    /// What the processes do wrong.
+    sabotage: Option<&'static str>,
     // The last to go: the processes write there.
     disks: [SmallDisk; 2],
     directory: TempDir,
@@ -69,19 +71,25 @@ impl Rig {
         let broker = RabbitMq::start().await;
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, broker.port()));
         let (user, auth) = (TcpProxy::start(target).await, TcpProxy::start(target).await);
-        Self::new(Some(BusBetween { broker, user, auth }), replay_limit)
+        Self::new(Some(BusBetween { broker, user, auth }), replay_limit, None)
     }
 
     /// The standalone binary.
     pub(crate) fn in_one_process() -> Self {
-        Self::new(None, REPLAY_LIMIT)
+        Self::new(None, REPLAY_LIMIT, None)
     }
 
-    fn new(bus: Option<BusBetween>, replay_limit: i64) -> Self {
+    /// The standalone binary, which makes this mistake (`shared::fail_point::sabotaged`).
+    pub(crate) fn sabotaged(sabotage: &'static str) -> Self {
+        Self::new(None, REPLAY_LIMIT, Some(sabotage))
+    }
+
+    fn new(bus: Option<BusBetween>, replay_limit: i64, sabotage: Option<&'static str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disks = ["user", "auth"].map(|name| SmallDisk::mount(&directory.path().join(name)));
         let ports = [free_port(), free_port()];
-        let mut rig = Self { bus, user: None, auth: None, ports, replay_limit, disks, directory };
+        let (user, auth) = (None, None);
+        let mut rig = Self { bus, user, auth, ports, replay_limit, sabotage, disks, directory };
         rig.start(Side::User, None);
         rig.start(Side::Auth, None);
         rig
@@ -119,6 +127,7 @@ impl Rig {
         ];
         settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
         settings.extend(fail_point.map(|name| ("FAIL_POINT", name)));
+        settings.extend(self.sabotage.map(|name| ("SABOTAGE", name)));
         let path = Path::new(env!("CARGO_BIN_EXE_standalone")).with_file_name(binary);
         let process = ServiceProcess::start(&path, &settings);
         if fail_point.is_none() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::check::{AGREEMENT_BOUND, Report, check, read};
+use crate::check::{AGREEMENT_BOUND, PATIENCE, Report, check, read};
 use crate::driver::Load;
 use crate::fault::Fault;
 use crate::history::{History, Users};
@@ -72,6 +72,17 @@ impl fmt::Display for Outcome {
 
 /// Lets the fault happen under load, and checks. `name` must be new for this system.
 pub(crate) async fn run(rig: &mut Rig, fault: Fault, name: String, seed: u64) -> Outcome {
+    run_within(PATIENCE, rig, fault, name, seed).await
+}
+
+/// The same with less patience, where the services may never agree.
+pub(crate) async fn run_within(
+    patience: Duration,
+    rig: &mut Rig,
+    fault: Fault,
+    name: String,
+    seed: u64,
+) -> Outcome {
     let mut round = Round::start(rig, name, seed);
     let before = BEFORE_MS + round.random.below(300) as u64;
     round.go_on(before).await;
@@ -81,7 +92,7 @@ pub(crate) async fn run(rig: &mut Rig, fault: Fault, name: String, seed: u64) ->
     round.stop_load();
     let history = round.history.take().unwrap();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
-    let (report, _) = check(&users, &projection, &history, ended).await;
+    let (report, _) = check(&users, &projection, &history, ended, patience).await;
     let log = if report.is_clean(AGREEMENT_BOUND) {
         rig.log();
         String::new()

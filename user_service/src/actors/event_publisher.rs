@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture,
 };
-use prometheus_client::metrics::gauge::Gauge;
 use shared::actors::{Ask, Command, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::contract::Head;
@@ -48,10 +47,21 @@ impl Command for FlushAndStop {
     type Reply = ();
 }
 
+/// How far the bus is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The last record whose event it has confirmed.
+    pub seq: i64,
+    /// When it had last confirmed all that was there; at first, the start.
+    pub level_at: Instant,
+}
+
 /// The publisher.
 pub struct EventPublisher {
     /// Moves into the loop when the actor starts.
     relay: Option<Relay>,
+    /// What the loop says of itself.
+    published: watch::Receiver<Published>,
     /// Ends the loop.
     stop: Option<oneshot::Sender<()>>,
     /// Waits for the loop's end.
@@ -68,22 +78,26 @@ impl EventPublisher {
         pool: &ReadPool,
         repository: Addr<UserRepository>,
         head: watch::Receiver<Head>,
-        published_seq: Gauge,
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
-        let published = store::published::read(&reader)?;
-        published_seq.set(published);
+        let recorded = store::published::read(&reader)?;
+        let published = watch::Sender::new(Published { seq: recorded, level_at: Instant::now() });
+        let seen = published.subscribe();
         let relay = Relay {
             bus,
             reader,
             repository,
             head,
-            published_seq,
             published,
-            recorded: published,
+            recorded,
             recorded_at: Instant::now(),
         };
-        Ok(Self { relay: Some(relay), stop: None, stopped: None })
+        Ok(Self { relay: Some(relay), published: seen, stop: None, stopped: None })
+    }
+
+    /// How far the bus is, now and later.
+    pub fn published(&self) -> watch::Receiver<Published> {
+        self.published.clone()
     }
 }
 
@@ -129,9 +143,8 @@ struct Relay {
     repository: Addr<UserRepository>,
     /// The hint, and what `Head` tells.
     head: watch::Receiver<Head>,
-    published_seq: Gauge,
-    /// Up to here the bus has confirmed.
-    published: i64,
+    /// Up to here the bus has confirmed. Read by `/metrics`.
+    published: watch::Sender<Published>,
     /// Up to here that is recorded.
     recorded: i64,
     recorded_at: Instant,
@@ -184,10 +197,11 @@ impl Relay {
 
     /// Publishes all that is there.
     async fn turn(&mut self) -> Result<(), RelayError> {
-        let head = *self.head.borrow_and_update();
+        let (head, began_at) = (*self.head.borrow_and_update(), Instant::now());
         loop {
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
-            let records = store::log::records_after(&self.reader, self.published, limit)?;
+            let seq = self.published.borrow().seq;
+            let records = store::log::records_after(&self.reader, seq, limit)?;
             let Some(last) = records.last() else { break };
             // Of a place before the end nobody knows what the users came to.
             let digest = head.digest.filter(|_| head.chain == last.chain);
@@ -202,24 +216,24 @@ impl Relay {
             fail_point("log_read");
             self.bus.publish(batch).await?;
             fail_point("published");
-            self.published = end.seq;
-            self.published_seq.set(end.seq);
+            self.published.send_modify(|published| published.seq = end.seq);
             self.record(false).await;
             if is_end {
                 break;
             }
         }
+        self.published.send_modify(|published| published.level_at = began_at);
         Ok(())
     }
 
     /// Records the place, but not at each event: that would be a second commit for each.
     async fn record(&mut self, is_last: bool) {
         let is_due = is_last || self.recorded_at.elapsed() >= PERIOD;
-        if !is_due || self.published == self.recorded {
+        let seq = self.published.borrow().seq;
+        if !is_due || seq == self.recorded {
             return;
         }
         self.recorded_at = Instant::now();
-        let seq = self.published;
         match ask(&self.repository, RecordPublished { seq }).await {
             Ok(Ok(())) => self.recorded = seq,
             // The next turn tries again; what is lost is published twice.

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::bus_loop::{consume, shared_queue};
 use super::snapshot::{self, Snapshot, SnapshotError};
+use crate::metrics::AnswerMetrics;
 use crate::store::{self, log};
 use questions::Questions;
 
@@ -56,6 +57,7 @@ struct Answering {
     directory: PathBuf,
     /// A follower further behind gets a snapshot.
     replay_limit: i64,
+    metrics: AnswerMetrics,
 }
 
 impl SyncResponder {
@@ -70,9 +72,11 @@ impl SyncResponder {
         sealing_key: Arc<SealingKey>,
         directory: PathBuf,
         replay_limit: i64,
+        metrics: AnswerMetrics,
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
-        let answering = Answering { bus, reader, head, sealing_key, directory, replay_limit };
+        let answering =
+            Answering { bus, reader, head, sealing_key, directory, replay_limit, metrics };
         Ok(Self { answering: Some(answering) })
     }
 }
@@ -135,10 +139,11 @@ impl Answering {
         let head = Cursor { incarnation, seq, chain };
         let chain_there = log::chain_at(&self.reader, request.cursor.seq)?;
         let decision = decide(request, &head, chain_there, self.replay_limit);
+        self.metrics.count(decision);
         tracing::info!(?decision, at = request.cursor.seq, head = head.seq, "a follower asks");
         match decision {
             Decision::Continue => self.send_records(request, &head).await,
-            Decision::Snapshot => self.send_snapshot(request, &head, questions).await,
+            Decision::Snapshot(_) => self.send_snapshot(request, &head, questions).await,
         }
     }
 

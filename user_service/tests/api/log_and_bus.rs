@@ -10,7 +10,7 @@ use shared::bus::{
 use shared::contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE};
 use shared::contract::{Cursor, UserData};
 use shared::sync::fits;
-use shared::testkit::wait::within;
+use shared::testkit::wait::{until, within};
 
 use crate::test_app::{Setup, TestApp, records};
 
@@ -84,6 +84,16 @@ async fn without_a_broker_everything_goes_on() {
     assert_eq!(app.put(1, &json!({"username": "bert"})).await.status, 200);
     let ready = app.get("/readyz").await;
     assert_eq!((ready.status, &ready.json()["degraded"]), (200, &json!(["broker unreachable"])));
+    let metric = async |name: &str| -> f64 {
+        let metrics = app.get("/metrics").await.text;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        value.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
+    };
+    assert!((metric("user_log_publish_lag").await - 2.0).abs() < 0.1, "created and renamed");
+    until("the lag grows", Duration::from_secs(10), async || {
+        (metric("user_log_publish_lag_seconds").await > 0.5).then_some(())
+    })
+    .await;
     app.stop().await;
 }
 

@@ -16,6 +16,9 @@ async fn the_probes_the_metrics_and_the_documents_answer() {
     let metrics = app.get("/metrics").await.text;
     for line in [
         "user_log_head_seq 1",
+        "user_log_published_seq ",
+        "user_log_publish_lag ",
+        "user_log_publish_lag_seconds ",
         "users_digest_info{seq=\"1\",digest=\"",
         "user_writes_total ",
         "http_requests_total{",

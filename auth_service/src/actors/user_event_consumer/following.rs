@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Addr;
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::agreement::{Agreement, Difference};
 use super::deliveries::to_event;
+use super::progress::Progress;
 use super::setback::Setback;
 use super::subscriptions::{Arrival, FIRST_PATIENCE, LAST_PATIENCE, Subscriptions};
 use crate::actors::credential_repository::{
@@ -59,15 +60,6 @@ pub struct Following {
     pub metrics: FollowingMetrics,
 }
 
-/// How following goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// When the log was last known to be no further than the projection; at first, the start.
-    pub level_at: Instant,
-    /// The last part of a snapshot that was loaded, and of how many; nothing while none is.
-    pub loaded: Option<(u32, u32)>,
-}
-
 impl Following {
     /// Follows for ever: after each setback again from the stored cursor.
     pub(super) async fn run(self) {
@@ -100,8 +92,6 @@ impl Following {
 struct Session<'a> {
     with: &'a Following,
     follower: Follower,
-    /// The last record that is known to be in the log.
-    head_seq: i64,
     /// Compares the users here with those there.
     agreement: Agreement,
     /// Something was carried out.
@@ -123,7 +113,6 @@ impl<'a> Session<'a> {
         Self {
             with,
             follower,
-            head_seq: 0,
             agreement,
             has_worked: false,
             control_queue,
@@ -140,7 +129,6 @@ impl<'a> Session<'a> {
     }
 
     async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
-        self.show_progress();
         let mut subscriptions =
             Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
         self.take(Input::Connected).await?;
@@ -169,7 +157,7 @@ impl<'a> Session<'a> {
 
     /// Takes what arrived, in its order; records that follow each other share a transaction.
     async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), Setback> {
-        let mut effects = Vec::new();
+        let (mut effects, mut useless_count) = (Vec::new(), 0);
         for arrival in arrivals {
             match arrival.read() {
                 Ok(input) => {
@@ -177,10 +165,15 @@ impl<'a> Session<'a> {
                     join(&mut effects, self.follower.step(input));
                 }
                 Err(useless) => {
+                    useless_count += 1;
                     let (Delivery { message, routing_key, .. }, undecodable) = *useless;
                     self.bury(message, routing_key, undecodable.to_string());
                 }
             }
+        }
+        if useless_count > 0 {
+            // One line for all of them: a flood of these must not become one of the log.
+            tracing::warn!(useless_count, "messages of no use went to the dead letters");
         }
         let outcome = match self.carry_out(effects).await {
             Err(Setback::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
@@ -193,8 +186,6 @@ impl<'a> Session<'a> {
 
     fn show_progress(&mut self) {
         let applied = *self.with.applied.borrow();
-        self.with.metrics.applied_seq.set(applied.seq());
-        self.with.metrics.lag.set((self.head_seq - applied.seq()).max(0));
         if let Some(level_at) = self.agreement.take_level_at(&applied) {
             self.with.progress.send_modify(|progress| progress.level_at = level_at);
         }
@@ -216,23 +207,34 @@ impl<'a> Session<'a> {
             Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.digest),
             _ => {}
         }
-        if matches!(input, Input::Continue(_) | Input::SnapshotPart(_)) {
+        if self.is_answered_by(input) {
             self.patience = FIRST_PATIENCE;
         }
         let known = match input {
             Input::Head(head) => head.seq,
             Input::Continue(answer) => answer.head_seq,
             Input::SnapshotPart(part) => part.as_of.seq,
+            Input::Connected | Input::Waited | Input::Unappliable => return,
             Input::Record(incarnation, record) => {
                 let Cursor { incarnation: ours, seq, .. } = self.follower.cursor();
                 if *incarnation == ours && record.seq <= seq {
                     self.with.metrics.duplicates.inc();
                 }
-                self.head_seq.max(record.seq)
+                record.seq.max(self.with.progress.borrow().head_seq)
             }
-            Input::Connected | Input::Waited | Input::Unappliable => self.head_seq,
         };
-        self.head_seq = known;
+        self.with.progress.send_modify(|progress| progress.head_seq = known);
+    }
+
+    /// Whether it is the last of what was asked for. Parts before it, or late answers to earlier
+    /// questions, must not make it impatient: it would ask for a slow snapshot anew without end.
+    fn is_answered_by(&self, input: &Input) -> bool {
+        let nonce = match input {
+            Input::Continue(answer) => &answer.nonce,
+            Input::SnapshotPart(part) if part.part == part.parts => &part.nonce,
+            _ => return false,
+        };
+        self.follower.awaited_nonce() == Some(nonce)
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Setback> {
@@ -334,10 +336,9 @@ impl<'a> Session<'a> {
     /// Hands a copy to the dead letters. What was missed is asked for as any gap is.
     fn bury(&self, message: Message, routing_key: String, reason: String) {
         self.with.metrics.dead_letters.inc();
-        tracing::warn!(id = message.id, reason, "a message is of no use");
-        if self.with.dead_letters.try_send(Bury { message, routing_key, reason }).is_err() {
-            tracing::warn!("too many dead letters: no copy of this one is kept");
-        }
+        tracing::debug!(id = message.id, reason, "a message is of no use");
+        // It refuses when too many wait, and says so itself.
+        let _ = self.with.dead_letters.try_send(Bury { message, routing_key, reason });
     }
 
     fn publish(&self, queue: &str, message: Message) {

@@ -15,14 +15,19 @@ use tokio::time::{Instant, sleep_until};
 use super::deliveries::{Undecodable, read_control, read_event};
 use super::setback::Setback;
 
-/// Deliveries that may be unacknowledged at once.
+/// Events that may be unacknowledged at once.
 const PREFETCH: u16 = 1000;
+/// Heads and answers that may be. Fewer, because a part of a snapshot is large: what waits here is
+/// in memory, and a snapshot has as many parts as there are users for.
+const CONTROL_PREFETCH: u16 = 64;
 /// How long a replica may be away without losing its queue; losing it costs a snapshot.
 const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 /// A question is repeated if nothing came between two looks, at first so far apart.
 pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(1);
-/// At last they are so far apart: a large snapshot takes its time before its first part.
-pub(super) const LAST_PATIENCE: Duration = Duration::from_mins(1);
+/// At last they are so far apart: a large snapshot takes its time before its first part. A question
+/// is then repeated every 10 s, which is how long it lasts in its queue: whoever comes back to
+/// answer finds one there.
+pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(5);
 /// Heads come every second; without any for so long, they are not waited for.
 const QUIET: Duration = Duration::from_millis(1_500);
 /// Without heads or answers for so long, all is declared anew.
@@ -117,7 +122,7 @@ impl Subscriptions {
             name: control_queue.to_owned(),
             lifetime: QueueLifetime::Transient,
             bindings: vec![from_users(HEAD_ROUTING_KEY)],
-            prefetch: PREFETCH,
+            prefetch: CONTROL_PREFETCH,
         };
         let events = QueueSpec {
             name: projection_queue(replica),

@@ -49,8 +49,7 @@ async fn next_seq(events: &mut Subscription) -> i64 {
 
 fn publisher(repository: &TestRepository, bus: Arc<UncertainBus>) -> Addr<EventPublisher> {
     let (addr, head) = (repository.addr.clone(), repository.head.clone());
-    let gauge = repository.metrics.published_seq.clone();
-    EventPublisher::new(bus, &repository.pool, addr, head, gauge).unwrap().start()
+    EventPublisher::new(bus, &repository.pool, addr, head).unwrap().start()
 }
 
 #[actix::test]

@@ -19,7 +19,8 @@ async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
     let bus = Arc::new(InProcessBus::new());
     let (head, key) = (repository.head.clone(), Arc::clone(&repository.key));
     let directory = repository.directory.path().to_owned();
-    SyncResponder::new(bus.clone(), &repository.pool, head, key, directory, replay_limit)
+    let (pool, metrics) = (&repository.pool, repository.metrics.answers.clone());
+    SyncResponder::new(bus.clone(), pool, head, key, directory, replay_limit, metrics)
         .unwrap()
         .start();
     let spec = QueueSpec {
@@ -113,7 +114,7 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
     answers.send(serde_json::to_vec(request).unwrap()).await;
     let mut users = 0;
-    for _ in 0..2 {
+    for _ in 0..5 {
         let SyncAnswer::Snapshot(part) = answers.next().await else { panic!("no snapshot") };
         users += part.users.len();
         follower.step(Input::SnapshotPart(part));

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use shared::actors::Command;
 use shared::contract::{EventKind, UserId};
+use shared::fail_point::sabotaged;
 use shared::precis::Username;
 use shared::sqlite::StoreError;
 
@@ -83,7 +84,7 @@ impl Change for UpdateUser {
             user.password_version += 1;
             password_hash = hash;
         }
-        user.version += 1;
+        user.version += if sabotaged("update") { 2 } else { 1 };
         if let Some(name) = name {
             users::rename(connection, &user, &name, &password_hash)?;
             name.as_shown().clone_into(&mut user.username);

@@ -1,0 +1,28 @@
+//! How following goes, for `/metrics` and `/readyz`.
+
+use std::time::Instant;
+
+/// What is known of the way. It outlives the subscriptions: while user_service is down it stays
+/// known how far its log was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The last record that the log is known to have; at first, the last that is applied.
+    pub head_seq: i64,
+    /// When the log was last known to be no further than the projection; at first, the start.
+    pub level_at: Instant,
+    /// The last part of a snapshot that was loaded, and of how many; nothing while none is.
+    pub loaded: Option<(u32, u32)>,
+}
+
+impl Progress {
+    /// Before anything was heard.
+    pub fn start_at(applied_seq: i64) -> Self {
+        Self { head_seq: applied_seq, level_at: Instant::now(), loaded: None }
+    }
+
+    /// How many records the projection is known to be behind.
+    pub fn lag(&self, applied_seq: i64) -> i64 {
+        // After a restore of user_service's database the log may be shorter.
+        self.head_seq.saturating_sub(applied_seq).max(0)
+    }
+}
