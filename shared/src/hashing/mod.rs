@@ -1,9 +1,11 @@
 //! Argon2id (RFC 9106) on threads of its own.
 
-mod argon2id;
+pub mod argon2id;
+mod hasher;
 mod password_hasher;
+mod priority;
 
-pub use argon2id::{HashFault, HashParams, Hasher, Verification};
+pub use hasher::{HashFault, HashParams, Hasher, Verification};
 pub use password_hasher::{
     HashPassword, HashRefused, HashingConfig, HashingMetrics, PasswordHasher, VerifyPassword,
 };

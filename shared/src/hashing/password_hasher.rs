@@ -3,7 +3,8 @@
 //! **Owns** the threads, their memory, and the queue of passwords that wait for them.
 //!
 //! **Promises** that at most `threads` passwords are hashed and `queue` wait at any time, and that
-//! a job whose client has gone is not computed.
+//! a job whose client has gone is not computed; that cheap requests go first, by the threads' lower
+//! priority.
 //!
 //! **When full** refuses at once: 503 with `Retry-After`.
 //!
@@ -18,7 +19,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::argon2id::{HashFault, HashParams, Hasher, Verification};
+use super::hasher::{HashFault, HashParams, Hasher, Verification};
+use super::priority;
 use crate::actors::{Ask, Command};
 use crate::precis::Password;
 
@@ -165,6 +167,7 @@ impl PasswordHasher {
 #[expect(clippy::expect_used, reason = "at start: without threads there is no service")]
 fn spawn_thread(n: usize, mut hasher: Hasher, inbox: Receiver<Job>, metrics: HashingMetrics) {
     let run = move || {
+        priority::lower();
         // Ends when the actor is gone and the queue is empty.
         for job in inbox {
             run_job(job, &mut hasher, &metrics);

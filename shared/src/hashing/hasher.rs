@@ -1,8 +1,11 @@
-//! The hashing itself: one thread's memory, allocated once and used for every password.
+//! The hashing itself: one thread's memory, reserved once and used for every password.
+
+use std::io;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
+use argon2::{ARGON2ID_IDENT, Version};
 
+use super::argon2id::{Engine, Inputs, Memory, Params, hash_into};
 use crate::precis::Password;
 use crate::secrets::random_bytes;
 
@@ -25,8 +28,11 @@ pub struct HashParams {
 /// Hashes and verifies with memory of its own.
 pub struct Hasher {
     params: Params,
-    memory: Vec<Block>,
-    /// A hash of nobody's password, verified when there is no user: the work is the same.
+    engine: Engine,
+    /// Of as many blocks as `params` ask for.
+    memory: Memory,
+    /// Looks like a hash and is none, verified when there is no user: the work is the same. It is
+    /// not computed: a service that nobody has asked for a password yet takes no memory for it.
     decoy: String,
 }
 
@@ -48,9 +54,13 @@ pub enum HashFault {
     /// Argon2 does not allow these parameters.
     #[error("parameters that Argon2 does not allow: {0}")]
     Params(argon2::Error),
-    /// A stored hash is not an Argon2id hash in PHC form.
+    /// A stored hash is not an Argon2id hash in PHC form. One of version 0x10, from before RFC 9106,
+    /// counts as none: we have never made any.
     #[error("a stored hash is not an Argon2id hash in PHC form")]
     NotAHash,
+    /// The system has no room for the blocks.
+    #[error("no memory for hashing: {0}")]
+    NoMemory(io::ErrorKind),
 }
 
 impl HashParams {
@@ -61,16 +71,15 @@ impl HashParams {
 }
 
 impl Hasher {
-    /// Allocates the memory that the parameters ask for.
+    /// Reserves the memory that the parameters ask for.
     ///
     /// # Errors
-    /// The parameters are out of bounds.
+    /// The parameters are out of bounds, or there is no room for the memory.
     pub fn new(params: HashParams) -> Result<Self, HashFault> {
         let params = params.to_argon2()?;
-        let memory = vec![Block::new(); params.block_count()];
-        let mut hasher = Self { params, memory, decoy: String::new() };
-        hasher.decoy = hasher.hash_bytes(&random_bytes::<SALT_LEN>())?;
-        Ok(hasher)
+        let memory = reserve(&params)?;
+        let decoy = to_phc(&params, &random_bytes::<SALT_LEN>(), &random_bytes::<OUTPUT_LEN>())?;
+        Ok(Self { params, engine: Engine::detect(), memory, decoy })
     }
 
     /// A new hash in PHC form, with a random salt.
@@ -78,7 +87,11 @@ impl Hasher {
     /// # Errors
     /// None that the constructor has not met already.
     pub fn hash(&mut self, password: &Password) -> Result<String, HashFault> {
-        self.hash_bytes(password.expose_bytes())
+        let salt = random_bytes::<SALT_LEN>();
+        let mut output = [0; OUTPUT_LEN];
+        let params = self.params.clone();
+        self.fill(&params, password, &salt, &mut output)?;
+        to_phc(&params, &salt, &output)
     }
 
     /// Compares a password with a stored hash. With none, does as much work and says `Wrong`.
@@ -98,64 +111,59 @@ impl Hasher {
             return Err(HashFault::NotAHash);
         }
         let params = Params::try_from(&stored).map_err(|_| HashFault::NotAHash)?;
-        let version = stored.version.unwrap_or(Version::V0x13.into());
-        let version = Version::try_from(version).map_err(|_| HashFault::NotAHash)?;
+        if stored.version.is_some_and(|version| version != u32::from(Version::V0x13)) {
+            return Err(HashFault::NotAHash);
+        }
         let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
             return Err(HashFault::NotAHash);
         };
         let mut output = vec![0; expected.len()];
-        self.fill(&params, version, password.expose_bytes(), &salt, &mut output)?;
+        self.fill(&params, password, &salt, &mut output)?;
         // `Output` compares in constant time.
         let is_equal = Output::new(&output).is_ok_and(|computed| computed == expected);
         Ok(if is_equal && is_known {
-            Verification::Right { is_outdated: !self.is_current(&params, version) }
+            Verification::Right { is_outdated: !self.is_current(&params) }
         } else {
             Verification::Wrong
         })
     }
 
-    fn is_current(&self, params: &Params, version: Version) -> bool {
+    fn is_current(&self, params: &Params) -> bool {
         let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-        version == Version::V0x13
-            && cost(params) == cost(&self.params)
-            && params.output_len() == Some(OUTPUT_LEN)
-    }
-
-    fn hash_bytes(&mut self, password: &[u8]) -> Result<String, HashFault> {
-        let salt = random_bytes::<SALT_LEN>();
-        let mut output = [0; OUTPUT_LEN];
-        let params = self.params.clone();
-        self.fill(&params, Version::V0x13, password, &salt, &mut output)?;
-        let hash = PasswordHash {
-            algorithm: ARGON2ID_IDENT,
-            version: Some(Version::V0x13.into()),
-            params: ParamsString::try_from(&params).map_err(|_| HashFault::NotAHash)?,
-            salt: Some(Salt::new(&salt).map_err(|_| HashFault::NotAHash)?),
-            hash: Some(Output::new(&output).map_err(|_| HashFault::NotAHash)?),
-        };
-        Ok(hash.to_string())
+        cost(params) == cost(&self.params) && params.output_len() == Some(OUTPUT_LEN)
     }
 
     fn fill(
         &mut self,
         params: &Params,
-        version: Version,
-        password: &[u8],
+        password: &Password,
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashFault> {
-        let argon2 = Argon2::new(Algorithm::Argon2id, version, params.clone());
-        let blocks = params.block_count();
-        if blocks <= self.memory.len() {
-            let memory = &mut self.memory[..blocks];
-            argon2.hash_password_into_with_memory(password, salt, output, memory)
+        let inputs = Inputs { password: password.expose_bytes(), salt, secret: &[] };
+        if params.block_count() <= self.params.block_count() {
+            hash_into(self.engine, self.memory.blocks(), params, &inputs, output)
         } else {
             // A hash that was made with more memory than today's: it is made anew afterwards.
-            let memory = vec![Block::new(); blocks];
-            argon2.hash_password_into_with_memory(password, salt, output, memory)
+            hash_into(self.engine, reserve(params)?.blocks(), params, &inputs, output)
         }
         .map_err(HashFault::Params)
     }
+}
+
+fn reserve(params: &Params) -> Result<Memory, HashFault> {
+    Memory::new(params.block_count()).map_err(|error| HashFault::NoMemory(error.kind()))
+}
+
+fn to_phc(params: &Params, salt: &[u8], output: &[u8]) -> Result<String, HashFault> {
+    let hash = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(params).map_err(|_| HashFault::NotAHash)?,
+        salt: Some(Salt::new(salt).map_err(|_| HashFault::NotAHash)?),
+        hash: Some(Output::new(output).map_err(|_| HashFault::NotAHash)?),
+    };
+    Ok(hash.to_string())
 }
 
 #[cfg(test)]
@@ -187,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn the_decoy_is_as_much_work_as_a_hash() {
+        let mut hasher = Hasher::new(SMALL).unwrap();
+        let hash = hasher.hash(&password("testpassword")).unwrap();
+        let decoy = hasher.decoy.clone();
+        assert_eq!(decoy.len(), hash.len());
+        assert_eq!(decoy.rsplitn(3, '$').last(), hash.rsplitn(3, '$').last(), "its parameters");
+        assert_eq!(hasher.verify(&password(""), Some(&decoy)), Ok(Verification::Wrong));
+    }
+
+    #[test]
     fn hashes_of_other_parameters_verify_and_are_outdated() {
         for (memory_kib, iterations, parallelism) in [(32, 1, 1), (256, 2, 1), (64, 1, 2)] {
             let params = HashParams { memory_kib, iterations, parallelism };
@@ -199,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_memory_that_is_used_again_does_not_change_the_result() {
-        use argon2::PasswordVerifier;
+        use argon2::{Argon2, PasswordVerifier};
         let mut hasher = Hasher::new(SMALL).unwrap();
         for n in 0..20 {
             let text = format!("password {n}");
@@ -211,9 +229,13 @@ mod tests {
     #[test]
     fn a_stored_text_that_is_no_hash_is_a_fault_and_not_a_wrong_password() {
         let mut hasher = Hasher::new(SMALL).unwrap();
-        for bad in
-            ["", "x", "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", "$argon2id$"]
-        {
+        for bad in [
+            "",
+            "x",
+            "$argon2id$",
+            "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+            "$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+        ] {
             let verified = hasher.verify(&password("testpassword"), Some(bad));
             assert_eq!(verified, Err(HashFault::NotAHash), "{bad:?}");
         }
