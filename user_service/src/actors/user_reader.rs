@@ -3,14 +3,15 @@
 //! **Owns** one read-only connection.
 //!
 //! **Promises** what was committed when it was asked. It lives on its worker's own thread, so a
-//! read is a local message and no hop.
+//! read is a local message and no hop. What waits together is read in one transaction, as the
+//! writer commits together: to open one for each read costs more than the read.
 //!
 //! **When full** refuses at once: 503 with `Retry-After`.
 //!
 //! **When it dies** the worker's requests fail with 500; without a connection it asks for one again
 //! at the next request.
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
 use shared::clock::Clock;
@@ -77,6 +78,8 @@ pub struct UserReader {
     pool: ReadPool,
     /// Kept from the first request on, with its prepared statements.
     connection: Option<Reader>,
+    /// A transaction is open, and [`EndReads`] is on its way.
+    is_reading: bool,
     /// Tells whether an idempotency key has expired.
     clock: Clock,
 }
@@ -86,16 +89,32 @@ impl UserReader {
     pub fn launch(pool: ReadPool, clock: Clock) -> Addr<Self> {
         Self::create(|context| {
             context.set_mailbox_capacity(MAILBOX_CAPACITY);
-            Self { pool, connection: None, clock }
+            Self { pool, connection: None, is_reading: false, clock }
         })
     }
 
-    fn connection(&mut self) -> Result<&Connection, StoreError> {
+    /// The connection, in the transaction of all that waits by now. Who asks runs on this thread
+    /// too, so nobody who asks after this has begun is answered from it.
+    fn begin(&mut self, context: &mut Context<Self>) -> Result<&Connection, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => store::check_out(&self.pool)?,
         };
-        Ok(self.connection.insert(connection))
+        let connection = self.connection.insert(connection);
+        if !self.is_reading {
+            connection.prepare_cached("BEGIN")?.execute([])?;
+            self.is_reading = true;
+            context.notify(EndReads);
+        }
+        Ok(connection)
+    }
+
+    /// Without the connection if that fails: the next request asks for one again.
+    fn end(&mut self) {
+        self.is_reading = false;
+        self.connection = self.connection.take().filter(|connection| {
+            connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).is_ok()
+        });
     }
 }
 
@@ -105,42 +124,74 @@ impl Actor for UserReader {
 
 impl Handler<Ask<FindUser>> for UserReader {
     type Result = ();
-    fn handle(&mut self, ask: Ask<FindUser>, _: &mut Self::Context) {
-        ask.answer(|FindUser(id)| users::find(self.connection()?, id));
+    fn handle(&mut self, ask: Ask<FindUser>, context: &mut Self::Context) {
+        ask.answer(|FindUser(id)| users::find(self.begin(context)?, id));
     }
 }
 
 impl Handler<Ask<FindUserByName>> for UserReader {
     type Result = ();
-    fn handle(&mut self, ask: Ask<FindUserByName>, _: &mut Self::Context) {
-        ask.answer(|FindUserByName(name)| users::find_by_name(self.connection()?, &name));
+    fn handle(&mut self, ask: Ask<FindUserByName>, context: &mut Self::Context) {
+        ask.answer(|FindUserByName(name)| users::find_by_name(self.begin(context)?, &name));
     }
 }
 
 impl Handler<Ask<FindCredentials>> for UserReader {
     type Result = ();
-    fn handle(&mut self, ask: Ask<FindCredentials>, _: &mut Self::Context) {
-        ask.answer(|FindCredentials(id)| users::find_credentials(self.connection()?, id));
+    fn handle(&mut self, ask: Ask<FindCredentials>, context: &mut Self::Context) {
+        ask.answer(|FindCredentials(id)| users::find_credentials(self.begin(context)?, id));
     }
 }
 
 impl Handler<Ask<ListUsers>> for UserReader {
     type Result = ();
-    fn handle(&mut self, ask: Ask<ListUsers>, _: &mut Self::Context) {
-        ask.answer(|ListUsers { after, limit }| users::list(self.connection()?, after, limit));
+    fn handle(&mut self, ask: Ask<ListUsers>, context: &mut Self::Context) {
+        ask.answer(|ListUsers { after, limit }| users::list(self.begin(context)?, after, limit));
     }
 }
 
 impl Handler<Ask<FindFirstAnswer>> for UserReader {
     type Result = ();
-    fn handle(&mut self, ask: Ask<FindFirstAnswer>, _: &mut Self::Context) {
+    fn handle(&mut self, ask: Ask<FindFirstAnswer>, context: &mut Self::Context) {
         ask.answer(|FindFirstAnswer(request)| {
             let now_ms = self.clock.unix_ms();
-            match idempotency::find(self.connection()?, &request, now_ms)? {
+            match idempotency::find(self.begin(context)?, &request, now_ms)? {
                 Known::Nothing => Ok(None),
                 Known::OtherRequest => Err(CreateError::KeyReused),
                 Known::Outcome(outcome) => Ok(Some(decode_first_answer(&outcome)?)),
             }
         });
+    }
+}
+
+/// To itself: end the transaction.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct EndReads;
+
+impl Handler<EndReads> for UserReader {
+    type Result = ();
+    fn handle(&mut self, _: EndReads, _: &mut Self::Context) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::user_repository::testkit::{TestRepository, create_as};
+    use super::*;
+    use futures_util::future::join_all;
+    use shared::actors::ask;
+
+    #[actix::test]
+    async fn what_waits_together_is_answered_and_what_is_committed_later_is_seen_later() {
+        let repository = TestRepository::start();
+        let reader = UserReader::launch(repository.pool.clone(), Clock::system());
+        for n in 1..=5 {
+            let id = create_as(&repository, &format!("user{n}")).await.user.id;
+            let found = join_all((0..20).map(|_| ask(&reader, FindUser(id)))).await;
+            assert!(found.into_iter().all(|user| user.unwrap().unwrap().unwrap().id == id));
+        }
+        assert_eq!(ask(&reader, FindUser(UserId(6))).await.unwrap().unwrap(), None);
     }
 }

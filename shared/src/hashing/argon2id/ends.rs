@@ -1,6 +1,7 @@
 //! The first blocks and the result, made with BLAKE2b (RFC 9106 sections 3.2 and 3.3).
 
 use argon2::{Error, Params};
+use blake2::digest::Output;
 use blake2::digest::block_api::{UpdateCore, VariableOutputCore};
 use blake2::digest::block_buffer::LazyBuffer;
 use blake2::{Blake2b512, Blake2bVarCore, Digest};
@@ -26,7 +27,9 @@ pub(super) fn digest_inputs(
     digest.update(params.p_cost().to_le_bytes());
     digest.update(length(output_len)?);
     let numbers = [params.m_cost(), params.t_cost(), VERSION, TYPE];
-    numbers.into_iter().for_each(|number| digest.update(number.to_le_bytes()));
+    for number in numbers {
+        digest.update(number.to_le_bytes());
+    }
     for text in [inputs.password, inputs.salt, inputs.secret, params.data()] {
         digest.update(length(text.len())?);
         digest.update(text);
@@ -73,7 +76,9 @@ fn hash_long(inputs: &[&[u8]], mut output: &mut [u8]) -> Result<(), Error> {
         return hash_short(&inputs, output);
     }
     let mut digest = Blake2b512::new();
-    inputs.iter().for_each(|input| digest.update(input));
+    for input in &inputs {
+        digest.update(input);
+    }
     let mut whole = digest.finalize();
     loop {
         let (half, rest) = output.split_at_mut(HALF);
@@ -93,7 +98,7 @@ fn hash_short(inputs: &[&[u8]], output: &mut [u8]) -> Result<(), Error> {
     for input in inputs {
         buffer.digest_blocks(input, |blocks| core.update_blocks(blocks));
     }
-    let mut whole = Default::default();
+    let mut whole = Output::<Blake2bVarCore>::default();
     core.finalize_variable_core(&mut buffer, &mut whole);
     output.copy_from_slice(&whole[..output.len()]);
     Ok(())

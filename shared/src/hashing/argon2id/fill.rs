@@ -98,7 +98,6 @@ impl Segment {
     }
 
     /// The block that the `n`th refers to (section 3.4.2).
-    #[expect(clippy::cast_possible_truncation, reason = "32 bits are taken of 64, as the RFC says")]
     fn reference(self, n: usize, random: u64) -> usize {
         let Shape { lanes, lane: length, segment, .. } = self.shape;
         let has_choice = lanes > 1 && !self.is_first();
@@ -107,7 +106,7 @@ impl Segment {
         let choices =
             if lane == self.lane { finished + n - 1 } else { finished - usize::from(n == 0) };
         let low = random & 0xffff_ffff;
-        let back = (choices as u64 * (low * low >> 32)) >> 32;
+        let back = (choices as u64 * ((low * low) >> 32)) >> 32;
         let oldest = if self.pass == 0 { 0 } else { (self.slice + 1) % SLICES * segment };
         let place = oldest + choices - 1 - back as usize;
         lane * length + if place < length { place } else { place - length }

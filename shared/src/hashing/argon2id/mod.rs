@@ -10,7 +10,10 @@
 //! compressed into which; `ends` makes the first blocks and the result.
 
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::inline_always, reason = "what is not inlined is built without the instructions")]
 mod avx;
+#[expect(clippy::inline_always, reason = "called sixteen times for each block")]
+#[expect(clippy::many_single_char_names, reason = "the RFC's")]
 mod block;
 mod ends;
 mod engine;
@@ -19,6 +22,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::inline_always, reason = "what is not inlined is built without the instructions")]
 mod wide;
 
 pub use argon2::Params;
