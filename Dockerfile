@@ -11,16 +11,17 @@ COPY Cargo.toml Cargo.lock ./
 COPY shared/Cargo.toml shared/
 COPY user_service/Cargo.toml user_service/
 COPY auth_service/Cargo.toml auth_service/
-# Not built here, but a member of the workspace.
+# Not built here, but members of the workspace.
 COPY standalone/Cargo.toml standalone/
+COPY bench/Cargo.toml bench/
 # Empty members stand in for ours. They are removed again, with all that was built of them, so that
 # no time of a file can make cargo take one for the real thing.
-RUN mkdir shared/src user_service/src auth_service/src standalone/src \
-    && touch shared/src/lib.rs user_service/src/lib.rs auth_service/src/lib.rs \
-    && for member in user_service auth_service standalone; do echo 'fn main() {}' >$member/src/main.rs; done \
+RUN mkdir shared/src shared/benches user_service/src auth_service/src standalone/src bench/src \
+    && touch shared/src/lib.rs shared/benches/argon2id.rs user_service/src/lib.rs auth_service/src/lib.rs standalone/src/lib.rs \
+    && for member in user_service auth_service standalone bench; do echo 'fn main() {}' >$member/src/main.rs; done \
     && cargo build --release --locked --package user_service --package auth_service \
     && cargo clean --release --locked --package shared --package user_service --package auth_service \
-    && rm -r shared/src user_service/src auth_service/src standalone/src
+    && rm -r shared/src shared/benches user_service/src auth_service/src standalone/src bench/src
 
 # --- Our own code ---
 FROM dependencies AS build
@@ -28,6 +29,7 @@ COPY shared shared
 COPY user_service user_service
 COPY auth_service auth_service
 COPY standalone standalone
+COPY bench bench
 RUN cargo build --release --locked --package user_service --package auth_service
 
 # --- What both services run in ---
