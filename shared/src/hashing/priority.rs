@@ -2,11 +2,13 @@
 
 /// How much lower, of 40 levels.
 ///
-/// Measured with two hashing threads on two cores, all busy. A thread that wakes to a cheap request
-/// waits 2 ms at the same priority (12 ms in one case of a hundred), and 0.1 ms, as if nothing were
-/// hashed, at any of these. Two threads that never sleep leave to hashing 25 % of the processor at
-/// 5 levels, 10 % at 10, 2 % at 19 and next to nothing with `SCHED_IDLE`. So 10 levels: cheap
-/// requests do not notice hashing, and a flood of them does not stop logins.
+/// Measured with two hashing threads on two cores that other programs used too. In the quietest of
+/// three runs, a thread that wakes to a cheap request waited 2.0 ms at the same priority and 0.1 ms
+/// at any lower one, as it does when nothing is hashed (medians); one wait in a hundred was longer
+/// than 12 ms at the same priority, 7 ms at 10 levels, and 4 ms without hashing. The other runs were
+/// too noisy to compare waits. Against two threads that never sleep, hashing got half at the same
+/// priority, 25 to 40 % at 5 levels, 6 to 11 % at 10, and as little as 2 % at 19 and 0.5 % with
+/// `SCHED_IDLE`. So 10 levels: cheap requests go first, and a flood of them does not stop logins.
 #[cfg(target_os = "linux")]
 const LEVELS: i32 = 10;
 
