@@ -17,6 +17,10 @@ const DEFAULT_HEARTBEAT: u16 = 10;
 /// milliseconds, so it is better to try again soon.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The largest frame, in bytes. lapin has two buffers of 32 frames for each connection: 8 MiB with the
+/// 128 KiB that RabbitMQ offers. Longer bodies travel in several frames.
+const DEFAULT_FRAME_MAX: u32 = 16 * 1024;
+
 /// Makes connections to one broker for one purpose.
 pub(super) struct Link {
     /// Holds the runtime that was current when the bus was made: a connection must not end with
@@ -29,6 +33,7 @@ impl Link {
     pub(super) fn new(config: &AmqpConfig, purpose: &str) -> Result<Self, InvalidAmqpUrl> {
         let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(|_| InvalidAmqpUrl)?;
         uri.query.heartbeat.get_or_insert(DEFAULT_HEARTBEAT);
+        uri.query.frame_max.get_or_insert(DEFAULT_FRAME_MAX);
         let name = format!("{}/{purpose}", config.connection_name);
         // lapin's default, no recovery of its own, is what we want.
         let properties = ConnectionProperties::default().with_connection_name(name.into());
