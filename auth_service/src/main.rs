@@ -9,7 +9,7 @@ use auth_service::{Deps, start};
 use clap::{Parser, Subcommand};
 use shared::clock::Clock;
 use shared::config::HashingArgs;
-use shared::hashing::{HashingMetrics, PasswordHasher};
+use shared::hashing::{HashingMetrics, HashingThreads};
 use shared::process::{self, BrokerMissing};
 use shared::telemetry::Registry;
 
@@ -51,8 +51,8 @@ async fn serve(config: Config, hashing: &HashingArgs) -> Result<(), Box<dyn Erro
     let shutdown = process::shutdown_signal()?;
     let mut registry = Registry::default();
     let metrics = HashingMetrics::register(&mut registry);
-    let hasher = PasswordHasher::launch(hashing.into(), metrics)?;
-    let deps = Deps { bus: Arc::new(bus), hasher, clock: Clock::system(), registry };
+    let hashing = HashingThreads::start(hashing.into(), metrics)?;
+    let deps = Deps { bus: Arc::new(bus), hashing, clock: Clock::system(), registry };
     let running = start(config, deps).await?;
     shutdown.await;
     running.stop().await;

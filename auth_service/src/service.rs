@@ -10,7 +10,7 @@ use shared::actors::ask;
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::config::cores;
-use shared::hashing::PasswordHasher;
+use shared::hashing::HashingThreads;
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
 };
@@ -27,7 +27,7 @@ use crate::actors::{
     Applied, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations, UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Handles};
+use crate::http::{self, Handles, WorkerParts};
 use crate::metrics::{AgreementMetrics, FollowingMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
@@ -40,10 +40,10 @@ pub struct Deps {
     /// Brings events, takes questions.
     pub bus: Arc<dyn Bus>,
     /// Verifies passwords.
-    pub hasher: Addr<PasswordHasher>,
+    pub hashing: HashingThreads,
     /// Tells the time.
     pub clock: Clock,
-    /// What `/metrics` shows; the hasher's metrics are in it.
+    /// What `/metrics` shows; hashing's metrics are in it.
     pub registry: Registry,
 }
 
@@ -111,16 +111,18 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let key_ring = KeyRing::new(signing_key(&common.data_dir, &stores)?);
     let verifier = Arc::new(key_ring.verifier(&rules)?);
     let writers = stores.launch();
-    let handles = Handles {
-        hasher: deps.hasher,
-        revocations: writers.revocations.clone(),
-        key_ring: key_ring.launch(),
+    let parts = WorkerParts {
+        hashing: deps.hashing,
         readers,
-        applied: writers.applied.clone(),
         verifier,
         revoked: writers.revoked.clone(),
-        sealing_key,
         bus: Arc::clone(&deps.bus),
+    };
+    let handles = Handles {
+        revocations: writers.revocations.clone(),
+        key_ring: key_ring.launch(),
+        applied: writers.applied.clone(),
+        sealing_key,
         clock: deps.clock,
         metrics: metrics.logins,
         rules,
@@ -134,7 +136,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     }));
     let readiness = readiness(writers.applied.clone(), progress.subscribe(), Arc::clone(&deps.bus));
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(&handles, app);
+    let paths = move |app: &mut ServiceConfig| http::configure(&handles, &parts, app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {

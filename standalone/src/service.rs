@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::bus::Bus;
 use shared::clock::Clock;
-use shared::hashing::{HashFault, HashingMetrics, PasswordHasher};
+use shared::hashing::{HashFault, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 
 use crate::config::Config;
@@ -41,20 +41,20 @@ pub async fn start(
     bus: Arc<dyn Bus>,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    // Each service has its own registry, as in a process of its own; both show the shared hasher.
+    // Each service has its own registry, as in a process of its own; both show the shared threads.
     let mut registries = [Registry::default(), Registry::default()];
     let metrics = HashingMetrics::register(&mut registries[0]);
     metrics.register_again(&mut registries[1]);
-    let hasher = PasswordHasher::launch((&config.hashing).into(), metrics)?;
+    let hashing = HashingThreads::start((&config.hashing).into(), metrics)?;
     let [registry, auth_registry] = registries;
     let deps = user_service::Deps {
         bus: Arc::clone(&bus),
-        hasher: hasher.clone(),
+        hashing: hashing.clone(),
         clock: clock.clone(),
         registry,
     };
     let user_service = user_service::start(config.for_user_service(), deps).await?;
-    let deps = auth_service::Deps { bus, hasher, clock, registry: auth_registry };
+    let deps = auth_service::Deps { bus, hashing, clock, registry: auth_registry };
     match auth_service::start(config.for_auth_service(), deps).await {
         Ok(auth_service) => Ok(Running { user_service, auth_service }),
         Err(error) => {

@@ -10,7 +10,7 @@ use shared::actors::ask;
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::config::cores;
-use shared::hashing::PasswordHasher;
+use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
     ServeError, serve,
@@ -38,10 +38,10 @@ pub struct Deps {
     /// The way to the other service.
     pub bus: Arc<dyn Bus>,
     /// Hashes passwords; the standalone binary has one for both services.
-    pub hasher: Addr<PasswordHasher>,
+    pub hashing: HashingThreads,
     /// Tells the time.
     pub clock: Clock,
-    /// For `/metrics`; the hasher's are in it already.
+    /// For `/metrics`; hashing's are in it already.
     pub registry: Registry,
 }
 
@@ -105,7 +105,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
     let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
-    let Deps { bus, hasher, clock, mut registry } = deps;
+    let Deps { bus, hashing, clock, mut registry } = deps;
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let workers = config.common.http_workers.map_or_else(cores, usize::from);
@@ -133,7 +133,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let api = ApiParts {
         repository: actors.repository.clone(),
-        hasher,
+        hashing,
         sealing_key,
         config: config.clone(),
         pool,
@@ -188,7 +188,7 @@ fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {
 #[derive(Clone)]
 struct ApiParts {
     repository: Addr<UserRepository>,
-    hasher: Addr<PasswordHasher>,
+    hashing: HashingThreads,
     sealing_key: Arc<SealingKey>,
     config: Config,
     pool: ReadPool,
@@ -196,12 +196,12 @@ struct ApiParts {
 }
 
 impl ApiParts {
-    /// Called once on each worker's thread, whose reader it starts.
+    /// Called once on each worker's thread, whose actors it starts.
     fn launch(&self) -> Api {
         Api {
             repository: self.repository.clone(),
             reader: UserReader::launch(self.pool.clone(), self.clock.clone()),
-            hasher: self.hasher.clone(),
+            hasher: PasswordHasher::launch(self.hashing.clone()),
             sealing_key: Arc::clone(&self.sealing_key),
             policy: self.config.password_policy(),
             requires_if_match: self.config.service.require_if_match,

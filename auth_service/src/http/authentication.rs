@@ -1,16 +1,18 @@
 //! Whether a name and a password belong together, without telling by time which of them is wrong.
 
+use std::sync::Arc;
+
 use actix::Addr;
 use secrecy::SecretString;
 use shared::actors::ask;
-use shared::bus::{Destination, Message, Outgoing};
+use shared::bus::{Bus, Destination, Message, Outgoing};
 use shared::contract::PasswordRehashed;
 use shared::contract::topology::REHASH_QUEUE;
-use shared::hashing::{HashPassword, Verification, VerifyPassword};
+use shared::hashing::{CheckRoom, HashPassword, PasswordHasher, Verification, VerifyPassword};
 use shared::http::Problem;
 use shared::precis::{Password, Username};
+use shared::secrets::SealingKey;
 
-use super::Handles;
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
 
@@ -27,78 +29,97 @@ impl Attempt {
     pub(super) fn new(username: &str, password: &SecretString) -> Self {
         Self { username: Username::parse(username).ok(), password: Password::prepare(password) }
     }
+}
 
+/// Whom one worker asks, on its own thread, who somebody is.
+pub(super) struct Authenticator {
+    /// Finds credentials.
+    pub(super) reader: Addr<CredentialReader>,
+    /// Verifies passwords.
+    pub(super) hasher: Addr<PasswordHasher>,
+    /// Opens the hashes of the projection.
+    pub(super) sealing_key: Arc<SealingKey>,
+    /// Takes hashes that were made anew.
+    pub(super) bus: Arc<dyn Bus>,
+}
+
+impl Authenticator {
     /// The user whose name and password these are.
     ///
     /// If they are not, looks once more: a change may have arrived while the password was hashed.
     pub(super) async fn authenticate(
-        self,
-        handles: &Handles,
-        reader: &Addr<CredentialReader>,
+        &self,
+        attempt: &Attempt,
     ) -> Result<Option<Credential>, Problem> {
-        let found = self.find(reader).await?;
-        if self.verify(found.as_ref(), handles).await? {
+        ask(&self.hasher, CheckRoom).await??;
+        let found = self.find(attempt).await?;
+        if self.verify(attempt, found.as_ref()).await? {
             return Ok(found);
         }
-        let again = self.find(reader).await?;
-        if again.is_some() && again != found && self.verify(again.as_ref(), handles).await? {
+        let again = self.find(attempt).await?;
+        if again.is_some() && again != found && self.verify(attempt, again.as_ref()).await? {
             return Ok(again);
         }
         Ok(None)
     }
 
-    async fn find(&self, reader: &Addr<CredentialReader>) -> Result<Option<Credential>, Problem> {
-        let Some(username) = &self.username else { return Ok(None) };
+    async fn find(&self, attempt: &Attempt) -> Result<Option<Credential>, Problem> {
+        let Some(username) = &attempt.username else { return Ok(None) };
         let command = FindCredential { username_key: username.key().to_owned() };
-        ask(reader, command).await?.map_err(Problem::internal)
+        ask(&self.reader, command).await?.map_err(Problem::internal)
     }
 
     /// The same work whatever is missing.
     async fn verify(
         &self,
+        attempt: &Attempt,
         credential: Option<&Credential>,
-        handles: &Handles,
     ) -> Result<bool, Problem> {
-        let stored = credential.map(|c| unseal(c, handles)).transpose()?;
+        let stored = credential.map(|credential| self.unseal(credential)).transpose()?;
         // What no profile allows is compared as the empty password with nobody's hash.
-        let (password, stored) = match &self.password {
+        let (password, stored) = match &attempt.password {
             Some(password) => (Some(password.clone()), stored),
             None => (Password::prepare(&SecretString::from("")), None),
         };
         let Some(password) = password else { return Ok(false) };
         let command = VerifyPassword { password: password.clone(), stored };
-        let verification = ask(&handles.hasher, command).await??;
+        let verification = ask(&self.hasher, command).await??;
         if verification == (Verification::Right { is_outdated: true })
             && let Some(credential) = credential
         {
-            rehash_later(password, credential, handles.clone());
+            self.rehash_later(password, credential);
         }
         Ok(verification != Verification::Wrong)
     }
-}
 
-fn unseal(credential: &Credential, handles: &Handles) -> Result<String, Problem> {
-    let Credential { id, version, sealed_hash, .. } = credential;
-    handles.sealing_key.unseal(sealed_hash, *id, *version).map_err(Problem::internal)
-}
-
-/// Makes the hash anew with today's parameters and hands it to user_service, without delaying the
-/// answer. Whenever that fails, the next login tries again; so it is not begun in vain.
-fn rehash_later(password: Password, credential: &Credential, handles: Handles) {
-    if !handles.bus.is_connected() {
-        return;
+    fn unseal(&self, credential: &Credential) -> Result<String, Problem> {
+        let Credential { id, version, sealed_hash, .. } = credential;
+        self.sealing_key.unseal(sealed_hash, *id, *version).map_err(Problem::internal)
     }
-    let Credential { id, version, password_version, .. } = *credential;
-    actix_web::rt::spawn(async move {
-        let Ok(Ok(hash)) = ask(&handles.hasher, HashPassword(password)).await else { return };
-        let password_hash = handles.sealing_key.seal(&hash, id, version);
-        let command = PasswordRehashed { id, version, password_version, password_hash };
-        let Ok(body) = serde_json::to_vec(&command) else { return };
-        let kind = "password.rehashed".to_owned();
-        let message = Message { kind, body: body.into(), ..Message::default() };
-        let to = Destination::Queue(REHASH_QUEUE.to_owned());
-        if let Err(error) = handles.bus.publish(vec![Outgoing { to, message }]).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a new hash was not sent");
+
+    /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
+    /// the answer. Whenever that fails, the next login tries again; so it is not begun in vain.
+    fn rehash_later(&self, password: Password, credential: &Credential) {
+        if !self.bus.is_connected() {
+            return;
         }
-    });
+        let Credential { id, version, password_version, .. } = *credential;
+        let (hasher, key, bus) =
+            (self.hasher.clone(), Arc::clone(&self.sealing_key), Arc::clone(&self.bus));
+        actix_web::rt::spawn(async move {
+            let Ok(Ok(hash)) = ask(&hasher, HashPassword(password)).await else { return };
+            let password_hash = key.seal(&hash, id, version);
+            let command = PasswordRehashed { id, version, password_version, password_hash };
+            let Ok(body) = serde_json::to_vec(&command) else { return };
+            let kind = "password.rehashed".to_owned();
+            let message = Message { kind, body: body.into(), ..Message::default() };
+            let to = Destination::Queue(REHASH_QUEUE.to_owned());
+            if let Err(error) = bus.publish(vec![Outgoing { to, message }]).await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a new hash was not sent"
+                );
+            }
+        });
+    }
 }

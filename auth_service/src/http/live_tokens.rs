@@ -6,9 +6,8 @@ use std::sync::Arc;
 use shared::clock::Clock;
 use shared::contract::Claims;
 use shared::http::Problem;
-use shared::tokens::{CachedVerifier, RevokedView, TokenRefused};
+use shared::tokens::{CachedVerifier, RevokedView, TokenRefused, Verifier};
 
-use super::Handles;
 use super::bearer::refused;
 
 /// What one worker knows of tokens.
@@ -21,12 +20,8 @@ pub(super) struct LiveTokens {
 }
 
 impl LiveTokens {
-    pub(super) fn new(handles: &Handles) -> Self {
-        Self {
-            verifier: CachedVerifier::new(Arc::clone(&handles.verifier)),
-            revoked: handles.revoked.clone(),
-            clock: handles.clock.clone(),
-        }
+    pub(super) fn new(verifier: Arc<Verifier>, revoked: RevokedView, clock: Clock) -> Self {
+        Self { verifier: CachedVerifier::new(verifier), revoked, clock }
     }
 
     /// What the token says, if it is alive.

@@ -1,6 +1,5 @@
 //! `POST /login`: a name and a password for a token.
 
-use actix::Addr;
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use actix_web::web::Data;
@@ -12,11 +11,11 @@ use shared::secrets::random_bytes;
 use shared::sqlite::idempotency::IdempotentRequest;
 
 use super::Handles;
-use super::authentication::Attempt;
+use super::authentication::{Attempt, Authenticator};
 use super::bearer::CHALLENGE;
 use super::consistency::WaitFor;
 use super::openapi::{LoginBody, ProblemBody, TokenBody};
-use crate::actors::{CredentialReader, RememberLogin, RevokeRefused, SignToken};
+use crate::actors::{RememberLogin, RevokeRefused, SignToken};
 use crate::domain::Credential;
 
 const SCOPE: &str = "POST /login";
@@ -70,9 +69,9 @@ pub(super) async fn login(
     key: IdempotencyKey,
     body: JsonBody,
     handles: Data<Handles>,
-    reader: Data<Addr<CredentialReader>>,
+    authenticator: Data<Authenticator>,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = try_login(after, key, body, &handles, &reader).await;
+    let outcome = try_login(after, key, body, &handles, &authenticator).await;
     handles.metrics.count(match &outcome {
         Ok(_) => "ok",
         Err(problem) => problem.kind().slug(),
@@ -86,11 +85,12 @@ async fn try_login(
     key: IdempotencyKey,
     body: JsonBody,
     handles: &Handles,
-    reader: &Addr<CredentialReader>,
+    authenticator: &Authenticator,
 ) -> Result<String, Problem> {
     let attempt = read(body.members)?;
     after.wait(handles).await?;
-    let credential = attempt.authenticate(handles, reader).await?.ok_or_else(wrong_credentials)?;
+    let found = authenticator.authenticate(&attempt).await?;
+    let credential = found.ok_or_else(wrong_credentials)?;
     let mut claims = claims_for(credential, handles);
     if let Some(key) = key.0 {
         let fingerprint = handles.sealing_key.fingerprint(&[SCOPE.as_bytes(), &body.bytes]);

@@ -17,7 +17,7 @@ use actix::Addr;
 use actix_web::web::{self, Data, ServiceConfig};
 use shared::bus::Bus;
 use shared::clock::Clock;
-use shared::hashing::PasswordHasher;
+use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{get_or_head, resource};
 use shared::secrets::SealingKey;
 use shared::sqlite::ReadPool;
@@ -27,30 +27,21 @@ use tokio::sync::watch;
 use crate::actors::{Applied, CredentialReader, KeyRing, Revocations};
 use crate::metrics::LoginMetrics;
 
+use authentication::Authenticator;
 use live_tokens::LiveTokens;
 pub use openapi::document;
 
 /// What the handlers send to and read. Clones are handles to the same.
 #[derive(Clone)]
 pub struct Handles {
-    /// Verifies passwords.
-    pub hasher: Addr<PasswordHasher>,
     /// Kills tokens.
     pub revocations: Addr<Revocations>,
     /// Signs tokens.
     pub key_ring: Addr<KeyRing>,
-    /// Connections for the workers' readers.
-    pub readers: ReadPool,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
-    /// Verifies tokens; each worker has a memory for it.
-    pub verifier: Arc<Verifier>,
-    /// The dead tokens.
-    pub revoked: RevokedView,
-    /// Opens the hashes of the projection, and keys fingerprints.
+    /// Keys fingerprints.
     pub sealing_key: Arc<SealingKey>,
-    /// Takes hashes that were made anew.
-    pub bus: Arc<dyn Bus>,
     /// Tells the time.
     pub clock: Clock,
     /// Counts logins.
@@ -63,11 +54,32 @@ pub struct Handles {
     pub login_wait: Duration,
 }
 
-/// Adds the paths; called once on each worker's thread, where it starts the worker's reader.
-pub fn configure(handles: &Handles, app: &mut ServiceConfig) {
+/// What each worker has of its own, before there is a worker.
+#[derive(Clone)]
+pub struct WorkerParts {
+    /// Verify passwords.
+    pub hashing: HashingThreads,
+    /// Connections to the projection.
+    pub readers: ReadPool,
+    /// Verifies tokens; each worker has a memory for it.
+    pub verifier: Arc<Verifier>,
+    /// The dead tokens.
+    pub revoked: RevokedView,
+    /// Takes hashes that were made anew.
+    pub bus: Arc<dyn Bus>,
+}
+
+/// Adds the paths; called once on each worker's thread, where it starts the worker's actors.
+pub fn configure(handles: &Handles, parts: &WorkerParts, app: &mut ServiceConfig) {
+    let WorkerParts { hashing, readers, verifier, revoked, bus } = parts.clone();
+    app.app_data(Data::new(Authenticator {
+        reader: CredentialReader::launch(readers),
+        hasher: PasswordHasher::launch(hashing),
+        sealing_key: Arc::clone(&handles.sealing_key),
+        bus,
+    }));
+    app.app_data(Data::new(LiveTokens::new(verifier, revoked, handles.clock.clone())));
     app.app_data(Data::new(handles.clone()));
-    app.app_data(Data::new(CredentialReader::launch(handles.readers.clone())));
-    app.app_data(Data::new(LiveTokens::new(handles)));
     let get = || web::route().guard(get_or_head());
     let verify = resource("/verify", "GET, HEAD").route(get().to(verify::verify));
     let login = resource("/login", "POST").route(web::post().to(login::login));

@@ -11,7 +11,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use shared::bus::{Bus, InProcessBus};
 use shared::clock::Clock;
-use shared::hashing::{HashingConfig, HashingMetrics, PasswordHasher};
+use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 use shared::testkit::wait::until;
 use tempfile::TempDir;
@@ -125,8 +125,8 @@ impl TestApp {
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig { params: PARAMS, threads: 1, queue: 64 };
-        let hasher = PasswordHasher::launch(hashing, metrics).unwrap();
-        let deps = Deps { bus: reached, hasher, clock: clock.clone(), registry };
+        let hashing = HashingThreads::start(hashing, metrics).unwrap();
+        let deps = Deps { bus: reached, hashing, clock: clock.clone(), registry };
         let running = start(config, deps).await.unwrap();
         let url = format!("http://{}", running.address);
         Self { bus, users, clock, dir, url, running }

@@ -7,5 +7,6 @@ mod priority;
 
 pub use hasher::{HashFault, HashParams, Hasher, Verification};
 pub use password_hasher::{
-    HashPassword, HashRefused, HashingConfig, HashingMetrics, PasswordHasher, VerifyPassword,
+    CheckRoom, HashPassword, HashRefused, HashingConfig, HashingMetrics, HashingThreads,
+    PasswordHasher, VerifyPassword,
 };

@@ -1,6 +1,7 @@
-//! The actor in front of the hashing threads.
+//! The actor in front of the hashing threads: one on each HTTP worker's thread, so that a password
+//! that is refused has woken nobody. All of them feed the same threads.
 //!
-//! **Owns** the threads, their memory, and the queue of passwords that wait for them.
+//! **Owns**, together, the threads, their memory, and the queue of passwords that wait for them.
 //!
 //! **Promises** that at most `threads` passwords are hashed and `queue` wait at any time, and that
 //! a job whose client has gone is not computed; that cheap requests go first, by the threads' lower
@@ -24,6 +25,9 @@ use super::priority;
 use crate::actors::{Ask, Command};
 use crate::precis::Password;
 
+/// Passwords that may be on their way to the queue on one worker.
+const MAILBOX: usize = 1024;
+
 /// "Hash this new password": answers with the PHC form.
 #[derive(Debug)]
 pub struct HashPassword(pub Password);
@@ -43,6 +47,15 @@ pub struct VerifyPassword {
 
 impl Command for VerifyPassword {
     type Reply = Result<Verification, HashRefused>;
+}
+
+/// "Is there room for one more?": spares a client the work that comes before hashing. Room may be
+/// gone when the password comes; then that is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckRoom;
+
+impl Command for CheckRoom {
+    type Reply = Result<(), HashRefused>;
 }
 
 /// Why a password was not hashed.
@@ -116,11 +129,18 @@ impl HashingMetrics {
     }
 }
 
-/// The hashing threads.
-pub struct PasswordHasher {
+/// The hashing threads, for the actors in front of them. They end when all of those are gone and the
+/// queue is empty.
+#[derive(Clone)]
+pub struct HashingThreads {
     /// Bounded by the setting: the admission limit of everything that hashes.
     jobs: Sender<Job>,
     metrics: HashingMetrics,
+}
+
+/// One worker's way to the hashing threads.
+pub struct PasswordHasher {
+    threads: HashingThreads,
 }
 
 struct Job {
@@ -134,31 +154,37 @@ trait HashingWork: Send {
     fn refuse(self: Box<Self>);
 }
 
-impl PasswordHasher {
-    /// Starts the threads, each with its memory, and the actor.
+impl HashingThreads {
+    /// Starts them, each with its memory.
     ///
     /// # Errors
     /// The parameters are out of bounds.
-    pub fn launch(config: HashingConfig, metrics: HashingMetrics) -> Result<Addr<Self>, HashFault> {
+    pub fn start(config: HashingConfig, metrics: HashingMetrics) -> Result<Self, HashFault> {
         let (jobs, inbox) = bounded(config.queue);
         for n in 0..config.threads.max(1) {
             let (hasher, inbox, metrics) =
                 (Hasher::new(config.params)?, inbox.clone(), metrics.clone());
             spawn_thread(n, hasher, inbox, metrics);
         }
-        let capacity = config.queue.max(16);
-        Ok(Self::create(move |context| {
-            context.set_mailbox_capacity(capacity);
-            Self { jobs, metrics }
-        }))
+        Ok(Self { jobs, metrics })
+    }
+}
+
+impl PasswordHasher {
+    /// Starts one on this thread.
+    pub fn launch(threads: HashingThreads) -> Addr<Self> {
+        Self::create(|context| {
+            context.set_mailbox_capacity(MAILBOX);
+            Self { threads }
+        })
     }
 
     fn enqueue(&self, work: Box<dyn HashingWork>) {
         let job = Job { queued_at: Instant::now(), work };
         if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
-            self.jobs.try_send(job)
+            self.threads.jobs.try_send(job)
         {
-            self.metrics.refused.inc();
+            self.threads.metrics.refused.inc();
             job.work.refuse();
         }
     }
@@ -168,7 +194,6 @@ impl PasswordHasher {
 fn spawn_thread(n: usize, mut hasher: Hasher, inbox: Receiver<Job>, metrics: HashingMetrics) {
     let run = move || {
         priority::lower();
-        // Ends when the actor is gone and the queue is empty.
         for job in inbox {
             run_job(job, &mut hasher, &metrics);
         }
@@ -217,6 +242,18 @@ impl HashingWork for Ask<VerifyPassword> {
     }
 }
 
+impl Handler<Ask<CheckRoom>> for PasswordHasher {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<CheckRoom>, _: &mut Self::Context) {
+        let is_full = self.threads.jobs.is_full();
+        if is_full {
+            self.threads.metrics.refused.inc();
+        }
+        ask.answer(|CheckRoom| if is_full { Err(HashRefused::Full) } else { Ok(()) });
+    }
+}
+
 impl<C: Command> Handler<Ask<C>> for PasswordHasher
 where
     Ask<C>: HashingWork,
@@ -238,7 +275,8 @@ mod tests {
     fn launch(threads: usize, queue: usize) -> Addr<PasswordHasher> {
         let params = HashParams { memory_kib: 1024, iterations: 1, parallelism: 1 };
         let metrics = HashingMetrics::register(&mut Registry::default());
-        PasswordHasher::launch(HashingConfig { params, threads, queue }, metrics).unwrap()
+        let config = HashingConfig { params, threads, queue };
+        PasswordHasher::launch(HashingThreads::start(config, metrics).unwrap())
     }
 
     fn password() -> Password {
@@ -262,5 +300,18 @@ mod tests {
         let full = all.iter().filter(|answer| matches!(answer, Ok(Err(HashRefused::Full)))).count();
         assert_eq!(done + full, 12);
         assert!((2..=4).contains(&done), "{done} done");
+    }
+    #[actix::test]
+    async fn whoever_asks_for_room_is_told_when_there_is_none() {
+        let hasher = launch(1, 2);
+        assert_eq!(ask(&hasher, CheckRoom).await, Ok(Ok(())));
+        let hashing = join_all((0..12).map(|_| ask(&hasher, HashPassword(password()))));
+        let asking = async {
+            // After the twelve in the mailbox.
+            tokio::task::yield_now().await;
+            ask(&hasher, CheckRoom).await
+        };
+        let (_, room) = tokio::join!(hashing, asking);
+        assert_eq!(room, Ok(Err(HashRefused::Full)));
     }
 }

@@ -13,6 +13,7 @@ mod metrics;
 mod observe;
 mod probes;
 mod problem;
+mod refusal_pace;
 mod server;
 mod unread_body;
 

@@ -1,4 +1,5 @@
-//! The outermost layer: gives each request its id, and each answer its line in the access log.
+//! The outermost layer: gives each request its id, each answer its line in the access log, and each
+//! refusal its time.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -6,6 +7,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
@@ -15,12 +17,13 @@ use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::problem::Problem;
+use super::refusal_pace::RefusalPace;
 use super::unread_body::{hold, hold_until_sent};
 
 /// Asked every few seconds by machines: a line for each good answer would drown the others.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The middleware function; needs `RequestIds` and `web::Data<HttpMetrics>` in the app.
+/// The middleware function; needs `RequestIds`, `RefusalPace` and `web::Data<HttpMetrics>` in the app.
 pub(super) async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -35,6 +38,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     // The panic hook has logged where and why.
     let mut response = answered.unwrap_or_else(|_| Err(failed(&context)))?.map_into_boxed_body();
+    hold_refusal(&response).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
@@ -43,6 +47,20 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     record(&response, &context, started_at);
     Ok(hold_until_sent(response, body))
+}
+
+/// A client that is told to come again later is told so in its time.
+async fn hold_refusal<B>(response: &ServiceResponse<B>) {
+    if response.status() != StatusCode::SERVICE_UNAVAILABLE
+        || !response.headers().contains_key(header::RETRY_AFTER)
+    {
+        return;
+    }
+    let Some(pace) = response.request().app_data::<RefusalPace>() else { return };
+    let delay = pace.delay(Instant::now());
+    if !delay.is_zero() {
+        actix_web::rt::time::sleep(delay).await;
+    }
 }
 
 /// A handler panicked: what an error gets, without the rest that only a request could tell.

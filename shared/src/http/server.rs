@@ -15,6 +15,7 @@ use super::metrics::HttpMetrics;
 use super::observe::observe;
 use super::probes::Probes;
 use super::problem::{Problem, ProblemKind};
+use super::refusal_pace::RefusalPace;
 
 /// How a client that is slow with its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,6 +79,7 @@ pub fn serve(
         App::new()
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
+            .app_data(RefusalPace::new())
             // Paths are tried in this order: first those that are asked for most.
             .configure(&configure)
             .configure(|app| probes.configure(app))

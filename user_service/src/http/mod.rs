@@ -31,7 +31,7 @@ pub struct Api {
     pub repository: Addr<UserRepository>,
     /// Reads, on this worker's own thread.
     pub reader: Addr<UserReader>,
-    /// Hashes.
+    /// Hashes, by threads that all workers share.
     pub hasher: Addr<PasswordHasher>,
     /// Makes fingerprints of requests with an `Idempotency-Key`.
     pub sealing_key: Arc<SealingKey>,

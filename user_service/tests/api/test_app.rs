@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix::Addr;
 use awc::http::{Method, StatusCode, header::HeaderMap};
 use clap::Parser;
 use serde_json::{Value, json};
 use shared::bus::{Bus, InProcessBus};
 use shared::clock::Clock;
 use shared::contract::LogRecord;
-use shared::hashing::{HashParams, HashingConfig, HashingMetrics, PasswordHasher};
+use shared::hashing::{HashParams, HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 use tempfile::TempDir;
 use user_service::config::Config;
@@ -62,8 +61,8 @@ impl Setup {
         arguments.extend(&self.flags);
         let config = Cli::parse_from(arguments).config;
         let mut registry = Registry::default();
-        let hasher = hasher(&mut registry);
-        let deps = Deps { bus: self.bus, hasher, clock: Clock::system(), registry };
+        let hashing = hashing(&mut registry);
+        let deps = Deps { bus: self.bus, hashing, clock: Clock::system(), registry };
         let running = start(config, deps).await?;
         Ok(TestApp { address: running.address, directory: self.directory, running })
     }
@@ -74,10 +73,10 @@ impl Setup {
 }
 
 /// Cheap hashes: what they cost is not tested here.
-fn hasher(registry: &mut Registry) -> Addr<PasswordHasher> {
+fn hashing(registry: &mut Registry) -> HashingThreads {
     let params = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
     let config = HashingConfig { params, threads: 2, queue: 128 };
-    PasswordHasher::launch(config, HashingMetrics::register(registry)).unwrap()
+    HashingThreads::start(config, HashingMetrics::register(registry)).unwrap()
 }
 
 impl TestApp {
