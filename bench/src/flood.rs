@@ -1,10 +1,15 @@
 //! Logins at a fixed rate, whatever becomes of those before: what an overload is.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::raw_http::{Head, parse};
 
 /// Between two bursts.
 const TICK: Duration = Duration::from_millis(10);
@@ -13,40 +18,56 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What became of one login.
 pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) has_retry_after: bool,
+    pub(crate) head: Head,
     /// From its sending.
     pub(crate) after: Duration,
 }
 
+/// Connections that wait for their next request.
+#[derive(Clone, Default)]
+struct Idle(Rc<RefCell<Vec<TcpStream>>>);
+
 /// Sends so many logins in a second for so long, and waits for all answers.
 pub(crate) async fn flood(at: SocketAddr, per_s: f64, time: Duration, users: i64) -> Vec<Answer> {
-    let connector = awc::Connector::new().limit(0);
-    let client = awc::Client::builder().connector(connector).timeout(PATIENCE).finish();
-    let (client, url) = (Rc::new(client), format!("http://{at}/login"));
-    let (started, mut running, mut sent) = (Instant::now(), Vec::new(), 0_i64);
+    let (idle, started) = (Idle::default(), Instant::now());
+    let (mut running, mut sent) = (Vec::new(), 0_i64);
     while started.elapsed() < time {
         while (sent as f64) < started.elapsed().as_secs_f64() * per_s {
             sent += 1;
-            let (client, url, user) = (Rc::clone(&client), url.clone(), 1 + sent % users);
-            running.push(actix_web::rt::spawn(async move { log_in(&client, &url, user).await }));
+            let login = log_in(at, idle.clone(), 1 + sent % users);
+            running.push(actix_web::rt::spawn(timeout(PATIENCE, login)));
         }
         tokio::time::sleep(TICK).await;
     }
     let mut answers = Vec::new();
     for login in running {
-        answers.push(login.await.unwrap());
+        answers.push(login.await.unwrap().expect("a login is answered"));
     }
     answers
 }
 
-async fn log_in(client: &awc::Client, url: &str, user: i64) -> Answer {
-    let body = json!({ "username": format!("user{user}"), "password": "testpassword" });
+async fn log_in(at: SocketAddr, idle: Idle, user: i64) -> Answer {
+    let body = format!(r#"{{"username":"user{user}","password":"testpassword"}}"#);
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let sent = Instant::now();
-    let answer = client.post(url).send_json(&body).await.unwrap();
-    Answer {
-        status: answer.status().as_u16(),
-        has_retry_after: answer.headers().contains_key("retry-after"),
-        after: sent.elapsed(),
-    }
+    let waiting = idle.0.borrow_mut().pop();
+    let mut connection = match waiting {
+        Some(connection) => connection,
+        None => TcpStream::connect(at).await.unwrap(),
+    };
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::with_capacity(2048);
+    let head = loop {
+        let count = connection.read_buf(&mut answer).await.unwrap();
+        assert!(count > 0, "the connection was closed");
+        if let Some(head) = parse(&answer) {
+            break head;
+        }
+    };
+    idle.0.borrow_mut().push(connection);
+    Answer { head, after: sent.elapsed() }
 }

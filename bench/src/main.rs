@@ -10,12 +10,14 @@
     reason = "a measurement: a panic ends it, what it prints is its purpose, and counts are small"
 )]
 
+mod cold_start;
 mod figures;
 mod flood;
 mod floors;
 mod gate;
 mod hot_paths;
 mod probe;
+mod raw_http;
 mod sample;
 mod suite;
 mod system;
@@ -29,6 +31,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hot_paths::HotPath;
 use shared::telemetry::{LogFormat, init_logging};
+use suite::Group;
 
 /// Ratios of Lockstep's speed to the floors of this machine
 #[derive(Parser)]
@@ -45,9 +48,9 @@ enum Command {
         /// Print JSON instead
         #[arg(long)]
         json: bool,
-        /// Only one group: memory, hashing, overload, latency, reads, writes or bus
+        /// Only one group
         #[arg(long, value_name = "GROUP")]
-        only: Option<String>,
+        only: Option<Group>,
         /// The numbers of users that everything is measured with
         #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000,1000000")]
         users: Vec<i64>,
@@ -60,6 +63,12 @@ enum Command {
         /// Where they are recorded
         #[arg(long, default_value = "bench/instructions.json", value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Let an auth_service that has nothing load all users, and say how long that takes and what memory
+    ColdStart {
+        /// How many users
+        #[arg(long, value_name = "N", default_value = "100000")]
+        users: i64,
     },
     /// Go one of the hot paths so often, under valgrind
     #[command(hide = true)]
@@ -80,7 +89,8 @@ enum Command {
 #[actix_web::main]
 async fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Ratios { json, only, users } => suite::run(json, only.as_deref(), &users).await,
+        Command::Ratios { json, only, users } => suite::run(json, only, &users).await,
+        Command::ColdStart { users } => cold_start::run(users).await,
         Command::Gate { record, file } => return gate::run(&file, record),
         Command::HotPath { path, times } => {
             // A request's line in the access log is part of its path.

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::raw_http::parse;
+
 /// Between two requests: 100 in a second.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -45,16 +47,13 @@ pub(crate) fn probe(
 fn read_answer(connection: &mut TcpStream) {
     let mut answer = Vec::with_capacity(1024);
     let mut chunk = [0; 4096];
-    loop {
+    let head = loop {
         let count = connection.read(&mut chunk).unwrap();
         assert!(count > 0, "the connection was closed");
         answer.extend_from_slice(&chunk[..count]);
-        let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        assert!(head.starts_with("http/1.1 200"), "{head}");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        if body.len() >= length.map_or(0, |length| length.trim().parse().unwrap()) {
-            return;
+        if let Some(head) = parse(&answer) {
+            break head;
         }
-    }
+    };
+    assert_eq!(head.status, 200);
 }

@@ -26,6 +26,10 @@ impl Sample {
         self.0[rank.clamp(1, self.0.len()) - 1]
     }
 
+    pub(crate) fn count(&self) -> f64 {
+        self.0.len() as f64
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }

@@ -1,16 +1,36 @@
 //! All figures in their order.
 
+use clap::ValueEnum;
+
 use crate::figures::{bus, hashing, latency, memory, overload, reads, writes};
 use crate::system::System;
 use crate::table::{Column, Figure, print, to_json};
 use crate::wrk::Wrk;
 
+/// Figures that are measured together.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    Memory,
+    Hashing,
+    Overload,
+    Latency,
+    Reads,
+    Writes,
+    Bus,
+}
+
 /// Measures with each number of users, and prints.
-pub(crate) async fn run(json: bool, only: Option<&str>, numbers: &[i64]) {
+pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
     let wrk = Wrk::new();
+    let groups = only.map_or_else(|| Group::value_variants().to_vec(), |group| vec![group]);
     let mut columns = Vec::new();
     for &users in numbers {
-        columns.push(Column { users, figures: measure(users, only, &wrk).await });
+        let mut system = System::start(users).await;
+        let mut figures = Vec::new();
+        for &group in &groups {
+            figures.extend(measure(group, &mut system, &wrk).await);
+        }
+        columns.push(Column { users, figures });
     }
     if json {
         println!("{:#}", to_json(&columns));
@@ -19,33 +39,14 @@ pub(crate) async fn run(json: bool, only: Option<&str>, numbers: &[i64]) {
     }
 }
 
-async fn measure(users: i64, only: Option<&str>, wrk: &Wrk) -> Vec<Figure> {
-    let is_asked = |group: &str| only.is_none_or(|only| group == only);
-    let mut system = System::start(users).await;
-    let mut figures = Vec::new();
-    if is_asked("memory") {
-        let (restarted, measured) = memory::measure(system, wrk).await;
-        system = restarted;
-        figures.extend(measured);
+async fn measure(group: Group, system: &mut System, wrk: &Wrk) -> Vec<Figure> {
+    match group {
+        Group::Memory => memory::measure(system, wrk).await,
+        Group::Hashing => hashing::measure(system, wrk),
+        Group::Overload => overload::measure(system, wrk).await,
+        Group::Latency => latency::measure(system, wrk).await,
+        Group::Reads => reads::measure(system, wrk).await,
+        Group::Writes => writes::measure(system, wrk).await,
+        Group::Bus => bus::measure(system, wrk).await,
     }
-    if is_asked("hashing") {
-        figures.extend(hashing::measure(&system, wrk));
-    }
-    if is_asked("overload") {
-        figures.extend(overload::measure(&system, wrk).await);
-    }
-    if is_asked("latency") {
-        figures.extend(latency::measure(&system, wrk).await);
-    }
-    if is_asked("reads") {
-        figures.extend(reads::measure(&system, wrk).await);
-    }
-    if is_asked("writes") {
-        figures.extend(writes::measure(&system, wrk).await);
-    }
-    if is_asked("bus") {
-        let (_, measured) = bus::measure(system, wrk).await;
-        figures.extend(measured);
-    }
-    figures
 }

@@ -21,12 +21,15 @@ const BOUND: Duration = Duration::from_mins(3);
 /// More than any backlog here: it comes as records, as it does to a follower that is near.
 const REPLAY_LIMIT: &str = "1000000";
 
+/// How many passwords may wait: the default, said aloud.
+pub(crate) const HASH_QUEUE: u32 = 128;
+
 /// Linux counts processor time so (`sysconf(_SC_CLK_TCK)`).
 const TICKS_PER_S: u64 = 100;
 
 /// A running binary; dropping it kills it.
 pub(crate) struct Service {
-    name: &'static str,
+    pub(crate) name: &'static str,
     child: Child,
     pub(crate) address: SocketAddr,
     /// From its start to its first 200 at `/readyz`.
@@ -48,7 +51,7 @@ impl System {
         let directory = tempfile::tempdir().unwrap();
         let broker = RabbitMq::start().await;
         let url = broker.url();
-        let first = Service::start("user_service", directory.path(), &url).await;
+        let mut first = Service::start("user_service", directory.path(), &url).await;
         let created = post(first.address, "/users", "user1").await;
         assert_eq!(created.0, 201, "{}", created.1);
         first.stop();
@@ -60,14 +63,12 @@ impl System {
     }
 
     /// Stops both services and starts them again on their files.
-    pub(crate) async fn restart(self) -> Self {
-        let Self { users, broker, user_service, auth_service, directory } = self;
-        let url = broker.url();
-        user_service.stop();
-        auth_service.stop();
-        let user_service = Service::start("user_service", directory.path(), &url).await;
-        let auth_service = Service::start("auth_service", directory.path(), &url).await;
-        Self { users, broker, user_service, auth_service, directory }
+    pub(crate) async fn restart(&mut self) {
+        let (directory, url) = (self.directory.path(), self.broker.url());
+        for service in [&mut self.user_service, &mut self.auth_service] {
+            service.stop();
+            *service = Service::start(service.name, directory, &url).await;
+        }
     }
 
     /// A token of the first user.
@@ -136,6 +137,7 @@ impl Service {
             .env("SEALING_KEY", SEALING_KEY)
             .env("USER_SERVICE_LISTEN", address.to_string())
             .env("AUTH_SERVICE_LISTEN", address.to_string())
+            .env("HASH_QUEUE", HASH_QUEUE.to_string())
             .env("SYNC_REPLAY_LIMIT", REPLAY_LIMIT)
             .stdout(log)
             .stderr(Stdio::inherit())
@@ -161,7 +163,7 @@ impl Service {
     }
 
     /// SIGTERM, and the end of it.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.child.wait().unwrap();

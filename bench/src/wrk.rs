@@ -7,25 +7,79 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tempfile::TempDir;
+
+const PRELUDE: &str = include_str!("../wrk/prelude.lua");
 
 /// What the clients ask for.
 #[derive(Clone, Copy)]
-pub(crate) enum Script {
+pub(crate) enum Script<'a> {
     Read,
+    Verify { token: &'a str },
     Login,
     Create,
     Rename,
 }
 
-impl Script {
-    fn file(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Read => ("read.lua", include_str!("../wrk/read.lua")),
-            Self::Login => ("login.lua", include_str!("../wrk/login.lua")),
-            Self::Create => ("create.lua", include_str!("../wrk/create.lua")),
-            Self::Rename => ("rename.lua", include_str!("../wrk/rename.lua")),
-        }
+impl Script<'_> {
+    fn text(self) -> String {
+        let own = match self {
+            Self::Read => include_str!("../wrk/read.lua"),
+            Self::Verify { .. } => include_str!("../wrk/verify.lua"),
+            Self::Login => include_str!("../wrk/login.lua"),
+            Self::Create => include_str!("../wrk/create.lua"),
+            Self::Rename => include_str!("../wrk/rename.lua"),
+        };
+        format!("{PRELUDE}\n{own}")
+    }
+
+    fn own_argument(self) -> String {
+        if let Self::Verify { token } = self { token.to_owned() } else { String::new() }
+    }
+}
+
+/// How many clients, and for how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Load(pub(crate) u32, pub(crate) Duration);
+
+/// What became of the requests.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Answers {
+    all: f64,
+    /// Neither 2xx nor 3xx.
+    refused: f64,
+    /// Connections that failed, and answers that did not come.
+    broken: f64,
+    /// In microseconds.
+    duration: f64,
+    /// In microseconds, of all answers.
+    median: f64,
+}
+
+impl Answers {
+    /// Those with 2xx or 3xx.
+    fn good(&self) -> f64 {
+        self.all - self.refused
+    }
+
+    /// Those with 2xx or 3xx, in a second.
+    pub(crate) fn good_per_s(&self) -> f64 {
+        self.good() / self.seconds()
+    }
+
+    /// All, in a second.
+    pub(crate) fn per_s(&self) -> f64 {
+        self.all / self.seconds()
+    }
+
+    /// Of all answers, in milliseconds.
+    pub(crate) fn median_ms(&self) -> f64 {
+        self.median / 1e3
+    }
+
+    fn seconds(&self) -> f64 {
+        self.duration / 1e6
     }
 }
 
@@ -41,83 +95,57 @@ impl Wrk {
         Self { directory: tempfile::tempdir().unwrap(), runs: AtomicU64::new(1) }
     }
 
-    /// So many clients for so long with this script, on one of `users`.
-    pub(crate) fn script(
+    /// This load with this script, on one of `users`.
+    pub(crate) fn run(
         &self,
         at: SocketAddr,
-        script: Script,
-        (clients, time): (u32, Duration),
+        script: Script<'_>,
+        load: Load,
         users: i64,
-    ) -> f64 {
-        finish(self.start_script(at, script, (clients, time), users))
+    ) -> Answers {
+        finish(self.start(at, script, load, users))
     }
 
-    /// Begins what [`Self::script`] does; to be ended by [`finish`].
-    pub(crate) fn start_script(
+    /// Begins what [`Self::run`] does; to be ended by [`finish`].
+    pub(crate) fn start(
         &self,
         at: SocketAddr,
-        script: Script,
-        (clients, time): (u32, Duration),
+        script: Script<'_>,
+        Load(clients, time): Load,
         users: i64,
     ) -> Child {
-        let seed = u64::from(std::process::id()) * 1000 + self.runs.fetch_add(1, Ordering::Relaxed);
-        Self::command(clients, time)
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let seed = u64::from(std::process::id()) * 1000 + run;
+        Command::new("wrk")
+            .args(["-t2", "-c", &clients.to_string(), "--timeout", "30s"])
+            .args(["-d", &format!("{}s", time.as_secs().max(1))])
             .arg("-s")
-            .arg(self.script_file(script))
+            .arg(self.script_file(run, script))
             .arg(format!("http://{at}"))
             .arg("--")
-            .args([users.to_string(), seed.to_string()])
+            .args([users.to_string(), seed.to_string(), script.own_argument()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("wrk can be started: apt-get install wrk")
     }
 
-    /// So many clients for so long with GET of one path, and this header.
-    pub(crate) fn get(
-        at: SocketAddr,
-        path: &str,
-        header: &str,
-        (clients, time): (u32, Duration),
-    ) -> f64 {
-        let mut command = Self::command(clients, time);
-        let child = command.args(["-H", header]).arg(format!("http://{at}{path}")).spawn();
-        finish(child.expect("wrk can be started: apt-get install wrk"))
-    }
-
-    fn command(clients: u32, time: Duration) -> Command {
-        let mut command = Command::new("wrk");
-        let time = format!("{}s", time.as_secs().max(1));
-        command.args(["-t2", "-c", &clients.to_string(), "-d", &time, "--timeout", "30s"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn script_file(&self, script: Script) -> PathBuf {
-        let (name, text) = script.file();
-        let path = self.directory.path().join(name);
-        fs::write(&path, text).unwrap();
+    fn script_file(&self, run: u64, script: Script<'_>) -> PathBuf {
+        let path = self.directory.path().join(format!("{run}.lua"));
+        fs::write(&path, script.text()).unwrap();
         path
     }
 }
 
-/// Waits for the end of a run: the answers with 2xx or 3xx, in a second.
-pub(crate) fn finish(child: Child) -> f64 {
+/// Waits for the end of a run.
+pub(crate) fn finish(child: Child) -> Answers {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "wrk: {text}{}", String::from_utf8_lossy(&output.stderr));
-    parse(&text)
-}
-
-fn parse(text: &str) -> f64 {
-    let number = |label: &str| {
-        let line = text.lines().find(|line| line.trim_start().starts_with(label))?;
-        line.split_whitespace().last()?.parse::<f64>().ok()
-    };
-    let per_s = number("Requests/sec:").expect("wrk tells the requests per second");
-    let refused = number("Non-2xx or 3xx responses:").unwrap_or_default();
-    // "  1234 requests in 3.00s, 1.2MB read"
-    let line = text.lines().find(|line| line.contains(" requests in ")).unwrap();
-    let all: f64 = line.split_whitespace().next().unwrap().parse().unwrap();
-    per_s * (1.0 - refused / all.max(1.0))
+    let line = text.lines().find(|line| line.starts_with('{')).expect("prelude.lua prints a line");
+    let answers: Answers = serde_json::from_str(line).unwrap();
+    assert!(answers.good() > 0.0 && answers.broken == 0.0, "{text}");
+    answers
 }
 
 #[cfg(test)]
@@ -126,8 +154,9 @@ mod tests {
 
     #[test]
     fn what_was_refused_does_not_count_as_good() {
-        let text = "  100 requests in 2.00s, 1.2MB read\n  Non-2xx or 3xx responses: 25\n\
-                    Requests/sec:  50.00\n";
-        assert!((parse(text) - 37.5).abs() < 1e-9);
+        let line = r#"{"all":100,"refused":25,"broken":0,"duration":2000000,"median":1}"#;
+        let answers: Answers = serde_json::from_str(line).unwrap();
+        assert!((answers.good_per_s() - 37.5).abs() < 1e-9);
+        assert!((answers.per_s() - 50.0).abs() < 1e-9);
     }
 }

@@ -11,7 +11,7 @@ use crate::floors::lapin_pair::LapinPair;
 use crate::sample::{Sample, median};
 use crate::system::{Seq, System, rename};
 use crate::table::{Figure, Wanted};
-use crate::wrk::{Script, Wrk};
+use crate::wrk::{Load, Script, Wrk};
 
 /// About what an event weighs, headers included.
 const EVENT_SIZE: usize = 800;
@@ -22,12 +22,12 @@ const ROUNDS: usize = 2;
 /// How many messages the bare pair passes on.
 const STREAM: usize = 20_000;
 /// What fills the log while the broker is away.
-const BACKLOG_LOAD: (u32, Duration) = (64, Duration::from_secs(2));
+const BACKLOG_LOAD: Load = Load(64, Duration::from_secs(2));
 
-pub(crate) async fn measure(mut system: System, wrk: &Wrk) -> (System, Vec<Figure>) {
-    let delay = delay(&system).await;
-    let backlog = backlog(&mut system, wrk).await;
-    (system, vec![delay, backlog])
+pub(crate) async fn measure(system: &mut System, wrk: &Wrk) -> Vec<Figure> {
+    let delay = delay(system).await;
+    let backlog = backlog(system, wrk).await;
+    vec![delay, backlog]
 }
 
 async fn delay(system: &System) -> Figure {
@@ -97,7 +97,7 @@ async fn backlog(system: &mut System, wrk: &Wrk) -> Figure {
         drop(pair);
         system.broker.stop().await;
         let at = system.user_service.address;
-        wrk.script(at, Script::Rename, BACKLOG_LOAD, system.users);
+        wrk.run(at, Script::Rename, BACKLOG_LOAD, system.users);
         system.broker.restart().await;
         let (count, per_s) = drain(system).await;
         events = count;

@@ -7,11 +7,10 @@ use crate::floors::argon2_loop::hashes_per_s;
 use crate::sample::median;
 use crate::system::System;
 use crate::table::{Figure, Wanted};
-use crate::wrk::{Script, Wrk};
+use crate::wrk::{Load, Script, Wrk};
 
-const CLIENTS: u32 = 32;
 const FLOOR_TIME: Duration = Duration::from_secs(3);
-const TIME: Duration = Duration::from_secs(5);
+const LOAD: Load = Load(32, Duration::from_secs(5));
 
 /// Where AVX-512 is there, a build for every processor has to do better than the crate's default.
 fn wanted_of_logins() -> f64 {
@@ -28,8 +27,8 @@ pub(crate) fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
     let (mut logins, mut creations) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         floors.push(hashes_per_s(cores(), FLOOR_TIME));
-        logins.push(wrk.script(auth, Script::Login, (CLIENTS, TIME), system.users));
-        creations.push(wrk.script(users, Script::Create, (CLIENTS, TIME), 0));
+        logins.push(wrk.run(auth, Script::Login, LOAD, system.users).good_per_s());
+        creations.push(wrk.run(users, Script::Create, LOAD, system.users).good_per_s());
     }
     let figure = |name, wanted, of: &[f64]| Figure {
         name,

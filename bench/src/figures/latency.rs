@@ -9,7 +9,7 @@ use crate::probe::probe;
 use crate::sample::{Sample, median};
 use crate::system::System;
 use crate::table::{Figure, Wanted};
-use crate::wrk::{Script, Wrk, finish};
+use crate::wrk::{Load, Script, Wrk, finish};
 
 const CLIENTS: u32 = 32;
 const TIME: Duration = Duration::from_secs(4);
@@ -24,9 +24,9 @@ pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
     let mut busy = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         append(&mut idle, run(&probes));
-        let load = (CLIENTS, TIME + 2 * MARGIN);
+        let load = Load(CLIENTS, TIME + 2 * MARGIN);
         let at = system.auth_service.address;
-        let logins = wrk.start_script(at, Script::Login, load, system.users);
+        let logins = wrk.start(at, Script::Login, load, system.users);
         thread::sleep(MARGIN);
         append(&mut busy, run(&probes));
         finish(logins);

@@ -7,28 +7,28 @@ use crate::floors::argon2_loop::MEMORY_KIB;
 use crate::sample::median;
 use crate::system::{Service, System};
 use crate::table::{Figure, Wanted};
-use crate::wrk::{Script, Wrk};
+use crate::wrk::{Load, Script, Wrk};
 
 /// After which a service that has just started is idle.
 const REST: Duration = Duration::from_secs(2);
 const STARTS: usize = 3;
-const STORM: (u32, Duration) = (256, Duration::from_secs(4));
+const STORM: Load = Load(256, Duration::from_secs(4));
 
-/// Starts both anew some times: the figures, and the system for what comes next.
-pub(crate) async fn measure(mut system: System, wrk: &Wrk) -> (System, Vec<Figure>) {
+/// Starts both anew some times.
+pub(crate) async fn measure(system: &mut System, wrk: &Wrk) -> Vec<Figure> {
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        system = system.restart().await;
+        system.restart().await;
         let slower = system.user_service.ready_after.max(system.auth_service.ready_after);
         starts.push(slower.as_secs_f64() * 1e3);
     }
     tokio::time::sleep(REST).await;
     let idle = [&system.user_service, &system.auth_service].map(Service::memory_mib);
     system.auth_service.forget_peak();
-    wrk.script(system.auth_service.address, Script::Login, STORM, system.users);
+    wrk.run(system.auth_service.address, Script::Login, STORM, system.users);
     let peak = system.auth_service.peak_memory_mib();
     let hashing = cores() as f64 * f64::from(MEMORY_KIB) / 1024.0;
-    let figures = vec![
+    vec![
         Figure {
             name: "start to /readyz, the slower service",
             value: median(starts),
@@ -50,6 +50,5 @@ pub(crate) async fn measure(mut system: System, wrk: &Wrk) -> (System, Vec<Figur
             wanted: Wanted::AtMost(40.0),
             detail: format!("{peak:.1} MiB, of which {hashing:.1} MiB for hashing"),
         },
-    ];
-    (system, figures)
+    ]
 }

@@ -7,16 +7,17 @@ use crate::floors::bare_handler::BareHandler;
 use crate::sample::median;
 use crate::system::System;
 use crate::table::{Figure, Wanted};
-use crate::wrk::{Script, Wrk};
+use crate::wrk::{Load, Script, Wrk};
 
 /// As many clients as with the logins.
-const LOAD: (u32, Duration) = (32, Duration::from_secs(3));
+const LOAD: Load = Load(32, Duration::from_secs(3));
 
 pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
     let bare = BareHandler::start();
-    let header = format!("Authorization: Bearer {}", system.token().await);
-    let read = |at| wrk.script(at, Script::Read, LOAD, system.users);
-    let verify = |at| Wrk::get(at, "/verify", &header, LOAD);
+    let token = system.token().await;
+    let run = |at, script| wrk.run(at, script, LOAD, system.users).good_per_s();
+    let read = |at| run(at, Script::Read);
+    let verify = |at| run(at, Script::Verify { token: &token });
     // Each with the same requests as its floor: `wrk` itself takes its share of the cores.
     let (mut reads, mut verifications) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -7,10 +7,10 @@ use crate::floors::commits::{commits_per_s, fdatasync};
 use crate::sample::{Sample, median};
 use crate::system::System;
 use crate::table::{Figure, Wanted};
-use crate::wrk::{Script, Wrk};
+use crate::wrk::{Load, Script, Wrk};
 
 const FLOOR_TIME: Duration = Duration::from_secs(2);
-const LOAD: (u32, Duration) = (64, Duration::from_secs(4));
+const LOAD: Load = Load(64, Duration::from_secs(4));
 
 pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
     let directory = system.directory.path();
@@ -19,7 +19,7 @@ pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
         syncs.push(fdatasync(directory));
         floors.push(commits_per_s(directory, FLOOR_TIME));
         let at = system.user_service.address;
-        ours.push(wrk.script(at, Script::Rename, LOAD, system.users));
+        ours.push(wrk.run(at, Script::Rename, LOAD, system.users).good_per_s());
         // Whoever follows must not still be at it when the floor is measured.
         system.level().await;
     }

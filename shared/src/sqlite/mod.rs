@@ -8,7 +8,9 @@ pub mod idempotency;
 mod open;
 
 pub use group_commit::{Committed, GroupCommit};
-pub use open::{Durability, OpenError, ReadPool, Reader, open_readers, open_writer};
+pub use open::{
+    Durability, OpenError, ReadPool, Reader, map_into_memory, open_readers, open_writer,
+};
 
 /// The database could not do it. What was asked for is not done.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use shared::clock::Clock;
 use shared::contract::UserId;
 use shared::precis::Username;
 use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
-use shared::sqlite::{ReadPool, Reader, StoreError};
+use shared::sqlite::{ReadPool, Reader, StoreError, map_into_memory};
 
 use super::user_repository::{CreateError, Created, decode_first_answer};
 use crate::domain::{Credentials, User};
@@ -98,7 +98,7 @@ impl UserReader {
     fn begin(&mut self, context: &mut Context<Self>) -> Result<&Connection, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => store::check_out(&self.pool)?,
+            None => self.connect()?,
         };
         let connection = self.connection.insert(connection);
         if !self.is_reading {
@@ -106,6 +106,12 @@ impl UserReader {
             self.is_reading = true;
             context.notify(EndReads);
         }
+        Ok(connection)
+    }
+
+    fn connect(&self) -> Result<Reader, StoreError> {
+        let connection = store::check_out(&self.pool)?;
+        map_into_memory(&connection)?;
         Ok(connection)
     }
 

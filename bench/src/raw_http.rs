@@ -1,0 +1,39 @@
+//! Requests and answers as bytes: clients that cost next to nothing beside what they measure.
+
+/// What a client needs to know of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) has_retry_after: bool,
+}
+
+/// The answer, once all of it is there, its body included.
+pub(crate) fn parse(answer: &[u8]) -> Option<Head> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(body) = response.parse(answer).unwrap() else { return None };
+    let value = |name: &str| {
+        let found =
+            response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(found.value).ok()
+    };
+    let length: usize = value("content-length").unwrap().parse().unwrap();
+    let head =
+        Head { status: response.code.unwrap(), has_retry_after: value("retry-after").is_some() };
+    (answer.len() >= body + length).then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_with_the_last_byte_of_its_body() {
+        let whole =
+            b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\ncontent-length: 2\r\n\r\nno";
+        for length in 0..whole.len() {
+            assert_eq!(parse(&whole[..length]), None, "{length}");
+        }
+        assert_eq!(parse(whole), Some(Head { status: 503, has_retry_after: true }));
+    }
+}
