@@ -16,7 +16,7 @@ use shared::http::{
     ServeError, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
-use shared::sqlite::{OpenError, ReadPool, StoreError};
+use shared::sqlite::{CommitCount, OpenError, ReadPool, StoreError};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -122,7 +122,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     // One for each worker, the publisher and the responder.
     let readers = u32::try_from(workers + 2).unwrap_or(u32::MAX);
     let pool = store::open_pool(&config.database(), readers)?;
-    let is_writable = repository.is_writable();
+    let (is_writable, commits) = (repository.is_writable(), repository.commits());
     let actors =
         Actors::launch(&config, repository, Arc::clone(&bus), &pool, &sealing_key, &metrics)?;
 
@@ -137,6 +137,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         sealing_key,
         config: config.clone(),
         pool,
+        commits,
         clock,
     };
     let server = HttpServerConfig {
@@ -192,6 +193,7 @@ struct ApiParts {
     sealing_key: Arc<SealingKey>,
     config: Config,
     pool: ReadPool,
+    commits: CommitCount,
     clock: Clock,
 }
 
@@ -200,7 +202,7 @@ impl ApiParts {
     fn launch(&self) -> Api {
         Api {
             repository: self.repository.clone(),
-            reader: UserReader::launch(self.pool.clone(), self.clock.clone()),
+            reader: UserReader::launch(self.pool.clone(), self.commits.clone(), self.clock.clone()),
             hasher: PasswordHasher::launch(self.hashing.clone()),
             sealing_key: Arc::clone(&self.sealing_key),
             policy: self.config.password_policy(),

@@ -2,6 +2,8 @@
 //! the disk is committed together by the next one. There is no timer: a lone write never waits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -13,6 +15,19 @@ use crate::fail_point::{fail_point, sabotaged};
 #[derive(Default)]
 pub struct GroupCommit {
     waiting: Vec<Box<dyn Write>>,
+    commits: CommitCount,
+}
+
+/// How many groups were committed: a reader that has seen the number is told by it whether what it
+/// read is still all there is. It has grown before anybody is answered.
+#[derive(Clone, Debug, Default)]
+pub struct CommitCount(Arc<AtomicU64>);
+
+impl CommitCount {
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What a commit did.
@@ -57,6 +72,11 @@ impl GroupCommit {
         }));
     }
 
+    /// Counts the commits, now and later.
+    pub fn commits(&self) -> CommitCount {
+        self.commits.clone()
+    }
+
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -70,6 +90,8 @@ impl GroupCommit {
     pub fn commit(&mut self, connection: &mut Connection) -> Result<Committed, StoreError> {
         let mut group = std::mem::take(&mut self.waiting);
         let result = run_group(connection, &mut group).map_err(StoreError::from);
+        // Also when it failed: then nobody knows what is on the disk.
+        self.commits.0.fetch_add(1, Ordering::Release);
         fail_point("committed");
         for write in group {
             write.answer(result.as_ref().err());

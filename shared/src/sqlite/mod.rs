@@ -7,7 +7,7 @@ mod group_commit;
 pub mod idempotency;
 mod open;
 
-pub use group_commit::{Committed, GroupCommit};
+pub use group_commit::{CommitCount, Committed, GroupCommit};
 pub use open::{
     Durability, OpenError, ReadPool, Reader, map_into_memory, open_readers, open_writer,
 };

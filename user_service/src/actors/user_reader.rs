@@ -4,12 +4,15 @@
 //!
 //! **Promises** what was committed when it was asked. It lives on its worker's own thread, so a
 //! read is a local message and no hop. What waits together is read in one transaction, as the
-//! writer commits together: to open one for each read costs more than the read.
+//! writer commits together: to open one for each read costs more than the read. While nothing is
+//! written, one transaction serves for some milliseconds.
 //!
 //! **When full** refuses at once: 503 with `Retry-After`.
 //!
 //! **When it dies** the worker's requests fail with 500; without a connection it asks for one again
 //! at the next request.
+
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use rusqlite::Connection;
@@ -18,7 +21,7 @@ use shared::clock::Clock;
 use shared::contract::UserId;
 use shared::precis::Username;
 use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
-use shared::sqlite::{ReadPool, Reader, StoreError, map_into_memory};
+use shared::sqlite::{CommitCount, ReadPool, Reader, StoreError, map_into_memory};
 
 use super::user_repository::{CreateError, Created, decode_first_answer};
 use crate::domain::{Credentials, User};
@@ -26,6 +29,12 @@ use crate::store::{self, users};
 
 /// How many requests of one worker may wait.
 const MAILBOX_CAPACITY: usize = 1024;
+/// When nothing was committed for so long, a transaction is kept. Not sooner: readers that are
+/// always there would keep the WAL from being begun anew, and it would grow.
+const QUIET: Duration = Duration::from_secs(1);
+/// How long it is kept at the most. The writer of this process ends it earlier; this is for
+/// whoever else may write to the file.
+const KEPT: Duration = Duration::from_millis(10);
 
 /// "Who has this id?"
 #[derive(Clone, Copy, Debug)]
@@ -78,24 +87,37 @@ pub struct UserReader {
     pool: ReadPool,
     /// Kept from the first request on, with its prepared statements.
     connection: Option<Reader>,
-    /// A transaction is open, and [`EndReads`] is on its way.
+    /// A transaction is open, and an [`EndReads`] is on its way.
     is_reading: bool,
+    /// What the writer has committed.
+    commits: CommitCount,
+    /// The number of commits that was seen last, and when it was first seen.
+    seen: (u64, Instant),
     /// Tells whether an idempotency key has expired.
     clock: Clock,
 }
 
 impl UserReader {
     /// Starts it on this thread.
-    pub fn launch(pool: ReadPool, clock: Clock) -> Addr<Self> {
+    pub fn launch(pool: ReadPool, commits: CommitCount, clock: Clock) -> Addr<Self> {
         Self::create(|context| {
             context.set_mailbox_capacity(MAILBOX_CAPACITY);
-            Self { pool, connection: None, is_reading: false, clock }
+            let seen = (commits.get(), Instant::now());
+            Self { pool, connection: None, is_reading: false, commits, seen, clock }
         })
     }
 
-    /// The connection, in the transaction of all that waits by now. Who asks runs on this thread
-    /// too, so nobody who asks after this has begun is answered from it.
+    /// The connection, in a transaction that sees all that was committed by now: either what waits
+    /// by now is read in it, and who asks later, on this thread, gets another; or the writer has
+    /// committed nothing since it was begun.
     fn begin(&mut self, context: &mut Context<Self>) -> Result<&Connection, StoreError> {
+        let count = self.commits.get();
+        if count != self.seen.0 {
+            self.seen = (count, Instant::now());
+            if self.is_reading {
+                self.end();
+            }
+        }
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -104,7 +126,11 @@ impl UserReader {
         if !self.is_reading {
             connection.prepare_cached("BEGIN")?.execute([])?;
             self.is_reading = true;
-            context.notify(EndReads);
+            if self.seen.1.elapsed() < QUIET {
+                context.notify(EndReads);
+            } else {
+                context.notify_later(EndReads, KEPT);
+            }
         }
         Ok(connection)
     }
@@ -178,7 +204,10 @@ struct EndReads;
 impl Handler<EndReads> for UserReader {
     type Result = ();
     fn handle(&mut self, _: EndReads, _: &mut Self::Context) {
-        self.end();
+        // Of a transaction that a commit has ended already, it ends the next one early.
+        if self.is_reading {
+            self.end();
+        }
     }
 }
 
@@ -189,15 +218,50 @@ mod tests {
     use futures_util::future::join_all;
     use shared::actors::ask;
 
+    fn launch(repository: &TestRepository) -> Addr<UserReader> {
+        let (pool, commits) = (repository.pool.clone(), repository.commits.clone());
+        UserReader::launch(pool, commits, Clock::system())
+    }
+
+    async fn create_and_find(repository: &TestRepository, reader: &Addr<UserReader>, name: &str) {
+        let id = create_as(repository, name).await.user.id;
+        let found = join_all((0..20).map(|_| ask(reader, FindUser(id)))).await;
+        assert!(found.into_iter().all(|user| user.unwrap().unwrap().unwrap().id == id), "{name}");
+    }
+
     #[actix::test]
     async fn what_waits_together_is_answered_and_what_is_committed_later_is_seen_later() {
         let repository = TestRepository::start();
-        let reader = UserReader::launch(repository.pool.clone(), Clock::system());
+        let reader = launch(&repository);
         for n in 1..=5 {
-            let id = create_as(&repository, &format!("user{n}")).await.user.id;
-            let found = join_all((0..20).map(|_| ask(&reader, FindUser(id)))).await;
-            assert!(found.into_iter().all(|user| user.unwrap().unwrap().unwrap().id == id));
+            create_and_find(&repository, &reader, &format!("user{n}")).await;
         }
         assert_eq!(ask(&reader, FindUser(UserId(6))).await.unwrap().unwrap(), None);
+    }
+
+    #[actix::test]
+    async fn what_is_committed_is_seen_although_a_transaction_is_kept() {
+        let repository = TestRepository::start();
+        let reader = launch(&repository);
+        for n in 1..=2 {
+            tokio::time::sleep(QUIET).await;
+            assert_eq!(ask(&reader, FindUser(UserId(n))).await.unwrap().unwrap(), None);
+            create_and_find(&repository, &reader, &format!("user{n}")).await;
+        }
+    }
+
+    #[actix::test]
+    async fn a_kept_transaction_ends_whoever_writes() {
+        let repository = TestRepository::start();
+        let reader = launch(&repository);
+        create_and_find(&repository, &reader, "anna").await;
+        tokio::time::sleep(QUIET).await;
+        ask(&reader, FindUser(UserId(1))).await.unwrap().unwrap();
+        let path = repository.directory.path().join("users.db");
+        Connection::open(path).unwrap().execute("DELETE FROM users", []).unwrap();
+        let is_gone =
+            || async { ask(&reader, FindUser(UserId(1))).await.unwrap().unwrap().is_none() };
+        tokio::time::sleep(2 * KEPT).await;
+        assert!(is_gone().await);
     }
 }

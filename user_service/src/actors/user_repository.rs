@@ -35,7 +35,7 @@ use shared::actors::{Ask, Command};
 use shared::clock::Clock;
 use shared::contract::{Head, Incarnation};
 use shared::secrets::{SealingKey, random_bytes};
-use shared::sqlite::{GroupCommit, OpenError, StoreError};
+use shared::sqlite::{CommitCount, GroupCommit, OpenError, StoreError};
 use tokio::sync::watch;
 
 pub use create_user::{CreateError, CreateUser, Created};
@@ -132,6 +132,11 @@ impl UserRepository {
     /// Follows the log's end: changes after each commit that added to it.
     pub fn head(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
+    }
+
+    /// Counts the commits.
+    pub fn commits(&self) -> CommitCount {
+        self.group.commits()
     }
 
     /// Whether the last commit found room on the disk.

@@ -11,7 +11,7 @@ use shared::clock::Clock;
 use shared::contract::{Head, LogRecord, UserId};
 use shared::precis::Username;
 use shared::secrets::SealingKey;
-use shared::sqlite::ReadPool;
+use shared::sqlite::{CommitCount, ReadPool};
 use tokio::sync::watch;
 
 use super::{Close, CreateUser, Created, DeleteUser, LogRetention, UserRepository};
@@ -22,6 +22,7 @@ use crate::store;
 pub(in crate::actors) struct TestRepository {
     pub(in crate::actors) addr: Addr<UserRepository>,
     pub(in crate::actors) pool: ReadPool,
+    pub(in crate::actors) commits: CommitCount,
     pub(in crate::actors) head: watch::Receiver<Head>,
     pub(in crate::actors) key: Arc<SealingKey>,
     pub(in crate::actors) metrics: ServiceMetrics,
@@ -50,9 +51,9 @@ impl TestRepository {
         let repository =
             UserRepository::open(&path, Arc::clone(&key), clock, retention, writer).unwrap();
         let pool = store::open_pool(&path, 4).unwrap();
-        let head = repository.head();
+        let (head, commits) = (repository.head(), repository.commits());
         let addr = repository.launch(&Arbiter::current());
-        Self { addr, pool, head, key, metrics, directory }
+        Self { addr, pool, commits, head, key, metrics, directory }
     }
 
     pub(in crate::actors) fn records(&self) -> Vec<LogRecord> {
