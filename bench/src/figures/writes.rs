@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ROUNDS;
-use crate::floors::commits::{commits_per_s, fdatasync};
+use crate::floors::commits::{Commits, fdatasync};
 use crate::sample::{Sample, median};
 use crate::system::System;
 use crate::table::{Figure, Wanted};
@@ -14,10 +14,11 @@ const LOAD: Load = Load(64, Duration::from_secs(4));
 
 pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
     let directory = system.directory.path();
+    let mut commits = Commits::prepare(directory, system.users);
     let (mut floors, mut ours, mut syncs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         syncs.push(fdatasync(directory));
-        floors.push(commits_per_s(directory, FLOOR_TIME));
+        floors.push(commits.per_s(FLOOR_TIME));
         let at = system.user_service.address;
         ours.push(wrk.run(at, Script::Rename, LOAD, system.users).good_per_s());
         // Whoever follows must not still be at it when the floor is measured.

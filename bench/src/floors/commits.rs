@@ -5,33 +5,55 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 use shared::sqlite::{Durability, open_writer};
+use tempfile::TempDir;
 
 use crate::sample::Sample;
 
-const ROWS: i64 = 1_000;
+/// Takes the users in an order that goes all over the file, as the load does.
+const STEP: i64 = 7_919;
 
-/// Changes of a name in a second, each committed by itself. `directory` is on the disk that the
-/// services write to.
-pub(crate) fn commits_per_s(directory: &Path, time: Duration) -> f64 {
-    let migrations = Migrations::new(vec![M::up(
-        "CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE) STRICT;",
-    )]);
-    let place = tempfile::tempdir_in(directory).unwrap();
-    let path = place.path().join("floor.db");
-    let connection = open_writer(&path, Durability::Full, &migrations).unwrap();
-    for id in 1..=ROWS {
-        connection.execute("INSERT INTO users VALUES (?1, ?1)", [id]).unwrap();
+/// A database with as many users as the service has.
+pub(crate) struct Commits {
+    connection: Connection,
+    users: i64,
+    /// How many names were changed.
+    count: i64,
+    _place: TempDir,
+}
+
+impl Commits {
+    /// `directory` is on the disk that the services write to.
+    pub(crate) fn prepare(directory: &Path, users: i64) -> Self {
+        let migrations = Migrations::new(vec![M::up(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE,
+             password_hash TEXT NOT NULL) STRICT;",
+        )]);
+        let place = tempfile::tempdir_in(directory).unwrap();
+        let path = place.path().join("floor.db");
+        let connection = open_writer(&path, Durability::Full, &migrations).unwrap();
+        let sql = "INSERT INTO users
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+             SELECT i, 'user' || i, hex(randomblob(48)) FROM n";
+        connection.execute(sql, [users]).unwrap();
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        Self { connection, users, count: 0, _place: place }
     }
-    let mut statement = connection.prepare("UPDATE users SET username = ?2 WHERE id = ?1").unwrap();
-    let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed() < time {
-        count += 1;
-        let name = format!("renamed{count}");
-        statement.execute(rusqlite::params![count % ROWS + 1, name]).unwrap();
+
+    /// Changes of a name in a second, each committed by itself.
+    pub(crate) fn per_s(&mut self, time: Duration) -> f64 {
+        let sql = "UPDATE users SET username = ?2 WHERE id = ?1";
+        let mut statement = self.connection.prepare(sql).unwrap();
+        let (started, before) = (Instant::now(), self.count);
+        while started.elapsed() < time {
+            self.count += 1;
+            let (id, name) = (self.count * STEP % self.users + 1, format!("renamed{}", self.count));
+            assert_eq!(statement.execute(rusqlite::params![id, name]).unwrap(), 1);
+        }
+        (self.count - before) as f64 / started.elapsed().as_secs_f64()
     }
-    count as f64 / started.elapsed().as_secs_f64()
 }
 
 /// The time of one fdatasync after 4 KiB were written over, in milliseconds.
