@@ -1,6 +1,7 @@
 //! Logins at a fixed rate, whatever becomes of those before: what an overload is.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -23,9 +24,9 @@ pub(crate) struct Answer {
     pub(crate) after: Duration,
 }
 
-/// Connections that wait for their next request.
+/// Connections that wait for their next request, which the one that waits longest gets.
 #[derive(Clone, Default)]
-struct Idle(Rc<RefCell<Vec<TcpStream>>>);
+struct Idle(Rc<RefCell<VecDeque<TcpStream>>>);
 
 /// Sends so many logins in a second for so long, and waits for all answers.
 pub(crate) async fn flood(at: SocketAddr, per_s: f64, time: Duration, users: i64) -> Vec<Answer> {
@@ -54,7 +55,7 @@ async fn log_in(at: SocketAddr, idle: Idle, user: i64) -> Answer {
         body.len()
     );
     let sent = Instant::now();
-    let waiting = idle.0.borrow_mut().pop();
+    let waiting = idle.0.borrow_mut().pop_front();
     let mut connection = match waiting {
         Some(connection) => connection,
         None => TcpStream::connect(at).await.unwrap(),
@@ -68,6 +69,6 @@ async fn log_in(at: SocketAddr, idle: Idle, user: i64) -> Answer {
             break head;
         }
     };
-    idle.0.borrow_mut().push(connection);
+    idle.0.borrow_mut().push_back(connection);
     Answer { head, after: sent.elapsed() }
 }

@@ -44,6 +44,11 @@ pub(super) struct Authenticator {
 }
 
 impl Authenticator {
+    /// Refuses at once when too many passwords wait to be hashed.
+    pub(super) async fn check_room(&self) -> Result<(), Problem> {
+        Ok(ask(&self.hasher, CheckRoom).await??)
+    }
+
     /// The user whose name and password these are.
     ///
     /// If they are not, looks once more: a change may have arrived while the password was hashed.
@@ -51,7 +56,6 @@ impl Authenticator {
         &self,
         attempt: &Attempt,
     ) -> Result<Option<Credential>, Problem> {
-        ask(&self.hasher, CheckRoom).await??;
         let found = self.find(attempt).await?;
         if self.verify(attempt, found.as_ref()).await? {
             return Ok(found);

@@ -87,6 +87,8 @@ async fn try_login(
     handles: &Handles,
     authenticator: &Authenticator,
 ) -> Result<String, Problem> {
+    // First: whoever is refused has cost next to nothing.
+    authenticator.check_room().await?;
     let attempt = read(body.members)?;
     after.wait(handles).await?;
     let found = authenticator.authenticate(&attempt).await?;

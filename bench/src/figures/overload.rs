@@ -49,7 +49,7 @@ pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
             name: "goodput with 320 clients that never rest / peak",
             value: over(|round| round.restless.good_per_s() / round.peak.good_per_s()),
             unit: "",
-            wanted: Wanted::AtLeast(0.8),
+            wanted: Wanted::AtLeast(0.75),
             detail: format!(
                 "{:.0}/s of {:.0}/s; refused in {:.1} ms (median)",
                 over(|round| round.restless.good_per_s()),
