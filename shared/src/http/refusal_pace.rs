@@ -1,42 +1,57 @@
 //! Refusals that take their time, so that a flood of them does not take the machine.
 //!
 //! Whoever is refused and asks again at once, without heeding `Retry-After`, would keep the cores
-//! busy with refusals, and nothing would be hashed. So one worker gives a number of refusals a
-//! second without delay, and holds what is above that. To hold an answer costs memory and no time.
+//! busy with refusals, and nothing would be hashed. So a server gives a number of refusals a second
+//! without delay, and holds what is above that. To hold an answer costs memory and no time.
 
-use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two refusals of one worker, in the long run: 2,000 a second.
-const INTERVAL: Duration = Duration::from_micros(500);
-/// So far the refusals of a short burst may run ahead: 200 of them go out at once.
+/// How many refusals a second each worker adds to what goes out without delay. The workers have it
+/// in common: which of them a client is connected to is chance.
+const PER_S: u64 = 2_000;
+/// So far the refusals of a short burst may run ahead: 200 for each worker go out at once.
 const AHEAD: Duration = Duration::from_millis(100);
 /// What a refused client has to wait at the most: as long as `Retry-After` asks for.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The pace of one worker: the generic cell rate algorithm (ITU-T I.371), which delays instead of
-/// dropping.
+/// The pace of one server: the generic cell rate algorithm (ITU-T I.371), which delays instead of
+/// dropping. Clones share it.
+#[derive(Clone)]
 pub(super) struct RefusalPace {
-    /// When the next refusal would be due if all came evenly.
-    due: Cell<Instant>,
+    /// Between two refusals, in the long run.
+    interval: Duration,
+    origin: Instant,
+    /// When the next refusal would be due if all came evenly, in nanoseconds since the origin.
+    due: Arc<AtomicU64>,
 }
 
 impl RefusalPace {
-    pub(super) fn new() -> Self {
-        Self { due: Cell::new(Instant::now()) }
+    pub(super) fn new(workers: usize) -> Self {
+        let workers = u64::try_from(workers.max(1)).unwrap_or(1);
+        let interval = Duration::from_nanos(1_000_000_000 / PER_S / workers);
+        Self { interval, origin: Instant::now(), due: Arc::default() }
     }
 
     /// How long to hold a refusal that is there now.
     pub(super) fn delay(&self, now: Instant) -> Duration {
-        let due = self.due.get().max(now);
-        let delay = due.saturating_duration_since(now + AHEAD);
-        if delay >= LONGEST {
-            // The next ones wait as long as this one, and not longer.
-            return LONGEST;
+        let now = now.saturating_duration_since(self.origin);
+        let delay_of = |due: Duration| due.saturating_sub(now + AHEAD);
+        let next = |due: u64| {
+            let due = Duration::from_nanos(due).max(now);
+            // Above the longest delay, the next ones wait as long as this one, and not longer.
+            (delay_of(due) < LONGEST).then(|| nanos(due + self.interval))
+        };
+        match self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
+            Ok(due) => delay_of(Duration::from_nanos(due).max(now)),
+            Err(_) => LONGEST,
         }
-        self.due.set(due + INTERVAL);
-        delay
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -45,21 +60,26 @@ mod tests {
 
     #[test]
     fn a_burst_goes_out_at_once_and_what_is_above_the_rate_is_held() {
-        let (pace, now) = (RefusalPace::new(), Instant::now());
+        let (pace, now) = (RefusalPace::new(1), Instant::now());
         let delays: Vec<Duration> = (0..400).map(|_| pace.delay(now)).collect();
         assert_eq!(delays.iter().filter(|delay| delay.is_zero()).count(), 201);
-        assert_eq!(delays[399] + AHEAD, 399 * INTERVAL);
+        assert_eq!(delays[399] + AHEAD, 399 * pace.interval);
     }
 
     #[test]
-    fn below_the_rate_nothing_is_held() {
-        let (pace, now) = (RefusalPace::new(), Instant::now());
-        assert!((0..5_000).all(|n| pace.delay(now + n * INTERVAL).is_zero()));
+    fn below_the_rate_of_all_workers_nothing_is_held() {
+        let (pace, now) = (RefusalPace::new(4), Instant::now());
+        let clones = [pace.clone(), pace.clone()];
+        let interval = Duration::from_micros(125);
+        assert!((0..5_000_u32).all(|n| {
+            let one = &clones[n as usize % 2];
+            one.delay(now + n * interval).is_zero()
+        }));
     }
 
     #[test]
     fn nobody_is_held_longer_than_retry_after_asks_and_a_flood_leaves_no_debt() {
-        let (pace, now) = (RefusalPace::new(), Instant::now());
+        let (pace, now) = (RefusalPace::new(2), Instant::now());
         let longest = (0..50_000).map(|_| pace.delay(now)).max();
         assert_eq!(longest, Some(LONGEST));
         assert_eq!(pace.delay(now + LONGEST + AHEAD), Duration::ZERO);

@@ -75,11 +75,12 @@ pub fn serve(
     let listen = config.listen;
     let failed = |source| ServeError::Listen { listen, source };
     let metrics = web::Data::new(metrics);
+    let pace = RefusalPace::new(config.workers);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
-            .app_data(RefusalPace::new())
+            .app_data(pace.clone())
             // Paths are tried in this order: first those that are asked for most.
             .configure(&configure)
             .configure(|app| probes.configure(app))
