@@ -18,7 +18,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::hashing::{HashingThreads, PasswordHasher};
-use shared::http::{get_or_head, resource};
+use shared::http::{GET_OR_HEAD, get_or_head, resource};
 use shared::secrets::SealingKey;
 use shared::sqlite::ReadPool;
 use shared::tokens::{RevokedView, TokenRules, Verifier};
@@ -81,9 +81,9 @@ pub fn configure(handles: &Handles, parts: &WorkerParts, app: &mut ServiceConfig
     app.app_data(Data::new(LiveTokens::new(verifier, revoked, handles.clock.clone())));
     app.app_data(Data::new(handles.clone()));
     let get = || web::route().guard(get_or_head());
-    let verify = resource("/verify", "GET, HEAD").route(get().to(verify::verify));
+    let verify = resource("/verify", GET_OR_HEAD).route(get().to(verify::verify));
     let login = resource("/login", "POST").route(web::post().to(login::login));
     let logout = resource("/logout", "POST").route(web::post().to(logout::logout));
-    let jwks = resource("/.well-known/jwks.json", "GET, HEAD").route(get().to(jwks::jwks));
+    let jwks = resource("/.well-known/jwks.json", GET_OR_HEAD).route(get().to(jwks::jwks));
     app.service(verify).service(login).service(logout).service(jwks);
 }

@@ -9,10 +9,8 @@ use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa_swagger_ui::Config;
 
-use super::methods::{get_or_head, resource};
+use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::problem::{Problem, ProblemKind};
-
-const ALLOW: &str = "GET, HEAD";
 
 /// Adds the paths. The pages come from this binary: nothing is fetched from elsewhere.
 pub(super) fn configure(document: &OpenApi, config: &mut web::ServiceConfig) {
@@ -20,13 +18,13 @@ pub(super) fn configure(document: &OpenApi, config: &mut web::ServiceConfig) {
     let mut document = document.clone();
     parameters(&mut document).for_each(remove_null);
     let json = serde_json::to_string(&document).unwrap_or_default();
-    let openapi = resource("/openapi.json", ALLOW).route(get().to(move || {
+    let openapi = resource("/openapi.json", GET_OR_HEAD).route(get().to(move || {
         let json = json.clone();
         async move { HttpResponse::Ok().content_type("application/json").body(json) }
     }));
-    let to_pages = resource("/docs", ALLOW).route(get().to(to_pages));
+    let to_pages = resource("/docs", GET_OR_HEAD).route(get().to(to_pages));
     let settings = web::Data::new(Config::from("/openapi.json"));
-    let pages = resource("/docs/{file:.*}", ALLOW).app_data(settings).route(get().to(page));
+    let pages = resource("/docs/{file:.*}", GET_OR_HEAD).app_data(settings).route(get().to(page));
     for resource in [openapi, to_pages, pages] {
         config.service(resource);
     }

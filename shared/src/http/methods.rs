@@ -24,6 +24,9 @@ pub fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).app_data(Route(path)).default_service(web::to(refuse))
 }
 
+/// What a resource allows whose only route is that of [`get_or_head`].
+pub const GET_OR_HEAD: &str = "GET, HEAD";
+
 /// Passes GET, and HEAD, which is answered like it without the body.
 pub fn get_or_head() -> impl Guard {
     guard::Any(guard::Get()).or(guard::Head())

@@ -23,7 +23,7 @@ pub use context::RequestContext;
 pub use healthcheck::{HealthcheckError, healthcheck};
 pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
-pub use methods::{get_or_head, resource};
+pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};

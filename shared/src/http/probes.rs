@@ -7,10 +7,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-use super::methods::{get_or_head, resource};
+use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::problem::{Problem, ProblemKind};
-
-const ALLOW: &str = "GET, HEAD";
 
 /// Whether a service can do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,16 +46,16 @@ impl Probes {
         let get = || web::route().guard(get_or_head());
         let readiness = self.readiness.clone();
         let registry = self.registry.clone();
-        let healthz = resource("/healthz", ALLOW).route(get().to(healthz));
-        let readyz = resource("/readyz", ALLOW).route(get().to(move || {
+        let healthz = resource("/healthz", GET_OR_HEAD).route(get().to(healthz));
+        let readyz = resource("/readyz", GET_OR_HEAD).route(get().to(move || {
             let report = readiness();
             async move { readyz(&report) }
         }));
-        let metrics = resource("/metrics", ALLOW).route(get().to(move || {
+        let metrics = resource("/metrics", GET_OR_HEAD).route(get().to(move || {
             let registry = registry.clone();
             async move { metrics(&registry) }
         }));
-        let problems = resource("/problems/{slug}", ALLOW).route(get().to(describe_problem));
+        let problems = resource("/problems/{slug}", GET_OR_HEAD).route(get().to(describe_problem));
         for resource in [healthz, readyz, metrics, problems] {
             config.service(resource);
         }
