@@ -37,16 +37,13 @@ impl RefusalPace {
     /// How long to hold a refusal that is there now.
     pub(super) fn delay(&self, now: Instant) -> Duration {
         let now = now.saturating_duration_since(self.origin);
-        let delay_of = |due: Duration| due.saturating_sub(now + AHEAD);
-        let next = |due: u64| {
-            let due = Duration::from_nanos(due).max(now);
-            // Above the longest delay, the next ones wait as long as this one, and not longer.
-            (delay_of(due) < LONGEST).then(|| nanos(due + self.interval))
-        };
-        match self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
-            Ok(due) => delay_of(Duration::from_nanos(due).max(now)),
-            Err(_) => LONGEST,
-        }
+        let not_past = |due: u64| Duration::from_nanos(due).max(now);
+        let delay_of = |due: u64| not_past(due).saturating_sub(now + AHEAD);
+        // Above the longest delay, the next ones wait as long as this one, and not longer.
+        let next =
+            |due: u64| (delay_of(due) < LONGEST).then(|| nanos(not_past(due) + self.interval));
+        let updated = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        updated.map_or(LONGEST, delay_of)
     }
 }
 
