@@ -49,7 +49,7 @@ async fn writes_that_are_answered_without_a_commit_are_reported_as_lost() {
 async fn records_that_the_projection_goes_past_without_applying_them_are_reported_as_lost() {
     // Every fifth row, of records and of the snapshots that are to mend it.
     let report = caught("write:5", Fault::Nothing, 1).await;
-    assert!(mention(&report.lost, "in auth_service is "), "{:?}", report.complaints());
+    assert!(mention(&report.lost, "in auth_service is None"), "{:?}", report.complaints());
     assert!(!mention(&report.lost, "in user_service"), "{:?}", report.complaints());
     assert!(!report.disagreements.is_empty(), "{:?}", report.complaints());
 }
