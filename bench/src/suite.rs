@@ -26,6 +26,8 @@ pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
     let mut columns = Vec::new();
     for &users in numbers {
         let mut system = System::start(users).await;
+        let loaded_after = system.auth_service.ready_after;
+        eprintln!("{users} users: auth_service had them after {loaded_after:.2?}");
         let mut figures = Vec::new();
         for &group in &groups {
             figures.extend(measure(group, &mut system, &wrk).await);

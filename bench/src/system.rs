@@ -58,7 +58,6 @@ impl System {
         multiply(&directory.path().join("user_service/users.db"), users);
         let user_service = Service::start("user_service", directory.path(), &url).await;
         let auth_service = Service::start("auth_service", directory.path(), &url).await;
-        eprintln!("{users} users: auth_service had them after {:.2?}", auth_service.ready_after);
         Self { users, broker, user_service, auth_service, directory }
     }
 
