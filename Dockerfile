@@ -9,19 +9,26 @@ WORKDIR /src
 ENV CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
 COPY Cargo.toml Cargo.lock ./
 COPY shared/Cargo.toml shared/
+COPY shared/contract/Cargo.toml shared/contract/
+COPY shared/argon2id/Cargo.toml shared/argon2id/
 COPY user_service/Cargo.toml user_service/
 COPY auth_service/Cargo.toml auth_service/
 # Not built here, but members of the workspace.
 COPY standalone/Cargo.toml standalone/
+COPY shared/testkit/Cargo.toml shared/testkit/
 COPY bench/Cargo.toml bench/
 # Empty members stand in for ours. They are removed again, with all that was built of them, so that
 # no time of a file can make cargo take one for the real thing.
-RUN mkdir shared/src shared/benches user_service/src auth_service/src standalone/src bench/src \
-    && touch shared/src/lib.rs shared/benches/argon2id.rs user_service/src/lib.rs auth_service/src/lib.rs standalone/src/lib.rs \
-    && for member in user_service auth_service standalone bench; do echo 'fn main() {}' >$member/src/main.rs; done \
+RUN libraries='shared shared/contract shared/argon2id shared/testkit user_service auth_service standalone' \
+    && programs='user_service auth_service standalone bench' \
+    && for member in $libraries bench; do mkdir $member/src; done \
+    && for member in $libraries; do touch $member/src/lib.rs; done \
+    && for member in $programs; do echo 'fn main() {}' >$member/src/main.rs; done \
+    && mkdir shared/argon2id/benches && touch shared/argon2id/benches/argon2id.rs \
     && cargo build --release --locked --package user_service --package auth_service \
-    && cargo clean --release --locked --package shared --package user_service --package auth_service \
-    && rm -r shared/src shared/benches user_service/src auth_service/src standalone/src bench/src
+    && cargo clean --release --locked --package shared --package contract --package argon2id \
+        --package user_service --package auth_service \
+    && rm -r shared/argon2id/benches && for member in $libraries bench; do rm -r $member/src; done
 
 # --- Our own code ---
 FROM dependencies AS build

@@ -28,9 +28,9 @@ step() {
 
 # The wire types alone: whoever speaks to the services needs neither actors, runtime nor database.
 check_contract() {
-  cargo check --package shared --no-default-features --locked
+  cargo check --package contract --locked
   local tree
-  tree=$(cargo tree --package shared --no-default-features --edges normal --prefix none --locked)
+  tree=$(cargo tree --package contract --edges normal --prefix none --locked)
   if grep -E '^(actix|tokio|rusqlite)' <<<"$tree"; then
     echo 'the contract depends on the crates above' >&2
     return 1

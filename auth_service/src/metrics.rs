@@ -98,7 +98,7 @@ impl Collector for AgreementMetrics {
         let help = "All users (id, version, name) at a place in the log, as one number";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
         info.encode(metric)?;
-        let lag = ConstGauge::new(progress.level_at.elapsed().as_secs_f64());
+        let lag = ConstGauge::new(progress.caught_up_at.elapsed().as_secs_f64());
         let help = "Time since all of user_service's log was known to be applied";
         let unit = Some(&Unit::Seconds);
         let kind = lag.metric_type();

@@ -22,12 +22,12 @@ use tokio::sync::watch;
 
 use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
-use crate::actors::user_event_consumer::{Following, StopFollowing};
+use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
     Applied, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations, UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Handles, WorkerParts};
+use crate::http::{self, Api, WorkerParts};
 use crate::metrics::{AgreementMetrics, FollowingMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
@@ -118,7 +118,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
     };
-    let handles = Handles {
+    let handles = Api {
         revocations: writers.revocations.clone(),
         key_ring: key_ring.launch(),
         applied: writers.applied.clone(),
@@ -210,7 +210,7 @@ impl Writers {
         progress: watch::Sender<Progress>,
         metrics: FollowingMetrics,
     ) -> Addr<UserEventConsumer> {
-        UserEventConsumer::launch(Following {
+        UserEventConsumer::launch(FollowLoop {
             dead_letters: DeadLetters::launch(Arc::clone(&bus)),
             progress,
             bus,

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use contract::{Cursor, EventKind, Incarnation, LogRecord, RecordHash};
 use serde_json::{Value, json};
 use shared::bus::InProcessBus;
 use shared::clock::Clock;
-use shared::contract::{Chain, Cursor, EventKind, Incarnation, LogRecord};
+use shared::log_sync::{Effect, Follower, Input, extend};
 use shared::sqlite::{Durability, open_writer};
-use shared::sync::{Effect, Follower, Input, extend};
 use standalone::{Config, start};
 
 /// Records that come together.
@@ -174,7 +174,7 @@ fn encode(times: u64) {
 
 /// A log that never ends: users are created one after the other.
 fn records() -> impl Iterator<Item = LogRecord> {
-    let mut previous = Chain::default();
+    let mut previous = RecordHash::default();
     (1..).map(move |seq| {
         let data = json!({ "id": seq, "username": format!("user{seq}"), "version": 1,
             "password_version": 1, "password_hash": format!("v1.key.{}", "x".repeat(170)) });

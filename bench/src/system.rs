@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use awc::http::StatusCode;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
-use shared::testkit::rabbitmq::{RabbitMq, free_port};
 use tempfile::TempDir;
+use testkit::rabbitmq::{RabbitMq, free_port};
 
 /// 32 bytes: the services have no directory in common.
 const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";

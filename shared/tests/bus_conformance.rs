@@ -13,8 +13,8 @@ use shared::bus::{
     AmqpBus, AmqpConfig, Binding, Bus, BusError, Delivery, Destination, InProcessBus, Message,
     Outgoing, QueueLifetime, QueueSpec, Subscription,
 };
-use shared::testkit::rabbitmq::RabbitMq;
-use shared::testkit::wait::{until, within};
+use testkit::rabbitmq::RabbitMq;
+use testkit::wait::{until, within};
 use tokio::task::{LocalSet, spawn_local};
 
 const BOUND: Duration = Duration::from_secs(20);
@@ -257,7 +257,7 @@ async fn a_shared_queue_shares_the_work(bus: Arc<dyn Bus>) {
 }
 
 async fn a_parked_queue_keeps_what_nobody_takes_and_drops_its_oldest_when_full(bus: Arc<dyn Bus>) {
-    let parked = || spec("parked", QueueLifetime::Parked { capacity: 3 }, &[]);
+    let parked = || spec("parked", QueueLifetime::Archive { capacity: 3 }, &[]);
     for batch in [1..=2, 3..=5] {
         // Declaring it again takes nothing from it.
         bus.declare(parked()).await.unwrap();

@@ -10,9 +10,9 @@ use shared::bus::{
     AmqpBus, AmqpConfig, Bus, BusError, Delivery, Destination, InvalidAmqpUrl, Message, Outgoing,
     QueueLifetime, QueueSpec, Subscription,
 };
-use shared::testkit::rabbitmq::RabbitMq;
-use shared::testkit::tcp_proxy::TcpProxy;
-use shared::testkit::wait::{until, until_holds, within};
+use testkit::rabbitmq::RabbitMq;
+use testkit::tcp_proxy::TcpProxy;
+use testkit::wait::{until, until_holds, within};
 
 const BOUND: Duration = Duration::from_secs(30);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,17 +1,18 @@
 //! The follower, one situation at a time. `sync_model` looks at all of them together.
 #![expect(clippy::panic, reason = "a panic here is a failed test")]
 
-use shared::contract::{
-    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest,
+use contract::{
+    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, RecordHash, SnapshotPart,
+    SyncRequest,
 };
-use shared::sync::{AskReason, Effect, Follower, Input, extend};
+use shared::log_sync::{AskReason, Effect, Follower, Input, extend};
 
 const NOW: Incarnation = Incarnation([1; 16]);
 const BEFORE: Incarnation = Incarnation([2; 16]);
 
 /// A log of that many records.
 fn log(length: i64) -> Vec<LogRecord> {
-    let mut previous = Chain::default();
+    let mut previous = RecordHash::default();
     let mut record = |seq| {
         let data = format!("change {seq}");
         let chain = extend(previous, seq, EventKind::Updated, 0, &data);
@@ -114,7 +115,7 @@ fn a_changed_record_is_not_applied() {
     let mut follower = follower();
     let changed = LogRecord { data: "something else".into(), ..record(2) };
     let effects = follower.step(Input::Record(NOW, changed));
-    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Chain));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::RecordHash));
     follower.step(answer(&effects, vec![record(2)], 2));
     assert_eq!(follower.cursor().seq, 2);
 }

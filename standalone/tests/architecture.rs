@@ -36,7 +36,7 @@ const SHARED_RULES: &[(&str, &[&str])] = &[
             "crate::bus",
             "crate::http",
             "crate::sqlite",
-            "crate::sync",
+            "crate::log_sync",
         ],
     ),
     (
@@ -51,7 +51,7 @@ const SHARED_RULES: &[(&str, &[&str])] = &[
             "crate::secrets",
         ],
     ),
-    ("bus", &["rusqlite", "actix", "crate::sqlite", "crate::http", "crate::sync"]),
+    ("bus", &["rusqlite", "actix", "crate::sqlite", "crate::http", "crate::log_sync"]),
     ("sqlite", &["actix", "crate::bus", "crate::http"]),
     ("tokens", &["actix", "rusqlite", "crate::bus", "crate::http"]),
 ];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use shared::config::{CommonConfig, Period};
-use shared::precis::PasswordPolicy;
+use shared::identity::PasswordPolicy;
 
 use crate::actors::user_repository::LogRetention;
 

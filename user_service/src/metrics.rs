@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::Head;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -10,8 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use shared::contract::Head;
-use shared::sync::Decision;
+use shared::log_sync::Decision;
 use tokio::sync::watch;
 
 use crate::actors::event_publisher::Published;
@@ -128,7 +128,7 @@ impl Collector for AgreementMetrics {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let behind = if lag > 0 { published.level_at.elapsed() } else { Duration::ZERO };
+        let behind = if lag > 0 { published.caught_up_at.elapsed() } else { Duration::ZERO };
         let (gauge, unit) = (ConstGauge::new(behind.as_secs_f64()), Some(&Unit::Seconds));
         let help = "Time since the bus had confirmed all of the log; 0 while it has";
         let kind = gauge.metric_type();

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
+use contract::{Cursor, LogRecord, UserData, UserId, UsersChecksum};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
-use shared::contract::{Cursor, LogRecord, UserData, UserId, UsersDigest};
 use shared::secrets::SealingKey;
 use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
@@ -70,7 +70,7 @@ pub struct Applied {
     /// The stored cursor; none before the first answer of user_service.
     pub cursor: Option<Cursor>,
     /// What all users come to there.
-    pub digest: UsersDigest,
+    pub digest: UsersChecksum,
     /// The last sealed hash that was applied names another key than ours.
     pub has_foreign_seal: bool,
 }
@@ -125,7 +125,7 @@ impl CredentialRepository {
     }
 
     /// Called after each commit and before its answer.
-    fn publish(&self, cursor: Cursor, digest: UsersDigest, last_sealed: Option<&str>) {
+    fn publish(&self, cursor: Cursor, digest: UsersChecksum, last_sealed: Option<&str>) {
         self.applied.send_modify(|applied| {
             (applied.cursor, applied.digest) = (Some(cursor), digest);
             if let Some(sealed) = last_sealed {

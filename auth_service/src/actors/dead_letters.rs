@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use actix::fut::ready;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
-use shared::bus::{Bus, BusError, Destination, Message, Outgoing, QueueLifetime, QueueSpec};
-use shared::contract::topology::{
+use contract::topology::{
     DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE,
 };
+use shared::bus::{Bus, BusError, Destination, Message, Outgoing, QueueLifetime, QueueSpec};
 
 /// How many letters may wait for the bus.
 const WAITING_MAX: usize = 1_000;
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// "Keep a copy of this message, which is of no use."
 #[derive(actix::Message)]
 #[rtype(result = "()")]
-pub struct Bury {
+pub struct SendToDeadLetters {
     /// The message as it came.
     pub message: Message,
     /// The key that it came with.
@@ -38,7 +38,7 @@ pub struct Bury {
     pub reason: String,
 }
 
-impl Bury {
+impl SendToDeadLetters {
     /// The message with all its headers, and two more. RabbitMQ keeps it over its own restart.
     fn into_letter(self) -> Message {
         let Self { mut message, routing_key, reason } = self;
@@ -97,7 +97,7 @@ impl DeadLetters {
 
 /// Declared each time: the broker may have been wiped, and letters are few.
 async fn send(bus: &dyn Bus, letters: Vec<Message>) -> Result<(), BusError> {
-    let lifetime = QueueLifetime::Parked { capacity: DEAD_LETTERS_MAX };
+    let lifetime = QueueLifetime::Archive { capacity: DEAD_LETTERS_MAX };
     let name = DEAD_LETTERS_QUEUE.to_owned();
     bus.declare(QueueSpec { name, lifetime, bindings: vec![], prefetch: 1 }).await?;
     let to = Destination::Queue(DEAD_LETTERS_QUEUE.to_owned());
@@ -113,10 +113,10 @@ impl Actor for DeadLetters {
     }
 }
 
-impl Handler<Bury> for DeadLetters {
+impl Handler<SendToDeadLetters> for DeadLetters {
     type Result = ();
 
-    fn handle(&mut self, letter: Bury, context: &mut Self::Context) {
+    fn handle(&mut self, letter: SendToDeadLetters, context: &mut Self::Context) {
         if self.waiting.len() >= WAITING_MAX {
             if self.dropped == 0 {
                 tracing::warn!("too many dead letters wait for the bus: some are dropped");

@@ -9,9 +9,9 @@
 //! **When it dies**: a signature that panics fails alone. The key is in its file.
 
 use actix::{Actor, Addr, Context, Handler};
+use contract::Claims;
 use serde_json::{Value, json};
 use shared::actors::{Ask, Command};
-use shared::contract::Claims;
 use shared::tokens::{SigningKey, SigningKeyError, TokenRules, Verifier};
 
 /// Signatures that may wait; each takes some 20 µs.

@@ -20,11 +20,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message};
+use contract::UserId;
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
 use shared::clock::Clock;
-use shared::contract::UserId;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
+use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
 use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
 use shared::tokens::RevokedView;
 
@@ -243,9 +243,9 @@ fn revoke_once(
 ) -> Result<(), RevokeRefused> {
     if let Some(request) = request {
         match idempotency::find(connection, request, now_ms)? {
-            Known::Outcome(_) => return Ok(()),
-            Known::OtherRequest => return Err(RevokeRefused::KeyReused),
-            Known::Nothing => idempotency::record(connection, request, "", now_ms)?,
+            Lookup::Outcome(_) => return Ok(()),
+            Lookup::OtherRequest => return Err(RevokeRefused::KeyReused),
+            Lookup::Nothing => idempotency::record(connection, request, "", now_ms)?,
         }
     }
     let is_first = tokens::insert_token(connection, jti, until_s)?;

@@ -20,7 +20,7 @@ mod subscriptions;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command};
 
-pub use self::following::Following;
+pub use self::following::FollowLoop;
 pub use self::progress::Progress;
 
 /// "Take no more deliveries."
@@ -33,12 +33,12 @@ impl Command for StopFollowing {
 /// Follows the log of user_service for as long as it lives.
 pub struct UserEventConsumer {
     /// Until the actor has started; then its loop has it, and nobody else.
-    following: Option<Following>,
+    following: Option<FollowLoop>,
 }
 
 impl UserEventConsumer {
     /// Starts the actor on this thread.
-    pub fn launch(following: Following) -> Addr<Self> {
+    pub fn launch(following: FollowLoop) -> Addr<Self> {
         Self { following: Some(following) }.start()
     }
 }

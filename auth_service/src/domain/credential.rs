@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shared::contract::UserId;
+use contract::UserId;
 
 /// A user as login sees them: the projection of the last event about them.
 #[derive(Clone, PartialEq, Eq)]

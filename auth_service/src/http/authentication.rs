@@ -3,28 +3,28 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use contract::PasswordRehashed;
+use contract::topology::REHASH_QUEUE;
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::bus::{Bus, Destination, Message, Outgoing};
-use shared::contract::PasswordRehashed;
-use shared::contract::topology::REHASH_QUEUE;
-use shared::hashing::{CheckRoom, HashPassword, PasswordHasher, Verification, VerifyPassword};
+use shared::hashing::{CheckCapacity, HashPassword, PasswordHasher, Verification, VerifyPassword};
 use shared::http::Problem;
-use shared::precis::{Password, Username};
+use shared::identity::{Password, Username};
 use shared::secrets::SealingKey;
 
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
 
 /// A name and a password that somebody claims to belong together.
-pub(super) struct Attempt {
+pub(super) struct LoginAttempt {
     /// Nothing if it breaks the rules: then it is nobody's name.
     username: Option<Username>,
     /// Nothing if it breaks the rules: then it is nobody's password.
     password: Option<Password>,
 }
 
-impl Attempt {
+impl LoginAttempt {
     /// Prepares both as user_service did when they were set.
     pub(super) fn new(username: &str, password: &SecretString) -> Self {
         Self { username: Username::parse(username).ok(), password: Password::prepare(password) }
@@ -46,7 +46,7 @@ pub(super) struct Authenticator {
 impl Authenticator {
     /// Refuses at once when too many passwords wait to be hashed.
     pub(super) async fn check_room(&self) -> Result<(), Problem> {
-        Ok(ask(&self.hasher, CheckRoom).await??)
+        Ok(ask(&self.hasher, CheckCapacity).await??)
     }
 
     /// The user whose name and password these are.
@@ -54,7 +54,7 @@ impl Authenticator {
     /// If they are not, looks once more: a change may have arrived while the password was hashed.
     pub(super) async fn authenticate(
         &self,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
     ) -> Result<Option<Credential>, Problem> {
         let found = self.find(attempt).await?;
         if self.verify(attempt, found.as_ref()).await? {
@@ -67,7 +67,7 @@ impl Authenticator {
         Ok(None)
     }
 
-    async fn find(&self, attempt: &Attempt) -> Result<Option<Credential>, Problem> {
+    async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
         let Some(username) = &attempt.username else { return Ok(None) };
         let command = FindCredential { username_key: username.key().to_owned() };
         ask(&self.reader, command).await?.map_err(Problem::internal)
@@ -76,7 +76,7 @@ impl Authenticator {
     /// The same work whatever is missing.
     async fn verify(
         &self,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         credential: Option<&Credential>,
     ) -> Result<bool, Problem> {
         let stored = credential.map(|credential| self.unseal(credential)).transpose()?;

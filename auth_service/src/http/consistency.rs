@@ -4,18 +4,18 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use shared::contract::ConsistencyToken;
+use contract::ConsistencyToken;
 use shared::http::{CONSISTENCY_TOKEN, Problem, ProblemKind};
 use tokio::time::timeout;
 
-use super::Handles;
+use super::Api;
 
 /// The `Consistency-Token` header, if there is one.
 pub(super) struct WaitFor(Option<ConsistencyToken>);
 
 impl WaitFor {
     /// Waits until the write has been applied, for as long as the setting allows.
-    pub(super) async fn wait(self, handles: &Handles) -> Result<(), Problem> {
+    pub(super) async fn wait(self, handles: &Api) -> Result<(), Problem> {
         let Some(ConsistencyToken { seq }) = self.0 else { return Ok(()) };
         let mut applied = handles.applied.clone();
         let arrived = applied.wait_for(|applied| applied.seq() >= seq);

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use shared::actors::ask;
 use shared::http::Problem;
 
-use super::Handles;
+use super::Api;
 use super::openapi::{JwksBody, ProblemBody};
 use crate::actors::ListKeys;
 
@@ -28,7 +28,7 @@ const MAX_AGE: &str = "public, max-age=300";
             headers(("Retry-After" = u32, description = "Seconds"))),
     )
 )]
-pub(super) async fn jwks(handles: Data<Handles>) -> Result<HttpResponse, Problem> {
+pub(super) async fn jwks(handles: Data<Api>) -> Result<HttpResponse, Problem> {
     let keys = ask(&handles.key_ring, ListKeys).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, MAX_AGE)).json(keys))
 }

@@ -3,15 +3,15 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use contract::Claims;
 use shared::clock::Clock;
-use shared::contract::Claims;
 use shared::http::Problem;
 use shared::tokens::{CachedVerifier, RevokedView, TokenRefused, Verifier};
 
 use super::bearer::refused;
 
 /// What one worker knows of tokens.
-pub(super) struct LiveTokens {
+pub(super) struct TokenChecker {
     /// Remembers what it has verified.
     verifier: CachedVerifier,
     /// Asked every time.
@@ -19,21 +19,21 @@ pub(super) struct LiveTokens {
     clock: Clock,
 }
 
-impl LiveTokens {
+impl TokenChecker {
     pub(super) fn new(verifier: Arc<Verifier>, revoked: RevokedView, clock: Clock) -> Self {
         Self { verifier: CachedVerifier::new(verifier), revoked, clock }
     }
 
     /// What the token says, if it is alive.
-    pub(super) fn check(&self, token: &str) -> Result<Rc<Claims>, Dead> {
+    pub(super) fn check(&self, token: &str) -> Result<Rc<Claims>, TokenRejection> {
         let claims = self.verifier.verify(token, self.clock.unix_s())?;
-        if self.revoked.contains(&claims) { Err(Dead::Revoked) } else { Ok(claims) }
+        if self.revoked.contains(&claims) { Err(TokenRejection::Revoked) } else { Ok(claims) }
     }
 }
 
 /// Why a token is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Dead {
+pub(super) enum TokenRejection {
     /// By itself.
     #[error(transparent)]
     Refused(#[from] TokenRefused),
@@ -42,15 +42,15 @@ pub(super) enum Dead {
     Revoked,
 }
 
-impl Dead {
+impl TokenRejection {
     /// The token was signed by us, and may once have been good.
     pub(super) fn is_ours(self) -> bool {
         matches!(self, Self::Revoked | Self::Refused(TokenRefused::OutOfTime))
     }
 }
 
-impl From<Dead> for Problem {
-    fn from(dead: Dead) -> Self {
+impl From<TokenRejection> for Problem {
+    fn from(dead: TokenRejection) -> Self {
         refused().with_source(dead)
     }
 }

@@ -3,15 +3,15 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, WWW_AUTHENTICATE};
 use actix_web::web::Data;
+use contract::{Claims, TokenResponse};
 use data_encoding::BASE64URL_NOPAD;
 use shared::actors::ask;
-use shared::contract::{Claims, TokenResponse};
 use shared::http::{IdempotencyKey, JsonBody, Members, Problem, ProblemKind};
 use shared::secrets::random_bytes;
 use shared::sqlite::idempotency::IdempotentRequest;
 
-use super::Handles;
-use super::authentication::{Attempt, Authenticator};
+use super::Api;
+use super::authentication::{Authenticator, LoginAttempt};
 use super::bearer::CHALLENGE;
 use super::consistency::WaitFor;
 use super::openapi::{LoginBody, ProblemBody, TokenBody};
@@ -68,7 +68,7 @@ pub(super) async fn login(
     after: WaitFor,
     key: IdempotencyKey,
     body: JsonBody,
-    handles: Data<Handles>,
+    handles: Data<Api>,
     authenticator: Data<Authenticator>,
 ) -> Result<HttpResponse, Problem> {
     let outcome = try_login(after, key, body, &handles, &authenticator).await;
@@ -84,7 +84,7 @@ async fn try_login(
     after: WaitFor,
     key: IdempotencyKey,
     body: JsonBody,
-    handles: &Handles,
+    handles: &Api,
     authenticator: &Authenticator,
 ) -> Result<String, Problem> {
     // First: whoever is refused has cost next to nothing.
@@ -102,14 +102,14 @@ async fn try_login(
     ask(&handles.key_ring, SignToken(claims)).await?.map_err(Problem::internal)
 }
 
-fn read(mut members: Members) -> Result<Attempt, Problem> {
+fn read(mut members: Members) -> Result<LoginAttempt, Problem> {
     let (username, password) = (members.string("username"), members.secret("password"));
     members.finish()?;
     // `finish` has refused a body without them.
-    Ok(Attempt::new(&username.unwrap_or_default(), &password.unwrap_or_default()))
+    Ok(LoginAttempt::new(&username.unwrap_or_default(), &password.unwrap_or_default()))
 }
 
-fn claims_for(credential: Credential, handles: &Handles) -> Claims {
+fn claims_for(credential: Credential, handles: &Api) -> Claims {
     let now_s = handles.clock.unix_s();
     Claims {
         iss: handles.rules.issuer.clone(),

@@ -5,11 +5,11 @@ use actix_web::web::Data;
 use serde_json::json;
 use shared::actors::ask;
 use shared::http::{IdempotencyKey, Problem};
-use shared::sqlite::idempotency::{IdempotentRequest, Known};
+use shared::sqlite::idempotency::{IdempotentRequest, Lookup};
 
-use super::Handles;
+use super::Api;
 use super::bearer::Bearer;
-use super::live_tokens::{Dead, LiveTokens};
+use super::live_tokens::{TokenChecker, TokenRejection};
 use super::login::key_reused;
 use super::openapi::{ProblemBody, StatusBody};
 use crate::actors::{FindOutcome, RevokeToken};
@@ -50,8 +50,8 @@ const SCOPE: &str = "POST /logout";
 pub(super) async fn logout(
     bearer: Bearer,
     key: IdempotencyKey,
-    handles: Data<Handles>,
-    tokens: Data<LiveTokens>,
+    handles: Data<Api>,
+    tokens: Data<TokenChecker>,
 ) -> Result<HttpResponse, Problem> {
     let Bearer(token) = bearer;
     let request = key.0.map(|key| {
@@ -70,10 +70,14 @@ pub(super) async fn logout(
 }
 
 /// The token is dead: because of the same request?
-async fn repeat(dead: Dead, request: IdempotentRequest, handles: &Handles) -> Result<(), Problem> {
+async fn repeat(
+    dead: TokenRejection,
+    request: IdempotentRequest,
+    handles: &Api,
+) -> Result<(), Problem> {
     match ask(&handles.revocations, FindOutcome(request)).await?? {
-        Known::Outcome(_) => Ok(()),
-        Known::OtherRequest => Err(key_reused()),
-        Known::Nothing => Err(dead.into()),
+        Lookup::Outcome(_) => Ok(()),
+        Lookup::OtherRequest => Err(key_reused()),
+        Lookup::Nothing => Err(dead.into()),
     }
 }

@@ -28,12 +28,12 @@ use crate::actors::{Applied, CredentialReader, KeyRing, Revocations};
 use crate::metrics::LoginMetrics;
 
 use authentication::Authenticator;
-use live_tokens::LiveTokens;
+use live_tokens::TokenChecker;
 pub use openapi::document;
 
 /// What the handlers send to and read. Clones are handles to the same.
 #[derive(Clone)]
-pub struct Handles {
+pub struct Api {
     /// Kills tokens.
     pub revocations: Addr<Revocations>,
     /// Signs tokens.
@@ -70,7 +70,7 @@ pub struct WorkerParts {
 }
 
 /// Adds the paths; called once on each worker's thread, where it starts the worker's actors.
-pub fn configure(handles: &Handles, parts: &WorkerParts, app: &mut ServiceConfig) {
+pub fn configure(handles: &Api, parts: &WorkerParts, app: &mut ServiceConfig) {
     let WorkerParts { hashing, readers, verifier, revoked, bus } = parts.clone();
     app.app_data(Data::new(Authenticator {
         reader: CredentialReader::launch(readers),
@@ -78,7 +78,7 @@ pub fn configure(handles: &Handles, parts: &WorkerParts, app: &mut ServiceConfig
         sealing_key: Arc::clone(&handles.sealing_key),
         bus,
     }));
-    app.app_data(Data::new(LiveTokens::new(verifier, revoked, handles.clock.clone())));
+    app.app_data(Data::new(TokenChecker::new(verifier, revoked, handles.clock.clone())));
     app.app_data(Data::new(handles.clone()));
     let get = || web::route().guard(get_or_head());
     let verify = resource("/verify", GET_OR_HEAD).route(get().to(verify::verify));

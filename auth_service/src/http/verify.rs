@@ -9,7 +9,7 @@ use actix_web::web::Data;
 use shared::http::Problem;
 
 use super::bearer::Bearer;
-use super::live_tokens::LiveTokens;
+use super::live_tokens::TokenChecker;
 use super::openapi::ProblemBody;
 
 /// Tells whose a live token is
@@ -31,7 +31,7 @@ use super::openapi::ProblemBody;
 )]
 pub(super) async fn verify(
     bearer: Bearer,
-    tokens: Data<LiveTokens>,
+    tokens: Data<TokenChecker>,
 ) -> Result<HttpResponse, Problem> {
     let claims = tokens.check(&bearer.0)?;
     Ok(HttpResponse::Ok()

@@ -1,12 +1,12 @@
 //! The projection of user_service's log: credentials, and the cursor in the same transaction.
 
+use contract::{Cursor, EventKind, LogRecord, UserData, UserId, UsersChecksum};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rusqlite_migration::{M, Migrations};
-use shared::contract::{Cursor, EventKind, LogRecord, UserData, UserId, UsersDigest};
 use shared::fail_point::sabotaged;
-use shared::precis::Username;
+use shared::identity::Username;
+use shared::log_sync::user_checksum;
 use shared::sqlite::StoreError;
-use shared::sync::user_digest;
 
 use crate::domain::Credential;
 
@@ -87,15 +87,15 @@ pub fn find_cursor(connection: &Connection) -> Result<Option<Cursor>, StoreError
 
 fn read_cursor(row: &Row<'_>) -> rusqlite::Result<Cursor> {
     let parsed = |index: usize, text: String| {
-        text.parse::<shared::contract::Chain>().map(|chain| chain.0).map_err(|error| {
+        text.parse::<contract::RecordHash>().map(|chain| chain.0).map_err(|error| {
             let kind = rusqlite::types::Type::Text;
             rusqlite::Error::FromSqlConversionFailure(index, kind, Box::new(error))
         })
     };
     Ok(Cursor {
-        incarnation: shared::contract::Incarnation(parsed(0, row.get(0)?)?),
+        incarnation: contract::Incarnation(parsed(0, row.get(0)?)?),
         seq: row.get(1)?,
-        chain: shared::contract::Chain(parsed(2, row.get(2)?)?),
+        chain: contract::RecordHash(parsed(2, row.get(2)?)?),
     })
 }
 
@@ -103,7 +103,7 @@ fn read_cursor(row: &Row<'_>) -> rusqlite::Result<Cursor> {
 pub(super) fn write_cursor(
     connection: &Connection,
     cursor: &Cursor,
-    digest: UsersDigest,
+    digest: UsersChecksum,
 ) -> rusqlite::Result<usize> {
     let Cursor { incarnation, seq, chain } = cursor;
     connection
@@ -116,34 +116,34 @@ pub(super) fn write_cursor(
 ///
 /// # Errors
 /// The database failed.
-pub fn find_digest(connection: &Connection) -> Result<UsersDigest, StoreError> {
+pub fn find_digest(connection: &Connection) -> Result<UsersChecksum, StoreError> {
     let mut statement = connection.prepare_cached("SELECT digest FROM projection_cursor")?;
     let kept: Option<Option<[u8; 16]>> = statement.query_row([], |row| row.get(0)).optional()?;
     match kept.flatten() {
-        Some(digest) => Ok(UsersDigest(digest)),
+        Some(digest) => Ok(UsersChecksum(digest)),
         None => sum_digest(connection),
     }
 }
 
 /// What all users come to, made from each of them.
-pub(super) fn sum_digest(connection: &Connection) -> Result<UsersDigest, StoreError> {
+pub(super) fn sum_digest(connection: &Connection) -> Result<UsersChecksum, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT user_id, version, username FROM credentials")?;
-    let mut sum = UsersDigest::default();
+    let mut sum = UsersChecksum::default();
     for digest in statement.query_map([], read_digest)? {
         sum = sum.plus(digest?);
     }
     Ok(sum)
 }
 
-fn digest_of(connection: &Connection, id: UserId) -> Result<Option<UsersDigest>, StoreError> {
+fn digest_of(connection: &Connection, id: UserId) -> Result<Option<UsersChecksum>, StoreError> {
     let sql = "SELECT user_id, version, username FROM credentials WHERE user_id = ?1";
     Ok(connection.prepare_cached(sql)?.query_row([id.0], read_digest).optional()?)
 }
 
-fn read_digest(row: &Row<'_>) -> rusqlite::Result<UsersDigest> {
+fn read_digest(row: &Row<'_>) -> rusqlite::Result<UsersChecksum> {
     let username = row.get_ref(2)?.as_str()?;
-    Ok(user_digest(UserId(row.get(0)?), row.get(1)?, username))
+    Ok(user_checksum(UserId(row.get(0)?), row.get(1)?, username))
 }
 
 /// Applies the records in their order, and the cursor behind them, in one transaction. There may
@@ -156,7 +156,7 @@ pub fn apply(
     connection: &mut Connection,
     records: &[LogRecord],
     cursor: &Cursor,
-) -> Result<UsersDigest, ApplyError> {
+) -> Result<UsersChecksum, ApplyError> {
     let transaction = connection.transaction()?;
     check_continuity(find_cursor(&transaction)?.unwrap_or_default(), records, cursor)?;
     let mut digest = find_digest(&transaction)?;
@@ -192,8 +192,8 @@ fn check_continuity(
 fn apply_one(
     connection: &Connection,
     record: &LogRecord,
-    digest: UsersDigest,
-) -> Result<UsersDigest, ApplyError> {
+    digest: UsersChecksum,
+) -> Result<UsersChecksum, ApplyError> {
     let refuse = |reason: String| ApplyError::Unappliable { seq: record.seq, reason };
     // The library's message may hold a value, which has no place in a log.
     let user: UserData = serde_json::from_str(&record.data)

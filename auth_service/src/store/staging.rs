@@ -1,7 +1,7 @@
 //! A snapshot on its way: loaded aside, swapped in whole.
 
+use contract::{Cursor, UserData, UserId, UsersChecksum};
 use rusqlite::Connection;
-use shared::contract::{Cursor, UserData, UserId, UsersDigest};
 use shared::sqlite::StoreError;
 
 use super::projection::{WriteError, sum_digest, write, write_cursor};
@@ -67,7 +67,7 @@ pub fn find_superseded(connection: &Connection) -> Result<Vec<(UserId, i64)>, St
 ///
 /// # Errors
 /// The database failed.
-pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersDigest, StoreError> {
+pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersChecksum, StoreError> {
     let transaction = connection.transaction()?;
     transaction.execute("DELETE FROM credentials", [])?;
     transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
@@ -82,7 +82,7 @@ pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersDige
 mod tests {
     use super::*;
     use crate::store::projection::{find_credential, find_cursor, migrations};
-    use shared::sync::user_digest;
+    use shared::log_sync::user_checksum;
 
     fn user(id: i64, username: &str, password_version: i64) -> UserData {
         UserData {
@@ -127,7 +127,7 @@ mod tests {
         let ids: Vec<i64> = refused.iter().map(|refused| refused.user.id.0).collect();
         assert_eq!(ids, [2, 3]);
         let digest = swap_in(&mut connection, &Cursor::default()).unwrap();
-        let expected = user_digest(UserId(1), 1, "same").plus(user_digest(UserId(4), 1, "d"));
+        let expected = user_checksum(UserId(1), 1, "same").plus(user_checksum(UserId(4), 1, "d"));
         assert_eq!(digest, expected);
     }
 }

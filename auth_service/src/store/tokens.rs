@@ -1,8 +1,8 @@
 //! The dead tokens on disk.
 
+use contract::UserId;
 use rusqlite::{Connection, params};
 use rusqlite_migration::{M, Migrations};
-use shared::contract::UserId;
 use shared::sqlite::{StoreError, idempotency};
 use shared::tokens::RevokedView;
 

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use shared::bus::{Bus, BusError, Outgoing, QueueSpec, Subscription};
 use shared::clock::Clock;
 use shared::secrets::SealingKey;
-use shared::testkit::wait::until;
+use testkit::wait::until;
 
 use crate::test_app::{BOUND, TestApp};
 

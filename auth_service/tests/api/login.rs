@@ -1,9 +1,9 @@
+use contract::topology::REHASH_QUEUE;
+use contract::{ConsistencyToken, PasswordRehashed};
 use futures_util::StreamExt;
 use shared::bus::{Bus, QueueLifetime, QueueSpec};
 use shared::clock::Clock;
-use shared::contract::topology::REHASH_QUEUE;
-use shared::contract::{ConsistencyToken, PasswordRehashed};
-use shared::testkit::wait::{until, within};
+use testkit::wait::{until, within};
 
 use crate::test_app::{BOUND, TestApp};
 

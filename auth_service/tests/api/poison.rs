@@ -1,20 +1,20 @@
 use std::sync::Arc;
 
+use contract::event::header;
+use contract::topology::{
+    DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE,
+};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use shared::bus::{Bus, BusError, Message, Outgoing, QueueLifetime, QueueSpec, Subscription};
-use shared::contract::event::header;
-use shared::contract::topology::{
-    DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE,
-};
-use shared::testkit::wait::{until, within};
 use std::sync::atomic::{AtomicBool, Ordering};
+use testkit::wait::{until, within};
 
 use crate::test_app::{BOUND, TestApp};
 
 /// The next dead letter, and nothing of it acknowledged.
 async fn dead_letter(bus: &dyn Bus) -> Message {
-    let lifetime = QueueLifetime::Parked { capacity: DEAD_LETTERS_MAX };
+    let lifetime = QueueLifetime::Archive { capacity: DEAD_LETTERS_MAX };
     let name = DEAD_LETTERS_QUEUE.to_owned();
     let queue = QueueSpec { name, lifetime, bindings: vec![], prefetch: 1 };
     let mut letters = bus.subscribe(queue).await.unwrap();

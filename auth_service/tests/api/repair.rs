@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use shared::testkit::wait::until;
+use testkit::wait::until;
 
 use crate::test_app::{BOUND, TestApp};
 

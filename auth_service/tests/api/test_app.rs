@@ -13,8 +13,8 @@ use shared::bus::{Bus, InProcessBus};
 use shared::clock::Clock;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
-use shared::testkit::wait::until;
 use tempfile::TempDir;
+use testkit::wait::until;
 
 use crate::user_service::{PARAMS, UserService};
 

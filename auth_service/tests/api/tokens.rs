@@ -5,7 +5,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 use shared::clock::Clock;
-use shared::testkit::wait::until;
+use testkit::wait::until;
 
 use crate::test_app::{BOUND, TestApp, read};
 

@@ -7,19 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::event::header;
+use contract::topology::{HEAD_ROUTING_KEY, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
+use contract::{
+    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, RecordHash, SnapshotPart,
+    SyncAnswer, SyncRequest, UserData, UserId, UsersChecksum,
+};
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec};
-use shared::contract::event::header;
-use shared::contract::topology::{HEAD_ROUTING_KEY, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
-use shared::contract::{
-    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncAnswer,
-    SyncRequest, UserData, UserId, UsersDigest,
-};
 use shared::hashing::{HashParams, Hasher};
-use shared::precis::Password;
+use shared::identity::Password;
+use shared::log_sync::{Decision, decide, extend, user_checksum};
 use shared::secrets::{SealingKey, random_bytes};
-use shared::sync::{Decision, decide, extend, user_digest};
 
 /// The parameters that the service under test takes for today's.
 pub(crate) const PARAMS: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
@@ -283,15 +283,15 @@ impl State {
         Cursor { incarnation: self.incarnation, seq, chain }
     }
 
-    fn digest(&self) -> UsersDigest {
+    fn digest(&self) -> UsersChecksum {
         let users =
-            self.users.values().map(|user| user_digest(user.id, user.version, &user.username));
-        users.fold(UsersDigest::default(), UsersDigest::plus)
+            self.users.values().map(|user| user_checksum(user.id, user.version, &user.username));
+        users.fold(UsersChecksum::default(), UsersChecksum::plus)
     }
 
-    fn chain_at(&self, seq: i64) -> Option<Chain> {
+    fn chain_at(&self, seq: i64) -> Option<RecordHash> {
         if seq == 0 {
-            return Some(Chain::default());
+            return Some(RecordHash::default());
         }
         self.log.get(usize::try_from(seq).ok()? - 1).map(|record| record.chain)
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use shared::testkit::rabbitmq::free_port;
+use testkit::rabbitmq::free_port;
 
 use crate::system::wait_for_port;
 

@@ -32,7 +32,7 @@ impl<C: Command> Message for Ask<C> {
 
 /// Why there is no answer. The client may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
+pub enum AskError {
     /// The mailbox is full: nothing was done.
     #[error("{0} has no room for more work")]
     Full(&'static str),
@@ -44,8 +44,8 @@ pub enum Unanswered {
 /// Sends the command and waits for the reply.
 ///
 /// # Errors
-/// See [`Unanswered`].
-pub async fn ask<A, C>(actor: &Addr<A>, command: C) -> Result<C::Reply, Unanswered>
+/// See [`AskError`].
+pub async fn ask<A, C>(actor: &Addr<A>, command: C) -> Result<C::Reply, AskError>
 where
     A: Actor + Handler<Ask<C>>,
     A::Context: ToEnvelope<A, Ask<C>>,
@@ -53,10 +53,10 @@ where
 {
     let (reply, answer) = oneshot::channel();
     actor.try_send(Ask { command, reply }).map_err(|error| match error {
-        SendError::Full(_) => Unanswered::Full(short_name::<A>()),
-        SendError::Closed(_) => Unanswered::Gone(short_name::<A>()),
+        SendError::Full(_) => AskError::Full(short_name::<A>()),
+        SendError::Closed(_) => AskError::Gone(short_name::<A>()),
     })?;
-    answer.await.map_err(|_| Unanswered::Gone(short_name::<A>()))
+    answer.await.map_err(|_| AskError::Gone(short_name::<A>()))
 }
 
 impl<C: Command> Ask<C> {
@@ -117,7 +117,7 @@ mod tests {
     #[actix::test]
     async fn a_panic_fails_one_command_and_not_the_actor() {
         let divider = Divider.start();
-        assert_eq!(ask(&divider, Divide(1, 0)).await, Err(Unanswered::Gone("Divider")));
+        assert_eq!(ask(&divider, Divide(1, 0)).await, Err(AskError::Gone("Divider")));
         assert_eq!(ask(&divider, Divide(6, 2)).await, Ok(3));
     }
 
@@ -127,7 +127,7 @@ mod tests {
         tokio::task::yield_now().await;
         let all =
             futures_util::future::join_all((0..50).map(|_| ask(&divider, Divide(1, 1)))).await;
-        assert!(all.contains(&Err(Unanswered::Full("Divider"))), "{all:?}");
+        assert!(all.contains(&Err(AskError::Full("Divider"))), "{all:?}");
         assert!(all.contains(&Ok(1)), "{all:?}");
     }
 }

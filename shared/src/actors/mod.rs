@@ -2,4 +2,4 @@
 
 mod ask;
 
-pub use ask::{Ask, Command, Unanswered, ask};
+pub use ask::{Ask, AskError, Command, ask};

@@ -1,7 +1,7 @@
 //! The one seam between the services: RabbitMQ, or the inside of one process.
 //!
 //! The bus makes things fast and keeps nothing safe: the log of user_service is the truth, and the
-//! protocol in [`crate::sync`] mends whatever is lost here. So every implementation may lose what
+//! protocol in [`crate::log_sync`] mends whatever is lost here. So every implementation may lose what
 //! it holds, and none may reorder one publisher's messages on their way to one queue, except when
 //! it delivers again what was not acknowledged, or between batches of which one has
 //! persistent messages, or messages to a topic, and the other has not. `tests/bus_conformance.rs` says it precisely; each
@@ -114,7 +114,7 @@ pub enum QueueLifetime {
     Shared,
     /// Survives consumers and the broker's restart without end: for people to look into. Consumers
     /// share the work.
-    Parked {
+    Archive {
         /// How many messages it holds; then the oldest go.
         capacity: u32,
     },

@@ -5,9 +5,9 @@ use std::io;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Version};
 
-use super::argon2id::{Engine, Inputs, Memory, Params, hash_into};
-use crate::precis::Password;
+use crate::identity::Password;
 use crate::secrets::random_bytes;
+use argon2id::{Engine, Inputs, Memory, Params, hash_into};
 
 /// Bytes of a hash.
 const OUTPUT_LEN: usize = 32;

@@ -23,7 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::hasher::{HashFault, HashParams, Hasher, Verification};
 use super::priority;
 use crate::actors::{Ask, Command};
-use crate::precis::Password;
+use crate::identity::Password;
 
 /// Passwords that may be on their way to the queue on one worker.
 const MAILBOX: usize = 1024;
@@ -52,9 +52,9 @@ impl Command for VerifyPassword {
 /// "Is there room for one more?": spares a client the work that comes before hashing. Room may be
 /// gone when the password comes; then that is refused.
 #[derive(Clone, Copy, Debug)]
-pub struct CheckRoom;
+pub struct CheckCapacity;
 
-impl Command for CheckRoom {
+impl Command for CheckCapacity {
     type Reply = Result<(), HashRefused>;
 }
 
@@ -80,7 +80,6 @@ pub struct HashingConfig {
     pub queue: usize,
 }
 
-#[cfg(feature = "config")]
 impl From<&crate::config::HashingArgs> for HashingConfig {
     fn from(args: &crate::config::HashingArgs) -> Self {
         Self {
@@ -242,15 +241,15 @@ impl HashingWork for Ask<VerifyPassword> {
     }
 }
 
-impl Handler<Ask<CheckRoom>> for PasswordHasher {
+impl Handler<Ask<CheckCapacity>> for PasswordHasher {
     type Result = ();
 
-    fn handle(&mut self, ask: Ask<CheckRoom>, _: &mut Self::Context) {
+    fn handle(&mut self, ask: Ask<CheckCapacity>, _: &mut Self::Context) {
         let is_full = self.threads.jobs.is_full();
         if is_full {
             self.threads.metrics.refused.inc();
         }
-        ask.answer(|CheckRoom| if is_full { Err(HashRefused::Full) } else { Ok(()) });
+        ask.answer(|CheckCapacity| if is_full { Err(HashRefused::Full) } else { Ok(()) });
     }
 }
 
@@ -304,12 +303,12 @@ mod tests {
     #[actix::test]
     async fn whoever_asks_for_room_is_told_when_there_is_none() {
         let hasher = launch(1, 2);
-        assert_eq!(ask(&hasher, CheckRoom).await, Ok(Ok(())));
+        assert_eq!(ask(&hasher, CheckCapacity).await, Ok(Ok(())));
         let hashing = join_all((0..12).map(|_| ask(&hasher, HashPassword(password()))));
         let asking = async {
             // After the twelve in the mailbox.
             tokio::task::yield_now().await;
-            ask(&hasher, CheckRoom).await
+            ask(&hasher, CheckCapacity).await
         };
         let (_, room) = tokio::join!(hashing, asking);
         assert_eq!(room, Ok(Err(HashRefused::Full)));

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::problem::{Problem, ProblemKind};
-use crate::contract::MemberError;
+use contract::MemberError;
 
 /// A JSON object whose members are being taken.
 pub struct Members {
@@ -132,7 +132,7 @@ mod tests {
         let body = actix_web::rt::System::new().block_on(async {
             actix_web::body::to_bytes(problem.error_response().into_body()).await.unwrap()
         });
-        let document: crate::contract::ProblemDocument = serde_json::from_slice(&body).unwrap();
+        let document: contract::ProblemDocument = serde_json::from_slice(&body).unwrap();
         document.errors.into_iter().map(|e| format!("{} {}", e.pointer, e.detail)).collect()
     }
 

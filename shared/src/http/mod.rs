@@ -1,8 +1,8 @@
 //! HTTP as both services speak it. Handlers own nothing: they parse, send, and translate the
 //! answer; what they have in common is here.
 
+mod access_log;
 mod body;
-mod conditional;
 mod context;
 mod docs;
 mod healthcheck;
@@ -10,21 +10,21 @@ mod idempotency_key;
 mod members;
 mod methods;
 mod metrics;
-mod observe;
+mod overload;
+mod preconditions;
 mod probes;
 mod problem;
-mod refusal_pace;
 mod server;
 mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
-pub use conditional::{ETag, IfMatch, IfNoneMatch};
 pub use context::RequestContext;
 pub use healthcheck::{HealthcheckError, healthcheck};
 pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
+pub use preconditions::{ETag, IfMatch, IfNoneMatch};
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};
 pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};

@@ -7,9 +7,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
-use crate::actors::Unanswered;
-use crate::contract::problem::PROBLEM_JSON;
-use crate::contract::{MemberError, ProblemDocument};
+use crate::actors::AskError;
+use contract::problem::PROBLEM_JSON;
+use contract::{MemberError, ProblemDocument};
 
 macro_rules! problem_table {
     ($($kind:ident $status:literal $slug:literal $title:literal $meaning:literal;)*) => {
@@ -194,19 +194,18 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<Unanswered> for Problem {
-    fn from(unanswered: Unanswered) -> Self {
+impl From<AskError> for Problem {
+    fn from(unanswered: AskError) -> Self {
         match unanswered {
-            Unanswered::Full(_) => {
+            AskError::Full(_) => {
                 Self::new(ProblemKind::Overloaded, "too many requests wait already")
                     .with_source(unanswered)
             }
-            Unanswered::Gone(_) => Self::internal(unanswered),
+            AskError::Gone(_) => Self::internal(unanswered),
         }
     }
 }
 
-#[cfg(feature = "sqlite")]
 impl From<crate::sqlite::StoreError> for Problem {
     fn from(error: crate::sqlite::StoreError) -> Self {
         match error {
@@ -218,7 +217,6 @@ impl From<crate::sqlite::StoreError> for Problem {
     }
 }
 
-#[cfg(feature = "hashing")]
 impl From<crate::hashing::HashRefused> for Problem {
     fn from(error: crate::hashing::HashRefused) -> Self {
         match error {

@@ -9,13 +9,13 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use utoipa::openapi::OpenApi;
 
+use super::access_log::observe;
 use super::context::RequestIds;
 use super::docs;
 use super::metrics::HttpMetrics;
-use super::observe::observe;
+use super::overload::OverloadPacing;
 use super::probes::Probes;
 use super::problem::{Problem, ProblemKind};
-use super::refusal_pace::RefusalPace;
 
 /// How a client that is slow with its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ pub fn serve(
     let listen = config.listen;
     let failed = |source| ServeError::Listen { listen, source };
     let metrics = web::Data::new(metrics);
-    let pace = RefusalPace::new(config.workers);
+    let pace = OverloadPacing::new(config.workers);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(metrics.clone())

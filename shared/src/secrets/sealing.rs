@@ -14,7 +14,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
 use super::key_file::{KeyFileError, load_or_create};
 use super::random::random_bytes;
-use crate::contract::UserId;
+use contract::UserId;
 
 /// Bytes of the key.
 const KEY_LEN: usize = 32;
@@ -82,7 +82,6 @@ impl SealingKey {
     ///
     /// # Errors
     /// It cannot be had, or is none.
-    #[cfg(feature = "config")]
     pub fn from_config(
         config: &crate::config::SealingKeyConfig,
         data_dir: &Path,

@@ -36,7 +36,7 @@ pub struct IdempotentRequest {
 
 /// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum Lookup {
     /// Nothing: this is the first request.
     Nothing,
     /// The same request was answered: this is its outcome.
@@ -53,7 +53,7 @@ pub fn find(
     connection: &Connection,
     request: &IdempotentRequest,
     now_ms: i64,
-) -> Result<Known, StoreError> {
+) -> Result<Lookup, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT fingerprint, outcome FROM idempotency_keys
          WHERE scope = ?1 AND key = ?2 AND expires_at > ?3",
@@ -64,11 +64,11 @@ pub fn find(
         })
         .optional()?;
     Ok(match found {
-        None => Known::Nothing,
+        None => Lookup::Nothing,
         Some((fingerprint, outcome)) if fingerprint == request.fingerprint => {
-            Known::Outcome(outcome)
+            Lookup::Outcome(outcome)
         }
-        Some(_) => Known::OtherRequest,
+        Some(_) => Lookup::OtherRequest,
     })
 }
 
@@ -108,11 +108,11 @@ mod tests {
     fn a_key_gives_its_first_outcome_to_the_same_request_until_it_expires() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(SCHEMA).unwrap();
-        assert_eq!(find(&connection, &request("a"), 0).unwrap(), Known::Nothing);
+        assert_eq!(find(&connection, &request("a"), 0).unwrap(), Lookup::Nothing);
         record(&connection, &request("a"), "{}", 0).unwrap();
-        assert_eq!(find(&connection, &request("a"), 1).unwrap(), Known::Outcome("{}".into()));
-        assert_eq!(find(&connection, &request("b"), 1).unwrap(), Known::OtherRequest);
-        assert_eq!(find(&connection, &request("b"), RETENTION_MS).unwrap(), Known::Nothing);
+        assert_eq!(find(&connection, &request("a"), 1).unwrap(), Lookup::Outcome("{}".into()));
+        assert_eq!(find(&connection, &request("b"), 1).unwrap(), Lookup::OtherRequest);
+        assert_eq!(find(&connection, &request("b"), RETENTION_MS).unwrap(), Lookup::Nothing);
         record(&connection, &request("b"), "[]", RETENTION_MS).unwrap();
     }
 }

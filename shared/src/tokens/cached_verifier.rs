@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use hashlink::LruCache;
 
 use super::verifier::{TokenRefused, Verifier};
-use crate::contract::Claims;
+use contract::Claims;
 
 /// How many tokens a worker remembers; one takes some 500 bytes.
 const CAPACITY: usize = 8_192;

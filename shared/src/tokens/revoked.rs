@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use crate::contract::{Claims, UserId};
+use contract::{Claims, UserId};
 
 /// A view of the revocations that any thread may ask. One actor alone writes to it, after it has
 /// made the revocation durable; clones show the same.

@@ -8,8 +8,8 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 
 use super::TOKEN_TYPE;
-use crate::contract::Claims;
 use crate::secrets::{KeyFileError, load_or_create};
+use contract::Claims;
 
 /// An Ed25519 key with the name that its thumbprint gives it (RFC 7638).
 pub struct SigningKey {

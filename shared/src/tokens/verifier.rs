@@ -6,7 +6,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 
 use super::TOKEN_TYPE;
-use crate::contract::Claims;
+use contract::Claims;
 
 /// What a token must say to be one of ours.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Mutations of the protocol, made where messages pass so that the code under test stays whole.
 
-use shared::contract::{Chain, Continue, Cursor, LogRecord};
-use shared::sync::{Follower, extend};
+use contract::{Continue, Cursor, LogRecord, RecordHash};
+use shared::log_sync::{Follower, extend};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +29,9 @@ impl Mutant {
     /// The chain that the log is said to have where the follower stands.
     pub(crate) fn forge_chain_there(
         mutant: Option<Self>,
-        there: Option<Chain>,
+        there: Option<RecordHash>,
         at: Cursor,
-    ) -> Option<Chain> {
+    ) -> Option<RecordHash> {
         let forged = mutant == Some(Self::ChainNotChecked) && there.is_some();
         if forged { Some(at.chain) } else { there }
     }

@@ -2,11 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use shared::contract::{
-    Chain, Continue, Cursor, EventKind, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest,
-    UserData, UserId,
+use contract::{
+    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, RecordHash, SnapshotPart,
+    SyncRequest, UserData, UserId,
 };
-use shared::sync::{Decision, Effect, Follower, Input, decide, extend};
+use shared::log_sync::{Decision, Effect, Follower, Input, decide, extend};
 
 use crate::action::Action;
 use crate::mutant::Mutant;
@@ -245,7 +245,7 @@ impl World {
     fn answer(&mut self, request: SyncRequest, mutant: Option<Mutant>) {
         let at = usize::try_from(request.cursor.seq).unwrap();
         let chain_there = match at {
-            0 => Some(Chain::default()),
+            0 => Some(RecordHash::default()),
             n => self.log.get(n - 1).map(|record| record.chain),
         };
         let chain_there = Mutant::forge_chain_there(mutant, chain_there, request.cursor);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::testkit::wait::until;
+use testkit::wait::until;
 
 use crate::client::Client;
 use crate::system::System;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use shared::testkit::rabbitmq::RabbitMq;
-use shared::testkit::service_process::ServiceProcess;
 use tempfile::TempDir;
+use testkit::rabbitmq::RabbitMq;
+use testkit::service_process::ServiceProcess;
 
 use crate::client::Client;
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use contract::event::header;
+use contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE, projection_queue};
 use futures_util::StreamExt;
 use shared::bus::{
     AmqpBus, AmqpConfig, Binding, Bus, Destination, Message, Outgoing, QueueLifetime, QueueSpec,
 };
-use shared::contract::event::header;
-use shared::contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE, projection_queue};
-use shared::testkit::rabbitmq::RabbitMq;
-use shared::testkit::wait::within;
+use testkit::rabbitmq::RabbitMq;
+use testkit::wait::within;
 
 use crate::round::Round;
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use contract::RecordHash;
 use rusqlite::{Connection, OpenFlags};
-use shared::contract::Chain;
 
 use crate::history::{History, User, Users};
 
@@ -91,16 +91,16 @@ impl fmt::Display for Report {
     }
 }
 
-/// Waits until both databases agree, or the patience ends, then checks them against the history.
+/// Waits until both databases agree, or the ask_interval ends, then checks them against the history.
 pub(crate) async fn check(
     users: &Path,
     projection: &Path,
     history: &History,
     fault_ended: Instant,
-    patience: Duration,
+    ask_interval: Duration,
 ) -> (Report, Option<Stored>) {
     loop {
-        let is_over = fault_ended.elapsed() > patience;
+        let is_over = fault_ended.elapsed() > ask_interval;
         // Cheap first: the rest is read only when it may be the end.
         let ends = open(users, projection).and_then(|databases| read_ends(&databases));
         if is_over || ends.is_ok_and(|(head, cursor)| head == cursor) {
@@ -202,7 +202,7 @@ fn read_ends([users, projection]: &[Connection; 2]) -> rusqlite::Result<Ends> {
     };
     let head = "SELECT seq, lower(hex(chain)) FROM user_log ORDER BY seq DESC LIMIT 1";
     let cursor = "SELECT seq, chain FROM projection_cursor";
-    let of_empty = (0, Chain::default().to_string());
+    let of_empty = (0, RecordHash::default().to_string());
     Ok((read(users, head, of_empty)?, read(projection, cursor, (-1, String::new()))?))
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use awc::http::Method;
 use serde_json::{Value, json};
-use shared::testkit::wait::until;
+use testkit::wait::until;
 
 use crate::check::{read, read_seqs};
 use crate::rig::{Rig, Side};

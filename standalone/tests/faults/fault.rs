@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shared::testkit::wait::until_holds;
+use testkit::wait::until_holds;
 
 use crate::bus_faults::{delete_exchange, delete_queue, replay};
 use crate::check::read_seqs;

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
-use shared::testkit::rabbitmq::{RabbitMq, free_port};
-use shared::testkit::service_process::ServiceProcess;
-use shared::testkit::tcp_proxy::TcpProxy;
 use tempfile::TempDir;
+use testkit::rabbitmq::{RabbitMq, free_port};
+use testkit::service_process::ServiceProcess;
+use testkit::tcp_proxy::TcpProxy;
 
 use crate::disk::SmallDisk;
 

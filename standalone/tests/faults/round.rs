@@ -75,9 +75,9 @@ pub(crate) async fn run(rig: &mut Rig, fault: Fault, name: String, seed: u64) ->
     run_within(PATIENCE, rig, fault, name, seed).await
 }
 
-/// The same with less patience, where the services may never agree.
+/// The same with less ask_interval, where the services may never agree.
 pub(crate) async fn run_within(
-    patience: Duration,
+    ask_interval: Duration,
     rig: &mut Rig,
     fault: Fault,
     name: String,
@@ -92,7 +92,7 @@ pub(crate) async fn run_within(
     round.stop_load();
     let history = round.history.take().unwrap();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
-    let (report, _) = check(&users, &projection, &history, ended, patience).await;
+    let (report, _) = check(&users, &projection, &history, ended, ask_interval).await;
     let log = if report.is_clean(AGREEMENT_BOUND) {
         rig.log();
         String::new()

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture,
 };
+use contract::Head;
+use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use shared::actors::{Ask, Command, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
-use shared::contract::Head;
-use shared::contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use shared::fail_point::fail_point;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{oneshot, watch};
@@ -53,7 +53,7 @@ pub struct Published {
     /// The last record whose event it has confirmed.
     pub seq: i64,
     /// When it had last confirmed all that was there; at first, the start.
-    pub level_at: Instant,
+    pub caught_up_at: Instant,
 }
 
 /// The publisher.
@@ -81,7 +81,8 @@ impl EventPublisher {
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
         let recorded = store::published::read(&reader)?;
-        let published = watch::Sender::new(Published { seq: recorded, level_at: Instant::now() });
+        let published =
+            watch::Sender::new(Published { seq: recorded, caught_up_at: Instant::now() });
         let seen = published.subscribe();
         let relay = Relay {
             bus,
@@ -222,7 +223,7 @@ impl Relay {
                 break;
             }
         }
-        self.published.send_modify(|published| published.level_at = began_at);
+        self.published.send_modify(|published| published.caught_up_at = began_at);
         Ok(())
     }
 

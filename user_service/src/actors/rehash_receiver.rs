@@ -11,10 +11,10 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
+use contract::PasswordRehashed;
+use contract::topology::REHASH_QUEUE;
 use shared::actors::ask;
 use shared::bus::{Bus, Message};
-use shared::contract::PasswordRehashed;
-use shared::contract::topology::REHASH_QUEUE;
 
 use super::bus_loop::{consume, shared_queue};
 use super::user_repository::{ReplaceHash, UserRepository};
@@ -65,11 +65,11 @@ async fn hand_on(repository: &Addr<UserRepository>, message: &Message) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::user_repository::testkit::{TestRepository, create_as};
+    use super::super::user_repository::test_repository::{TestRepository, create_as};
     use super::*;
     use shared::bus::{Destination, InProcessBus, Outgoing};
-    use shared::testkit::wait::until;
     use std::time::Duration;
+    use testkit::wait::until;
 
     #[actix::test]
     async fn a_message_that_cannot_be_decoded_does_not_stop_the_next() {

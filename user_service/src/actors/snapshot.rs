@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
+use contract::{Cursor, Incarnation, UserData, UsersChecksum};
 use rusqlite::{Connection, Transaction};
-use shared::contract::{Cursor, Incarnation, UserData, UsersDigest};
 use shared::secrets::SealingKey;
 use shared::sqlite::StoreError;
 use tempfile::NamedTempFile;
@@ -25,7 +25,7 @@ pub(super) struct Snapshot {
     /// The place in the log that the users are read at.
     pub(super) as_of: Cursor,
     /// What all its users come to.
-    pub(super) digest: UsersDigest,
+    pub(super) digest: UsersChecksum,
     /// How many parts there are: at least one.
     pub(super) parts: u32,
     /// One line of JSON for each part.
@@ -118,7 +118,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::user_repository::testkit::{TestRepository, create_as};
+    use super::super::user_repository::test_repository::{TestRepository, create_as};
     use super::*;
     use futures_util::FutureExt;
     use futures_util::future::join_all;

@@ -14,13 +14,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use contract::topology::SYNC_REQUESTS_QUEUE;
+use contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, SyncRequest};
 use futures_util::future::try_join;
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
-use shared::contract::topology::SYNC_REQUESTS_QUEUE;
-use shared::contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, SyncRequest};
+use shared::log_sync::{Decision, decide};
 use shared::secrets::SealingKey;
 use shared::sqlite::{ReadPool, Reader, StoreError};
-use shared::sync::{Decision, decide};
 use tokio::sync::{mpsc, watch};
 
 use super::bus_loop::{consume, shared_queue};

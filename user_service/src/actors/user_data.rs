@@ -1,6 +1,6 @@
 //! A user as auth_service gets to see them.
 
-use shared::contract::UserData;
+use contract::UserData;
 use shared::secrets::SealingKey;
 
 use crate::domain::User;

@@ -15,12 +15,12 @@
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use contract::UserId;
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
 use shared::clock::Clock;
-use shared::contract::UserId;
-use shared::precis::Username;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
+use shared::identity::Username;
+use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
 use shared::sqlite::{CommitCount, ReadPool, Reader, StoreError, map_into_memory};
 
 use super::user_repository::{CreateError, Created, decode_first_answer};
@@ -188,9 +188,9 @@ impl Handler<Ask<FindFirstAnswer>> for UserReader {
         ask.answer(|FindFirstAnswer(request)| {
             let now_ms = self.clock.unix_ms();
             match idempotency::find(self.begin(context)?, &request, now_ms)? {
-                Known::Nothing => Ok(None),
-                Known::OtherRequest => Err(CreateError::KeyReused),
-                Known::Outcome(outcome) => Ok(Some(decode_first_answer(&outcome)?)),
+                Lookup::Nothing => Ok(None),
+                Lookup::OtherRequest => Err(CreateError::KeyReused),
+                Lookup::Outcome(outcome) => Ok(Some(decode_first_answer(&outcome)?)),
             }
         });
     }
@@ -213,7 +213,7 @@ impl Handler<EndReads> for UserReader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::user_repository::testkit::{TestRepository, create_as};
+    use super::super::user_repository::test_repository::{TestRepository, create_as};
     use super::*;
     use futures_util::future::join_all;
     use shared::actors::ask;

@@ -19,7 +19,7 @@ mod record_published;
 mod recorder;
 mod replace_hash;
 #[cfg(test)]
-pub(super) mod testkit;
+pub(super) mod test_repository;
 mod update_user;
 
 use std::error::Error;
@@ -30,10 +30,10 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use actix::{ActorContext, Addr, ArbiterHandle};
+use contract::{Head, Incarnation};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
 use shared::clock::Clock;
-use shared::contract::{Head, Incarnation};
 use shared::secrets::{SealingKey, random_bytes};
 use shared::sqlite::{CommitCount, GroupCommit, OpenError, StoreError};
 use tokio::sync::watch;
@@ -272,10 +272,10 @@ impl Handler<TryWriting> for UserRepository {
 
 #[cfg(test)]
 mod tests {
-    use super::testkit::{TestRepository, create, create_as};
+    use super::test_repository::{TestRepository, create, create_as};
     use super::*;
     use shared::actors::ask;
-    use shared::testkit::wait::until_holds;
+    use testkit::wait::until_holds;
 
     /// "Let the database grow to so many pages, and no further."
     struct LimitPages(u32);

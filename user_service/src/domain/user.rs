@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use shared::contract::UserId;
+use contract::UserId;
 
 /// A user, as far as it may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What answers have in common.
 
 use actix_web::HttpResponseBuilder;
-use shared::contract::{ConsistencyToken, UserRepresentation};
+use contract::{ConsistencyToken, UserRepresentation};
 use shared::http::{CONSISTENCY_TOKEN, ETag, Problem, ProblemKind};
 
 use crate::domain::User;

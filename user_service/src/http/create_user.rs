@@ -2,12 +2,12 @@
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
+use contract::MemberError;
 use secrecy::SecretString;
 use shared::actors::ask;
-use shared::contract::MemberError;
 use shared::hashing::HashPassword;
 use shared::http::{IdempotencyKey, JsonBody, Members, Problem, ProblemKind, RequestContext};
-use shared::precis::{Password, PasswordPolicy, Username};
+use shared::identity::{Password, PasswordPolicy, Username};
 use shared::sqlite::idempotency::IdempotentRequest;
 
 use super::Api;

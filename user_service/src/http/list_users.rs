@@ -2,10 +2,10 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::contract::UserRepresentation;
 use shared::http::{Problem, ProblemKind};
-use shared::precis::Username;
+use shared::identity::Username;
 
 use super::Api;
 use super::answers::representation;

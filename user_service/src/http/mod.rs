@@ -17,7 +17,7 @@ use actix::Addr;
 use actix_web::web;
 use shared::hashing::PasswordHasher;
 use shared::http::{IfMatch, Problem, ProblemKind, get_or_head, resource};
-use shared::precis::PasswordPolicy;
+use shared::identity::PasswordPolicy;
 use shared::secrets::SealingKey;
 
 use crate::actors::{UserReader, UserRepository};

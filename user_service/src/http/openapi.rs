@@ -4,12 +4,12 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 
-use shared::contract::problem::PROBLEM_JSON;
+use contract::problem::PROBLEM_JSON;
 use shared::http::ProblemKind;
 
 /// A user: exactly these members.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of shared::contract::UserRepresentation, which is light")]
+#[expect(dead_code, reason = "the schema of contract::UserRepresentation, which is light")]
 pub(super) struct User {
     /// The user's number, never used again
     #[schema(minimum = 1)]
@@ -50,7 +50,7 @@ pub(super) struct ChangedUser {
 
 /// An error (RFC 9457).
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of shared::contract::ProblemDocument, which is light")]
+#[expect(dead_code, reason = "the schema of contract::ProblemDocument, which is light")]
 struct Problem {
     /// Leads to the documentation of this kind of problem
     r#type: String,
@@ -67,7 +67,7 @@ struct Problem {
 
 /// One member at fault.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the schema of shared::contract::MemberError, which is light")]
+#[expect(dead_code, reason = "the schema of contract::MemberError, which is light")]
 struct MemberFault {
     /// JSON pointer into the request's body (RFC 6901)
     pointer: String,

@@ -12,7 +12,7 @@ impl From<CreateError> for Problem {
                 ProblemKind::IdempotencyKeyReused,
                 "another request came with this Idempotency-Key before",
             ),
-            CreateError::FirstAnswer(error) => Self::internal(error),
+            CreateError::StoredResponse(error) => Self::internal(error),
             CreateError::Store(error) => error.into(),
         }
     }

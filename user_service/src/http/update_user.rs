@@ -1,12 +1,12 @@
 //! `PUT /users/{user_id}`.
 
 use actix_web::{HttpResponse, web};
+use contract::{MemberError, UserId};
 use secrecy::SecretString;
 use shared::actors::ask;
-use shared::contract::{MemberError, UserId};
 use shared::hashing::{HashPassword, Verification, VerifyPassword};
 use shared::http::{IfMatch, JsonBody, Members, Problem, ProblemKind, RequestContext};
-use shared::precis::{Password, PasswordPolicy, Username};
+use shared::identity::{Password, PasswordPolicy, Username};
 
 use super::Api;
 use super::answers::{

@@ -4,7 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use shared::contract::UserId;
+use contract::UserId;
 use shared::http::{Problem, ProblemKind};
 
 /// `{user_id}`, which must be the canonical form of an integer from 1.

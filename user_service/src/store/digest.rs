@@ -1,9 +1,9 @@
 //! What all users come to, kept from change to change.
 
+use contract::UsersChecksum;
 use rusqlite::{Connection, OptionalExtension};
-use shared::contract::UsersDigest;
+use shared::log_sync::user_checksum;
 use shared::sqlite::StoreError;
-use shared::sync::user_digest;
 
 use super::users;
 use crate::domain::User;
@@ -15,7 +15,7 @@ const PAGE: u32 = 1_000;
 ///
 /// # Errors
 /// The database failed.
-pub fn read(connection: &Connection) -> Result<UsersDigest, StoreError> {
+pub fn read(connection: &Connection) -> Result<UsersChecksum, StoreError> {
     Ok(find(connection)?.unwrap_or_default())
 }
 
@@ -28,12 +28,12 @@ pub fn make_if_absent(connection: &Connection) -> Result<(), StoreError> {
     if find(connection)?.is_some() {
         return Ok(());
     }
-    let (mut digest, mut after) = (UsersDigest::default(), 0);
+    let (mut digest, mut after) = (UsersChecksum::default(), 0);
     loop {
         let page = users::list(connection, after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.id.0;
-        digest = page.iter().map(of).fold(digest, UsersDigest::plus);
+        digest = page.iter().map(of).fold(digest, UsersChecksum::plus);
     }
     write(connection, digest)
 }
@@ -58,16 +58,16 @@ pub fn replace(
     write(connection, digest)
 }
 
-fn of(user: &User) -> UsersDigest {
-    user_digest(user.id, user.version, &user.username)
+fn of(user: &User) -> UsersChecksum {
+    user_checksum(user.id, user.version, &user.username)
 }
 
-fn find(connection: &Connection) -> Result<Option<UsersDigest>, StoreError> {
+fn find(connection: &Connection) -> Result<Option<UsersChecksum>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT digest FROM users_digest")?;
-    Ok(statement.query_row([], |row| row.get(0).map(UsersDigest)).optional()?)
+    Ok(statement.query_row([], |row| row.get(0).map(UsersChecksum)).optional()?)
 }
 
-fn write(connection: &Connection, digest: UsersDigest) -> Result<(), StoreError> {
+fn write(connection: &Connection, digest: UsersChecksum) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO users_digest VALUES (1, ?1)")?
         .execute([digest.0])?;

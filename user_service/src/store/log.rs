@@ -1,10 +1,10 @@
 //! The log of changes: dense, chained, and written in the transaction of the change.
 
+use contract::{EventKind, Incarnation, LogRecord, RecordHash};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use shared::contract::{Chain, EventKind, Incarnation, LogRecord};
+use shared::log_sync::extend;
 use shared::sqlite::StoreError;
-use shared::sync::extend;
 
 /// A record that is not yet in the log.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub struct End {
     /// The last record's number, 0 before the first.
     pub seq: i64,
     /// The last record's chain.
-    pub chain: Chain,
+    pub chain: RecordHash,
 }
 
 /// Which records may go.
@@ -77,7 +77,7 @@ pub fn start(connection: &Connection) -> Result<End, StoreError> {
 }
 
 fn to_end(row: &Row<'_>) -> rusqlite::Result<End> {
-    Ok(End { seq: row.get(0)?, chain: Chain(row.get(1)?) })
+    Ok(End { seq: row.get(0)?, chain: RecordHash(row.get(1)?) })
 }
 
 /// Deletes records from the front, `limit` at the most; how many. What is not `published` stays,
@@ -119,13 +119,13 @@ pub fn prune(
 ///
 /// # Errors
 /// The database failed.
-pub fn chain_at(connection: &Connection, seq: i64) -> Result<Option<Chain>, StoreError> {
+pub fn chain_at(connection: &Connection, seq: i64) -> Result<Option<RecordHash>, StoreError> {
     let start = start(connection)?;
     if seq == start.seq {
         return Ok(Some(start.chain));
     }
     let mut statement = connection.prepare_cached("SELECT chain FROM user_log WHERE seq = ?1")?;
-    Ok(statement.query_row([seq], |row| row.get(0).map(Chain)).optional()?)
+    Ok(statement.query_row([seq], |row| row.get(0).map(RecordHash)).optional()?)
 }
 
 /// Up to `limit` records after `seq`, in their order, without a gap.
@@ -171,8 +171,8 @@ fn to_record(row: &Row<'_>) -> rusqlite::Result<LogRecord> {
     };
     Ok(LogRecord {
         seq: row.get(0)?,
-        previous: Chain::default(),
-        chain: Chain(row.get(1)?),
+        previous: RecordHash::default(),
+        chain: RecordHash(row.get(1)?),
         kind: EventKind::parse(&kind).ok_or_else(unknown)?,
         recorded_at_ms: row.get(2)?,
         traceparent: row.get(4)?,
@@ -183,8 +183,8 @@ fn to_record(row: &Row<'_>) -> rusqlite::Result<LogRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::contract::Cursor;
-    use shared::sync::fits;
+    use contract::Cursor;
+    use shared::log_sync::follows;
 
     fn database() -> (tempfile::TempDir, Connection) {
         let directory = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ mod tests {
         }
         let mut cursor = Cursor::default();
         for record in records_after(&connection, 0, 10).unwrap() {
-            assert!(fits(&cursor, &record), "{record:?}");
+            assert!(follows(&cursor, &record), "{record:?}");
             cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
         }
         let end = end(&connection).unwrap();
@@ -227,10 +227,10 @@ mod tests {
     #[test]
     fn the_empty_logs_chain_is_known_until_the_start_is_pruned() {
         let (_directory, connection) = database();
-        assert_eq!(chain_at(&connection, 0).unwrap(), Some(Chain::default()));
+        assert_eq!(chain_at(&connection, 0).unwrap(), Some(RecordHash::default()));
         append(&connection, &record("a")).unwrap();
         append(&connection, &record("b")).unwrap();
-        assert_eq!(chain_at(&connection, 0).unwrap(), Some(Chain::default()));
+        assert_eq!(chain_at(&connection, 0).unwrap(), Some(RecordHash::default()));
         assert_eq!(chain_at(&connection, 3).unwrap(), None);
         let first = records_after(&connection, 0, 1).unwrap()[0].chain;
         assert_eq!(prune(&connection, Retention { since_ms: 6, rows: 0 }, 1, 9).unwrap(), 1);
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(append(&connection, &record("d")).unwrap(), 4);
         let cursor = Cursor { seq: before.seq, chain: before.chain, ..Cursor::default() };
         let rest = records_after(&connection, 3, 10).unwrap();
-        assert!(fits(&cursor, &rest[0]), "{rest:?}");
+        assert!(follows(&cursor, &rest[0]), "{rest:?}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The users as they are now.
 
+use contract::UserId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use shared::contract::UserId;
-use shared::precis::Username;
+use shared::identity::Username;
 use shared::sqlite::{StoreError, is_unique_violation};
 
 use crate::domain::{Credentials, User};

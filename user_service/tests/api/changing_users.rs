@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::test_app::{Setup, TestApp};
-use shared::contract::{ConsistencyToken, EventKind, UserData};
+use contract::{ConsistencyToken, EventKind, UserData};
 
 #[actix_web::test]
 async fn a_user_is_renamed_and_the_etag_and_the_log_move_on() {

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::test_app::TestApp;
-use shared::contract::ConsistencyToken;
+use contract::ConsistencyToken;
 
 #[actix_web::test]
 async fn a_user_is_created_and_the_password_is_not_shown() {

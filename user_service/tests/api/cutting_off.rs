@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use shared::testkit::wait::within;
+use testkit::wait::within;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,16 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE};
+use contract::{Cursor, UserData};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 use shared::bus::{
     Binding, Bus, BusError, InProcessBus, Outgoing, QueueLifetime, QueueSpec, Subscription,
 };
-use shared::contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE};
-use shared::contract::{Cursor, UserData};
-use shared::sync::fits;
-use shared::testkit::wait::{until, within};
+use shared::log_sync::follows;
+use testkit::wait::{until, within};
 
 use crate::test_app::{Setup, TestApp, records};
 
@@ -54,7 +54,7 @@ async fn after_successes_and_failures_the_log_is_dense_and_chained() {
     join_all((1..=14).map(|id| app.delete(id))).await;
     let mut cursor = Cursor::default();
     for record in app.records() {
-        assert!(fits(&cursor, &record), "{record:?} after {cursor:?}");
+        assert!(follows(&cursor, &record), "{record:?} after {cursor:?}");
         cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
     }
     assert!(cursor.seq >= 24, "twelve created, twelve deleted: {}", cursor.seq);

@@ -3,7 +3,7 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use shared::testkit::wait::until;
+use testkit::wait::until;
 
 use crate::test_app::TestApp;
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use awc::http::{Method, StatusCode, header::HeaderMap};
 use clap::Parser;
+use contract::LogRecord;
 use serde_json::{Value, json};
 use shared::bus::{Bus, InProcessBus};
 use shared::clock::Clock;
-use shared::contract::LogRecord;
 use shared::hashing::{HashParams, HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 use tempfile::TempDir;

@@ -2,11 +2,11 @@
 //! that of a logout is written in the transaction of its revocation.
 
 use actix::{Context, Handler};
+use contract::Claims;
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
-use shared::contract::Claims;
 use shared::sqlite::StoreError;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
+use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
 
 use super::{Revocations, RevokeRefused};
 
@@ -27,7 +27,7 @@ impl Command for RememberLogin {
 pub struct FindOutcome(pub IdempotentRequest);
 
 impl Command for FindOutcome {
-    type Reply = Result<Known, StoreError>;
+    type Reply = Result<Lookup, StoreError>;
 }
 
 impl Handler<Ask<RememberLogin>> for Revocations {
@@ -48,9 +48,9 @@ fn remember(
     now_ms: i64,
 ) -> Result<Claims, RevokeRefused> {
     match idempotency::find(connection, request, now_ms)? {
-        Known::Outcome(first) => serde_json::from_str(&first).map_err(RevokeRefused::Outcome),
-        Known::OtherRequest => Err(RevokeRefused::KeyReused),
-        Known::Nothing => {
+        Lookup::Outcome(first) => serde_json::from_str(&first).map_err(RevokeRefused::Outcome),
+        Lookup::OtherRequest => Err(RevokeRefused::KeyReused),
+        Lookup::Nothing => {
             let outcome = serde_json::to_string(&claims).map_err(RevokeRefused::Outcome)?;
             idempotency::record(connection, request, &outcome, now_ms)?;
             Ok(claims)

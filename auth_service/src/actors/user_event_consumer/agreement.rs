@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use shared::contract::{Cursor, Head, UsersDigest};
+use contract::{Cursor, Head, UsersChecksum};
 
 use crate::actors::credential_repository::Applied;
 
@@ -17,7 +17,7 @@ pub(super) struct Agreement {
     /// A head that the projection has not reached, and when it came.
     awaited: Option<(Head, Instant)>,
     /// What the users of the snapshot on its way come to.
-    snapshot: Option<(Cursor, UsersDigest)>,
+    snapshot: Option<(Cursor, UsersChecksum)>,
     /// Where a difference was told last.
     told_at: Option<Cursor>,
     /// When a difference was repaired last.
@@ -40,7 +40,7 @@ impl Agreement {
     }
 
     /// Notes what a snapshot says of itself.
-    pub(super) fn hear_snapshot(&mut self, as_of: Cursor, digest: Option<UsersDigest>) {
+    pub(super) fn hear_snapshot(&mut self, as_of: Cursor, digest: Option<UsersChecksum>) {
         self.snapshot = digest.map(|digest| (as_of, digest));
     }
 
@@ -95,8 +95,8 @@ impl Agreement {
 mod tests {
     use super::*;
 
-    fn digest(byte: u8) -> UsersDigest {
-        UsersDigest([byte; 16])
+    fn digest(byte: u8) -> UsersChecksum {
+        UsersChecksum([byte; 16])
     }
 
     fn applied(seq: i64, byte: u8) -> Applied {

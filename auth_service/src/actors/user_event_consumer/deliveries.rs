@@ -2,12 +2,12 @@
 
 use std::str::FromStr;
 
+use contract::event::{SOURCE, SPEC_VERSION, header};
+use contract::topology::HEAD_ROUTING_KEY;
+use contract::{EventKind, Incarnation, LogRecord, SyncAnswer};
 use jiff::Timestamp;
 use shared::bus::{Delivery, Message};
-use shared::contract::event::{SOURCE, SPEC_VERSION, header};
-use shared::contract::topology::HEAD_ROUTING_KEY;
-use shared::contract::{EventKind, Incarnation, LogRecord, SyncAnswer};
-use shared::sync::Input;
+use shared::log_sync::Input;
 
 /// Why a message is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ fn parsed<T: FromStr>(message: &Message, name: &'static str) -> Result<T, Undeco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::contract::Chain;
+    use contract::RecordHash;
 
     fn event() -> Message {
         let headers = [
@@ -121,7 +121,10 @@ mod tests {
         let Ok(Input::Record(incarnation, record)) = read_event(&event()) else { panic!() };
         assert_eq!(incarnation, Incarnation([0xef; 16]));
         assert_eq!((record.seq, record.recorded_at_ms), (7, 1_767_323_045_678));
-        assert_eq!((record.chain, record.previous), (Chain([0xab; 16]), Chain([0xcd; 16])));
+        assert_eq!(
+            (record.chain, record.previous),
+            (RecordHash([0xab; 16]), RecordHash([0xcd; 16]))
+        );
         assert_eq!((record.kind, record.data.as_str()), (EventKind::Created, "{}"));
         let Ok(again) = read_event(&to_event(incarnation, &record)) else { panic!() };
         assert_eq!(again, Input::Record(incarnation, record));

@@ -6,25 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use contract::topology::{SYNC_REQUESTS_QUEUE, control_queue};
+use contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
 use futures_util::FutureExt;
-use shared::actors::{Unanswered, ask};
+use shared::actors::{AskError, ask};
 use shared::bus::{Bus, Delivery, Destination, Message, Outgoing};
-use shared::contract::topology::{SYNC_REQUESTS_QUEUE, control_queue};
-use shared::contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
 use shared::fail_point::fail_point;
+use shared::log_sync::{AskReason, Effect, Follower, Input};
 use shared::secrets::random_bytes;
-use shared::sync::{AskReason, Effect, Follower, Input};
 use tokio::sync::watch;
 
 use super::agreement::{Agreement, Difference};
 use super::deliveries::to_event;
 use super::progress::Progress;
-use super::setback::Setback;
-use super::subscriptions::{Arrival, FIRST_PATIENCE, LAST_PATIENCE, Subscriptions};
+use super::setback::SessionError;
+use super::subscriptions::{ASK_INTERVAL_MAX, ASK_INTERVAL_MIN, Arrival, Subscriptions};
 use crate::actors::credential_repository::{
     Applied, ApplyEvents, CredentialRepository, FindSuperseded, StageSnapshotPart, SwapIn,
 };
-use crate::actors::dead_letters::{Bury, DeadLetters};
+use crate::actors::dead_letters::{DeadLetters, SendToDeadLetters};
 use crate::actors::revocations::{Revocations, RevokeUsers};
 use crate::metrics::FollowingMetrics;
 use crate::store::projection::ApplyError;
@@ -41,7 +41,7 @@ const UNAPPLIABLE_PAUSE: Duration = Duration::from_millis(500);
 const SNAPSHOT_USER: &str = "snapshot.user";
 
 /// Everything that the loop works with.
-pub struct Following {
+pub struct FollowLoop {
     /// Where deliveries come from and questions go to.
     pub bus: Arc<dyn Bus>,
     /// Takes what is to be applied.
@@ -60,20 +60,20 @@ pub struct Following {
     pub metrics: FollowingMetrics,
 }
 
-impl Following {
+impl FollowLoop {
     /// Follows for ever: after each setback again from the stored cursor.
     pub(super) async fn run(self) {
         let (mut backoff, mut is_healthy) = (BACKOFF_MIN, true);
         let mut is_quiet = false;
         loop {
-            let mut session = Session::new(&self, is_quiet);
+            let mut session = SyncSession::new(&self, is_quiet);
             let outcome = AssertUnwindSafe(session.follow()).catch_unwind().await;
-            let setback = outcome.unwrap_or(Setback::Panicked);
+            let setback = outcome.unwrap_or(SessionError::Panicked);
             if session.has_worked {
                 (backoff, is_healthy) = (BACKOFF_MIN, true);
             }
             // Nothing to warn of: user_service may just be down.
-            is_quiet = matches!(setback, Setback::Silent);
+            is_quiet = matches!(setback, SessionError::Silent);
             if is_quiet {
                 continue;
             }
@@ -89,8 +89,8 @@ impl Following {
 }
 
 /// From one subscription to its end.
-struct Session<'a> {
-    with: &'a Following,
+struct SyncSession<'a> {
+    with: &'a FollowLoop,
     follower: Follower,
     /// Compares the users here with those there.
     agreement: Agreement,
@@ -100,13 +100,13 @@ struct Session<'a> {
     /// while that the last one's consumer is alive.
     control_queue: String,
     /// How far apart the looks at an unanswered question are: twice as far after each.
-    patience: Duration,
+    ask_interval: Duration,
     /// It only goes on where a silent one ended.
     is_quiet: bool,
 }
 
-impl<'a> Session<'a> {
-    fn new(with: &'a Following, is_quiet: bool) -> Self {
+impl<'a> SyncSession<'a> {
+    fn new(with: &'a FollowLoop, is_quiet: bool) -> Self {
         let control_queue = control_queue(&with.replica, &random_word());
         let follower = new_follower(with, &control_queue);
         let agreement = Agreement::default();
@@ -117,26 +117,26 @@ impl<'a> Session<'a> {
             has_worked: false,
             control_queue,
             is_quiet,
-            patience: FIRST_PATIENCE,
+            ask_interval: ASK_INTERVAL_MIN,
         }
     }
 
-    async fn follow(&mut self) -> Setback {
+    async fn follow(&mut self) -> SessionError {
         match self.try_follow().await {
             Ok(never) => match never {},
             Err(setback) => setback,
         }
     }
 
-    async fn try_follow(&mut self) -> Result<std::convert::Infallible, Setback> {
+    async fn try_follow(&mut self) -> Result<std::convert::Infallible, SessionError> {
         let mut subscriptions =
             Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
         self.take(Input::Connected).await?;
         loop {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
             self.take_all(arrivals).await?;
-            subscriptions.set_patience(self.patience);
-            if self.follower.awaited_nonce().is_none() || self.patience > FIRST_PATIENCE {
+            subscriptions.set_ask_interval(self.ask_interval);
+            if self.follower.awaited_nonce().is_none() || self.ask_interval > ASK_INTERVAL_MIN {
                 subscriptions.take_events();
             }
             fail_point("applied");
@@ -150,13 +150,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn take(&mut self, input: Input) -> Result<(), Setback> {
+    async fn take(&mut self, input: Input) -> Result<(), SessionError> {
         let effects = self.follower.step(input);
         self.carry_out(effects).await
     }
 
     /// Takes what arrived, in its order; records that follow each other share a transaction.
-    async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), Setback> {
+    async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), SessionError> {
         let (mut effects, mut useless_count) = (Vec::new(), 0);
         for arrival in arrivals {
             match arrival.read() {
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
             tracing::warn!(useless_count, "messages of no use went to the dead letters");
         }
         let outcome = match self.carry_out(effects).await {
-            Err(Setback::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
+            Err(SessionError::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
             other => other,
         };
         outcome?;
@@ -186,13 +186,13 @@ impl<'a> Session<'a> {
 
     fn show_progress(&mut self) {
         let applied = *self.with.applied.borrow();
-        if let Some(level_at) = self.agreement.take_level_at(&applied) {
-            self.with.progress.send_modify(|progress| progress.level_at = level_at);
+        if let Some(caught_up_at) = self.agreement.take_level_at(&applied) {
+            self.with.progress.send_modify(|progress| progress.caught_up_at = caught_up_at);
         }
     }
 
     /// What was changed by anybody but the log is told by the digest.
-    async fn compare(&mut self) -> Result<(), Setback> {
+    async fn compare(&mut self) -> Result<(), SessionError> {
         let applied = *self.with.applied.borrow();
         let difference = self.agreement.find_difference(&applied);
         let Some(Difference { needs_repair }) = difference else { return Ok(()) };
@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
             _ => {}
         }
         if self.is_answered_by(input) {
-            self.patience = FIRST_PATIENCE;
+            self.ask_interval = ASK_INTERVAL_MIN;
         }
         let known = match input {
             Input::Head(head) => head.seq,
@@ -237,7 +237,7 @@ impl<'a> Session<'a> {
         self.follower.awaited_nonce() == Some(nonce)
     }
 
-    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Setback> {
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SessionError> {
         for effect in effects {
             match effect {
                 Effect::Ask(request, reason) => self.send(&request, reason),
@@ -253,7 +253,7 @@ impl<'a> Session<'a> {
     /// lost, `Waited` repeats it.
     fn send(&mut self, request: &SyncRequest, reason: AskReason) {
         if reason == AskReason::Unanswered {
-            self.patience = (self.patience * 2).min(LAST_PATIENCE);
+            self.ask_interval = (self.ask_interval * 2).min(ASK_INTERVAL_MAX);
         }
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
@@ -265,12 +265,12 @@ impl<'a> Session<'a> {
     }
 
     /// Revocations first: if we die in between, they are only repeated.
-    async fn apply(&self, records: Vec<LogRecord>, cursor: Cursor) -> Result<(), Setback> {
+    async fn apply(&self, records: Vec<LogRecord>, cursor: Cursor) -> Result<(), SessionError> {
         self.revoke(records.iter().filter_map(revocation_of).collect()).await?;
         fail_point("revoked");
         let records: Arc<[LogRecord]> = records.into();
         let command = ApplyEvents { records: Arc::clone(&records), cursor };
-        let applied = ask(&self.with.repository, command).await.map_err(Setback::failed)?;
+        let applied = ask(&self.with.repository, command).await.map_err(SessionError::failed)?;
         if let Err(ApplyError::Unappliable { seq, reason }) = &applied
             && let Some(record) = records.iter().find(|record| record.seq == *seq)
         {
@@ -280,9 +280,11 @@ impl<'a> Session<'a> {
         Ok(applied?)
     }
 
-    async fn stage(&self, part: u32, parts: u32, users: Vec<UserData>) -> Result<(), Setback> {
+    async fn stage(&self, part: u32, parts: u32, users: Vec<UserData>) -> Result<(), SessionError> {
         let staged = ask(&self.with.repository, StageSnapshotPart { part, users }).await;
-        for Refused { user, reason } in staged.map_err(Setback::failed)?.map_err(Setback::failed)? {
+        for Refused { user, reason } in
+            staged.map_err(SessionError::failed)?.map_err(SessionError::failed)?
+        {
             let (id, kind) = (format!("user-{}", user.id), SNAPSHOT_USER.to_owned());
             let body = serde_json::to_vec(&user).unwrap_or_default().into();
             let message = Message { id, kind, body, ..Message::default() };
@@ -295,13 +297,13 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn swap_in(&mut self, cursor: Cursor) -> Result<(), Setback> {
+    async fn swap_in(&mut self, cursor: Cursor) -> Result<(), SessionError> {
         let superseded = ask(&self.with.repository, FindSuperseded).await;
-        let superseded = superseded.map_err(Setback::failed)?.map_err(Setback::failed)?;
+        let superseded = superseded.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
         self.revoke(superseded).await?;
         fail_point("staged");
         let swapped = ask(&self.with.repository, SwapIn { cursor }).await;
-        swapped.map_err(Setback::failed)?.map_err(Setback::failed)?;
+        swapped.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
         self.with.progress.send_modify(|progress| progress.loaded = None);
         self.with.metrics.snapshots.inc();
         tracing::info!(seq = cursor.seq, "a snapshot is in the projection's place");
@@ -312,21 +314,23 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    async fn revoke(&self, users: Vec<(UserId, i64)>) -> Result<(), Setback> {
+    async fn revoke(&self, users: Vec<(UserId, i64)>) -> Result<(), SessionError> {
         if users.is_empty() {
             return Ok(());
         }
         loop {
             match ask(&self.with.revocations, RevokeUsers(users.clone())).await {
                 // Logouts fill its mailbox: they must not keep the projection behind.
-                Err(Unanswered::Full(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
-                answer => return answer.map_err(Setback::failed)?.map_err(Setback::failed),
+                Err(AskError::Full(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                answer => {
+                    return answer.map_err(SessionError::failed)?.map_err(SessionError::failed);
+                }
             }
         }
     }
 
     /// The follower went ahead of the projection: back to what is stored, and on by a snapshot.
-    async fn start_anew(&mut self, seq: i64, reason: &str) -> Result<(), Setback> {
+    async fn start_anew(&mut self, seq: i64, reason: &str) -> Result<(), SessionError> {
         tracing::error!(seq, reason, "a record cannot be applied; asking for a snapshot");
         self.follower = new_follower(self.with, &self.control_queue);
         tokio::time::sleep(UNAPPLIABLE_PAUSE).await;
@@ -338,7 +342,7 @@ impl<'a> Session<'a> {
         self.with.metrics.dead_letters.inc();
         tracing::debug!(id = message.id, reason, "a message is of no use");
         // It refuses when too many wait, and says so itself.
-        let _ = self.with.dead_letters.try_send(Bury { message, routing_key, reason });
+        let _ = self.with.dead_letters.try_send(SendToDeadLetters { message, routing_key, reason });
     }
 
     fn publish(&self, queue: &str, message: Message) {
@@ -353,7 +357,7 @@ impl<'a> Session<'a> {
 }
 
 /// Stands at the stored cursor; answers to an earlier follower's questions are not its own.
-fn new_follower(with: &Following, control_queue: &str) -> Follower {
+fn new_follower(with: &FollowLoop, control_queue: &str) -> Follower {
     let cursor = with.applied.borrow().cursor.unwrap_or_default();
     Follower::new(cursor, random_word(), control_queue.to_owned())
 }

@@ -9,7 +9,7 @@ pub struct Progress {
     /// The last record that the log is known to have; at first, the last that is applied.
     pub head_seq: i64,
     /// When the log was last known to be no further than the projection; at first, the start.
-    pub level_at: Instant,
+    pub caught_up_at: Instant,
     /// The last part of a snapshot that was loaded, and of how many; nothing while none is.
     pub loaded: Option<(u32, u32)>,
 }
@@ -17,7 +17,7 @@ pub struct Progress {
 impl Progress {
     /// Before anything was heard.
     pub fn start_at(applied_seq: i64) -> Self {
-        Self { head_seq: applied_seq, level_at: Instant::now(), loaded: None }
+        Self { head_seq: applied_seq, caught_up_at: Instant::now(), loaded: None }
     }
 
     /// How many records the projection is known to be behind.

@@ -8,7 +8,7 @@ use crate::store::projection::ApplyError;
 
 /// Why effects were not carried out.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Setback {
+pub(super) enum SessionError {
     /// A record fits and cannot be applied.
     #[error("record {seq} cannot be applied: {reason}")]
     Unappliable { seq: i64, reason: String },
@@ -27,13 +27,13 @@ pub(super) enum Setback {
     Panicked,
 }
 
-impl Setback {
+impl SessionError {
     pub(super) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<ApplyError> for Setback {
+impl From<ApplyError> for SessionError {
     fn from(error: ApplyError) -> Self {
         match error {
             ApplyError::Unappliable { seq, reason } => Self::Unappliable { seq, reason },

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::topology::{ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, projection_queue};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use shared::bus::{Binding, Bus, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
-use shared::contract::topology::{
-    ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, projection_queue,
-};
-use shared::sync::Input;
+use shared::log_sync::Input;
 use tokio::time::{Instant, sleep_until};
 
 use super::deliveries::{Undecodable, read_control, read_event};
-use super::setback::Setback;
+use super::setback::SessionError;
 
 /// Events that may be unacknowledged at once.
 const PREFETCH: u16 = 1000;
@@ -23,11 +21,11 @@ const CONTROL_PREFETCH: u16 = 64;
 /// How long a replica may be away without losing its queue; losing it costs a snapshot.
 const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 /// A question is repeated if nothing came between two looks, at first so far apart.
-pub(super) const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const ASK_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// At last they are so far apart: a large snapshot takes its time before its first part. A question
 /// is then repeated every 10 s, which is how long it lasts in its queue: whoever comes back to
 /// answer finds one there.
-pub(super) const LAST_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const ASK_INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// Heads come every second; without any for so long, they are not waited for.
 const QUIET: Duration = Duration::from_millis(1_500);
 /// Without heads or answers for so long, all is declared anew.
@@ -101,7 +99,7 @@ pub(super) struct Subscriptions {
     /// far the quicker way, and makes most of what has collected in the queue superfluous.
     takes_events: bool,
     /// How far apart the looks at the question are.
-    patience: Duration,
+    ask_interval: Duration,
     waited_at: Instant,
     /// When it began to listen after the last head or answer.
     heard_at: Instant,
@@ -134,12 +132,12 @@ impl Subscriptions {
         let bus = Arc::clone(bus);
         let events = async move { Feed::open(&*bus, events).await }.boxed();
         let events = Events::Opening(events);
-        let (patience, waited_at) = (FIRST_PATIENCE, Instant::now());
+        let (ask_interval, waited_at) = (ASK_INTERVAL_MIN, Instant::now());
         Ok(Self {
             events,
             control,
             takes_events: false,
-            patience,
+            ask_interval,
             waited_at,
             heard_at: waited_at,
             has_heard: false,
@@ -148,7 +146,7 @@ impl Subscriptions {
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
-    pub(super) async fn next_batch(&mut self, max: usize) -> Result<Vec<Arrival>, Setback> {
+    pub(super) async fn next_batch(&mut self, max: usize) -> Result<Vec<Arrival>, SessionError> {
         if std::mem::take(&mut self.has_heard) {
             // Whoever was busy with a batch has not listened meanwhile.
             self.heard_at = Instant::now();
@@ -162,12 +160,12 @@ impl Subscriptions {
         Ok(batch)
     }
 
-    async fn next(&mut self) -> Result<Arrival, Setback> {
+    async fn next(&mut self) -> Result<Arrival, SessionError> {
         tokio::select! {
             // In this order: what is there already was no silence, however long the last batch
             // took, and a flood must not hold up the clock of questions.
             biased;
-            () = sleep_until(self.waited_at + self.patience) => {
+            () = sleep_until(self.waited_at + self.ask_interval) => {
                 self.waited_at = Instant::now();
                 Ok(Arrival::Waited)
             }
@@ -180,7 +178,7 @@ impl Subscriptions {
                 self.is_quiet = true;
                 Ok(Arrival::Quiet)
             }
-            () = sleep_until(self.heard_at + SILENCE) => Err(Setback::Silent),
+            () = sleep_until(self.heard_at + SILENCE) => Err(SessionError::Silent),
         }
     }
 
@@ -190,8 +188,8 @@ impl Subscriptions {
     }
 
     /// How far apart [`Arrival::Waited`] comes from now on.
-    pub(super) fn set_patience(&mut self, patience: Duration) {
-        self.patience = patience;
+    pub(super) fn set_ask_interval(&mut self, ask_interval: Duration) {
+        self.ask_interval = ask_interval;
     }
 
     /// Acknowledges everything that was taken.

@@ -1,6 +1,6 @@
 use super::*;
-use shared::contract::{Chain, Incarnation};
-use shared::sync::extend;
+use contract::{Incarnation, RecordHash};
+use shared::log_sync::extend;
 
 /// A database with the log's end that it has applied.
 struct Projected {
@@ -102,7 +102,7 @@ fn an_empty_batch_stores_the_cursor() {
 #[test]
 fn a_hole_is_refused_although_the_follower_should_never_ask_for_it() {
     let mut projected = Projected::new();
-    projected.cursor = Cursor { seq: 4, chain: Chain([1; 16]), ..Cursor::default() };
+    projected.cursor = Cursor { seq: 4, chain: RecordHash([1; 16]), ..Cursor::default() };
     assert!(projected.apply(&[(EventKind::Created, &user(1, "a"))]).is_err());
     assert!(projected.apply(&[]).is_err());
 }

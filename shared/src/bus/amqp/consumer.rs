@@ -14,13 +14,13 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::envelope::{open, short};
-use super::link::Link;
+use super::link::Connector;
 use super::topology::declare_queue;
 use crate::bus::{Acknowledge, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
 
 /// Owns the connection that consumes.
 pub(super) struct Consumers {
-    link: Link,
+    link: Connector,
     /// An async lock, because it is held while connecting: callers share what the first one makes.
     connection: Mutex<Option<Connection>>,
     /// Told of streams that break.
@@ -30,7 +30,7 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
-    pub(super) fn new(link: Link, is_connected: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(link: Connector, is_connected: Arc<AtomicBool>) -> Self {
         let runtime = Handle::current();
         Self { link, connection: Mutex::new(None), is_connected, runtime }
     }

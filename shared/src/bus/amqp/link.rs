@@ -22,14 +22,14 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_FRAME_MAX: u32 = 16 * 1024;
 
 /// Makes connections to one broker for one purpose.
-pub(super) struct Link {
+pub(super) struct Connector {
     /// Holds the runtime that was current when the bus was made: a connection must not end with
     /// the thread of whoever happened to need it first.
     builder: DefaultConnectionBuilder,
     timeout: Duration,
 }
 
-impl Link {
+impl Connector {
     pub(super) fn new(config: &AmqpConfig, purpose: &str) -> Result<Self, InvalidAmqpUrl> {
         let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(|_| InvalidAmqpUrl)?;
         uri.query.heartbeat.get_or_insert(DEFAULT_HEARTBEAT);

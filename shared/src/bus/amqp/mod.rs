@@ -27,7 +27,7 @@ use lapin::protocol::AMQPErrorKind;
 use secrecy::SecretString;
 
 use self::consumer::Consumers;
-use self::link::Link;
+use self::link::Connector;
 use self::publisher::Publisher;
 use super::{Bus, BusError, Destination, Outgoing, QueueSpec, Subscription};
 
@@ -73,12 +73,15 @@ impl AmqpBus {
     pub fn new(config: &AmqpConfig) -> Result<Self, InvalidAmqpUrl> {
         let is_connected = Arc::new(AtomicBool::new(false));
         let publisher =
-            |purpose| Ok(Publisher::new(Link::new(config, purpose)?, config.confirm_timeout));
+            |purpose| Ok(Publisher::new(Connector::new(config, purpose)?, config.confirm_timeout));
         Ok(Self {
             persistent: publisher("publish")?,
             transient: publisher("tell")?,
             direct: publisher("answer")?,
-            consumers: Consumers::new(Link::new(config, "consume")?, Arc::clone(&is_connected)),
+            consumers: Consumers::new(
+                Connector::new(config, "consume")?,
+                Arc::clone(&is_connected),
+            ),
             is_connected,
         })
     }

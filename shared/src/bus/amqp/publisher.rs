@@ -9,22 +9,22 @@ use lapin::{Channel, Confirmation, Connection, PublisherConfirm};
 use tokio::sync::Mutex;
 
 use super::envelope::{properties, short};
-use super::link::{Link, bounded};
+use super::link::{Connector, bounded};
 use super::topology::declare_exchange;
 use crate::bus::{BusError, Destination, Outgoing};
 
 /// Owns the connection that publishes.
 pub(super) struct Publisher {
-    link: Link,
+    link: Connector,
     confirm_timeout: Duration,
     /// An async lock, because it is held while a batch travels: batches must not mix, or the order
     /// within one would not be the order in the queue.
-    line: Mutex<Line>,
+    line: Mutex<ChannelSlot>,
 }
 
 /// What there is of a way to the broker.
 #[derive(Default)]
-struct Line {
+struct ChannelSlot {
     connection: Option<Connection>,
     channel: Option<ConfirmChannel>,
 }
@@ -36,8 +36,8 @@ struct ConfirmChannel {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link, confirm_timeout: Duration) -> Self {
-        Self { link, confirm_timeout, line: Mutex::new(Line::default()) }
+    pub(super) fn new(link: Connector, confirm_timeout: Duration) -> Self {
+        Self { link, confirm_timeout, line: Mutex::new(ChannelSlot::default()) }
     }
 
     pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<(), BusError> {
@@ -62,7 +62,7 @@ impl Publisher {
         sent
     }
 
-    async fn open(&self, line: &mut Line) -> Result<ConfirmChannel, BusError> {
+    async fn open(&self, line: &mut ChannelSlot) -> Result<ConfirmChannel, BusError> {
         let connection = match line.connection.take() {
             Some(alive) if alive.status().connected() => alive,
             _ => self.link.connect().await?,
@@ -73,7 +73,7 @@ impl Publisher {
     }
 }
 
-impl Line {
+impl ChannelSlot {
     /// The broker has an alarm, and has said so on a connection that lives.
     fn is_blocked(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| {

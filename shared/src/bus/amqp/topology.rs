@@ -66,7 +66,7 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
     set("x-queue-type", AMQPValue::LongString(kind.into()));
     // A queue that nobody empties must not fill the disk; the oldest go, which the protocol mends.
     let capacity = match lifetime {
-        QueueLifetime::Parked { capacity } => capacity,
+        QueueLifetime::Archive { capacity } => capacity,
         _ => 1_000_000,
     };
     set("x-max-length", AMQPValue::LongLongInt(capacity.into()));
@@ -84,7 +84,7 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
             set("x-expires", milliseconds(SHARED_QUEUE_EXPIRES));
             set("x-message-ttl", milliseconds(SHARED_MESSAGE_EXPIRES));
         }
-        QueueLifetime::Transient | QueueLifetime::Parked { .. } => {}
+        QueueLifetime::Transient | QueueLifetime::Archive { .. } => {}
     }
     arguments
 }

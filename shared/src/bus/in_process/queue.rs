@@ -108,7 +108,7 @@ impl Queue {
     }
 
     fn is_shared(&self) -> bool {
-        matches!(self.lifetime, QueueLifetime::Shared | QueueLifetime::Parked { .. })
+        matches!(self.lifetime, QueueLifetime::Shared | QueueLifetime::Archive { .. })
     }
 
     /// Turns the consumers until the first has room.
@@ -125,7 +125,7 @@ impl Queue {
 
     fn capacity(&self) -> usize {
         match self.lifetime {
-            QueueLifetime::Parked { capacity } => {
+            QueueLifetime::Archive { capacity } => {
                 usize::try_from(capacity).unwrap_or(CAPACITY).min(CAPACITY)
             }
             _ => CAPACITY,

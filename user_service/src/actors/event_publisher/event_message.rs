@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use contract::event::{SOURCE, SPEC_VERSION, header};
+use contract::topology::USERS_EXCHANGE;
+use contract::{Incarnation, LogRecord};
 use jiff::Timestamp;
 use shared::bus::{Destination, Message, Outgoing};
-use shared::contract::event::{SOURCE, SPEC_VERSION, header};
-use shared::contract::topology::USERS_EXCHANGE;
-use shared::contract::{Incarnation, LogRecord};
 
 /// The event that tells of the record; `incarnation` vouches for it.
 pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
@@ -47,14 +47,14 @@ fn rfc_3339(unix_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::{EventKind, RecordHash};
     use serde_json::{Value, json};
-    use shared::contract::{Chain, EventKind};
 
     fn on_the_wire(kind: EventKind, traceparent: Option<&str>, data: &Value) -> Value {
         let record = LogRecord {
             seq: 42,
-            previous: Chain([0xaa; 16]),
-            chain: Chain([0xbb; 16]),
+            previous: RecordHash([0xaa; 16]),
+            chain: RecordHash([0xbb; 16]),
             kind,
             recorded_at_ms: 1_700_000_000_000,
             traceparent: traceparent.map(Into::into),

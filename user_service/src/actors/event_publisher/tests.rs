@@ -1,9 +1,9 @@
-use super::super::user_repository::testkit::{TestRepository, create_as};
+use super::super::user_repository::test_repository::{TestRepository, create_as};
 use super::*;
+use contract::event::header;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use shared::bus::{Binding, InProcessBus, QueueLifetime, QueueSpec, Subscription};
-use shared::contract::event::header;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A bus that is away until it is told otherwise.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use shared::contract::SyncRequest;
+use contract::SyncRequest;
 use tokio::sync::mpsc;
 
 /// What is to be answered, in its order.
@@ -52,7 +52,7 @@ impl Questions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::contract::Cursor;
+    use contract::Cursor;
 
     fn question(reply_to: &str, nonce: &str) -> SyncRequest {
         let (reply_to, nonce) = (reply_to.to_owned(), nonce.to_owned());

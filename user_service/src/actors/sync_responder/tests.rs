@@ -1,13 +1,13 @@
 use super::super::user_repository::RecordPublished;
-use super::super::user_repository::testkit::{TestRepository, create_as};
+use super::super::user_repository::test_repository::{TestRepository, create_as};
 use super::*;
+use contract::{RecordHash, UserData, UsersChecksum};
 use futures_util::StreamExt;
 use shared::actors::ask;
 use shared::bus::{InProcessBus, QueueLifetime, QueueSpec, Subscription};
-use shared::contract::{Chain, UserData, UsersDigest};
-use shared::sync::{Effect, Follower, Input, user_digest};
-use shared::testkit::wait::until_holds;
+use shared::log_sync::{Effect, Follower, Input, user_checksum};
 use std::time::Duration;
+use testkit::wait::until_holds;
 
 struct Answers {
     bus: Arc<InProcessBus>,
@@ -79,7 +79,7 @@ async fn a_follower_that_diverged_gets_all_users_as_of_the_head() {
     create_as(&repository, "bert").await;
     repository.delete(anna.id).await;
     let mut answers = answers(&repository, 100).await;
-    let diverged = Cursor { seq: 2, chain: Chain([9; 16]), ..Cursor::default() };
+    let diverged = Cursor { seq: 2, chain: RecordHash([9; 16]), ..Cursor::default() };
     let SyncAnswer::Snapshot(part) = answers.ask(diverged).await else { panic!("no snapshot") };
     assert_eq!((part.part, part.parts, part.as_of.seq), (1, 1, 3));
     let [UserData { id, version, password_hash: Some(sealed), .. }] = &part.users[..] else {
@@ -134,9 +134,9 @@ async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
 fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
     let record = |data: &str| LogRecord {
         seq: 1,
-        previous: Chain::default(),
-        chain: Chain::default(),
-        kind: shared::contract::EventKind::Created,
+        previous: RecordHash::default(),
+        chain: RecordHash::default(),
+        kind: contract::EventKind::Created,
         recorded_at_ms: 0,
         traceparent: None,
         data: data.into(),
@@ -170,8 +170,8 @@ async fn after_pruning_who_stands_there_goes_on_and_who_is_further_back_gets_a_s
     for behind in [Cursor::default(), at(1)] {
         let SyncAnswer::Snapshot(part) = answers.ask(behind).await else { panic!("no snapshot") };
         let users =
-            part.users.iter().map(|user| user_digest(user.id, user.version, &user.username));
-        let digest = users.fold(UsersDigest::default(), UsersDigest::plus);
+            part.users.iter().map(|user| user_checksum(user.id, user.version, &user.username));
+        let digest = users.fold(UsersChecksum::default(), UsersChecksum::plus);
         assert_eq!((part.as_of.seq, part.users.len(), part.digest), (4, 4, Some(digest)));
     }
     create_as(&repository, "emil").await;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use contract::EventKind;
 use rusqlite::Connection;
 use shared::actors::Command;
-use shared::contract::EventKind;
-use shared::precis::Username;
+use shared::identity::Username;
 use shared::sqlite::StoreError;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Known};
+use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
 
 use super::Change;
 use super::first_answer;
@@ -51,7 +51,7 @@ pub enum CreateError {
     KeyReused,
     /// The stored first answer cannot be read.
     #[error("the stored first answer cannot be read")]
-    FirstAnswer(#[from] serde_json::Error),
+    StoredResponse(#[from] serde_json::Error),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -69,9 +69,9 @@ impl Change for CreateUser {
         let Some(request) = &self.idempotency else { return self.create(connection, recorder) };
         let now_ms = recorder.clock.unix_ms();
         match idempotency::find(connection, request, now_ms)? {
-            Known::Outcome(outcome) => Ok(first_answer::decode(&outcome)?),
-            Known::OtherRequest => Err(CreateError::KeyReused),
-            Known::Nothing => {
+            Lookup::Outcome(outcome) => Ok(first_answer::decode(&outcome)?),
+            Lookup::OtherRequest => Err(CreateError::KeyReused),
+            Lookup::Nothing => {
                 let created = self.create(connection, recorder)?;
                 let outcome = first_answer::encode(&created)?;
                 idempotency::record(connection, request, &outcome, now_ms)?;
@@ -102,7 +102,7 @@ impl CreateUser {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testkit::{TestRepository, create, create_as};
+    use super::super::test_repository::{TestRepository, create, create_as};
     use super::*;
     use shared::actors::ask;
 

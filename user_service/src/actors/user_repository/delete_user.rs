@@ -1,8 +1,8 @@
 //! `DeleteUser`.
 
+use contract::{EventKind, UserId};
 use rusqlite::Connection;
 use shared::actors::Command;
-use shared::contract::{EventKind, UserId};
 use shared::sqlite::StoreError;
 
 use super::Change;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use contract::EventKind;
 use rusqlite::Connection;
 use shared::clock::Clock;
-use shared::contract::EventKind;
 use shared::secrets::SealingKey;
 use shared::sqlite::StoreError;
 

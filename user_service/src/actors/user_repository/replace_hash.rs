@@ -1,8 +1,8 @@
 //! `ReplaceHash`.
 
+use contract::{EventKind, PasswordRehashed};
 use rusqlite::Connection;
 use shared::actors::Command;
-use shared::contract::{EventKind, PasswordRehashed};
 use shared::secrets::UnsealError;
 use shared::sqlite::StoreError;
 
@@ -55,10 +55,10 @@ impl Change for ReplaceHash {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testkit::{TestRepository, create_as};
+    use super::super::test_repository::{TestRepository, create_as};
     use super::*;
+    use contract::UserData;
     use shared::actors::ask;
-    use shared::contract::UserData;
 
     #[actix::test]
     async fn a_new_hash_is_kept_for_the_same_version_alone_and_does_not_count_as_a_change() {

@@ -1,10 +1,10 @@
 //! `UpdateUser`.
 
+use contract::{EventKind, UserId};
 use rusqlite::Connection;
 use shared::actors::Command;
-use shared::contract::{EventKind, UserId};
 use shared::fail_point::sabotaged;
-use shared::precis::Username;
+use shared::identity::Username;
 use shared::sqlite::StoreError;
 
 use super::Change;
@@ -106,10 +106,10 @@ impl Change for UpdateUser {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testkit::{TestRepository, create_as};
+    use super::super::test_repository::{TestRepository, create_as};
     use super::*;
     use shared::actors::ask;
-    use shared::sync::user_digest;
+    use shared::log_sync::user_checksum;
 
     fn rename(id: UserId, name: &str) -> UpdateUser {
         UpdateUser {
@@ -189,7 +189,7 @@ mod tests {
         ask(&repository.addr, rename(anna.id, "Anna")).await.unwrap().unwrap();
         ask(&repository.addr, new_password(anna.id, 1)).await.unwrap().unwrap();
         repository.delete(bert.id).await;
-        let digest = user_digest(anna.id, 3, "Anna");
+        let digest = user_checksum(anna.id, 3, "Anna");
         assert_eq!(repository.head.borrow().digest, Some(digest));
         let repository = repository.restart_keeping(0).await;
         assert_eq!(repository.head.borrow().digest, Some(digest));

@@ -12,7 +12,7 @@ pub mod topology;
 pub mod user;
 
 pub use command::PasswordRehashed;
-pub use cursor::{Chain, ConsistencyToken, Cursor, Incarnation, UsersDigest};
+pub use cursor::{ConsistencyToken, Cursor, Incarnation, RecordHash, UsersChecksum};
 pub use event::{EventKind, LogRecord, UserData};
 pub use problem::{MemberError, ProblemDocument};
 pub use sync::{Continue, Head, SnapshotPart, SyncAnswer, SyncRequest};

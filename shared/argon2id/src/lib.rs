@@ -5,25 +5,25 @@
 //! the time is here: the blocks ([`Engine`]) and their memory ([`Memory`]). The bounds of parameters
 //! and the PHC form stay with that crate, and the tests hold this one equal to it.
 //!
-//! From the bottom up: `block` is the compression function on any processor, `wide` the same on
-//! vectors and `avx` which vectors; [`Engine`] picks one of them; `fill` says which blocks are
-//! compressed into which; `ends` makes the first blocks and the result.
+//! From the bottom up: `block` is the compression function on any processor, `simd` the same on
+//! vectors and `avx` which vectors; [`Engine`] picks one of them; `schedule` says which blocks are
+//! compressed into which; `blake2b` makes the first blocks and the result.
 
 #[cfg(target_arch = "x86_64")]
 #[expect(clippy::inline_always, reason = "what is not inlined is built without the instructions")]
 mod avx;
+mod blake2b;
 #[expect(clippy::inline_always, reason = "called sixteen times for each block")]
 #[expect(clippy::many_single_char_names, reason = "the RFC's")]
 mod block;
-mod ends;
 mod engine;
-mod fill;
 mod memory;
-#[cfg(test)]
-mod tests;
+mod schedule;
 #[cfg(target_arch = "x86_64")]
 #[expect(clippy::inline_always, reason = "what is not inlined is built without the instructions")]
-mod wide;
+mod simd;
+#[cfg(test)]
+mod tests;
 
 pub use argon2::Params;
 pub use block::Block;
@@ -31,7 +31,7 @@ pub use engine::Engine;
 pub use memory::Memory;
 
 use argon2::Error;
-use fill::Shape;
+use schedule::Shape;
 
 /// What is hashed.
 #[derive(Clone, Copy)]
@@ -61,8 +61,8 @@ pub fn hash_into(
     }
     let shape = Shape::from(params);
     let memory = memory.get_mut(..shape.blocks()).ok_or(Error::MemoryTooLittle)?;
-    let digest = ends::digest_inputs(params, inputs, output.len())?;
-    ends::write_first_blocks(memory, shape, &digest)?;
-    fill::fill(engine, memory, shape);
-    ends::write_output(memory, shape, output)
+    let digest = blake2b::digest_inputs(params, inputs, output.len())?;
+    blake2b::write_first_blocks(memory, shape, &digest)?;
+    schedule::fill(engine, memory, shape);
+    blake2b::write_output(memory, shape, output)
 }

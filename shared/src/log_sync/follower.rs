@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 
-use crate::contract::{
+use contract::{
     Continue, Cursor, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest, UserData,
 };
 
-use super::chain::fits;
+use super::record_hash::follows;
 
 /// How many records wait for the answer that closes the gap before them. More are dropped: the
 /// next answer or head brings them again.
@@ -48,7 +48,7 @@ pub enum AskReason {
     /// Records between the cursor and the one that arrived are missing.
     Gap,
     /// A record or head contradicts the chain.
-    Chain,
+    RecordHash,
     /// A head is further on, and nothing came since the last one.
     LostTail,
     /// The answer said that there is more.
@@ -66,7 +66,7 @@ impl AskReason {
             Self::Connected => "connected",
             Self::Incarnation => "incarnation",
             Self::Gap => "gap",
-            Self::Chain => "chain",
+            Self::RecordHash => "chain",
             Self::LostTail => "lost_tail",
             Self::More => "more",
             Self::Unanswered => "unanswered",
@@ -185,12 +185,12 @@ impl Follower {
         } else if self.question.as_ref().is_some_and(|question| question.wants_snapshot) {
             // Applied, it would make the snapshot void: under load none would ever come in time.
             self.hold(incarnation, record);
-        } else if fits(&self.cursor, &record) {
+        } else if follows(&self.cursor, &record) {
             self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
             self.behind_at = None;
             push_apply(effects, record, self.cursor);
         } else if record.seq == self.cursor.seq + 1 {
-            self.ask_once(AskReason::Chain, None, effects);
+            self.ask_once(AskReason::RecordHash, None, effects);
         } else {
             self.hold(incarnation, record);
             self.ask_once(AskReason::Gap, None, effects);
@@ -201,7 +201,7 @@ impl Follower {
         if head.incarnation != self.cursor.incarnation {
             self.ask_once(AskReason::Incarnation, Some(head.incarnation), effects);
         } else if head.seq == self.cursor.seq && head.chain != self.cursor.chain {
-            self.ask_once(AskReason::Chain, None, effects);
+            self.ask_once(AskReason::RecordHash, None, effects);
         } else if head.seq <= self.cursor.seq {
             self.behind_at = None;
         } else if self.behind_at == Some(self.cursor.seq) {
@@ -237,7 +237,7 @@ impl Follower {
         let mut fitting = Vec::with_capacity(offered);
         self.cursor.incarnation = incarnation;
         for record in records {
-            if !fits(&self.cursor, &record) {
+            if !follows(&self.cursor, &record) {
                 break;
             }
             self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
@@ -311,7 +311,7 @@ impl Follower {
     /// and again. If it is genuine, the next head tells of it.
     fn drop_beyond_gaps(&mut self, effects: &mut Vec<Effect>) {
         for (incarnation, record) in std::mem::take(&mut self.held) {
-            if incarnation == self.cursor.incarnation && fits(&self.cursor, &record) {
+            if incarnation == self.cursor.incarnation && follows(&self.cursor, &record) {
                 self.take(incarnation, record, effects);
             }
         }

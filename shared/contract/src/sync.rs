@@ -1,11 +1,11 @@
 //! How a follower of the log notices that it lacks something, and gets it.
 //!
 //! `Head` reveals a lost tail, `SyncRequest` asks, `Continue` or `SnapshotPart`s answer. All travel
-//! as JSON. [`crate::sync::Follower`] decides what to do with them.
+//! as JSON. [`shared::log_sync::Follower`] decides what to do with them.
 
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Chain, Cursor, Incarnation, UsersDigest};
+use super::cursor::{Cursor, Incarnation, RecordHash, UsersChecksum};
 use super::event::{LogRecord, UserData};
 
 /// Where the log ends: sent every second and after each burst of events.
@@ -16,10 +16,10 @@ pub struct Head {
     /// The last record's number.
     pub seq: i64,
     /// The last record's chain.
-    pub chain: Chain,
+    pub chain: RecordHash,
     /// All users at that place, if the sender knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<UsersDigest>,
+    pub digest: Option<UsersChecksum>,
 }
 
 /// "Send me what comes after `cursor`, to the queue `reply_to`."
@@ -77,5 +77,5 @@ pub struct SnapshotPart {
     pub users: Vec<UserData>,
     /// What the users of all parts come to, if the sender knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<UsersDigest>,
+    pub digest: Option<UsersChecksum>,
 }

@@ -1,6 +1,6 @@
 //! How the owner of the log answers a follower.
 
-use crate::contract::{Chain, Cursor, SyncRequest};
+use contract::{Cursor, RecordHash, SyncRequest};
 
 /// What to answer with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl SnapshotReason {
 pub fn decide(
     request: &SyncRequest,
     head: &Cursor,
-    chain_there: Option<Chain>,
+    chain_there: Option<RecordHash>,
     replay_limit: i64,
 ) -> Decision {
     if request.snapshot {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn ask(seq: i64, chain: u8) -> SyncRequest {
-        let cursor = Cursor { seq, chain: Chain([chain; 16]), ..Cursor::default() };
+        let cursor = Cursor { seq, chain: RecordHash([chain; 16]), ..Cursor::default() };
         SyncRequest { nonce: "n".into(), reply_to: "q".into(), cursor, snapshot: false }
     }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_cursor_on_the_log_is_continued() {
-        let there = Some(Chain([7; 16]));
+        let there = Some(RecordHash([7; 16]));
         assert_eq!(decide(&ask(5, 7), &head(9), there, 100), Decision::Continue);
     }
 
@@ -79,15 +79,15 @@ mod tests {
             Decision::Snapshot(reason) => Some(reason),
             Decision::Continue => None,
         };
-        assert_eq!(reason_of(9, Some(Chain([8; 16]))), Some(SnapshotReason::NotOnTheLog));
+        assert_eq!(reason_of(9, Some(RecordHash([8; 16]))), Some(SnapshotReason::NotOnTheLog));
         assert_eq!(reason_of(9, None), Some(SnapshotReason::NotOnTheLog));
-        assert_eq!(reason_of(900, Some(Chain([7; 16]))), Some(SnapshotReason::FarBehind));
+        assert_eq!(reason_of(900, Some(RecordHash([7; 16]))), Some(SnapshotReason::FarBehind));
     }
 
     #[test]
     fn a_follower_that_cannot_apply_what_comes_next_gets_a_snapshot() {
         let request = SyncRequest { snapshot: true, ..ask(5, 7) };
-        let decision = decide(&request, &head(9), Some(Chain([7; 16])), 100);
+        let decision = decide(&request, &head(9), Some(RecordHash([7; 16])), 100);
         assert_eq!(decision, Decision::Snapshot(SnapshotReason::Wanted));
     }
 }

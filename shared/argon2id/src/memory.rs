@@ -29,9 +29,8 @@ impl Memory {
         // The kernel gives huge pages to whole ones alone, and maps without regard to them.
         let mapping = MmapMut::map_anon(len.next_multiple_of(HUGE_PAGE) + HUGE_PAGE)?;
         #[cfg(target_os = "linux")]
-        if let Err(error) = mapping.advise(memmap2::Advice::HugePage) {
-            tracing::debug!(%error, "no huge pages: hashing is a little slower");
-        }
+        // Without huge pages hashing is a little slower, and nothing else.
+        let _ = mapping.advise(memmap2::Advice::HugePage);
         let start = mapping.as_ptr().align_offset(HUGE_PAGE);
         Ok(Self { mapping, start, len })
     }

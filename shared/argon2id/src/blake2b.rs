@@ -8,7 +8,7 @@ use blake2::{Blake2b512, Blake2bVarCore, Digest};
 
 use super::Inputs;
 use super::block::{Block, xor_into};
-use super::fill::{Shape, TYPE};
+use super::schedule::{Shape, TYPE};
 
 /// The only version that RFC 9106 has.
 const VERSION: u32 = 0x13;

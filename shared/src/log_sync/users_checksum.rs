@@ -2,18 +2,18 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use crate::contract::{UserId, UsersDigest};
+use contract::{UserId, UsersChecksum};
 
 /// What one user adds to the digest of all.
 ///
 /// A sum rather than an exclusive or: two equal mistakes do not cancel each other. It is kept from
 /// change to change, in the transaction of the change, and does not depend on the users' order.
-pub fn user_digest(id: UserId, version: i64, username: &str) -> UsersDigest {
+pub fn user_checksum(id: UserId, version: i64, username: &str) -> UsersChecksum {
     let mut context = Context::new(&SHA256);
     context.update(&id.0.to_be_bytes());
     context.update(&version.to_be_bytes());
     context.update(username.as_bytes());
-    let mut digest = UsersDigest::default();
+    let mut digest = UsersChecksum::default();
     digest.0.copy_from_slice(&context.finish().as_ref()[..16]);
     digest
 }
@@ -24,21 +24,21 @@ mod tests {
 
     #[test]
     fn every_part_of_a_user_changes_the_digest_and_the_order_of_users_does_not() {
-        let user = |id, version, name| user_digest(UserId(id), version, name);
+        let user = |id, version, name| user_checksum(UserId(id), version, name);
         let anna = user(1, 1, "anna");
         for other in [user(2, 1, "anna"), user(1, 2, "anna"), user(1, 1, "Anna")] {
             assert_ne!(anna, other);
-            let both = UsersDigest::default().plus(anna).plus(other);
-            assert_eq!(both, UsersDigest::default().plus(other).plus(anna));
+            let both = UsersChecksum::default().plus(anna).plus(other);
+            assert_eq!(both, UsersChecksum::default().plus(other).plus(anna));
             assert_eq!(both.minus(anna), other);
         }
-        assert_ne!(anna.plus(anna), UsersDigest::default());
+        assert_ne!(anna.plus(anna), UsersChecksum::default());
     }
 
     #[test]
     fn the_digest_of_a_known_user_never_changes() {
         // Printed by `sha256sum` over the same bytes: databases keep sums of it.
-        let digest = user_digest(UserId(1), 1, "anna");
+        let digest = user_checksum(UserId(1), 1, "anna");
         assert_eq!(digest.to_string(), "6f7e2a5879ec3ef3399b0f686fc7d50f");
     }
 }

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// The pace of one server: the generic cell rate algorithm (ITU-T I.371), which delays instead of
 /// dropping. Clones share it.
 #[derive(Clone)]
-pub(super) struct RefusalPace {
+pub(super) struct OverloadPacing {
     /// Between two refusals, in the long run.
     interval: Duration,
     origin: Instant,
@@ -27,7 +27,7 @@ pub(super) struct RefusalPace {
     due: Arc<AtomicU64>,
 }
 
-impl RefusalPace {
+impl OverloadPacing {
     pub(super) fn new(workers: usize) -> Self {
         let workers = u64::try_from(workers.max(1)).unwrap_or(1);
         let interval = Duration::from_nanos(1_000_000_000 / PER_S / workers);
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_burst_goes_out_at_once_and_what_is_above_the_rate_is_held() {
-        let (pace, now) = (RefusalPace::new(1), Instant::now());
+        let (pace, now) = (OverloadPacing::new(1), Instant::now());
         let delays: Vec<Duration> = (0..400).map(|_| pace.delay(now)).collect();
         assert_eq!(delays.iter().filter(|delay| delay.is_zero()).count(), 201);
         assert_eq!(delays[399] + AHEAD, 399 * pace.interval);
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn below_the_rate_of_all_workers_nothing_is_held() {
-        let (pace, now) = (RefusalPace::new(4), Instant::now());
+        let (pace, now) = (OverloadPacing::new(4), Instant::now());
         let clones = [pace.clone(), pace.clone()];
         let interval = Duration::from_micros(125);
         assert!((0..5_000_u32).all(|n| {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn nobody_is_held_longer_than_retry_after_asks_and_a_flood_leaves_no_debt() {
-        let (pace, now) = (RefusalPace::new(2), Instant::now());
+        let (pace, now) = (OverloadPacing::new(2), Instant::now());
         let longest = (0..50_000).map(|_| pace.delay(now)).max();
         assert_eq!(longest, Some(LONGEST));
         assert_eq!(pace.delay(now + LONGEST + AHEAD), Duration::ZERO);

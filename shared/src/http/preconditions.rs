@@ -7,7 +7,7 @@ use actix_web::http::header::{self, EntityTag, Header, HeaderName};
 use actix_web::{FromRequest, HttpRequest};
 
 use super::problem::{Problem, ProblemKind};
-use crate::contract::UserId;
+use contract::UserId;
 
 /// The strong entity tag of a user at a version, in its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,14 +16,14 @@ use futures_util::FutureExt;
 use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
+use super::overload::OverloadPacing;
 use super::problem::Problem;
-use super::refusal_pace::RefusalPace;
 use super::unread_body::{hold, hold_until_sent};
 
 /// Asked every few seconds by machines: a line for each good answer would drown the others.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The middleware function; needs `RequestIds`, `RefusalPace` and `web::Data<HttpMetrics>` in the app.
+/// The middleware function; needs `RequestIds`, `OverloadPacing` and `web::Data<HttpMetrics>` in the app.
 pub(super) async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -56,7 +56,7 @@ async fn hold_refusal<B>(response: &ServiceResponse<B>) {
     {
         return;
     }
-    let Some(pace) = response.request().app_data::<RefusalPace>() else { return };
+    let Some(pace) = response.request().app_data::<OverloadPacing>() else { return };
     let delay = pace.delay(Instant::now());
     if !delay.is_zero() {
         actix_web::rt::time::sleep(delay).await;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Arbiter};
+use contract::{Head, LogRecord, UserId};
 use prometheus_client::registry::Registry;
 use shared::actors::ask;
 use shared::clock::Clock;
-use shared::contract::{Head, LogRecord, UserId};
-use shared::precis::Username;
+use shared::identity::Username;
 use shared::secrets::SealingKey;
 use shared::sqlite::{CommitCount, ReadPool};
 use tokio::sync::watch;

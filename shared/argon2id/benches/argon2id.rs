@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use argon2::{Algorithm, Argon2, Version};
-use shared::hashing::argon2id::{Engine, Inputs, Memory, Params, hash_into};
+use argon2id::{Engine, Inputs, Memory, Params, hash_into};
 
 const HASHES_OF_A_SLICE: u32 = 4;
 const PASSWORD: &[u8] = b"testpassword";

@@ -8,7 +8,7 @@ use pulp::x86::{V3, V4};
 use pulp::{NullaryFnOnce, cast};
 
 use super::block::Block;
-use super::wide::{Lanes, Quarters};
+use super::simd::{Lanes, Quarters};
 
 /// One call of the compression function: a struct since `pulp` must see it inlined.
 pub(super) struct Compress<'a, S> {

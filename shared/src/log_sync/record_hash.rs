@@ -2,18 +2,18 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-use crate::contract::{Chain, Cursor, EventKind, LogRecord};
+use contract::{Cursor, EventKind, LogRecord, RecordHash};
 
 /// The chain after one more record.
 ///
 /// Every part has a fixed length or its length before it, so no two records read the same.
 pub fn extend(
-    previous: Chain,
+    previous: RecordHash,
     seq: i64,
     kind: EventKind,
     recorded_at_ms: i64,
     data: &str,
-) -> Chain {
+) -> RecordHash {
     let mut context = Context::new(&SHA256);
     context.update(&previous.0);
     context.update(&seq.to_be_bytes());
@@ -22,13 +22,13 @@ pub fn extend(
         context.update(&(text.len() as u64).to_be_bytes());
         context.update(text.as_bytes());
     }
-    let mut chain = Chain::default();
+    let mut chain = RecordHash::default();
     chain.0.copy_from_slice(&context.finish().as_ref()[..16]);
     chain
 }
 
 /// Whether `record` is the one that comes next after `cursor`, unharmed.
-pub fn fits(cursor: &Cursor, record: &LogRecord) -> bool {
+pub fn follows(cursor: &Cursor, record: &LogRecord) -> bool {
     record.seq == cursor.seq + 1 && record.previous == cursor.chain && is_intact(record)
 }
 
@@ -43,13 +43,13 @@ mod tests {
 
     #[test]
     fn every_part_of_a_record_changes_its_chain() {
-        let base = extend(Chain::default(), 1, EventKind::Created, 5, "{}");
+        let base = extend(RecordHash::default(), 1, EventKind::Created, 5, "{}");
         let others = [
-            extend(Chain([1; 16]), 1, EventKind::Created, 5, "{}"),
-            extend(Chain::default(), 2, EventKind::Created, 5, "{}"),
-            extend(Chain::default(), 1, EventKind::Updated, 5, "{}"),
-            extend(Chain::default(), 1, EventKind::Created, 6, "{}"),
-            extend(Chain::default(), 1, EventKind::Created, 5, "{ }"),
+            extend(RecordHash([1; 16]), 1, EventKind::Created, 5, "{}"),
+            extend(RecordHash::default(), 2, EventKind::Created, 5, "{}"),
+            extend(RecordHash::default(), 1, EventKind::Updated, 5, "{}"),
+            extend(RecordHash::default(), 1, EventKind::Created, 6, "{}"),
+            extend(RecordHash::default(), 1, EventKind::Created, 5, "{ }"),
         ];
         for other in others {
             assert_ne!(base, other);
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_chain_of_a_known_record_never_changes() {
         // Printed by `sha256sum` over the same bytes: it pins the format of all existing logs.
-        let chain = extend(Chain::default(), 1, EventKind::Created, 1_700_000_000_000, "{}");
+        let chain = extend(RecordHash::default(), 1, EventKind::Created, 1_700_000_000_000, "{}");
         assert_eq!(chain.to_string(), "4d1b5b278e47dee2ce45490f7d3e7058");
     }
 }

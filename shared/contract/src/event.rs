@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::cursor::Chain;
+use super::cursor::RecordHash;
 use super::user::UserId;
 
 /// What happened to a user: the CloudEvents `type`.
@@ -58,9 +58,9 @@ pub struct LogRecord {
     /// Its place: dense, from 1.
     pub seq: i64,
     /// The chain of the record before it.
-    pub previous: Chain,
+    pub previous: RecordHash,
     /// The chain over `previous`, `seq`, `kind`, `recorded_at_ms` and `data`.
-    pub chain: Chain,
+    pub chain: RecordHash,
     /// What happened.
     pub kind: EventKind,
     /// When it was committed, in milliseconds since 1970 (UTC).

@@ -57,17 +57,17 @@ hex_bytes! {
 hex_bytes! {
     /// The first 16 bytes of the SHA-256 over the previous chain and a record: two logs that agree
     /// in `chain` at one `seq` agree in every record up to it. The empty log's chain is all zeros.
-    Chain
+    RecordHash
 }
 
 hex_bytes! {
     /// What all users at one place in the log come to, in whatever order they are taken: the sum
-    /// modulo 2^128 of a hash of each user's id, version and name (`sync::user_digest`).
+    /// modulo 2^128 of a hash of each user's id, version and name (`sync::user_checksum`).
     /// Two services that show the same one at the same `seq` hold the same users.
-    UsersDigest
+    UsersChecksum
 }
 
-impl UsersDigest {
+impl UsersChecksum {
     /// With one more user.
     #[must_use]
     pub fn plus(self, user: Self) -> Self {
@@ -105,7 +105,7 @@ pub struct Cursor {
     /// The sequence number of the last record behind it, 0 before the first.
     pub seq: i64,
     /// The chain at `seq`.
-    pub chain: Chain,
+    pub chain: RecordHash,
 }
 
 /// What a write hands to its client so that a later `/login` can wait for it: opaque to clients.
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn a_chain_is_written_as_32_hexadecimal_digits() {
-        let chain = Chain([0xab; 16]);
+        let chain = RecordHash([0xab; 16]);
         assert_eq!(serde_json::to_string(&chain).unwrap(), format!("\"{}\"", "ab".repeat(16)));
-        assert!("AB".repeat(16).parse::<Chain>().is_err());
-        assert!("ab".repeat(15).parse::<Chain>().is_err());
+        assert!("AB".repeat(16).parse::<RecordHash>().is_err());
+        assert!("ab".repeat(15).parse::<RecordHash>().is_err());
     }
 }
