@@ -1,13 +1,13 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use shared::config::{CommonConfig, Period};
 use shared::identity::PasswordPolicy;
 
-use crate::actors::user_repository::LogRetention;
+use crate::store::{self, Retention, Store};
 
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
@@ -50,13 +50,14 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(i64).range(0..))]
     pub sync_replay_limit: i64,
 
-    /// How long records of the log are kept at least: a follower that was away longer gets a
-    /// snapshot
+    /// How long records of the log are kept, with the names of users who were deleted since: a
+    /// follower that was away longer gets a snapshot
     #[arg(long, env, default_value = "7d", value_name = "TIME")]
     pub log_retention: Period,
 
-    /// How many of the newest log records are kept whatever their age
-    #[arg(long, env, default_value_t = 10_000, value_name = "N",
+    /// How many of the newest log records are kept whatever their age. More than 0 keeps names of
+    /// deleted users for as long as nothing else happens
+    #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
 }
@@ -71,14 +72,16 @@ pub enum Access {
 }
 
 impl Config {
-    /// The database.
-    pub fn database(&self) -> PathBuf {
-        self.common.data_dir.join("users.db")
+    /// The database of users.
+    pub fn store(&self) -> Arc<dyn Store> {
+        store::in_file(self.common.data_dir.join("users.db"))
     }
 
     /// How long records of the log stay.
-    pub fn log_retention(&self) -> LogRetention {
-        LogRetention { age: self.service.log_retention.0, rows: self.service.log_retention_rows }
+    pub fn log_retention(&self) -> Retention {
+        let age = self.service.log_retention.0.as_millis();
+        let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
+        Retention { age_ms, rows: self.service.log_retention_rows }
     }
 
     /// What a new password must be like.

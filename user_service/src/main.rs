@@ -52,7 +52,8 @@ async fn serve(config: Config, hashing: &HashingArgs) -> Result<(), Box<dyn Erro
     let mut registry = Registry::default();
     let metrics = HashingMetrics::register(&mut registry);
     let hashing = HashingThreads::start(hashing.into(), metrics)?;
-    let deps = Deps { bus: Arc::new(bus), hashing, clock: Clock::system(), registry };
+    let store = config.store();
+    let deps = Deps { store, bus: Arc::new(bus), hashing, clock: Clock::system(), registry };
     let running = start(config, deps).await?;
     shutdown.await;
     running.stop().await;

@@ -1,6 +1,6 @@
-//! Takes hashes that auth_service made anew at a login.
+//! Takes passwords that auth_service has hashed again at a login.
 //!
-//! **Owns** nothing: it hands on.
+//! **Owns** nothing: it opens what was sealed, and hands on.
 //!
 //! **Promises** nothing either: the next login makes a lost hash again.
 //!
@@ -8,16 +8,21 @@
 //!
 //! **When it dies** old hashes stay as they are.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
-use shared::actors::ask;
+use futures_util::future::pending;
+use shared::actors::{Health, Mailbox, ask, supervise};
 use shared::bus::{Bus, Message};
+use shared::hashing::PasswordHash;
+use shared::secrets::{SealingKey, UnsealError};
 
-use super::bus_loop::{consume, shared_queue};
-use super::user_repository::{ReplaceHash, UserRepository};
+use super::consuming::{consume, shared_queue};
+use super::user_repository::UserRepository;
+use crate::store::{Change, ReplaceHash};
 
 /// How many messages may be on their way to it.
 const PREFETCH: u16 = 16;
@@ -25,13 +30,36 @@ const PREFETCH: u16 = 16;
 /// The receiver.
 pub struct RehashReceiver {
     bus: Arc<dyn Bus>,
-    repository: Addr<UserRepository>,
+    receiving: Arc<Receiving>,
+    health: Health,
+}
+
+/// What a message needs.
+struct Receiving {
+    repository: Mailbox<UserRepository>,
+    sealing_key: Arc<SealingKey>,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+enum ReceiveError {
+    #[error("the message cannot be decoded")]
+    Json(#[from] serde_json::Error),
+    #[error("the hash cannot be opened")]
+    Unseal(#[from] UnsealError),
+    #[error("what was sealed is not an Argon2id hash")]
+    NotAHash,
 }
 
 impl RehashReceiver {
     /// Hands what comes by the bus to the writer.
-    pub fn new(bus: Arc<dyn Bus>, repository: Addr<UserRepository>) -> Self {
-        Self { bus, repository }
+    pub fn new(
+        bus: Arc<dyn Bus>,
+        repository: Mailbox<UserRepository>,
+        sealing_key: Arc<SealingKey>,
+        health: Health,
+    ) -> Self {
+        Self { bus, receiving: Arc::new(Receiving { repository, sealing_key }), health }
     }
 }
 
@@ -39,56 +67,44 @@ impl Actor for RehashReceiver {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let repository = self.repository.clone();
-        let handle = async move |message: Message| hand_on(&repository, &message).await;
-        let queue = shared_queue(REHASH_QUEUE, PREFETCH);
-        let consuming = consume(Arc::clone(&self.bus), queue, "taking new hashes", handle);
-        context.spawn(consuming.into_actor(self).map(|(), _, _| ()));
-    }
-}
-
-async fn hand_on(repository: &Addr<UserRepository>, message: &Message) {
-    let rehashed: PasswordRehashed = match serde_json::from_slice(&message.body) {
-        Ok(rehashed) => rehashed,
-        Err(error) => {
-            tracing::warn!(%error, message_id = message.id, "a new hash cannot be decoded");
-            return;
-        }
-    };
-    let user_id = rehashed.id.0;
-    match ask(repository, ReplaceHash(rehashed)).await {
-        Ok(Ok(is_kept)) => tracing::debug!(user_id, is_kept, "a new hash came"),
-        Ok(Err(error)) => tracing::warn!(%error, user_id, "a new hash was refused"),
-        Err(error) => tracing::debug!(%error, user_id, "a new hash was dropped"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::user_repository::test_repository::{TestRepository, create_as};
-    use super::*;
-    use shared::bus::{Destination, InProcessBus, Outgoing};
-    use std::time::Duration;
-    use testkit::wait::until;
-
-    #[actix::test]
-    async fn a_message_that_cannot_be_decoded_does_not_stop_the_next() {
-        let (repository, bus) = (TestRepository::start(), Arc::new(InProcessBus::new()));
-        let anna = create_as(&repository, "anna").await.user;
-        RehashReceiver::new(bus.clone(), repository.addr.clone()).start();
-        let password_hash = repository.key.seal("$argon2id$new", anna.id, 1);
-        let rehashed =
-            PasswordRehashed { id: anna.id, version: 1, password_version: 1, password_hash };
-        let bodies = [b"no JSON".to_vec(), serde_json::to_vec(&rehashed).unwrap()];
-        let send = |body: Vec<u8>| Outgoing {
-            to: Destination::Queue(REHASH_QUEUE.into()),
-            message: Message { body: body.into(), ..Message::default() },
+        let (bus, health) = (Arc::clone(&self.bus), self.health.clone());
+        let receiving = Arc::clone(&self.receiving);
+        let running = async move {
+            supervise(&health, "receiving new hashes", pending(), async || {
+                let queue = shared_queue(REHASH_QUEUE, PREFETCH);
+                consume(&*bus, queue, async |message| receiving.take(&message).await).await
+            })
+            .await;
         };
-        until("it is kept", Duration::from_secs(5), async || {
-            // Messages to a queue that is not declared yet are gone.
-            bus.publish(bodies.iter().cloned().map(send).collect()).await.unwrap();
-            (repository.records().len() > 1).then_some(())
-        })
-        .await;
+        context.spawn(running.into_actor(self).map(|(), _, _| ()));
+    }
+}
+
+impl Receiving {
+    async fn take(&self, message: &Message) {
+        let replace = match self.decode(message) {
+            Ok(replace) => replace,
+            Err(error) => {
+                let (error, message_id) = (&error as &dyn Error, &message.id);
+                return tracing::warn!(error, message_id, "a new hash was refused");
+            }
+        };
+        let user_id = replace.id.0;
+        match ask(&self.repository, Change::ReplaceHash(replace)).await {
+            Ok(Ok(_)) => tracing::debug!(user_id, "a new hash is stored"),
+            Ok(Err(error)) => tracing::debug!(%error, user_id, "a new hash was not stored"),
+            Err(error) => tracing::debug!(%error, user_id, "a new hash was dropped"),
+        }
+    }
+
+    fn decode(&self, message: &Message) -> Result<ReplaceHash, ReceiveError> {
+        let PasswordRehashed { id, password_version, sealed_hash } =
+            serde_json::from_slice(&message.body)?;
+        let opened = self.sealing_key.unseal(&sealed_hash, id, password_version)?;
+        let password_hash = PasswordHash::from_phc(opened);
+        if !password_hash.is_argon2id() {
+            return Err(ReceiveError::NotAHash);
+        }
+        Ok(ReplaceHash { id, password_version, password_hash })
     }
 }

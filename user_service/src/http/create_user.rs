@@ -7,14 +7,15 @@ use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::HashPassword;
 use shared::http::{IdempotencyKey, JsonBody, Members, Problem, ProblemKind, RequestContext};
+use shared::idempotency::IdempotentRequest;
 use shared::identity::{Password, PasswordPolicy, Username};
-use shared::sqlite::idempotency::IdempotentRequest;
 
 use super::Api;
-use super::answers::{add_consistency_token, etag, name_taken, representation};
+use super::answers::{add_consistency_token, etag, representation};
 use super::openapi::{NewUser, User};
-use crate::actors::user_reader::FindFirstAnswer;
-use crate::actors::user_repository::{CreateUser, Created};
+use crate::actors::user_reader::FindResponse;
+use crate::domain::Written;
+use crate::store::{Change, CreateUser};
 
 /// Names the use case among the idempotency keys.
 const SCOPE: &str = "POST /users";
@@ -48,23 +49,22 @@ pub(super) async fn create_user(
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
     if let Some(request) = idempotency.clone()
-        && let Some(first) = ask(&api.reader, FindFirstAnswer(request)).await??
+        && let Some(first) = ask(&api.reader, FindResponse(request)).await??
     {
-        return answer(&first);
+        return Ok(answer(&first));
     }
     let password_hash = ask(&api.hasher, HashPassword(password)).await??;
     let traceparent = context.traceparent;
-    let command = CreateUser { username, password_hash, idempotency, traceparent };
-    answer(&ask(&api.repository, command).await??)
+    let create = CreateUser { username, password_hash, idempotency, traceparent };
+    Ok(answer(&ask(&api.repository, Change::Create(create)).await??))
 }
 
-fn answer(created: &Created) -> Result<HttpResponse, Problem> {
-    let Created::User(written) = created else { return Err(name_taken()) };
+fn answer(written: &Written) -> HttpResponse {
     let mut builder = HttpResponse::Created();
     builder.insert_header((header::LOCATION, format!("/users/{}", written.user.id)));
     builder.insert_header(etag(&written.user).to_header());
     add_consistency_token(&mut builder, written.seq);
-    Ok(builder.json(representation(&written.user)))
+    builder.json(representation(&written.user))
 }
 
 fn parse(mut members: Members, policy: PasswordPolicy) -> Result<(Username, Password), Problem> {

@@ -8,7 +8,7 @@ use super::Api;
 use super::answers::{add_consistency_token, precondition, representation};
 use super::openapi::User;
 use super::user_path::UserPath;
-use crate::actors::user_repository::DeleteUser;
+use crate::store::{Change, DeleteUser};
 
 /// Delete a user
 ///
@@ -33,8 +33,8 @@ pub(super) async fn delete_user(
 ) -> Result<HttpResponse, Problem> {
     api.check_if_match(&if_match)?;
     let precondition = precondition(if_match);
-    let command = DeleteUser { id: path.0, precondition, traceparent: context.traceparent };
-    let written = ask(&api.repository, command).await??;
+    let delete = DeleteUser { id: path.0, precondition, traceparent: context.traceparent };
+    let written = ask(&api.repository, Change::Delete(delete)).await??;
     let mut builder = HttpResponse::Ok();
     add_consistency_token(&mut builder, written.seq);
     Ok(builder.json(representation(&written.user)))

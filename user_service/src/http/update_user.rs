@@ -16,8 +16,8 @@ use super::create_user::{parse_password, parse_username, refused};
 use super::openapi::{ChangedUser, User};
 use super::user_path::UserPath;
 use crate::actors::user_reader::FindCredentials;
-use crate::actors::user_repository::{UpdateError, UpdateUser};
 use crate::domain::{NewPassword, Precondition, Written};
+use crate::store::{Change, ChangeError, UpdateUser};
 
 /// How often the current password is checked if others change it meanwhile.
 const ATTEMPTS: usize = 3;
@@ -68,7 +68,7 @@ pub(super) async fn update_user(
         traceparent: context.traceparent,
     };
     let written = match password {
-        None => ask(&api.repository, command).await??,
+        None => ask(&api.repository, Change::Update(command)).await??,
         Some(change) => change_password(&api, command, change).await?,
     };
     let mut builder = HttpResponse::Ok();
@@ -84,7 +84,7 @@ async fn change_password(
     change: PasswordChange,
 ) -> Result<Written, Problem> {
     let mut hash = None;
-    let mut last = Problem::from(UpdateError::PasswordChanged);
+    let mut last = Problem::from(ChangeError::PasswordChanged);
     for _ in 0..ATTEMPTS {
         let verified_password_version =
             verify_current(api, command.id, &command.precondition, &change.current).await?;
@@ -99,8 +99,8 @@ async fn change_password(
             traceparent: command.traceparent.clone(),
             ..command
         };
-        match ask(&api.repository, attempt).await? {
-            Err(error @ UpdateError::PasswordChanged) => last = error.into(),
+        match ask(&api.repository, Change::Update(attempt)).await? {
+            Err(error @ ChangeError::PasswordChanged) => last = error.into(),
             outcome => return Ok(outcome?),
         }
     }

