@@ -17,7 +17,6 @@ use contract::topology::REHASH_QUEUE;
 use futures_util::future::pending;
 use shared::actors::{Health, Mailbox, ask, supervise};
 use shared::bus::{Bus, Message};
-use shared::hashing::PasswordHash;
 use shared::secrets::{SealingKey, UnsealError};
 
 use super::consuming::{consume, shared_queue};
@@ -100,8 +99,7 @@ impl Receiving {
     fn decode(&self, message: &Message) -> Result<ReplaceHash, ReceiveError> {
         let PasswordRehashed { id, password_version, sealed_hash } =
             serde_json::from_slice(&message.body)?;
-        let opened = self.sealing_key.unseal(&sealed_hash, id, password_version)?;
-        let password_hash = PasswordHash::from_phc(opened);
+        let password_hash = self.sealing_key.unseal(&sealed_hash, id, password_version)?;
         if !password_hash.is_argon2id() {
             return Err(ReceiveError::NotAHash);
         }

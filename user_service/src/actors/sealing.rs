@@ -10,7 +10,7 @@ use crate::store::{PresentPassword, StoredRecord};
 pub(super) fn seal_record(stored: StoredRecord, key: &SealingKey) -> SentRecord {
     let StoredRecord { record, password } = stored;
     let seal = |PresentPassword { id, password_version, hash }| {
-        key.seal(hash.expose_phc(), id, password_version)
+        key.seal(&hash, id, password_version)
     };
     SentRecord { record, sealed_hash: password.map(seal) }
 }
@@ -18,6 +18,6 @@ pub(super) fn seal_record(stored: StoredRecord, key: &SealingKey) -> SentRecord 
 /// The user as a snapshot tells of them.
 pub(super) fn seal_user(credentials: &Credentials, key: &SealingKey) -> SnapshotUser {
     let Credentials { user, password_hash } = credentials;
-    let sealed = key.seal(password_hash.expose_phc(), user.id, user.password_version);
+    let sealed = key.seal(password_hash, user.id, user.password_version);
     SnapshotUser { id: user.id, state: user.state(), sealed_hash: Some(sealed) }
 }

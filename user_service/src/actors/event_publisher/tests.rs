@@ -49,7 +49,8 @@ async fn next_seq(events: &mut Subscription) -> i64 {
 
 fn publisher(repository: &TestRepository, bus: Arc<UncertainBus>) -> Addr<EventPublisher> {
     let (addr, head) = (repository.addr.clone(), repository.head.clone());
-    EventPublisher::new(bus, &repository.pool, addr, head).unwrap().start()
+    let key = Arc::clone(&repository.key);
+    EventPublisher::new(bus, &repository.pool, addr, head, key).unwrap().start()
 }
 
 #[actix::test]
