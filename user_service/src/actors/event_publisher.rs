@@ -14,19 +14,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
 use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
-use shared::actors::{Ask, Command, ask};
+use shared::actors::{Ask, Backoff, Command, Mailbox, Reply, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::bus_loop::Backoff;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store;
 pub use event_message::to_outgoing;
@@ -65,7 +62,7 @@ pub struct EventPublisher {
     /// Ends the loop.
     stop: Option<oneshot::Sender<()>>,
     /// Waits for the loop's end.
-    stopped: Option<Ask<FlushAndStop>>,
+    stopped: Option<Reply<()>>,
 }
 
 impl EventPublisher {
@@ -76,7 +73,7 @@ impl EventPublisher {
     pub fn new(
         bus: Arc<dyn Bus>,
         pool: &ReadPool,
-        repository: Addr<UserRepository>,
+        repository: Mailbox<UserRepository>,
         head: watch::Receiver<Head>,
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
@@ -117,8 +114,8 @@ impl Actor for EventPublisher {
             }
         };
         let ended = running.into_actor(self).map(|(), publisher, context| {
-            if let Some(ask) = publisher.stopped.take() {
-                ask.answer(|FlushAndStop| ());
+            if let Some(reply) = publisher.stopped.take() {
+                reply.send(());
             }
             context.stop();
         });
@@ -130,7 +127,8 @@ impl Handler<Ask<FlushAndStop>> for EventPublisher {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FlushAndStop>, _: &mut Self::Context) {
-        self.stopped = Some(ask);
+        let (FlushAndStop, reply) = ask.into_parts();
+        self.stopped = Some(reply);
         // Dropping it ends the loop.
         self.stop = None;
     }
@@ -141,7 +139,7 @@ struct Relay {
     bus: Arc<dyn Bus>,
     reader: Reader,
     /// Records the place.
-    repository: Addr<UserRepository>,
+    repository: Mailbox<UserRepository>,
     /// The hint, and what `Head` tells.
     head: watch::Receiver<Head>,
     /// Up to here the bus has confirmed. Read by `/metrics`.
