@@ -163,8 +163,7 @@ fn check(config: &Config) -> Result<(), StartError> {
 fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
     let (is_writable, health) = (Arc::clone(&actors.is_writable), health.clone());
     Arc::new(move || {
-        let mut report =
-            ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
+        let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
         if !is_writable.load(Ordering::Relaxed) {
             report.reasons.push("the database cannot be written: the disk is full".into());
         }

@@ -14,17 +14,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
 use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
-use shared::actors::{Ask, AskError, Command, Health, Mailbox, ask, supervise};
+use shared::actors::{Ask, AskError, Backoff, Command, Health, Mailbox, ask, supervise};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
 use shared::secrets::SealingKey;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::sealing::seal_record;
 use super::user_repository::{RecordPublished, UserRepository};
@@ -33,6 +31,8 @@ pub use event_message::to_outgoing;
 
 mod event_message;
 
+/// The loop that publishes, for the log and `/readyz`.
+const PUBLISHING: &str = "publishing events";
 /// How many events are published at once while the bus keeps up.
 const BATCH: u32 = 500;
 /// How often it looks without a hint, tells the log's end, and records its place at the most.
@@ -157,13 +157,15 @@ impl Relay {
             self.publishing.head.clone(),
             stopping.clone(),
         );
-        let publishing = supervise(&health, "publishing events", until_closed(stopping), async || {
-            self.run().await
-        });
+        let publishing =
+            supervise(&health, PUBLISHING, until_closed(stopping), async || self.run().await);
         tokio::join!(publishing, heads);
         // The last try: the loop may have been stopped while it waited for the bus.
         if let Err(error) = self.finish().await {
-            tracing::warn!(error = &error as &dyn Error, "the last events go out at the next start");
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "the last events go out at the next start"
+            );
         }
     }
 
@@ -172,14 +174,21 @@ impl Relay {
         let reader = self.open().await?;
         let mut period = interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stopping = self.stopping.clone();
+        let (stopping, mut backoff) = (self.stopping.clone(), Backoff::new(PUBLISHING));
         loop {
             tokio::select! {
                 () = until_closed(stopping.clone()) => return Ok(()),
                 Ok(()) = self.publishing.head.changed() => {}
                 _ = period.tick() => {}
             }
-            self.turn(&*reader).await?;
+            match self.turn(&*reader).await {
+                Ok(()) => backoff.worked(),
+                Err(RelayError::Bus(error)) => tokio::select! {
+                    () = until_closed(stopping.clone()) => return Ok(()),
+                    () = sleep(backoff.failed(&error)) => {}
+                },
+                Err(error) => return Err(error),
+            }
             self.record_if_due().await?;
         }
     }
@@ -266,7 +275,9 @@ impl Relay {
         match ask(&self.publishing.repository, RecordPublished { seq }).await? {
             Ok(()) => self.recorded = seq,
             // The disk is full: what is not recorded is published twice.
-            Err(error) => tracing::debug!(error = &error as &dyn Error, "the place was not recorded"),
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn Error, "the place was not recorded")
+            }
         }
         Ok(())
     }

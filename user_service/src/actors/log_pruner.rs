@@ -84,3 +84,37 @@ async fn prune_for_ever(
         sleep(if has_more { PAUSE } else { PERIOD }).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_repository::{TestRepository, create_as};
+    use super::super::test_store::{TroubledStore, Troubles};
+    use super::super::user_repository::RecordPublished;
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use testkit::wait::until_holds;
+
+    #[actix::test]
+    async fn after_a_panic_the_log_is_pruned_all_the_same() {
+        let troubles = Troubles::default();
+        let inside = troubles.clone();
+        let repository = TestRepository::with_store(|store| {
+            Arc::new(TroubledStore { inside: store, troubles: inside })
+        })
+        .await;
+        create_as(&repository, "anna").await;
+        ask(&repository.mailbox, RecordPublished { seq: 1 }).await.unwrap().unwrap();
+        troubles.prune_panics.store(true, Ordering::Relaxed);
+        let retention = Retention { age_ms: 0, rows: 0 };
+        let (health, metrics) = (repository.health.clone(), repository.metrics.writer.clone());
+        let pruner = LogPruner::new(repository.mailbox.clone(), retention, health, metrics);
+        let _pruner = Mailbox::start(&repository.health, 1, |_| pruner);
+        let is_pruned = || repository.metrics.writer.pruned_seq.get() == 1;
+        until_holds("the record is gone", Duration::from_secs(10), is_pruned).await;
+        assert_eq!(
+            repository.health.degraded(),
+            ["pruning the log: UserRepository gave no answer"]
+        );
+    }
+}

@@ -7,7 +7,11 @@ pub mod rehash_receiver;
 mod sealing;
 pub mod sync_responder;
 #[cfg(test)]
+mod test_bus;
+#[cfg(test)]
 mod test_repository;
+#[cfg(test)]
+mod test_store;
 pub mod user_reader;
 pub mod user_repository;
 

@@ -9,9 +9,8 @@ use crate::store::{PresentPassword, StoredRecord};
 /// The record as it is sent.
 pub(super) fn seal_record(stored: StoredRecord, key: &SealingKey) -> SentRecord {
     let StoredRecord { record, password } = stored;
-    let seal = |PresentPassword { id, password_version, hash }| {
-        key.seal(&hash, id, password_version)
-    };
+    let seal =
+        |PresentPassword { id, password_version, hash }| key.seal(&hash, id, password_version);
     SentRecord { record, sealed_hash: password.map(seal) }
 }
 

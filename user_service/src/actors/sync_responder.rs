@@ -34,6 +34,8 @@ use spool::{SnapshotError, Spool};
 mod questions;
 mod spool;
 
+/// One of the two loops, for the log and `/readyz`.
+const RECEIVING: &str = "receiving questions";
 /// How many questions may be on their way to it.
 const PREFETCH: u16 = 4;
 /// How many questions may wait for their answers.
@@ -103,9 +105,10 @@ impl Answering {
     async fn work(self) {
         let (asked, inbox) = mpsc::channel(WAITING_MAX);
         let mut questions = Questions::new(inbox);
-        let receiving = supervise(&self.health, "receiving questions", pending(), async || {
+        let receiving = supervise(&self.health, RECEIVING, pending(), async || {
             let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
-            consume(&*self.bus, queue, async |message| receive(&message, &asked).await).await
+            let take = async |message| receive(&message, &asked).await;
+            consume(&*self.bus, queue, RECEIVING, take).await
         });
         let answering = supervise(&self.health, "answering followers", pending(), async || {
             self.run(&mut questions).await

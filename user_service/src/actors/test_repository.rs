@@ -1,6 +1,7 @@
 //! A repository on files of its own, for the unit tests of the actors.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use actix::Arbiter;
 use contract::{Head, LogRecord, UserId};
@@ -22,6 +23,7 @@ pub(super) struct TestRepository {
     pub(super) store: Arc<dyn Store>,
     pub(super) log: Box<dyn LogReader>,
     pub(super) head: watch::Receiver<Option<Head>>,
+    pub(super) is_writable: Arc<AtomicBool>,
     pub(super) key: Arc<SealingKey>,
     pub(super) health: Health,
     pub(super) metrics: ServiceMetrics,
@@ -34,9 +36,7 @@ impl TestRepository {
     }
 
     /// With a store that does something else than it should.
-    pub(super) async fn with_store(
-        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
-    ) -> Self {
+    pub(super) async fn with_store(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = wrap(store::in_file(directory.path().join("users.db")));
         Self::open(directory, store).await
@@ -54,10 +54,10 @@ impl TestRepository {
         let clock = Clock::manual(1_700_000_000_000);
         let repository =
             UserRepository::open(Arc::clone(&store), clock, metrics.writer.clone()).await.unwrap();
-        let head = repository.head();
+        let (head, is_writable) = (repository.head(), repository.is_writable());
         let mailbox = repository.launch(&Arbiter::current(), &health);
         let log = store.open_log_reader().await.unwrap();
-        Self { mailbox, store, log, head, key, health, metrics, directory }
+        Self { mailbox, store, log, head, is_writable, key, health, metrics, directory }
     }
 
     pub(super) fn head(&self) -> Head {

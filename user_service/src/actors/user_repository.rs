@@ -196,7 +196,8 @@ impl UserRepository {
             }
             Err(error) => {
                 self.note_failure(&error, context);
-                let refuse = |reply: Reply<Outcome>| reply.send(Err(ChangeError::Store(error.clone())));
+                let refuse =
+                    |reply: Reply<Outcome>| reply.send(Err(ChangeError::Store(error.clone())));
                 replies.into_iter().for_each(refuse);
             }
         }
@@ -319,7 +320,10 @@ impl Handler<CloseNow> for UserRepository {
         };
         context.wait(writer.close().into_actor(self).map(|closed, _, context| {
             if let Err(error) = closed {
-                tracing::error!(error = &error as &dyn Error, "the database was not closed in order");
+                tracing::error!(
+                    error = &error as &dyn Error,
+                    "the database was not closed in order"
+                );
             }
             context.stop();
             ask.answer(|Close| ());

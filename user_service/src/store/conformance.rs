@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use contract::{
-    EventKind, Head, Position, UserChange, UserId, UsersChecksum,
-};
+use contract::{EventKind, Head, Position, UserChange, UserId, UsersChecksum};
 use shared::hashing::PasswordHash;
 use shared::idempotency::{IdempotentRequest, RETENTION_MS};
 use shared::identity::Username;
@@ -13,7 +11,7 @@ use shared::log_sync::{follows, user_checksum};
 
 use super::{
     Change, ChangeError, Committed, CreateUser, DeleteUser, LogReader, Opened, Outcome, Pruned,
-    ReplaceHash, Reader, Retention, Store, StoreError, StoredRecord, UpdateUser, Writer,
+    Reader, ReplaceHash, Retention, Store, StoreError, StoredRecord, UpdateUser, Writer,
 };
 use crate::domain::{NewPassword, Precondition, Tag, Tags, User, Written};
 
@@ -206,9 +204,11 @@ pub(super) async fn a_change_that_fails_is_undone_alone(engine: &impl Engine) {
     let mut db = Db::open(engine).await;
     let anna = db.create("anna").await;
     engine.fail_to_record("mallory");
-    let changes = vec![create("bert"), create("mallory"), rename(anna.id, "mallory"), create("carl")];
+    let changes =
+        vec![create("bert"), create("mallory"), rename(anna.id, "mallory"), create("carl")];
     let outcomes = db.commit(changes).await;
-    let failed = |outcome: &Outcome| matches!(outcome, Err(ChangeError::Store(StoreError::Failed(_))));
+    let failed =
+        |outcome: &Outcome| matches!(outcome, Err(ChangeError::Store(StoreError::Failed(_))));
     assert!(outcomes[0].is_ok() && outcomes[3].is_ok(), "{outcomes:?}");
     assert!(failed(&outcomes[1]) && failed(&outcomes[2]), "{outcomes:?}");
     let users = db.reader.list_users(0, 10).await.unwrap();
@@ -219,7 +219,9 @@ pub(super) async fn a_change_that_fails_is_undone_alone(engine: &impl Engine) {
     assert_eq!(db.head.checksum, Some(sum(&users)));
 }
 
-pub(super) async fn records_are_dense_and_each_has_the_hash_of_the_one_before(engine: &impl Engine) {
+pub(super) async fn records_are_dense_and_each_has_the_hash_of_the_one_before(
+    engine: &impl Engine,
+) {
     let mut db = Db::open(engine).await;
     let anna = db.create("anna").await.id;
     let changes = vec![create("ANNA"), rename(anna, "bert"), delete(UserId(9)), delete(anna)];
@@ -250,7 +252,8 @@ pub(super) async fn records_are_dense_and_each_has_the_hash_of_the_one_before(en
 pub(super) async fn a_record_states_what_is_left_and_holds_no_hash(engine: &impl Engine) {
     let mut db = Db::open(engine).await;
     let anna = db.create("Anna").await;
-    let Written { user, .. } = db.one(Change::Update(update(anna.id, Some("Bert"), Some(1)))).await.unwrap();
+    let Written { user, .. } =
+        db.one(Change::Update(update(anna.id, Some("Bert"), Some(1)))).await.unwrap();
     assert_eq!((user.username_key.as_str(), user.version, user.password_version), ("bert", 2, 2));
     db.one(delete(anna.id)).await.unwrap();
     let records = db.records().await;
@@ -297,11 +300,13 @@ pub(super) async fn a_repeated_request_gets_the_first_answer_and_changes_nothing
 ) {
     let mut db = Db::open(engine).await;
     let first = db.one(create_with("anna", Some("k"))).await.unwrap();
-    let again = db.commit(vec![create_with("anna", Some("k")), create_with("bert", Some("k"))]).await;
+    let again =
+        db.commit(vec![create_with("anna", Some("k")), create_with("bert", Some("k"))]).await;
     let [Ok(repeated), Err(ChangeError::KeyReused)] = &again[..] else { panic!("{again:?}") };
     assert_eq!(repeated, &first);
     assert_eq!(db.records().await.len(), 1);
-    let Change::Create(CreateUser { idempotency: Some(request), .. }) = create_with("anna", Some("k"))
+    let Change::Create(CreateUser { idempotency: Some(request), .. }) =
+        create_with("anna", Some("k"))
     else {
         panic!("it has a key")
     };
@@ -336,11 +341,13 @@ pub(super) async fn a_precondition_is_evaluated_on_what_the_change_before_it_lef
         let tag = Tag { opaque: anna.tag(), is_weak: false };
         Precondition::IfMatch(Tags::List(vec![tag]))
     };
-    let renamed = UpdateUser { precondition: has_first_tag(), ..update(anna.id, Some("bert"), None) };
-    let deleted =
-        DeleteUser { id: anna.id, precondition: has_first_tag(), traceparent: None };
+    let renamed =
+        UpdateUser { precondition: has_first_tag(), ..update(anna.id, Some("bert"), None) };
+    let deleted = DeleteUser { id: anna.id, precondition: has_first_tag(), traceparent: None };
     let outcomes = db.commit(vec![Change::Update(renamed), Change::Delete(deleted)]).await;
-    let [Ok(_), Err(ChangeError::PreconditionFailed)] = &outcomes[..] else { panic!("{outcomes:?}") };
+    let [Ok(_), Err(ChangeError::PreconditionFailed)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
     assert_eq!(db.reader.find_user(anna.id).await.unwrap().unwrap().username, "bert");
     let absent = DeleteUser { id: UserId(9), precondition: has_first_tag(), traceparent: None };
     let absent = db.one(Change::Delete(absent)).await;
@@ -388,7 +395,10 @@ pub(super) async fn a_name_is_unique_without_regard_to_case_and_free_when_its_us
     let mut db = Db::open(engine).await;
     let [anna, bert] = [db.create("anna").await.id, db.create("bert").await.id];
     let own = db.one(rename(anna, "ANNA")).await.unwrap().user;
-    assert_eq!((own.username.as_str(), own.username_key.as_str(), own.version), ("ANNA", "anna", 2));
+    assert_eq!(
+        (own.username.as_str(), own.username_key.as_str(), own.version),
+        ("ANNA", "anna", 2)
+    );
     let outcomes =
         db.commit(vec![rename(bert, "Anna"), rename(anna, "carl"), rename(bert, "Anna")]).await;
     let [Err(ChangeError::NameTaken), Ok(_), Ok(_)] = &outcomes[..] else { panic!("{outcomes:?}") };
@@ -558,5 +568,8 @@ pub(super) async fn users_are_found_by_id_and_name_and_listed_in_pages(engine: &
         let users = db.reader.list_users(after, limit).await.unwrap();
         users.iter().map(|user| user.id.0).collect()
     };
-    assert_eq!((page(0, 2).await, page(1, 5).await, page(3, 5).await), (vec![1, 2], vec![2, 3], vec![]));
+    assert_eq!(
+        (page(0, 2).await, page(1, 5).await, page(3, 5).await),
+        (vec![1, 2], vec![2, 3], vec![])
+    );
 }

@@ -24,9 +24,7 @@ use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 use shared::identity::Username;
 
-pub use change::{
-    Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser,
-};
+pub use change::{Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser};
 
 use crate::domain::{Credentials, User, Written};
 
@@ -147,7 +145,6 @@ pub trait Reader: Send {
         request: &'a IdempotentRequest,
         now_ms: i64,
     ) -> LocalBoxFuture<'a, Result<Option<Written>, ChangeError>>;
-
 }
 
 /// Reads the log, and all users together with their place in it. Every method sees the database at
@@ -168,11 +165,8 @@ pub trait LogReader: Send {
 
     /// Up to `limit` records after `seq`, in their order and without a gap, and the log's end. No
     /// records if the one after `seq` was pruned.
-    fn list_records(
-        &self,
-        seq: i64,
-        limit: u32,
-    ) -> LocalBoxFuture<'_, Result<Records, StoreError>>;
+    fn list_records(&self, seq: i64, limit: u32)
+    -> LocalBoxFuture<'_, Result<Records, StoreError>>;
 
     /// All users as they are now, to be read page by page. It should not be held for long: the
     /// engine keeps the past for it.

@@ -102,3 +102,44 @@ impl Spool {
         Ok(serde_json::from_str(&line)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::test_repository::{TestRepository, create_as};
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    #[actix::test]
+    async fn a_part_can_be_sent_before_the_last_one_is_read() {
+        let repository = TestRepository::start().await;
+        create_as(&repository, "first").await;
+        for group in 0..3 {
+            let names: Vec<String> = (0..100).map(|n| format!("user{group}x{n}")).collect();
+            join_all(names.iter().map(|name| create_as(&repository, name))).await;
+        }
+        let snapshot = repository.log.snapshot().await.unwrap();
+        assert_eq!(snapshot.head().position.seq, 301);
+        let directory = repository.directory.path();
+        let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
+        assert_eq!(spool.parts, 2);
+        assert!(spool.next_part().now_or_never().is_none(), "nothing is read yet");
+        let mut reading = Box::pin(spooling.run());
+        assert!((&mut reading).now_or_never().is_none(), "one part is read");
+        assert_eq!(spool.next_part().now_or_never().unwrap().unwrap().len(), 250);
+        // Who is created meanwhile belongs to a later place in the log.
+        create_as(&repository, "later").await;
+        reading.await.unwrap();
+        assert_eq!(spool.next_part().await.unwrap().len(), 51);
+    }
+
+    #[actix::test]
+    async fn a_snapshot_whose_reading_failed_has_no_next_part() {
+        let repository = TestRepository::start().await;
+        let snapshot = repository.log.snapshot().await.unwrap();
+        let directory = repository.directory.path();
+        let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
+        drop(spooling);
+        assert!(matches!(spool.next_part().await, Err(SnapshotError::Unfinished)));
+    }
+}

@@ -46,7 +46,8 @@ struct FormerRecord {
 /// still to be published. A follower that is ahead of the first rewritten record gets a snapshot.
 fn state_what_is_left(transaction: &Transaction<'_>) -> HookResult {
     let published = published::read(transaction).map_err(failed)?;
-    let (start, end) = (log::start(transaction).map_err(failed)?, log::end(transaction).map_err(failed)?);
+    let (start, end) =
+        (log::start(transaction).map_err(failed)?, log::end(transaction).map_err(failed)?);
     if published.min(end.seq) > start.seq {
         log::delete_through(transaction, published.min(end.seq)).map_err(failed)?;
     }
@@ -80,10 +81,7 @@ fn former_records(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<FormerR
     records.collect()
 }
 
-fn restate(
-    transaction: &Transaction<'_>,
-    former: &FormerRecord,
-) -> Result<UserChange, HookError> {
+fn restate(transaction: &Transaction<'_>, former: &FormerRecord) -> Result<UserChange, HookError> {
     let FormerData { id, username, version, password_version } =
         serde_json::from_str(&former.data).map_err(failed)?;
     if former.kind == EventKind::DELETED.as_str() {

@@ -38,8 +38,8 @@ impl SqliteStore {
 
     fn writer(&self) -> Result<Opened, StoreError> {
         // This database is the truth: what was answered survives a loss of power.
-        let connection = open_writer(&self.path, Durability::Full, &migrations::all())
-            .map_err(open_error)?;
+        let connection =
+            open_writer(&self.path, Durability::Full, &migrations::all()).map_err(open_error)?;
         incarnation::begin(&connection)?;
         checksum::compute_if_absent(&connection)?;
         let head = read_head(&connection)?;

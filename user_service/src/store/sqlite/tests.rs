@@ -111,7 +111,10 @@ async fn of_a_log_with_sealed_hashes_what_is_published_goes_and_the_rest_is_stat
     assert_eq!((records.len(), position), (3, head.position));
     let left = |n: usize| -> UserChange { serde_json::from_str(&records[n].record.data).unwrap() };
     let bert = left(0).user.unwrap();
-    assert_eq!((bert.username.as_str(), bert.username_key.as_str(), bert.version), ("Bert", "bert", 2));
+    assert_eq!(
+        (bert.username.as_str(), bert.username_key.as_str(), bert.version),
+        ("Bert", "bert", 2)
+    );
     assert_eq!(left(2), UserChange { id: UserId(1), user: None });
     assert_eq!(records[0].record.traceparent.as_deref(), Some("trace"));
     assert!(records[1].password.is_some(), "it can be sealed as it is sent");

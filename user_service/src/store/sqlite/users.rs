@@ -54,7 +54,10 @@ pub(super) fn insert(
     );
     let mut statement = connection.prepare_cached(sql).map_err(StoreError::from)?;
     statement
-        .query_row(params![username.as_shown(), username.key(), password_hash.expose_phc()], to_user)
+        .query_row(
+            params![username.as_shown(), username.key(), password_hash.expose_phc()],
+            to_user,
+        )
         .map_err(name_taken_or_failed)
 }
 
