@@ -260,7 +260,13 @@ impl Actors {
             SyncResponder::new(Arc::clone(&bus), pool, asked, key, directory, limit, answers)?;
         let writing = Arbiter::new();
         let repository = repository.launch(&writing.handle(), health);
-        let publisher = EventPublisher::new(Arc::clone(&bus), pool, repository.clone(), head)?;
+        let publisher = EventPublisher::new(
+            Arc::clone(&bus),
+            pool,
+            repository.clone(),
+            head,
+            Arc::clone(sealing_key),
+        )?;
         let confirmed = publisher.published();
         let receiver = RehashReceiver::new(bus, repository.clone());
         let (relaying, responding) = (Arbiter::new(), Arbiter::new());

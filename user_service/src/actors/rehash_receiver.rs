@@ -68,6 +68,7 @@ mod tests {
     use super::super::user_repository::test_repository::{TestRepository, create_as};
     use super::*;
     use shared::bus::{Destination, InProcessBus, Outgoing};
+    use shared::hashing::PasswordHash;
     use std::time::Duration;
     use testkit::wait::until;
 
@@ -76,9 +77,9 @@ mod tests {
         let (repository, bus) = (TestRepository::start(), Arc::new(InProcessBus::new()));
         let anna = create_as(&repository, "anna").await.user;
         RehashReceiver::new(bus.clone(), repository.addr.clone()).start();
-        let password_hash = repository.key.seal("$argon2id$new", anna.id, 1);
-        let rehashed =
-            PasswordRehashed { id: anna.id, version: 1, password_version: 1, password_hash };
+        let new = PasswordHash::from_phc("$argon2id$new");
+        let sealed_hash = repository.key.seal(&new, anna.id, 1);
+        let rehashed = PasswordRehashed { id: anna.id, password_version: 1, sealed_hash };
         let bodies = [b"no JSON".to_vec(), serde_json::to_vec(&rehashed).unwrap()];
         let send = |body: Vec<u8>| Outgoing {
             to: Destination::Queue(REHASH_QUEUE.into()),

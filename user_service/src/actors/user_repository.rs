@@ -114,7 +114,7 @@ impl UserRepository {
         log::begin_incarnation(&connection, incarnation)?;
         digest::make_if_absent(&connection)?;
         let head = read_head(&connection, incarnation)?;
-        metrics.head_seq.set(head.seq);
+        metrics.head_seq.set(head.position.seq);
         let (head, _) = watch::channel(head);
         Ok(Self {
             connection,
@@ -168,7 +168,7 @@ impl UserRepository {
             // The next commit announces it: followers lose time only.
             return;
         };
-        self.metrics.head_seq.set(head.seq);
+        self.metrics.head_seq.set(head.position.seq);
         self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
     }
 
@@ -184,8 +184,8 @@ impl UserRepository {
 
 /// Where the log ends, for followers.
 fn read_head(connection: &Connection, incarnation: Incarnation) -> Result<Head, StoreError> {
-    let log::End { seq, chain } = log::end(connection)?;
-    Ok(Head { incarnation, seq, chain, digest: Some(digest::read(connection)?) })
+    let position = log::end(connection)?;
+    Ok(Head { incarnation, position, checksum: Some(digest::read(connection)?) })
 }
 
 /// The database cannot be used.
@@ -311,10 +311,12 @@ mod tests {
         let repository = TestRepository::start();
         let mut head = repository.head.clone();
         create_as(&repository, "anna").await;
-        until_holds("the head moves", Duration::from_secs(5), || head.borrow_and_update().seq == 1)
-            .await;
+        until_holds("the head moves", Duration::from_secs(5), || {
+            head.borrow_and_update().position.seq == 1
+        })
+        .await;
         let last = repository.records().pop().unwrap();
-        assert_eq!(head.borrow().chain, last.chain);
+        assert_eq!(head.borrow().position, last.position);
     }
 
     #[actix::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::topology::{SYNC_REQUESTS_QUEUE, control_queue};
-use contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
+use contract::{Cursor, SentRecord, SnapshotUser, SyncRequest, UserChange, UserId};
 use futures_util::FutureExt;
 use shared::actors::{AskError, Mailbox, ask};
 use shared::bus::{Bus, Delivery, Destination, Message, Outgoing};
@@ -190,7 +190,7 @@ impl<'a> SyncSession<'a> {
         }
     }
 
-    /// What was changed by anybody but the log is told by the digest.
+    /// The checksum tells what anybody but the log has changed.
     async fn compare(&mut self) -> Result<(), SessionError> {
         let applied = *self.with.applied.borrow();
         let difference = self.agreement.find_difference(&applied);
@@ -203,23 +203,24 @@ impl<'a> SyncSession<'a> {
     fn observe(&mut self, input: &Input) {
         match input {
             Input::Head(head) => self.agreement.hear(*head),
-            Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.digest),
+            Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.checksum),
             _ => {}
         }
         if self.is_answered_by(input) {
             self.ask_interval = ASK_INTERVAL_MIN;
         }
         let known = match input {
-            Input::Head(head) => head.seq,
+            Input::Head(head) => head.position.seq,
             Input::Continue(answer) => answer.head_seq,
-            Input::SnapshotPart(part) => part.as_of.seq,
+            Input::SnapshotPart(part) => part.as_of.position.seq,
             Input::Connected | Input::Waited | Input::Unappliable => return,
             Input::Record(incarnation, record) => {
-                let Cursor { incarnation: ours, seq, .. } = self.follower.cursor();
-                if *incarnation == ours && record.seq <= seq {
+                let Cursor { incarnation: ours, position } = self.follower.cursor();
+                let seq = record.record.position.seq;
+                if *incarnation == ours && seq <= position.seq {
                     self.with.metrics.duplicates.inc();
                 }
-                record.seq.max(self.with.progress.borrow().head_seq)
+                seq.max(self.with.progress.borrow().head_seq)
             }
         };
         self.with.progress.send_modify(|progress| progress.head_seq = known);
@@ -256,7 +257,7 @@ impl<'a> SyncSession<'a> {
         }
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
-        tracing::debug!(reason, seq = request.cursor.seq, "asking user_service");
+        tracing::debug!(reason, seq = request.cursor.position.seq, "asking user_service");
         let body = serde_json::to_vec(request).unwrap_or_default().into();
         let (id, kind) = (request.nonce.clone(), "sync.request".to_owned());
         let message = Message { id, kind, body, ..Message::default() };
@@ -264,22 +265,27 @@ impl<'a> SyncSession<'a> {
     }
 
     /// Revocations first: if we die in between, they are only repeated.
-    async fn apply(&self, records: Vec<LogRecord>, cursor: Cursor) -> Result<(), SessionError> {
+    async fn apply(&self, records: Vec<SentRecord>, cursor: Cursor) -> Result<(), SessionError> {
         self.revoke(records.iter().filter_map(revocation_of).collect()).await?;
         fail_point("revoked");
-        let records: Arc<[LogRecord]> = records.into();
+        let records: Arc<[SentRecord]> = records.into();
         let command = ApplyEvents { records: Arc::clone(&records), cursor };
         let applied = ask(&self.with.repository, command).await.map_err(SessionError::failed)?;
         if let Err(ApplyError::Unappliable { seq, reason }) = &applied
-            && let Some(record) = records.iter().find(|record| record.seq == *seq)
+            && let Some(record) = records.iter().find(|sent| sent.record.position.seq == *seq)
         {
-            let routing_key = record.kind.routing_key().to_owned();
+            let routing_key = record.record.kind.routing_key().to_owned();
             self.bury(to_event(cursor.incarnation, record), routing_key, reason.clone());
         }
         Ok(applied?)
     }
 
-    async fn stage(&self, part: u32, parts: u32, users: Vec<UserData>) -> Result<(), SessionError> {
+    async fn stage(
+        &self,
+        part: u32,
+        parts: u32,
+        users: Vec<SnapshotUser>,
+    ) -> Result<(), SessionError> {
         let staged = ask(&self.with.repository, StageSnapshotPart { part, users }).await;
         for Refused { user, reason } in
             staged.map_err(SessionError::failed)?.map_err(SessionError::failed)?
@@ -305,10 +311,13 @@ impl<'a> SyncSession<'a> {
         swapped.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
         self.with.progress.send_modify(|progress| progress.loaded = None);
         self.with.metrics.snapshots.inc();
-        tracing::info!(seq = cursor.seq, "a snapshot is in the projection's place");
+        tracing::info!(seq = cursor.position.seq, "a snapshot is in the projection's place");
         if !self.agreement.is_snapshot_whole(&self.with.applied.borrow()) {
             self.with.metrics.digest_mismatches.inc();
-            tracing::warn!(seq = cursor.seq, "the snapshot has other users than it should");
+            tracing::warn!(
+                seq = cursor.position.seq,
+                "the snapshot has other users than it should"
+            );
         }
         Ok(())
     }
@@ -365,14 +374,14 @@ fn random_word() -> String {
     data_encoding::HEXLOWER.encode(&random_bytes::<8>())
 }
 
-/// Whose tokens the record kills, and the oldest password version whose tokens live on.
-fn revocation_of(record: &LogRecord) -> Option<(UserId, i64)> {
-    // What cannot be read kills nothing here: applying it fails, and a snapshot follows.
-    let user: UserData = serde_json::from_str(&record.data).ok()?;
-    match record.kind {
-        EventKind::Deleted => Some((user.id, i64::MAX)),
-        EventKind::Updated if user.password_version > 1 => Some((user.id, user.password_version)),
-        EventKind::Created | EventKind::Updated => None,
+/// Whose tokens the record ends, and the oldest password version whose tokens live on.
+fn revocation_of(sent: &SentRecord) -> Option<(UserId, i64)> {
+    // What cannot be read ends nothing here: applying it fails, and a snapshot follows.
+    let change: UserChange = serde_json::from_str(&sent.record.data).ok()?;
+    match change.user {
+        None => Some((change.id, i64::MAX)),
+        Some(state) if state.password_version > 1 => Some((change.id, state.password_version)),
+        Some(_) => None,
     }
 }
 

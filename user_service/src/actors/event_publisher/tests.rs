@@ -50,7 +50,8 @@ async fn next_seq(events: &mut Subscription) -> i64 {
 
 fn publisher(repository: &TestRepository, bus: Arc<UncertainBus>) -> Mailbox<EventPublisher> {
     let (addr, head) = (repository.addr.clone(), repository.head.clone());
-    let publisher = EventPublisher::new(bus, &repository.pool, addr, head).unwrap();
+    let key = Arc::clone(&repository.key);
+    let publisher = EventPublisher::new(bus, &repository.pool, addr, head, key).unwrap();
     Mailbox::start(&Health::default(), 1, |_| publisher)
 }
 
