@@ -215,7 +215,7 @@ impl ApiParts {
 
         let pruner =
             LogPruner::new(repository.clone(), config.log_retention(), health.clone(), writer);
-        let (publisher, published) = EventPublisher::new(Publishing {
+        let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
             store: Arc::clone(store),
             repository: repository.clone(),
@@ -238,7 +238,7 @@ impl ApiParts {
         let (on_writing, on_publishing) = (writing.handle(), publishing.handle());
         Ok(Actors {
             head,
-            published,
+            published: confirmed,
             is_writable,
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
             _pruner: Mailbox::start_on(&on_writing, health, STOPS_MAX, |_| pruner),

@@ -24,7 +24,8 @@ use contract::UserId;
 use rusqlite::Connection;
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
+use shared::idempotency::IdempotentRequest;
+use shared::sqlite::idempotency::{self, Lookup};
 use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
 use shared::tokens::RevokedView;
 

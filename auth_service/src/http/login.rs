@@ -7,8 +7,8 @@ use contract::{Claims, TokenResponse};
 use data_encoding::BASE64URL_NOPAD;
 use shared::actors::ask;
 use shared::http::{IdempotencyKey, JsonBody, Members, Problem, ProblemKind};
+use shared::idempotency::IdempotentRequest;
 use shared::secrets::random_bytes;
-use shared::sqlite::idempotency::IdempotentRequest;
 
 use super::Api;
 use super::authentication::{Authenticator, LoginAttempt};

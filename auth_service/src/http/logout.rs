@@ -5,7 +5,8 @@ use actix_web::web::Data;
 use serde_json::json;
 use shared::actors::ask;
 use shared::http::{IdempotencyKey, Problem};
-use shared::sqlite::idempotency::{IdempotentRequest, Lookup};
+use shared::idempotency::IdempotentRequest;
+use shared::sqlite::idempotency::Lookup;
 
 use super::Api;
 use super::bearer::Bearer;

@@ -276,7 +276,7 @@ impl Relay {
             Ok(()) => self.recorded = seq,
             // The disk is full: what is not recorded is published twice.
             Err(error) => {
-                tracing::debug!(error = &error as &dyn Error, "the place was not recorded")
+                tracing::debug!(error = &error as &dyn Error, "the place was not recorded");
             }
         }
         Ok(())
