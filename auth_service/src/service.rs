@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Addr, Arbiter};
 use actix_web::web::ServiceConfig;
@@ -10,25 +11,26 @@ use shared::actors::ask;
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::config::cores;
-use shared::hashing::HashingThreads;
+use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
-use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
+use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations, UserEventConsumer,
+    Applied, CredentialReader, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations,
+    UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Api, WorkerParts};
-use crate::metrics::{AgreementMetrics, FollowingMetrics, ServiceMetrics};
+use crate::http::{self, Api, Authenticator, TokenChecker};
+use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
@@ -111,14 +113,12 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let key_ring = KeyRing::new(signing_key(&common.data_dir, &stores)?);
     let verifier = Arc::new(key_ring.verifier(&rules)?);
     let writers = stores.launch();
-    let parts = WorkerParts {
+    let api = ApiParts {
         hashing: deps.hashing,
         readers,
         verifier,
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
-    };
-    let handles = Api {
         revocations: writers.revocations.clone(),
         key_ring: key_ring.launch(),
         applied: writers.applied.clone(),
@@ -136,7 +136,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     }));
     let readiness = readiness(writers.applied.clone(), progress.subscribe(), Arc::clone(&deps.bus));
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(&handles, &parts, app);
+    let paths = move |app: &mut ServiceConfig| http::configure(api.launch(), app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {
@@ -157,6 +157,50 @@ impl Running {
         let _ = ask(&self.consumer, StopFollowing).await;
         self.writers.stop().await;
         tracing::info!("auth_service has stopped");
+    }
+}
+
+/// What the handlers need, before there is a worker.
+#[derive(Clone)]
+struct ApiParts {
+    hashing: HashingThreads,
+    readers: ReadPool,
+    verifier: Arc<Verifier>,
+    revoked: RevokedView,
+    bus: Arc<dyn Bus>,
+    revocations: Addr<Revocations>,
+    key_ring: Addr<KeyRing>,
+    applied: watch::Receiver<Applied>,
+    sealing_key: Arc<SealingKey>,
+    clock: Clock,
+    metrics: LoginMetrics,
+    rules: TokenRules,
+    token_lifetime_s: i64,
+    login_wait: Duration,
+}
+
+impl ApiParts {
+    /// Called once on each worker's thread, whose actors it starts.
+    fn launch(&self) -> Api {
+        let parts = self.clone();
+        Api {
+            authenticator: Authenticator {
+                reader: CredentialReader::launch(parts.readers),
+                hasher: PasswordHasher::launch(parts.hashing),
+                sealing_key: Arc::clone(&parts.sealing_key),
+                bus: parts.bus,
+            },
+            tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
+            revocations: parts.revocations,
+            key_ring: parts.key_ring,
+            applied: parts.applied,
+            sealing_key: parts.sealing_key,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            rules: parts.rules,
+            token_lifetime_s: parts.token_lifetime_s,
+            login_wait: parts.login_wait,
+        }
     }
 }
 

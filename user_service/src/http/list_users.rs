@@ -8,8 +8,7 @@ use shared::http::{Problem, ProblemKind};
 use shared::identity::Username;
 
 use super::Api;
-use super::answers::representation;
-use super::openapi::User;
+use super::bodies::representation;
 use crate::actors::user_reader::{FindUserByName, ListUsers};
 
 /// How many users are on a page unless the client says so.
@@ -36,7 +35,7 @@ enum Wanted {
          minimum = 0),
         ("username" = Option<String>, Query, description = "Only the user with this name"),
     ),
-    responses((status = 200, description = "The users", body = Vec<User>, headers(
+    responses((status = 200, description = "The users", body = Vec<UserRepresentation>, headers(
         ("Link" = Option<String>, description = "The next page, if there is one, as rel=next (RFC 8288)"),
     ))),
 )]
