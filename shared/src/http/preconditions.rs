@@ -29,7 +29,7 @@ impl EntityTags {
                 .into_iter()
                 .flatten()
                 .chain(lines)
-                .try_fold(Vec::new(), |tags, line| append_list(tags, line))
+                .try_fold(Vec::new(), append_list)
                 .map(Self::List),
         };
         tags.map(Some).ok_or_else(|| {
@@ -81,54 +81,55 @@ mod tests {
     use actix_web::http::header::IF_MATCH;
     use actix_web::test::TestRequest;
 
-    fn parsed(lines: &[&[u8]]) -> Option<Option<EntityTags>> {
+    fn parsed(lines: &[&[u8]]) -> Result<Option<EntityTags>, ProblemKind> {
         let mut request = TestRequest::default();
         for line in lines {
             request = request.append_header((IF_MATCH, *line));
         }
-        EntityTags::from_headers(request.to_http_request().headers(), &IF_MATCH).ok()
+        EntityTags::from_headers(request.to_http_request().headers(), &IF_MATCH)
+            .map_err(|problem| problem.kind())
     }
 
-    fn list(tags: &[&str]) -> Option<Option<EntityTags>> {
+    fn list(tags: &[&str]) -> EntityTags {
         let strong = |tag: &&str| EntityTag::new_strong((*tag).to_owned());
-        Some(Some(EntityTags::List(tags.iter().map(strong).collect())))
+        EntityTags::List(tags.iter().map(strong).collect())
     }
 
     #[test]
     fn empty_elements_of_a_list_are_ignored() {
         for value in ["\"1.1\",", ",\"1.1\"", ", ,\t\"1.1\" , ,", " \"1.1\" "] {
-            assert_eq!(parsed(&[value.as_bytes()]), list(&["1.1"]), "{value:?}");
+            assert_eq!(parsed(&[value.as_bytes()]), Ok(Some(list(&["1.1"]))), "{value:?}");
         }
-        assert_eq!(parsed(&[b"\"x\", ,\"1.1\""]), list(&["x", "1.1"]));
-        assert_eq!(parsed(&[b","]), list(&[]));
-        assert_eq!(parsed(&[b""]), list(&[]));
+        assert_eq!(parsed(&[b"\"x\", ,\"1.1\""]), Ok(Some(list(&["x", "1.1"]))));
+        assert_eq!(parsed(&[b","]), Ok(Some(list(&[]))));
+        assert_eq!(parsed(&[b""]), Ok(Some(list(&[]))));
     }
 
     #[test]
     fn several_lines_are_one_list() {
-        assert_eq!(parsed(&[b"\"a\"", b"", b"\"b\",\"c\""]), list(&["a", "b", "c"]));
-        assert_eq!(parsed(&[]), Some(None));
+        assert_eq!(parsed(&[b"\"a\"", b"", b"\"b\",\"c\""]), Ok(Some(list(&["a", "b", "c"]))));
+        assert_eq!(parsed(&[]), Ok(None));
     }
 
     #[test]
     fn commas_stars_and_backslashes_inside_a_tag_belong_to_it() {
-        assert_eq!(parsed(&[br#""a,b","*","c\d""#]), list(&["a,b", "*", r"c\d"]));
-        assert_eq!(parsed(&[b"\"\""]), list(&[""]));
-        assert!(parsed(&[b"\"\xff\""]).is_some());
+        assert_eq!(parsed(&[br#""a,b","*","c\d""#]), Ok(Some(list(&["a,b", "*", r"c\d"]))));
+        assert_eq!(parsed(&[b"\"\""]), Ok(Some(list(&[""]))));
+        assert!(parsed(&[b"\"\xff\""]).is_ok());
     }
 
     #[test]
     fn a_weak_tag_is_told_from_a_strong_one() {
         let weak = EntityTag::new_weak("1.1".to_owned());
-        assert_eq!(parsed(&[b"W/\"1.1\""]), Some(Some(EntityTags::List(vec![weak]))));
+        assert_eq!(parsed(&[b"W/\"1.1\""]), Ok(Some(EntityTags::List(vec![weak]))));
     }
 
     #[test]
     fn the_star_stands_alone() {
-        assert_eq!(parsed(&[b" * "]), Some(Some(EntityTags::Any)));
+        assert_eq!(parsed(&[b" * "]), Ok(Some(EntityTags::Any)));
         let twice: &[&[u8]] = &[b"*", b"*"];
         for lines in [twice, &[b"*, \"a\""], &[b"\"a\", *"], &[b"*,"]] {
-            assert_eq!(parsed(lines), None, "{lines:?}");
+            assert_eq!(parsed(lines), Err(ProblemKind::Malformed), "{lines:?}");
         }
     }
 
@@ -136,7 +137,7 @@ mod tests {
     fn what_is_no_list_of_tags_is_malformed_and_not_absent() {
         for bad in ["1.2", "\"a", "a\"", "\"a\" \"b\"", "\"a\";\"b\"", "w/\"a\"", "W/a", "\"a b\""]
         {
-            assert_eq!(parsed(&[bad.as_bytes()]), None, "{bad:?}");
+            assert_eq!(parsed(&[bad.as_bytes()]), Err(ProblemKind::Malformed), "{bad:?}");
         }
     }
 }

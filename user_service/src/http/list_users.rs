@@ -50,7 +50,7 @@ pub(super) async fn list_users(
 }
 
 async fn find_by_name(api: &Api, name: &str) -> Result<HttpResponse, Problem> {
-    // What is no name is nobody's.
+    // A text that breaks the rules of names is no user's name.
     let found = match Username::parse(name) {
         Ok(name) => ask(&api.reader, FindUserByName(name)).await??,
         Err(_) => None,
@@ -79,7 +79,7 @@ fn parse(query: &str) -> Result<Wanted, Problem> {
         let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err(malformed(format!("{name} is there twice"))),
+            _ => Err(malformed(format!("{name} occurs twice"))),
         }
     };
     let limit = one("limit")?.map_or(Ok(DEFAULT_LIMIT), |text| parse_limit(text))?;
