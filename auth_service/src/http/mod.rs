@@ -17,7 +17,7 @@ mod verify;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
+use shared::actors::Mailbox;
 use shared::clock::Clock;
 use shared::secrets::SealingKey;
 use shared::tokens::TokenRules;
@@ -38,9 +38,9 @@ pub struct Api {
     /// Verifies tokens.
     pub tokens: TokenChecker,
     /// Revokes tokens.
-    pub revocations: Addr<Revocations>,
+    pub revocations: Mailbox<Revocations>,
     /// Signs tokens.
-    pub key_ring: Addr<KeyRing>,
+    pub key_ring: Mailbox<KeyRing>,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.

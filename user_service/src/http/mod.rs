@@ -14,7 +14,7 @@ mod update_user;
 
 use std::sync::Arc;
 
-use actix::Addr;
+use shared::actors::Mailbox;
 use shared::hashing::PasswordHasher;
 use shared::identity::PasswordPolicy;
 use shared::secrets::SealingKey;
@@ -28,11 +28,11 @@ pub use routes::configure;
 #[derive(Clone)]
 pub struct Api {
     /// Writes.
-    pub repository: Addr<UserRepository>,
+    pub repository: Mailbox<UserRepository>,
     /// Reads, on this worker's own thread.
-    pub reader: Addr<UserReader>,
+    pub reader: Mailbox<UserReader>,
     /// Hashes, by threads that all workers share.
-    pub hasher: Addr<PasswordHasher>,
+    pub hasher: Mailbox<PasswordHasher>,
     /// Makes fingerprints of requests with an `Idempotency-Key`.
     pub sealing_key: Arc<SealingKey>,
     /// What a new password must be like.
