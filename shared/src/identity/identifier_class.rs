@@ -31,10 +31,11 @@ fn is_allowed(characters: &[char], index: usize) -> bool {
         '\u{640}' | '\u{7fa}' | '\u{302e}' | '\u{302f}' | '\u{3031}'..='\u{3035}' | '\u{303b}' => {
             false
         }
-        '\u{b7}' | '\u{375}' | '\u{5f3}' | '\u{5f4}' | '\u{30fb}' => suits(characters, index),
+        '\u{b7}' | '\u{375}' | '\u{5f3}' | '\u{5f4}' | '\u{30fb}' | '\u{200c}' | '\u{200d}' => {
+            suits(characters, index)
+        }
         '\u{660}'..='\u{669}' => !characters.iter().any(|c| ('\u{6f0}'..='\u{6f9}').contains(c)),
         '\u{6f0}'..='\u{6f9}' => !characters.iter().any(|c| ('\u{660}'..='\u{669}').contains(c)),
-        '\u{200c}' | '\u{200d}' => suits(characters, index),
         other => is_valid_anywhere(other),
     }
 }

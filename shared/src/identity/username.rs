@@ -246,8 +246,8 @@ mod tests {
     fn every_character_parses_to_itself_and_no_invisible_one_parses() {
         for character in '\0'..=char::MAX {
             let text = character.to_string();
-            expect_fixed_point(&text);
             if let Ok(name) = Username::parse(&text) {
+                expect_fixed_point(&text);
                 // None changes when it is composed: the RFC refuses those that do.
                 assert_eq!(name.as_shown(), text);
                 let category = CodePointMapData::<GeneralCategory>::new().get(character);
