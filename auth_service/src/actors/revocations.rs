@@ -37,6 +37,8 @@ use crate::store::tokens;
 const MAILBOX: usize = 1024;
 /// How often expired revocations are forgotten.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
+/// How many expired responses go at once: more than a busy minute leaves.
+const RESPONSES_PER_PURGE: u32 = 10_000;
 /// How much longer than a token's life a user's revocation is kept: a login that was in hand when
 /// the password changed signs its (dead) token later by the time it waited.
 const LATE_LOGIN_S: i64 = 600;
@@ -181,6 +183,11 @@ impl Revocations {
                 error = &error as &dyn std::error::Error,
                 "expired revocations stay for another while"
             ),
+        }
+        let now_ms = self.clock.unix_ms();
+        if let Err(error) = idempotency::prune(&self.connection, now_ms, RESPONSES_PER_PURGE) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "expired responses stay for another while");
         }
     }
 }

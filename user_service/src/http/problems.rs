@@ -1,8 +1,7 @@
-//! From errors of the store to the problems that clients see.
+//! From each operation's errors to the problems that clients see.
 
 use shared::http::{Problem, ProblemKind};
 
-use super::answers::{name_taken, no_such_user, precondition_failed};
 use crate::store::{ChangeError, StoreError};
 
 impl From<ChangeError> for Problem {
@@ -13,12 +12,12 @@ impl From<ChangeError> for Problem {
             ChangeError::NameTaken => name_taken(),
             ChangeError::PasswordChanged => Self::new(
                 ProblemKind::Overloaded,
-                "the password was changed by others while it was checked",
+                "other requests changed the password while it was checked",
             )
             .with_source(error),
             ChangeError::KeyReused => Self::new(
                 ProblemKind::IdempotencyKeyReused,
-                "another request came with this Idempotency-Key before",
+                "a different request was sent with this Idempotency-Key before",
             ),
             ChangeError::Store(error) => error.into(),
         }
@@ -34,4 +33,18 @@ impl From<StoreError> for Problem {
             StoreError::Failed(_) => Self::internal(error),
         }
     }
+}
+
+pub(super) fn no_such_user() -> Problem {
+    Problem::new(ProblemKind::NoSuchUser, "no user has this id")
+}
+
+pub(super) fn precondition_failed() -> Problem {
+    let detail = "the user's current ETag does not satisfy If-Match or If-None-Match";
+    Problem::new(ProblemKind::PreconditionFailed, detail)
+}
+
+pub(super) fn name_taken() -> Problem {
+    Problem::new(ProblemKind::UsernameTaken, "another user has this name")
+        .with_error("/username", "is taken")
 }
