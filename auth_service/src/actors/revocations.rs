@@ -184,8 +184,9 @@ impl Revocations {
                 "expired revocations stay for another while"
             ),
         }
-        let now_ms = self.clock.unix_ms();
-        if let Err(error) = idempotency::prune(&self.connection, now_ms, RESPONSES_PER_PURGE) {
+        let pruned =
+            idempotency::prune(&self.connection, self.clock.unix_ms(), RESPONSES_PER_PURGE);
+        if let Err(error) = pruned {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "expired responses stay for another while");
         }
