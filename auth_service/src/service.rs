@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix::{Addr, Arbiter};
 use actix_web::web::ServiceConfig;
 use shared::actors::ask;
-use shared::bus::Bus;
+use shared::bus::{Bus, BusStatus};
 use shared::clock::Clock;
 use shared::config::cores;
 use shared::hashing::HashingThreads;
@@ -284,8 +284,8 @@ fn readiness(
         if has_foreign_seal {
             report.reasons.push("sealed hashes were made with another key".to_owned());
         }
-        if !bus.is_connected() {
-            report.degraded.push("broker unreachable".to_owned());
+        if let BusStatus::Down { cause } = bus.status() {
+            report.degraded.push(cause);
         }
         report
     }

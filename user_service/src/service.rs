@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 use shared::actors::ask;
-use shared::bus::Bus;
+use shared::bus::{Bus, BusStatus};
 use shared::clock::Clock;
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -129,7 +129,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let published = actors.published.clone();
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let readiness: Readiness =
-        Arc::new(move || report(is_writable.load(Ordering::Relaxed), bus.is_connected()));
+        Arc::new(move || report(is_writable.load(Ordering::Relaxed), bus.status()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let api = ApiParts {
         repository: actors.repository.clone(),
@@ -174,13 +174,13 @@ fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {
+fn report(is_writable: bool, bus: BusStatus) -> ReadinessReport {
     let mut report = ReadinessReport::default();
     if !is_writable {
         report.reasons.push("the database cannot be written: the disk is full".into());
     }
-    if !is_connected {
-        report.degraded.push("broker unreachable".into());
+    if let BusStatus::Down { cause } = bus {
+        report.degraded.push(cause);
     }
     report
 }
