@@ -219,7 +219,7 @@ pub enum BusError {
     LoginRefused,
     /// There is no such virtual host, this user may not use it, or it is full.
     #[error("broker refused the virtual host")]
-    VirtualHostRefused(String),
+    VirtualHostRefused(#[source] Breakage),
     /// The broker refused a message, or to make or hand out a queue.
     #[error("broker refused: {0}")]
     Refused(Refusal),
@@ -240,16 +240,6 @@ impl BusError {
         match self {
             Self::Refused(refusal) => refusal.kind.to_string(),
             other => other.to_string(),
-        }
-    }
-
-    /// What the network or the broker said, if it said anything.
-    pub fn detail(&self) -> Option<&str> {
-        match self {
-            Self::Unreachable(breakage) => Some(&breakage.0),
-            Self::VirtualHostRefused(said) => Some(said),
-            Self::Refused(refusal) => Some(&refusal.said),
-            Self::LoginRefused | Self::TimedOut(_) | Self::Blocked | Self::Closed => None,
         }
     }
 }

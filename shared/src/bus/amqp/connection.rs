@@ -128,7 +128,7 @@ fn refusal(error: &lapin::Error) -> BusError {
     match said.kind() {
         AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => BusError::LoginRefused,
         AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
-            BusError::VirtualHostRefused(said.get_message().to_string())
+            BusError::VirtualHostRefused(said.get_message().to_string().into())
         }
         _ => BusError::Unreachable(said.to_string().into()),
     }

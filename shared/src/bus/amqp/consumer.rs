@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, watch};
 use super::connection::{CLOSE_TIMEOUT, OpenConnection};
 use super::connector::Connector;
 use super::envelope::{open, short};
-use super::health::Health;
+use super::health::{Health, name_of};
 use super::retirement::Retirements;
 use super::topology::declare_queue;
 use crate::bus::{Acknowledge, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
@@ -68,7 +68,7 @@ impl Consumers {
         let acknowledger =
             Acknowledger { channel: channel.clone(), acknowledged_through: AtomicU64::new(0) };
         let deliveries = Deliveries {
-            queue: spec.name.clone(),
+            queue: spec.clone(),
             consumer: Some((consumer, channel, connection)),
             health: Arc::clone(&self.health),
             cautions: Arc::clone(&self.cautions),
@@ -136,7 +136,7 @@ async fn consume(channel: &Channel, spec: &QueueSpec, prefetch: u16) -> Result<C
 
 /// The stream's half of a subscription.
 struct Deliveries {
-    queue: String,
+    queue: QueueSpec,
     /// Until the stream has ended. The connection stays as long as somebody consumes on it.
     consumer: Option<(Consumer, Channel, Arc<OpenConnection>)>,
     health: Arc<Health>,
@@ -167,9 +167,9 @@ impl Stream for Deliveries {
 
 impl Deliveries {
     fn note(&self, error: &lapin::Error) {
-        tracing::debug!(%error, queue = self.queue, "consuming ended");
+        tracing::debug!(%error, queue = self.queue.name, "consuming ended");
         if is_unreadable(error) {
-            self.cautions.add(&self.queue);
+            self.cautions.add(&self.queue.name);
         }
         let error = BusError::from(error.clone());
         if !matches!(error, BusError::Refused(_))
@@ -177,7 +177,7 @@ impl Deliveries {
         {
             connection.give_up();
         }
-        self.health.note(&self.queue, &Err::<(), _>(error));
+        self.health.note(name_of(&self.queue), &Err::<(), _>(error));
     }
 
     /// Closes the channel, and only then lets go of the consumer: dropping it first would cancel
