@@ -59,6 +59,8 @@ problem_table! {
         "Another request came with this Idempotency-Key before: take a new key.";
     PreconditionRequired 428 "precondition-required" "An If-Match header is needed"
         "This installation takes changes only with an If-Match header.";
+    TooManyFailures 429 "too-many-failures" "Too many wrong passwords"
+        "Too many wrong passwords came for this user or from this address: try again after the time in Retry-After.";
     Internal 500 "internal-error" "The service failed"
         "Whether anything was changed is unknown; the log tells more under the request id.";
     Overloaded 503 "overloaded" "Too much is in hand"
