@@ -8,7 +8,9 @@ use contract::topology::REHASH_QUEUE;
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::bus::{Bus, Destination, Message, Outgoing};
-use shared::hashing::{CheckCapacity, HashPassword, PasswordHasher, Verification, VerifyPassword};
+use shared::hashing::{
+    CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
+};
 use shared::http::Problem;
 use shared::identity::{Password, Username};
 use shared::secrets::SealingKey;
@@ -96,9 +98,10 @@ impl Authenticator {
         Ok(verification != Verification::Wrong)
     }
 
-    fn unseal(&self, credential: &Credential) -> Result<String, Problem> {
+    fn unseal(&self, credential: &Credential) -> Result<PasswordHash, Problem> {
         let Credential { id, version, sealed_hash, .. } = credential;
-        self.sealing_key.unseal(sealed_hash, *id, *version).map_err(Problem::internal)
+        let opened = self.sealing_key.unseal(sealed_hash, *id, *version);
+        opened.map(PasswordHash::from_phc).map_err(Problem::internal)
     }
 
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
@@ -112,7 +115,7 @@ impl Authenticator {
             (self.hasher.clone(), Arc::clone(&self.sealing_key), Arc::clone(&self.bus));
         actix_web::rt::spawn(async move {
             let Ok(Ok(hash)) = ask(&hasher, HashPassword(password)).await else { return };
-            let password_hash = key.seal(&hash, id, version);
+            let password_hash = key.seal(hash.expose_phc(), id, version);
             let command = PasswordRehashed { id, version, password_version, password_hash };
             let Ok(body) = serde_json::to_vec(&command) else { return };
             let kind = "password.rehashed".to_owned();

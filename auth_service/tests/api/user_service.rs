@@ -142,7 +142,7 @@ impl UserService {
     fn sealed(&self, password: &str, id: i64, version: i64, params: HashParams) -> String {
         let password = Password::prepare(&SecretString::from(password)).unwrap();
         let hash = Hasher::new(params).unwrap().hash(&password).unwrap();
-        self.sealing_key.seal(&hash, UserId(id), version)
+        self.sealing_key.seal(hash.expose_phc(), UserId(id), version)
     }
 
     fn append(&self, kind: EventKind, user: UserData) {

@@ -20,6 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::PasswordHash;
 use super::hasher::{HashFault, HashParams, Hasher, Verification};
 use super::priority;
 use crate::actors::{Ask, Command};
@@ -28,12 +29,12 @@ use crate::identity::Password;
 /// Passwords that may be on their way to the queue on one worker.
 const MAILBOX: usize = 1024;
 
-/// "Hash this new password": answers with the PHC form.
+/// "Hash this new password."
 #[derive(Debug)]
 pub struct HashPassword(pub Password);
 
 impl Command for HashPassword {
-    type Reply = Result<String, HashRefused>;
+    type Reply = Result<PasswordHash, HashRefused>;
 }
 
 /// "Is this the password?": answers after the same work whether there is a hash or not.
@@ -41,8 +42,8 @@ impl Command for HashPassword {
 pub struct VerifyPassword {
     /// What the client gave.
     pub password: Password,
-    /// The stored hash in PHC form, if the user is known.
-    pub stored: Option<String>,
+    /// The stored hash, if the user is known.
+    pub stored: Option<PasswordHash>,
 }
 
 impl Command for VerifyPassword {
@@ -233,7 +234,7 @@ impl HashingWork for Ask<VerifyPassword> {
     }
     fn run(self: Box<Self>, hasher: &mut Hasher) {
         self.answer(|VerifyPassword { password, stored }| {
-            Ok(hasher.verify(&password, stored.as_deref())?)
+            Ok(hasher.verify(&password, stored.as_ref())?)
         });
     }
     fn refuse(self: Box<Self>) {

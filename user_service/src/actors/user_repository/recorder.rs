@@ -5,6 +5,7 @@ use std::sync::Arc;
 use contract::EventKind;
 use rusqlite::Connection;
 use shared::clock::Clock;
+use shared::hashing::PasswordHash;
 use shared::secrets::SealingKey;
 use shared::sqlite::StoreError;
 
@@ -29,7 +30,7 @@ impl Recorder {
         connection: &Connection,
         kind: EventKind,
         user: &User,
-        password_hash: Option<&str>,
+        password_hash: Option<&PasswordHash>,
         traceparent: Option<&str>,
     ) -> Result<i64, StoreError> {
         let data = user_data(user, password_hash, &self.sealing_key);

@@ -3,6 +3,7 @@
 use contract::{EventKind, PasswordRehashed};
 use rusqlite::Connection;
 use shared::actors::Command;
+use shared::hashing::PasswordHash;
 use shared::secrets::UnsealError;
 use shared::sqlite::StoreError;
 
@@ -44,7 +45,8 @@ impl Change for ReplaceHash {
             return Ok(false);
         }
         let hash = recorder.sealing_key.unseal(&password_hash, id, version)?;
-        if !hash.starts_with("$argon2id$") {
+        let hash = PasswordHash::from_phc(hash);
+        if !hash.is_argon2id() {
             return Err(ReplaceHashError::NotAHash);
         }
         users::update(connection, &user, &hash)?;

@@ -9,6 +9,7 @@ use contract::{Head, LogRecord, UserId};
 use prometheus_client::registry::Registry;
 use shared::actors::ask;
 use shared::clock::Clock;
+use shared::hashing::PasswordHash;
 use shared::identity::Username;
 use shared::secrets::SealingKey;
 use shared::sqlite::{CommitCount, ReadPool};
@@ -61,7 +62,7 @@ impl TestRepository {
     }
 
     pub(in crate::actors) async fn delete(&self, id: UserId) -> Written {
-        let precondition = Precondition::none();
+        let precondition = Precondition::None;
         let delete = DeleteUser { id, precondition, traceparent: None };
         ask(&self.addr, delete).await.unwrap().unwrap()
     }
@@ -70,7 +71,7 @@ impl TestRepository {
 pub(in crate::actors) fn create(name: &str) -> CreateUser {
     CreateUser {
         username: Username::parse(name).unwrap(),
-        password_hash: "$argon2id$hash".into(),
+        password_hash: PasswordHash::from_phc("$argon2id$hash"),
         idempotency: None,
         traceparent: None,
     }

@@ -109,6 +109,7 @@ mod tests {
     use super::super::test_repository::{TestRepository, create_as};
     use super::*;
     use shared::actors::ask;
+    use shared::hashing::PasswordHash;
     use shared::log_sync::user_checksum;
 
     fn rename(id: UserId, name: &str) -> UpdateUser {
@@ -116,13 +117,14 @@ mod tests {
             id,
             username: Some(Username::parse(name).unwrap()),
             password: None,
-            precondition: Precondition::none(),
+            precondition: Precondition::None,
             traceparent: None,
         }
     }
 
     fn new_password(id: UserId, verified_password_version: i64) -> UpdateUser {
-        let password = Some(NewPassword { hash: "other".into(), verified_password_version });
+        let password =
+            Some(NewPassword { hash: PasswordHash::from_phc("other"), verified_password_version });
         UpdateUser { username: None, password, ..rename(id, "x") }
     }
 
