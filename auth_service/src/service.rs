@@ -8,11 +8,12 @@ use actix::{Addr, Arbiter};
 use actix_web::web::ServiceConfig;
 use shared::actors::ask;
 use shared::bus::Bus;
-use shared::clock::Clock;
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::HashingThreads;
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer,
+    ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
@@ -123,6 +124,8 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         key_ring: key_ring.launch(),
         applied: writers.applied.clone(),
         sealing_key,
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system()),
+        trusted_proxies: TrustedProxies(common.guessing.trusted_proxies.clone()),
         clock: deps.clock,
         metrics: metrics.logins,
         rules,

@@ -20,6 +20,8 @@ use crate::domain::Credential;
 
 /// A name and a password that somebody claims to belong together.
 pub(super) struct LoginAttempt {
+    /// Whose login it is: the name as names are compared, or the text that is no name.
+    subject: String,
     /// Nothing if it breaks the rules: then it is nobody's name.
     username: Option<Username>,
     /// Nothing if it breaks the rules: then it is nobody's password.
@@ -29,7 +31,14 @@ pub(super) struct LoginAttempt {
 impl LoginAttempt {
     /// Prepares both as user_service did when they were set.
     pub(super) fn new(username: &str, password: &SecretString) -> Self {
-        Self { username: Username::parse(username).ok(), password: Password::prepare(password) }
+        let parsed = Username::parse(username).ok();
+        let subject = parsed.as_ref().map_or(username, Username::key).to_owned();
+        Self { subject, username: parsed, password: Password::prepare(password) }
+    }
+
+    /// What wrong passwords are counted under, for names that exist and for others.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
     }
 }
 

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use contract::{Claims, TokenResponse};
 use data_encoding::BASE64URL_NOPAD;
 use shared::actors::ask;
-use shared::http::{IdempotencyKey, JsonBody, Members, Problem, ProblemKind};
+use shared::http::{ClientAddress, IdempotencyKey, JsonBody, Members, Problem, ProblemKind};
 use shared::secrets::random_bytes;
 use shared::sqlite::idempotency::IdempotentRequest;
 
@@ -55,6 +55,11 @@ const CLIENT: &str = "lockstep";
             content_type = "application/problem+json"),
         (status = 422, description = "The Idempotency-Key stands for another request",
             body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many wrong passwords for this name or from this address",
+            body = ProblemBody, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds"),
+                ("RateLimit-Policy" = String, description = "The budget that is used up"),
+                ("RateLimit" = String, description = "When one more try is allowed"))),
         (status = 500, description = "The service failed", body = ProblemBody,
             content_type = "application/problem+json"),
         (status = 503, description = "Too much is in hand, or the write has not arrived yet",
@@ -67,11 +72,12 @@ const CLIENT: &str = "lockstep";
 pub(super) async fn login(
     after: WaitFor,
     key: IdempotencyKey,
+    address: ClientAddress,
     body: JsonBody,
     handles: Data<Api>,
     authenticator: Data<Authenticator>,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = try_login(after, key, body, &handles, &authenticator).await;
+    let outcome = try_login(after, key, address, body, &handles, &authenticator).await;
     handles.metrics.count(match &outcome {
         Ok(_) => "ok",
         Err(problem) => problem.kind().slug(),
@@ -83,6 +89,7 @@ pub(super) async fn login(
 async fn try_login(
     after: WaitFor,
     key: IdempotencyKey,
+    address: ClientAddress,
     body: JsonBody,
     handles: &Api,
     authenticator: &Authenticator,
@@ -91,7 +98,9 @@ async fn try_login(
     authenticator.check_room().await?;
     let attempt = read(body.members)?;
     after.wait(handles).await?;
+    let guess = handles.guesses.begin(attempt.subject(), address).await?;
     let found = authenticator.authenticate(&attempt).await?;
+    guess.settle(found.is_some());
     let credential = found.ok_or_else(wrong_credentials)?;
     let mut claims = claims_for(credential, handles);
     if let Some(key) = key.0 {

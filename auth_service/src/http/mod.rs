@@ -18,7 +18,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::hashing::{HashingThreads, PasswordHasher};
-use shared::http::{GET_OR_HEAD, get_or_head, resource};
+use shared::http::{GET_OR_HEAD, GuessLimit, TrustedProxies, get_or_head, resource};
 use shared::secrets::SealingKey;
 use shared::sqlite::ReadPool;
 use shared::tokens::{RevokedView, TokenRules, Verifier};
@@ -42,6 +42,10 @@ pub struct Api {
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.
     pub sealing_key: Arc<SealingKey>,
+    /// Slows the guessing of passwords down.
+    pub guesses: GuessLimit,
+    /// Who is believed where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// Tells the time.
     pub clock: Clock,
     /// Counts logins.
@@ -79,6 +83,7 @@ pub fn configure(handles: &Api, parts: &WorkerParts, app: &mut ServiceConfig) {
         bus,
     }));
     app.app_data(Data::new(TokenChecker::new(verifier, revoked, handles.clock.clone())));
+    app.app_data(handles.trusted_proxies.clone());
     app.app_data(Data::new(handles.clone()));
     let get = || web::route().guard(get_or_head());
     let verify = resource("/verify", GET_OR_HEAD).route(get().to(verify::verify));

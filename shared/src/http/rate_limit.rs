@@ -258,15 +258,17 @@ impl GuessLimiter {
         wait_for.map_or(Decision::Admit(gates), Decision::WaitFor)
     }
 
-    fn answer(&mut self, attempt: Attempt, now_us: u64) {
-        match self.decide(&attempt.command, now_us) {
+    /// Whoever has waited already keeps its place, the `first` one.
+    fn carry_out(&mut self, decision: Decision, attempt: Attempt, first: bool) {
+        match decision {
             Decision::Refuse(spent) => attempt.answer(Err(GuessRefused::Spent(spent))),
             Decision::WaitFor(_) if self.waiting >= WAITING_MAX => {
                 attempt.answer(Err(GuessRefused::NoRoom));
             }
             Decision::WaitFor(key) => {
                 self.waiting += 1;
-                self.in_hand.entry(key).or_default().waiting.push_back(attempt);
+                let waiting = &mut self.in_hand.entry(key).or_default().waiting;
+                if first { waiting.push_front(attempt) } else { waiting.push_back(attempt) }
             }
             Decision::Admit(gates) => {
                 for key in [gates.subject, gates.address] {
@@ -278,7 +280,7 @@ impl GuessLimiter {
         }
     }
 
-    /// Counts what came of a check, and decides anew about all that waited for it.
+    /// Counts what came of a check, and lets in whom that makes room for.
     fn count(&mut self, verdict: &Verdict, now_us: u64) {
         let Verdict { gates, is_right } = *verdict;
         match is_right {
@@ -290,15 +292,32 @@ impl GuessLimiter {
             None => {}
         }
         for key in [gates.subject, gates.address] {
-            let Some(in_hand) = self.in_hand.get_mut(&key) else { continue };
-            in_hand.checks = in_hand.checks.saturating_sub(1);
-            let waiting = std::mem::take(&mut in_hand.waiting);
-            if in_hand.checks == 0 {
-                self.in_hand.remove(&key);
+            if let Some(in_hand) = self.in_hand.get_mut(&key) {
+                in_hand.checks = in_hand.checks.saturating_sub(1);
             }
-            self.waiting -= waiting.len();
-            for attempt in waiting.into_iter().filter(|attempt| !attempt.reply.is_closed()) {
-                self.answer(attempt, now_us);
+            self.let_in(key, now_us);
+        }
+    }
+
+    /// Decides about those that wait for this budget, in their order, up to the first that must wait
+    /// on: there is a check in hand then, whose verdict lets the next ones in.
+    fn let_in(&mut self, key: u64, now_us: u64) {
+        while let Some(in_hand) = self.in_hand.get_mut(&key) {
+            let Some(attempt) = in_hand.waiting.pop_front() else {
+                if in_hand.checks == 0 {
+                    self.in_hand.remove(&key);
+                }
+                return;
+            };
+            self.waiting -= 1;
+            if attempt.reply.is_closed() {
+                continue;
+            }
+            let decision = self.decide(&attempt.command, now_us);
+            let waits_on = matches!(decision, Decision::WaitFor(other) if other == key);
+            self.carry_out(decision, attempt, waits_on);
+            if waits_on {
+                return;
             }
         }
     }
@@ -323,7 +342,8 @@ impl Handler<Ask<BeginGuess>> for GuessLimiter {
 
     fn handle(&mut self, asked: Ask<BeginGuess>, _: &mut Self::Context) {
         let (command, reply) = asked.into_parts();
-        self.answer(Attempt { command, reply }, self.clock.now_us());
+        let decision = self.decide(&command, self.clock.now_us());
+        self.carry_out(decision, Attempt { command, reply }, false);
     }
 }
 
