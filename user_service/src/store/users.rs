@@ -106,6 +106,15 @@ pub fn find(connection: &Connection, id: UserId) -> Result<Option<User>, StoreEr
     Ok(connection.prepare_cached(sql)?.query_row([id.0], to_user).optional()?)
 }
 
+/// The name of this user as it is compared.
+///
+/// # Errors
+/// The database failed, or there is no such user.
+pub fn find_key(connection: &Connection, id: UserId) -> Result<String, StoreError> {
+    let sql = "SELECT username_key FROM users WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
+}
+
 /// The user with this name.
 ///
 /// # Errors

@@ -90,13 +90,8 @@ impl CreateUser {
             Err(NameError::Store(error)) => return Err(error.into()),
         };
         digest::replace(connection, None, Some(&user))?;
-        let seq = recorder.append(
-            connection,
-            EventKind::Created,
-            &user,
-            Some(&self.password_hash),
-            self.traceparent.as_deref(),
-        )?;
+        let traceparent = self.traceparent.as_deref();
+        let seq = recorder.append(connection, EventKind::CREATED, &user, traceparent)?;
         Ok(Created::User(Written { user, seq }))
     }
 }
