@@ -122,7 +122,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         key_ring: key_ring.launch(&health),
         applied: writers.applied.clone(),
         sealing_key,
-        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system()),
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
         trusted_proxies: TrustedProxies(common.guessing.trusted_proxies.clone()),
         clock: deps.clock,
         metrics: metrics.logins,

@@ -22,14 +22,14 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, StreamHandler};
+use actix::{Actor, AsyncContext, Context, Handler, StreamHandler};
 use actix_web::http::header::{self, HeaderName};
 use futures_util::stream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::client_address::ClientAddress;
 use super::problem::{Problem, ProblemKind};
-use crate::actors::{Ask, Command, ask};
+use crate::actors::{Ask, Command, Health, Mailbox, Reply, ask};
 use crate::clock::MonotonicClock;
 use crate::config::GuessingArgs;
 use gcra::Budget;
@@ -79,16 +79,13 @@ struct Spent {
 
 /// How to reach the limiter. Clones reach the same one.
 #[derive(Clone)]
-pub struct GuessLimit(Addr<GuessLimiter>);
+pub struct GuessLimit(Mailbox<GuessLimiter>);
 
 impl GuessLimit {
     /// Starts the limiter on this thread.
-    pub fn launch(settings: &GuessingArgs, clock: MonotonicClock) -> Self {
+    pub fn launch(settings: &GuessingArgs, clock: MonotonicClock, health: &Health) -> Self {
         let limiter = GuessLimiter::new(settings, clock);
-        Self(GuessLimiter::create(|context| {
-            context.set_mailbox_capacity(MAILBOX);
-            limiter.listen(context)
-        }))
+        Self(Mailbox::start(health, MAILBOX, |context| limiter.listen(context)))
     }
 
     /// Waits until a password of this name or user may be checked for this address.
@@ -157,17 +154,18 @@ struct InHand {
 /// Somebody who waits for leave.
 struct Attempt {
     command: BeginGuess,
-    reply: oneshot::Sender<Result<Guess, GuessRefused>>,
+    reply: Reply<Result<Guess, GuessRefused>>,
 }
 
 impl Attempt {
     fn answer(self, answer: Result<Guess, GuessRefused>) {
         // A guess that nobody takes is dropped, which gives it back.
-        let _ = self.reply.send(answer);
+        self.reply.send(answer);
     }
 }
 
 /// What becomes of an attempt.
+#[derive(Clone, Copy)]
 enum Decision {
     Admit(Gates),
     /// The budget would be used up if all checks in hand failed.
@@ -310,7 +308,7 @@ impl GuessLimiter {
                 return;
             };
             self.waiting -= 1;
-            if attempt.reply.is_closed() {
+            if attempt.reply.is_abandoned() {
                 continue;
             }
             let decision = self.decide(&attempt.command, now_us);

@@ -20,7 +20,7 @@ fn limit_of(per_name: u32, per_address: u32) -> (GuessLimit, MonotonicClock) {
         trusted_proxies: vec![],
     };
     let clock = MonotonicClock::manual();
-    (GuessLimit::launch(&settings, clock.clone()), clock)
+    (GuessLimit::launch(&settings, clock.clone(), &Health::default()), clock)
 }
 
 fn at(address: &str) -> ClientAddress {
