@@ -8,11 +8,11 @@ use std::time::Duration;
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
-use shared::clock::Clock;
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
+    GuessLimit, TrustedProxies,    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
     ServeError, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
@@ -143,6 +143,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readiness: Readiness =
         Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.is_connected()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
+    let guesses = GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health);
     let api = ApiParts {
         repository: actors.repository.clone(),
         hashing,
@@ -152,6 +153,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         commits,
         clock,
         health,
+        guesses,
     };
     let server = server_config(&config, workers);
     let configure = move |app: &mut _| http::configure(api.launch(), app);
@@ -171,6 +173,7 @@ fn server_config(config: &Config, workers: usize) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen,
         workers,
+        trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: config.common.shutdown_grace.0,
     }
 }
@@ -213,6 +216,7 @@ struct ApiParts {
     commits: CommitCount,
     clock: Clock,
     health: Health,
+    guesses: GuessLimit,
 }
 
 impl ApiParts {
@@ -224,7 +228,9 @@ impl ApiParts {
             reader: UserReader::launch(pool, commits, self.clock.clone(), &self.health),
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
+            guesses: self.guesses.clone(),
             policy: self.config.password_policy(),
+            blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! **Promises** that no more wrong passwords are checked than the budgets allow, however many come at
 //! the same moment: a check that could exceed a budget waits until those in front of it are decided.
-//! Right passwords cost nothing. Whoever logged in lately from an address has a budget of their own
+//! Right passwords cost nothing, and a new password starts with whole budgets. Whoever logged in lately from an address has a budget of their own
 //! there, which strangers cannot spend: they are not locked out. `docs/decisions/0014` says why.
 //!
 //! **When full** forgets the budget that is nearest to its full size, in memory that never grows; and
@@ -19,7 +19,7 @@ mod gcra;
 mod key_table;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, StreamHandler};
@@ -48,11 +48,15 @@ const LOGINS: usize = 1 << 18;
 const KNOWN_FOR: Duration = Duration::from_hours(24 * 30);
 
 /// "Somebody is about to check a password": answers when the check may be made.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct BeginGuess {
-    /// Whose password: a name or an id.
-    subject: String,
-    address: ClientAddress,
+    /// What stands for the name and its present password.
+    subject: u64,
+    /// For the name and the address.
+    pair: u64,
+    /// For all three.
+    subject_at_address: u64,
+    address: u64,
 }
 
 impl Command for BeginGuess {
@@ -79,22 +83,39 @@ struct Spent {
 
 /// How to reach the limiter. Clones reach the same one.
 #[derive(Clone)]
-pub struct GuessLimit(Mailbox<GuessLimiter>);
+pub struct GuessLimit {
+    limiter: Mailbox<GuessLimiter>,
+    /// Holds the secret under which names and addresses are hashed.
+    hashes: RandomState,
+}
 
 impl GuessLimit {
     /// Starts the limiter on this thread.
     pub fn launch(settings: &GuessingArgs, clock: MonotonicClock, health: &Health) -> Self {
         let limiter = GuessLimiter::new(settings, clock);
-        Self(Mailbox::start(health, MAILBOX, |context| limiter.listen(context)))
+        let limiter = Mailbox::start(health, MAILBOX, |context| limiter.listen(context));
+        Self { limiter, hashes: RandomState::new() }
     }
 
-    /// Waits until a password of this name or user may be checked for this address.
+    /// Waits until a password for this name, or user, may be checked for this address. `password`
+    /// tells the name's passwords apart: a new one starts with whole budgets.
     ///
     /// # Errors
     /// 429 when too many were wrong lately, 503 when too many wait.
-    pub async fn begin(&self, subject: &str, address: ClientAddress) -> Result<Guess, Problem> {
-        let command = BeginGuess { subject: subject.to_owned(), address };
-        Ok(ask(&self.0, command).await??)
+    pub async fn begin(
+        &self,
+        name: &str,
+        password: impl Hash,
+        address: ClientAddress,
+    ) -> Result<Guess, Problem> {
+        let (hashes, prefix) = (&self.hashes, address.prefix());
+        let attempt = BeginGuess {
+            subject: hashes.hash_one(("subject", name, &password)),
+            pair: hashes.hash_one(("pair", name, prefix)),
+            subject_at_address: hashes.hash_one(("subject at address", name, &password, prefix)),
+            address: hashes.hash_one(("address", prefix)),
+        };
+        Ok(ask(&self.limiter, attempt).await??)
     }
 }
 
@@ -131,17 +152,12 @@ struct Verdict {
 /// Which budgets an attempt draws on.
 #[derive(Clone, Copy, Debug)]
 struct Gates {
-    /// The subject's: of all addresses, or of this one where the subject is known.
+    /// The subject's: from everywhere, or at this address where the subject is known.
     subject: u64,
     address: u64,
     /// Stands for the subject at this address.
     pair: u64,
-}
-
-impl Gates {
-    fn is_known(self) -> bool {
-        self.subject == self.pair
-    }
+    is_known: bool,
 }
 
 /// The checks in hand that draw on one budget.
@@ -179,8 +195,6 @@ struct GuessLimiter {
     /// Of wrong passwords from an address.
     per_address: Option<Budget>,
     clock: MonotonicClock,
-    /// Holds the secret under which names and addresses are hashed.
-    hashes: RandomState,
     /// When each budget will be full again.
     full_at: KeyTable,
     /// When each subject last logged in from each address.
@@ -203,7 +217,6 @@ impl GuessLimiter {
             per_subject: Budget::new(settings.login_failures_per_name, window),
             per_address: Budget::new(settings.login_failures_per_address, window),
             clock,
-            hashes: RandomState::new(),
             full_at: KeyTable::new(BUDGETS),
             logins: KeyTable::new(LOGINS),
             in_hand: HashMap::new(),
@@ -221,23 +234,18 @@ impl GuessLimiter {
     }
 
     fn gates_of(&self, attempt: &BeginGuess, now_us: u64) -> Gates {
-        let BeginGuess { subject, address } = attempt;
-        let prefix = address.prefix();
-        let pair = self.hashes.hash_one(("pair", subject, prefix));
+        let BeginGuess { subject, pair, subject_at_address, address } = *attempt;
         let known_at = self.logins.get(pair);
         let is_known = known_at != 0 && now_us.saturating_sub(known_at) <= micros(KNOWN_FOR);
-        Gates {
-            subject: if is_known { pair } else { self.hashes.hash_one(("subject", subject)) },
-            address: self.hashes.hash_one(("address", prefix)),
-            pair,
-        }
+        let subject = if is_known { subject_at_address } else { subject };
+        Gates { subject, address, pair, is_known }
     }
 
     fn decide(&self, attempt: &BeginGuess, now_us: u64) -> Decision {
         let gates = self.gates_of(attempt, now_us);
         let mut wait_for = None;
         // Strangers at the same address do not lock out who is known there.
-        let per_address = if gates.is_known() { None } else { self.per_address };
+        let per_address = if gates.is_known { None } else { self.per_address };
         for (key, budget, policy) in [
             (gates.subject, self.per_subject, "login-name"),
             (gates.address, per_address, "login-address"),

@@ -29,7 +29,7 @@ fn at(address: &str) -> ClientAddress {
 
 /// One try, with a password that is right or not; the status that its client gets.
 async fn guess(limit: &GuessLimit, subject: &str, address: &str, is_right: bool) -> u16 {
-    match limit.begin(subject, at(address)).await {
+    match limit.begin(subject, 1, at(address)).await {
         Ok(guess) => {
             guess.settle(is_right);
             if is_right { 200 } else { 401 }
@@ -78,7 +78,7 @@ async fn at_the_same_moment_no_more_are_checked_than_one_after_the_other() {
     let tries = (0..200).map(|n| {
         let (limit, address) = (limit.clone(), format!("192.0.2.{n}"));
         async move {
-            let Ok(guess) = limit.begin("ada", at(&address)).await else { return 429 };
+            let Ok(guess) = limit.begin("ada", 1, at(&address)).await else { return 429 };
             tokio::task::yield_now().await;
             guess.settle(false);
             401
@@ -115,13 +115,23 @@ async fn whoever_logged_in_lately_is_not_locked_out_by_strangers() {
 }
 
 #[actix::test]
+async fn a_new_password_starts_with_a_whole_budget() {
+    let (limit, _) = launch();
+    assert_eq!(fail_until_refused(&limit, "ada", ELSEWHERE).await, 3);
+    limit.begin("ada", 2, at(ELSEWHERE)).await.unwrap().settle(true);
+    assert_eq!(guess(&limit, "bob", ELSEWHERE, false).await, 401, "two of the address are left");
+    assert_eq!(guess(&limit, "bob", ELSEWHERE, false).await, 401);
+    assert_eq!(limit.begin("cleo", 1, at(ELSEWHERE)).await.unwrap_err().status_code(), 429);
+}
+
+#[actix::test]
 async fn a_check_that_nobody_waited_for_counts_as_none_and_lets_the_next_one_in() {
     let (limit, _) = launch();
     let mut begun = Vec::new();
     for _ in 0..3 {
-        begun.push(limit.begin("ada", at(HOME)).await.unwrap());
+        begun.push(limit.begin("ada", 1, at(HOME)).await.unwrap());
     }
-    let mut fourth = Box::pin(limit.begin("ada", at(HOME)));
+    let mut fourth = Box::pin(limit.begin("ada", 1, at(HOME)));
     tokio::task::yield_now().await;
     assert!(fourth.as_mut().now_or_never().is_none(), "it waits");
     begun.clear();
@@ -132,7 +142,7 @@ async fn a_check_that_nobody_waited_for_counts_as_none_and_lets_the_next_one_in(
 #[actix::test]
 async fn more_than_may_wait_are_refused_and_who_gave_up_waiting_is_passed_over() {
     let (limit, _) = limit_of(1, 0);
-    let first = limit.begin("ada", at(HOME)).await.unwrap();
+    let first = limit.begin("ada", 1, at(HOME)).await.unwrap();
     let mut tries = Vec::new();
     for n in 0..WAITING_MAX + 10 {
         let limit = limit.clone();
@@ -167,7 +177,7 @@ async fn a_refusal_says_in_headers_when_to_come_back() {
     let (limit, clock) = launch();
     fail_until_refused(&limit, "ada", HOME).await;
     clock.advance(Duration::from_millis(1500));
-    let answer = limit.begin("ada", at(HOME)).await.unwrap_err().error_response();
+    let answer = limit.begin("ada", 1, at(HOME)).await.unwrap_err().error_response();
     let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("retry-after"), "19", "18.5 s, and no less");
     assert_eq!(header("ratelimit-policy"), r#""login-name";q=3;w=60"#);
