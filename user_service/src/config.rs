@@ -46,8 +46,14 @@ pub struct UserServiceConfig {
     pub password_blocklist: Switch,
 
     /// Passwords that are taken although they are easy to guess: with commas between, in any case
-    #[arg(long, env, default_value = "testpassword", value_name = "LIST", value_delimiter = ',',
-          hide_env_values = true)]
+    #[arg(
+        long,
+        env,
+        default_value = "testpassword",
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
     pub password_blocklist_except: Vec<String>,
 
     /// Refuse changes without an If-Match header with 428

@@ -12,8 +12,8 @@ use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, TrustedProxies,    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
-    ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
+    RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{CommitCount, OpenError, ReadPool, StoreError};
@@ -114,10 +114,9 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let http_metrics = HttpMetrics::register(&mut registry);
     let workers = config.common.http_workers.map_or_else(cores, usize::from);
 
-    let key = Arc::clone(&sealing_key);
     let repository = UserRepository::open(
         &config.database(),
-        key,
+        Arc::clone(&sealing_key),
         clock.clone(),
         config.log_retention(),
         metrics.writer.clone(),
@@ -143,7 +142,6 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readiness: Readiness =
         Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.is_connected()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
-    let guesses = GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health);
     let api = ApiParts {
         repository: actors.repository.clone(),
         hashing,
@@ -152,8 +150,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         pool,
         commits,
         clock,
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
         health,
-        guesses,
     };
     let server = server_config(&config, workers);
     let configure = move |app: &mut _| http::configure(api.launch(), app);

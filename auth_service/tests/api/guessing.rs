@@ -37,6 +37,19 @@ async fn of_wrong_passwords_at_the_same_moment_no_more_are_looked_at_than_the_bu
 }
 
 #[actix_web::test]
+async fn a_name_that_gets_a_new_password_has_a_whole_budget_again() {
+    let app = TestApp::start().await;
+    for status in [401; 10].into_iter().chain([429]) {
+        // A client that asks again and again whether its user has arrived.
+        assert_eq!(app.login("testuser", "testpassword").await.status, status);
+    }
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    assert_eq!(app.login("testuser", "testpassword").await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn right_passwords_cost_nothing() {
     let app = app_with_testuser(&["--login-failures-per-name", "2"]).await;
     let answers = join_all((0..50).map(|_| app.login("testuser", "testpassword"))).await;

@@ -36,7 +36,7 @@ pub(super) struct UserChanges {
              example = "newusername", nullable = false)]
     pub(super) username: Option<Username>,
     /// The new password; requires `current_password`
-    #[schema(value_type = Option<String>, format = "password", example = "newpassword",
+    #[schema(value_type = Option<String>, format = "password", example = "a new password",
              nullable = false)]
     pub(super) password: Option<Password>,
     /// The current password; only together with `password`

@@ -77,8 +77,7 @@ async fn change_password(
     let mut hash = None;
     let mut last = Problem::from(UpdateError::PasswordChanged);
     for _ in 0..ATTEMPTS {
-        let verified_password_version =
-            verify_current(api, &command, change).await?;
+        let verified_password_version = verify_current(api, &command, change).await?;
         let hash = match &hash {
             Some(hash) => PasswordHash::clone(hash),
             None => hash.insert(ask(&api.hasher, HashPassword(change.new.clone())).await??).clone(),
