@@ -10,14 +10,11 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LoginAttempt {
-    /// What wrong passwords are counted under: the name as names are compared, or the text that is
-    /// no name.
-    #[schema(ignore)]
-    pub(super) name: String,
     /// Compared without regard to case, Unicode composition and width
-    // None if it breaks the rules: then no user has this name.
-    #[schema(value_type = String, example = "testuser")]
-    pub(super) username: Option<Username>,
+    // The form in which names are compared; None if it is too long for a name. The name is not
+    // judged: user_service may have accepted it under the rules of another version.
+    #[schema(value_type = String, rename = "username", example = "testuser")]
+    pub(super) username_key: Option<String>,
     // None if it breaks the rules: then no user has this password.
     #[schema(value_type = String, example = "testpassword", format = Password)]
     pub(super) password: Option<Password>,
@@ -26,9 +23,7 @@ pub(super) struct LoginAttempt {
 impl LoginAttempt {
     /// Prepares both as user_service did when they were set.
     pub(super) fn new(username: &str, password: &SecretString) -> Self {
-        let parsed = Username::parse(username).ok();
-        let name = parsed.as_ref().map_or(username, Username::key).to_owned();
-        Self { name, username: parsed, password: Password::prepare(password) }
+        Self { username_key: Username::lookup_key(username), password: Password::prepare(password) }
     }
 
     /// # Errors

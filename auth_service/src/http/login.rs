@@ -63,7 +63,9 @@ async fn try_login(
     let attempt = LoginAttempt::parse(members)?;
     after.wait(api).await?;
     let present = api.authenticator.present_password(&attempt).await?;
-    let guess = api.guesses.begin(&attempt.name, present, address).await?;
+    // What is too long for a name is counted like one name that nobody has.
+    let name = attempt.username_key.as_deref().unwrap_or_default();
+    let guess = api.guesses.begin(name, present, address).await?;
     let found = api.authenticator.authenticate(&attempt).await?;
     guess.settle(found.is_some());
     let credential = found.ok_or_else(wrong_credentials)?;
