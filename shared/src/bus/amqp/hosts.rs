@@ -9,7 +9,7 @@ use super::InvalidAmqpUrl;
 pub(super) fn parse(text: &str) -> Result<Vec<AMQPUri>, InvalidAmqpUrl> {
     let mut nodes = Vec::new();
     for url in split_urls(text) {
-        for single in split_hosts(url) {
+        for single in split_hosts(url)? {
             nodes.push(single.parse().map_err(|_| InvalidAmqpUrl)?);
         }
     }
@@ -33,11 +33,15 @@ fn is_url(text: &str) -> bool {
 }
 
 /// The same URL for each of its hosts.
-fn split_hosts(url: &str) -> Vec<String> {
-    let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
+fn split_hosts(url: &str) -> Result<Vec<String>, InvalidAmqpUrl> {
+    let (scheme, rest) = url.split_once("://").ok_or(InvalidAmqpUrl)?;
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
-    hosts.split(',').map(|host| format!("{scheme}://{user}{}{path}", host.trim())).collect()
+    let hosts: Vec<&str> = hosts.split(',').map(str::trim).collect();
+    if hosts.len() > 1 && hosts.contains(&"") {
+        return Err(InvalidAmqpUrl);
+    }
+    Ok(hosts.iter().map(|host| format!("{scheme}://{user}{host}{path}")).collect())
 }
 
 #[cfg(test)]
