@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use shared::config::{CommonConfig, Period};
-use shared::identity::PasswordPolicy;
+use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
 use crate::store::{self, Retention, Store};
 
@@ -41,6 +41,21 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_max_chars: u16,
 
+    /// Whether new passwords that are easy to guess are refused: common ones, and the username
+    #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    pub password_blocklist: Switch,
+
+    /// Passwords that are taken although they are easy to guess: with commas between, in any case
+    #[arg(
+        long,
+        env,
+        default_value = "testpassword",
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub password_blocklist_except: Vec<String>,
+
     /// Refuse changes without an If-Match header with 428
     #[arg(long, env)]
     pub require_if_match: bool,
@@ -60,6 +75,15 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
+}
+
+/// Something that is done or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// Who may read, change and delete users.
@@ -82,6 +106,12 @@ impl Config {
         let age = self.service.log_retention.0.as_millis();
         let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
         Retention { age_ms, rows: self.service.log_retention_rows }
+    }
+
+    /// What a new password must not be.
+    pub fn password_blocklist(&self) -> PasswordBlocklist {
+        let is_on = self.service.password_blocklist == Switch::On;
+        PasswordBlocklist::new(is_on, &self.service.password_blocklist_except)
     }
 
     /// What a new password must be like.

@@ -15,13 +15,13 @@ use std::time::Duration;
 use actix::Arbiter;
 use contract::Head;
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::Bus;
-use shared::clock::Clock;
+use shared::bus::{Bus, BusStatus};
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
-    ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
+    RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::telemetry::Registry;
@@ -118,7 +118,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
-    let parts = ApiParts { store, hashing, sealing_key, clock, health, config };
+    let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
+    let parts = ApiParts { store, hashing, sealing_key, clock, health, guesses, config };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
@@ -128,6 +129,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let server = HttpServerConfig {
         listen: parts.config.service.user_service_listen,
         workers: parts.config.common.http_workers.map_or_else(cores, usize::from),
+        trusted_proxies: TrustedProxies(parts.config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: parts.config.common.shutdown_grace.0,
     };
     let repository = actors.repository.clone();
@@ -167,8 +169,8 @@ fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
         if !is_writable.load(Ordering::Relaxed) {
             report.reasons.push("the database cannot be written: the disk is full".into());
         }
-        if !bus.is_connected() {
-            report.degraded.push("broker unreachable".into());
+        if let BusStatus::Down { cause } = bus.status() {
+            report.degraded.push(cause);
         }
         report
     })
@@ -182,6 +184,7 @@ struct ApiParts {
     sealing_key: Arc<SealingKey>,
     clock: Clock,
     health: Health,
+    guesses: GuessLimit,
     config: Config,
 }
 
@@ -194,7 +197,9 @@ impl ApiParts {
             reader: UserReader::launch(store, self.clock.clone(), &self.health),
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
+            guesses: self.guesses.clone(),
             policy: self.config.password_policy(),
+            blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
         }
     }

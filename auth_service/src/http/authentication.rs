@@ -36,6 +36,15 @@ impl Authenticator {
         Ok(ask(&self.hasher, CheckCapacity).await??)
     }
 
+    /// Which of their passwords the user of this name has, if there is one: wrong ones are counted
+    /// for each.
+    pub(super) async fn present_password(
+        &self,
+        attempt: &LoginAttempt,
+    ) -> Result<Option<i64>, Problem> {
+        Ok(self.find(attempt).await?.map(|credential| credential.password_version))
+    }
+
     /// The user whose name and password these are.
     ///
     /// If they are not, looks once more: a change may have arrived while the password was hashed.
@@ -95,7 +104,7 @@ impl Authenticator {
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
     /// the answer. Whenever that fails, the next login tries again; so it is not begun in vain.
     fn rehash_later(&self, password: Password, credential: &Credential) {
-        if !self.bus.is_connected() {
+        if !self.bus.status().is_connected() {
             return;
         }
         let Credential { id, password_version, .. } = *credential;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
-use shared::bus::{Bus, BusError, InProcessBus, Outgoing, QueueSpec, Subscription};
+use shared::bus::{Bus, BusError, BusStatus, InProcessBus, Outgoing, QueueSpec, Subscription};
 
 /// What a bus is asked to do.
 pub(super) enum Call<'a> {
@@ -54,8 +54,8 @@ impl<F: Fn(Call<'_>) -> Trouble + Send + Sync + 'static> Bus for TestBus<F> {
         })
     }
 
-    fn is_connected(&self) -> bool {
-        true
+    fn status(&self) -> BusStatus {
+        BusStatus::Connected
     }
 }
 
