@@ -122,6 +122,8 @@ fn claims_for(credential: Credential, handles: &Api) -> Claims {
         client_id: CLIENT.to_owned(),
         username: credential.username,
         pv: credential.password_version,
+        sid: None,
+        stamp: None,
     }
 }
 
