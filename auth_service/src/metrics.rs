@@ -93,7 +93,7 @@ impl Collector for AgreementMetrics {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let digest = applied.digest.to_string();
+        let digest = applied.checksum.to_string();
         let info = Info::new([("seq", applied.seq().to_string()), ("digest", digest)]);
         let help = "All users (id, version, name) at a place in the log, as one number";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use contract::{Cursor, EventKind, Incarnation, LogRecord, RecordHash};
+use contract::{
+    Cursor, EventKind, Incarnation, LogRecord, Position, SealedHash, SentRecord, UserChange,
+    UserId, UserState,
+};
 use serde_json::{Value, json};
 use shared::bus::InProcessBus;
 use shared::clock::Clock;
-use shared::log_sync::{Effect, Follower, Input, extend};
+use shared::log_sync::{Effect, Follower, Input, record_hash};
 use shared::sqlite::{Durability, open_writer};
 use standalone::{Config, start};
 
@@ -173,23 +176,21 @@ fn encode(times: u64) {
 }
 
 /// A log that never ends: users are created one after the other.
-fn records() -> impl Iterator<Item = LogRecord> {
-    let mut previous = RecordHash::default();
+fn records() -> impl Iterator<Item = SentRecord> {
+    let mut end = Position::default();
     (1..).map(move |seq| {
-        let data = json!({ "id": seq, "username": format!("user{seq}"), "version": 1,
-            "password_version": 1, "password_hash": format!("v1.key.{}", "x".repeat(170)) });
-        let (kind, data) = (EventKind::Created, data.to_string());
-        let chain = extend(previous, seq, kind, TIME_MS, &data);
-        let record = LogRecord {
-            seq,
-            previous,
-            chain,
-            kind,
-            recorded_at_ms: TIME_MS,
-            traceparent: None,
-            data,
-        };
-        previous = chain;
-        record
+        let name = format!("user{seq}");
+        let (username, username_key) = (name.clone(), name);
+        let state = UserState { username, username_key, version: 1, password_version: 1 };
+        let change = UserChange { id: UserId(seq), user: Some(state) };
+        let (kind, data) = (EventKind::CREATED, serde_json::to_string(&change).unwrap());
+        let prev_hash = end.hash;
+        let hash = record_hash(prev_hash, seq, &kind, TIME_MS, &data);
+        let position = Position { seq, hash };
+        end = position;
+        let (recorded_at_ms, traceparent) = (TIME_MS, None);
+        let record = LogRecord { position, prev_hash, kind, recorded_at_ms, traceparent, data };
+        let sealed_hash = Some(SealedHash::new(format!("v2.key.{}", "x".repeat(170))));
+        SentRecord { record, sealed_hash }
     })
 }

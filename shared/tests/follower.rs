@@ -2,25 +2,25 @@
 #![expect(clippy::panic, reason = "a panic here is a failed test")]
 
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, RecordHash, SnapshotPart,
+    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, SentRecord, SnapshotPart,
     SyncRequest,
 };
-use shared::log_sync::{AskReason, Effect, Follower, Input, extend};
+use shared::log_sync::{AskReason, Effect, Follower, Input, record_hash};
 
 const NOW: Incarnation = Incarnation([1; 16]);
 const BEFORE: Incarnation = Incarnation([2; 16]);
 
 /// A log of that many records.
-fn log(length: i64) -> Vec<LogRecord> {
-    let mut previous = RecordHash::default();
+fn log(length: i64) -> Vec<SentRecord> {
+    let mut end = Position::default();
     let mut record = |seq| {
-        let data = format!("change {seq}");
-        let chain = extend(previous, seq, EventKind::Updated, 0, &data);
-        let kind = EventKind::Updated;
+        let (kind, data) = (EventKind::UPDATED, format!("change {seq}"));
+        let hash = record_hash(end.hash, seq, &kind, 0, &data);
+        let (position, prev_hash) = (Position { seq, hash }, end.hash);
+        end = position;
         let record =
-            LogRecord { seq, previous, chain, kind, recorded_at_ms: 0, traceparent: None, data };
-        previous = chain;
-        record
+            LogRecord { position, prev_hash, kind, recorded_at_ms: 0, traceparent: None, data };
+        SentRecord { record, sealed_hash: None }
     };
     (1..=length).map(&mut record).collect()
 }
@@ -28,11 +28,11 @@ fn log(length: i64) -> Vec<LogRecord> {
 /// A follower that has applied the first record.
 fn follower() -> Follower {
     let [first] = log(1).try_into().unwrap_or_else(|_| panic!("one record"));
-    let cursor = Cursor { incarnation: NOW, seq: 1, chain: first.chain };
+    let cursor = Cursor { incarnation: NOW, position: first.record.position };
     Follower::new(cursor, "session".into(), "queue".into())
 }
 
-fn record(seq: usize) -> LogRecord {
+fn record(seq: usize) -> SentRecord {
     log(9).swap_remove(seq - 1)
 }
 
@@ -44,7 +44,7 @@ fn asked(effects: &[Effect]) -> Option<(&SyncRequest, AskReason)> {
 }
 
 /// The answer to what the follower has just asked.
-fn answer(effects: &[Effect], records: Vec<LogRecord>, head_seq: i64) -> Input {
+fn answer(effects: &[Effect], records: Vec<SentRecord>, head_seq: i64) -> Input {
     let Some((SyncRequest { nonce, cursor, .. }, _)) = asked(effects) else {
         panic!("nothing was asked: {effects:?}");
     };
@@ -53,12 +53,8 @@ fn answer(effects: &[Effect], records: Vec<LogRecord>, head_seq: i64) -> Input {
 }
 
 fn head(seq: usize) -> Input {
-    Input::Head(Head {
-        incarnation: NOW,
-        seq: record(seq).seq,
-        chain: record(seq).chain,
-        digest: None,
-    })
+    let position = record(seq).record.position;
+    Input::Head(Head { incarnation: NOW, position, checksum: None })
 }
 
 #[test]
@@ -66,7 +62,7 @@ fn the_next_record_is_applied_and_a_duplicate_is_not() {
     let mut follower = follower();
     let effects = follower.step(Input::Record(NOW, record(2)));
     assert_eq!(effects, [Effect::Apply(vec![record(2)], follower.cursor())]);
-    assert_eq!(follower.cursor().seq, 2);
+    assert_eq!(follower.cursor().position.seq, 2);
     assert_eq!(follower.step(Input::Record(NOW, record(2))), []);
 }
 
@@ -77,7 +73,7 @@ fn a_gap_is_asked_about_once_and_what_lies_beyond_it_is_kept() {
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Gap));
     assert_eq!(follower.step(Input::Record(NOW, record(4))), []);
     follower.step(answer(&effects, vec![record(2)], 2));
-    assert_eq!(follower.cursor().seq, 4);
+    assert_eq!(follower.cursor().position.seq, 4);
 }
 
 #[test]
@@ -87,7 +83,7 @@ fn a_record_from_beyond_the_end_of_the_log_is_asked_about_once() {
     let after = follower.step(answer(&effects, vec![], 1));
     assert_eq!(asked(&after), None, "asking again would go on without end");
     follower.step(Input::Record(NOW, record(2)));
-    assert_eq!(follower.cursor().seq, 2);
+    assert_eq!(follower.cursor().position.seq, 2);
 }
 
 #[test]
@@ -106,18 +102,19 @@ fn another_incarnation_is_asked_about_before_anything_of_it_is_applied() {
     let effects = follower.step(Input::Record(BEFORE, record(2)));
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Incarnation));
     follower.step(answer(&effects, vec![], 1));
-    assert_eq!(follower.cursor().seq, 1);
+    assert_eq!(follower.cursor().position.seq, 1);
     assert_eq!(follower.step(Input::Record(BEFORE, record(3))), [], "known to be over");
 }
 
 #[test]
 fn a_changed_record_is_not_applied() {
     let mut follower = follower();
-    let changed = LogRecord { data: "something else".into(), ..record(2) };
+    let mut changed = record(2);
+    changed.record.data = "something else".into();
     let effects = follower.step(Input::Record(NOW, changed));
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::RecordHash));
     follower.step(answer(&effects, vec![record(2)], 2));
-    assert_eq!(follower.cursor().seq, 2);
+    assert_eq!(follower.cursor().position.seq, 2);
 }
 
 #[test]
@@ -127,7 +124,7 @@ fn an_answer_for_another_place_is_not_applied() {
     let late = answer(&effects, vec![record(2)], 2);
     follower.step(Input::Record(NOW, record(2)));
     assert_eq!(follower.step(late), []);
-    assert_eq!(follower.cursor().seq, 2);
+    assert_eq!(follower.cursor().position.seq, 2);
 }
 
 #[test]
@@ -144,10 +141,9 @@ fn snapshot(effects: &[Effect], seq: usize) -> Input {
     let Some((SyncRequest { nonce, .. }, _)) = asked(effects) else {
         panic!("nothing was asked: {effects:?}");
     };
-    let LogRecord { seq, chain, .. } = record(seq);
-    let as_of = Cursor { incarnation: NOW, seq, chain };
+    let as_of = Cursor { incarnation: NOW, position: record(seq).record.position };
     let (nonce, users) = (nonce.clone(), vec![]);
-    Input::SnapshotPart(SnapshotPart { nonce, as_of, part: 1, parts: 1, users, digest: None })
+    Input::SnapshotPart(SnapshotPart { nonce, as_of, part: 1, parts: 1, users, checksum: None })
 }
 
 #[test]
@@ -158,7 +154,10 @@ fn records_wait_while_a_snapshot_is_wanted_so_that_it_comes_in_under_load_too() 
         assert_eq!(follower.step(Input::Record(NOW, record(seq))), []);
     }
     let effects = follower.step(snapshot(&effects, 3));
-    assert!(matches!(effects[1], Effect::SwapIn(Cursor { seq: 3, .. })), "{effects:?}");
+    assert!(
+        matches!(effects[1], Effect::SwapIn(Cursor { position: Position { seq: 3, .. }, .. })),
+        "{effects:?}"
+    );
     assert_eq!(effects[2], Effect::Apply(vec![record(4)], follower.cursor()));
 }
 
@@ -184,12 +183,12 @@ fn more_records_beyond_a_gap_than_can_be_held_are_asked_for_later() {
         follower.step(Input::Record(NOW, record.clone()));
     }
     let [second, last] = [&log[1], &log[10_099]];
-    let after = follower.step(answer(&effects, vec![second.clone()], second.seq));
-    let reached = follower.cursor().seq;
-    assert!(reached < last.seq && asked(&after).is_none(), "{reached}");
+    let after = follower.step(answer(&effects, vec![second.clone()], second.record.position.seq));
+    let reached = follower.cursor().position.seq;
+    assert!(reached < last.record.position.seq && asked(&after).is_none(), "{reached}");
     let effects = follower.step(Input::Record(NOW, last.clone()));
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Gap));
     let missing = log[usize::try_from(reached).unwrap_or_default()..].to_vec();
-    follower.step(answer(&effects, missing, last.seq));
-    assert_eq!(follower.cursor().seq, last.seq);
+    follower.step(answer(&effects, missing, last.record.position.seq));
+    assert_eq!(follower.cursor().position.seq, last.record.position.seq);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::Head;
+use contract::{Head, Position};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -119,7 +119,7 @@ impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         // In this order: a record that came in between is one that is not published.
         let published = *self.published.borrow();
-        let Head { seq, digest, .. } = *self.head.borrow();
+        let Head { position: Position { seq, .. }, checksum, .. } = *self.head.borrow();
         let lag = seq.saturating_sub(published.seq).max(0);
         for (name, help, value) in [
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),
@@ -133,8 +133,8 @@ impl Collector for AgreementMetrics {
         let help = "Time since the bus had confirmed all of the log; 0 while it has";
         let kind = gauge.metric_type();
         gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
-        let digest = digest.unwrap_or_default().to_string();
-        let info = Info::new([("seq", seq.to_string()), ("digest", digest)]);
+        let checksum = checksum.unwrap_or_default().to_string();
+        let info = Info::new([("seq", seq.to_string()), ("digest", checksum)]);
         let help = "All users (id, version, name) at a place in the log, as one number";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
         info.encode(metric)

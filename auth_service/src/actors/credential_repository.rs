@@ -11,10 +11,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
-use contract::{Cursor, LogRecord, UserData, UserId, UsersChecksum};
+use actix::{Actor, ArbiterHandle, Context, Handler};
+use contract::{Cursor, SealedHash, SentRecord, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::secrets::SealingKey;
 use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
@@ -22,10 +22,13 @@ use tokio::sync::watch;
 use crate::store::projection::{self, ApplyError};
 use crate::store::staging::{self, Refused};
 
+/// Commands that may wait: the consumer sends one and waits for its answer.
+const MAILBOX: usize = 16;
+
 /// "Write these records' changes and the cursor behind them."
 pub struct ApplyEvents {
     /// Those that come next after the stored cursor; may be none.
-    pub records: Arc<[LogRecord]>,
+    pub records: Arc<[SentRecord]>,
     /// The place behind them.
     pub cursor: Cursor,
 }
@@ -39,7 +42,7 @@ pub struct StageSnapshotPart {
     /// Counts from 1; the first empties what lay there.
     pub part: u32,
     /// The part's users.
-    pub users: Vec<UserData>,
+    pub users: Vec<SnapshotUser>,
 }
 
 impl Command for StageSnapshotPart {
@@ -69,8 +72,8 @@ impl Command for SwapIn {
 pub struct Applied {
     /// The stored cursor; none before the first answer of user_service.
     pub cursor: Option<Cursor>,
-    /// What all users come to there.
-    pub digest: UsersChecksum,
+    /// The checksum over all users there.
+    pub checksum: UsersChecksum,
     /// The last sealed hash that was applied names another key than ours.
     pub has_foreign_seal: bool,
 }
@@ -78,7 +81,7 @@ pub struct Applied {
 impl Applied {
     /// The last record's number, 0 before the first.
     pub fn seq(&self) -> i64 {
-        self.cursor.map_or(0, |cursor| cursor.seq)
+        self.cursor.map_or(0, |cursor| cursor.position.seq)
     }
 }
 
@@ -105,8 +108,8 @@ impl CredentialRepository {
         let youngest = projection::find_youngest_sealed_hash(&repository.connection)?;
         let cursor = projection::find_cursor(&repository.connection)?;
         let has_foreign_seal = youngest.is_some_and(|sealed| !repository.is_ours(&sealed));
-        let digest = projection::find_digest(&repository.connection)?;
-        repository.applied.send_replace(Applied { cursor, digest, has_foreign_seal });
+        let checksum = projection::find_checksum(&repository.connection)?;
+        repository.applied.send_replace(Applied { cursor, checksum, has_foreign_seal });
         Ok(repository)
     }
 
@@ -115,19 +118,19 @@ impl CredentialRepository {
         self.applied.subscribe()
     }
 
-    /// Starts the actor on the arbiter's thread, which it may block.
-    pub fn launch(self, arbiter: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, |_| self)
+    /// Starts the actor on this thread, which it may block.
+    pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
+        Mailbox::start_on(thread, health, MAILBOX, |_| self)
     }
 
-    fn is_ours(&self, sealed: &str) -> bool {
+    fn is_ours(&self, sealed: &SealedHash) -> bool {
         self.sealing_key.is_key_of(sealed)
     }
 
     /// Called after each commit and before its answer.
-    fn publish(&self, cursor: Cursor, digest: UsersChecksum, last_sealed: Option<&str>) {
+    fn publish(&self, cursor: Cursor, checksum: UsersChecksum, last_sealed: Option<&SealedHash>) {
         self.applied.send_modify(|applied| {
-            (applied.cursor, applied.digest) = (Some(cursor), digest);
+            (applied.cursor, applied.checksum) = (Some(cursor), checksum);
             if let Some(sealed) = last_sealed {
                 applied.has_foreign_seal = !self.is_ours(sealed);
             }
@@ -135,16 +138,16 @@ impl CredentialRepository {
     }
 
     fn apply(&mut self, ApplyEvents { records, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
-        let digest = projection::apply(&mut self.connection, records, cursor)?;
-        let sealed = records.iter().rev().find_map(sealed_hash_of);
-        self.publish(*cursor, digest, sealed.as_deref());
+        let checksum = projection::apply(&mut self.connection, records, cursor)?;
+        let sealed = records.iter().rev().find_map(|sent| sent.sealed_hash.as_ref());
+        self.publish(*cursor, checksum, sealed);
         Ok(())
     }
 
     fn swap_in(&mut self, cursor: Cursor) -> Result<(), StoreError> {
-        let digest = staging::swap_in(&mut self.connection, &cursor)?;
+        let checksum = staging::swap_in(&mut self.connection, &cursor)?;
         let sealed = projection::find_youngest_sealed_hash(&self.connection)?;
-        self.publish(cursor, digest, sealed.as_deref());
+        self.publish(cursor, checksum, sealed.as_ref());
         Ok(())
     }
 }
@@ -158,10 +161,6 @@ pub enum RepositoryError {
     /// Reading it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-fn sealed_hash_of(record: &LogRecord) -> Option<String> {
-    serde_json::from_str::<UserData>(&record.data).ok()?.password_hash
 }
 
 impl Actor for CredentialRepository {

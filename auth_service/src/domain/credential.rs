@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use contract::UserId;
+use contract::{SealedHash, UserId};
 
 /// A user as login sees them: the projection of the last event about them.
 #[derive(Clone, PartialEq, Eq)]
@@ -11,12 +11,12 @@ pub struct Credential {
     pub id: UserId,
     /// The name as shown.
     pub username: String,
-    /// Counts the user's changes; the sealed hash is bound to it.
+    /// Counts the user's changes.
     pub version: i64,
-    /// Counts the user's passwords; tokens carry it.
+    /// Counts the user's passwords; tokens carry it, and the sealed hash is bound to it.
     pub password_version: i64,
-    /// The password's hash, sealed by user_service.
-    pub sealed_hash: String,
+    /// The password's hash, sealed by user_service; nothing until it has come.
+    pub sealed_hash: Option<SealedHash>,
 }
 
 impl fmt::Debug for Credential {

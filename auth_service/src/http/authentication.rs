@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
 use secrecy::SecretString;
-use shared::actors::ask;
+use shared::actors::{Mailbox, ask};
 use shared::bus::{Bus, Destination, Message, Outgoing};
-use shared::hashing::{CheckCapacity, HashPassword, PasswordHasher, Verification, VerifyPassword};
+use shared::hashing::{
+    CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
+};
 use shared::http::Problem;
 use shared::identity::{Password, Username};
 use shared::secrets::SealingKey;
@@ -34,9 +35,9 @@ impl LoginAttempt {
 /// Whom one worker asks, on its own thread, who somebody is.
 pub(super) struct Authenticator {
     /// Finds credentials.
-    pub(super) reader: Addr<CredentialReader>,
+    pub(super) reader: Mailbox<CredentialReader>,
     /// Verifies passwords.
-    pub(super) hasher: Addr<PasswordHasher>,
+    pub(super) hasher: Mailbox<PasswordHasher>,
     /// Opens the hashes of the projection.
     pub(super) sealing_key: Arc<SealingKey>,
     /// Takes hashes that were made anew.
@@ -79,7 +80,7 @@ impl Authenticator {
         attempt: &LoginAttempt,
         credential: Option<&Credential>,
     ) -> Result<bool, Problem> {
-        let stored = credential.map(|credential| self.unseal(credential)).transpose()?;
+        let stored = credential.and_then(|credential| self.unseal(credential));
         // What no profile allows is compared as the empty password with nobody's hash.
         let (password, stored) = match &attempt.password {
             Some(password) => (Some(password.clone()), stored),
@@ -96,9 +97,13 @@ impl Authenticator {
         Ok(verification != Verification::Wrong)
     }
 
-    fn unseal(&self, credential: &Credential) -> Result<String, Problem> {
-        let Credential { id, version, sealed_hash, .. } = credential;
-        self.sealing_key.unseal(sealed_hash, *id, *version).map_err(Problem::internal)
+    /// Nothing if the hash has not come yet or cannot be opened. Then the password is compared with
+    /// the decoy and is wrong: another answer would tell that somebody has this name (decision
+    /// 0011). `/readyz` and the log tell the operator.
+    fn unseal(&self, credential: &Credential) -> Option<PasswordHash> {
+        let Credential { id, password_version, sealed_hash, .. } = credential;
+        let opened = self.sealing_key.unseal(sealed_hash.as_ref()?, *id, *password_version);
+        opened.inspect_err(|error| tracing::debug!(%id, %error, "a hash cannot be opened")).ok()
     }
 
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
@@ -107,13 +112,13 @@ impl Authenticator {
         if !self.bus.is_connected() {
             return;
         }
-        let Credential { id, version, password_version, .. } = *credential;
+        let Credential { id, password_version, .. } = *credential;
         let (hasher, key, bus) =
             (self.hasher.clone(), Arc::clone(&self.sealing_key), Arc::clone(&self.bus));
         actix_web::rt::spawn(async move {
             let Ok(Ok(hash)) = ask(&hasher, HashPassword(password)).await else { return };
-            let password_hash = key.seal(&hash, id, version);
-            let command = PasswordRehashed { id, version, password_version, password_hash };
+            let sealed_hash = key.seal(&hash, id, password_version);
+            let command = PasswordRehashed { id, password_version, sealed_hash };
             let Ok(body) = serde_json::to_vec(&command) else { return };
             let kind = "password.rehashed".to_owned();
             let message = Message { kind, body: body.into(), ..Message::default() };

@@ -1,10 +1,10 @@
 //! A snapshot on its way: loaded aside, swapped in whole.
 
-use contract::{Cursor, UserData, UserId, UsersChecksum};
+use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
 use shared::sqlite::StoreError;
 
-use super::projection::{WriteError, sum_digest, write, write_cursor};
+use super::projection::{WriteError, sum_checksums, write, write_cursor};
 
 const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -12,7 +12,7 @@ const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5,
 #[derive(Debug)]
 pub struct Refused {
     /// The user.
-    pub user: UserData,
+    pub user: SnapshotUser,
     /// What is wrong with them.
     pub reason: String,
 }
@@ -25,7 +25,7 @@ pub struct Refused {
 pub fn stage(
     connection: &mut Connection,
     part: u32,
-    users: Vec<UserData>,
+    users: Vec<SnapshotUser>,
 ) -> Result<Vec<Refused>, StoreError> {
     let transaction = connection.transaction()?;
     if part == 1 {
@@ -33,8 +33,9 @@ pub fn stage(
     }
     let mut refused = Vec::new();
     for user in users {
-        match write(&transaction, &user, INSERT) {
-            Ok(_) => {}
+        let SnapshotUser { id, state, sealed_hash } = &user;
+        match write(&transaction, INSERT, *id, state, sealed_hash.as_ref()) {
+            Ok(()) => {}
             Err(WriteError::Refused(reason)) => refused.push(Refused { user, reason }),
             Err(WriteError::Store(error)) => return Err(error),
         }
@@ -63,7 +64,7 @@ pub fn find_superseded(connection: &Connection) -> Result<Vec<(UserId, i64)>, St
 }
 
 /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
-/// transaction. Answers with what all users come to then.
+/// transaction. Answers with the checksum over all users then.
 ///
 /// # Errors
 /// The database failed.
@@ -72,26 +73,28 @@ pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersChec
     transaction.execute("DELETE FROM credentials", [])?;
     transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
     transaction.execute("DELETE FROM staged_credentials", [])?;
-    let digest = sum_digest(&transaction)?;
-    write_cursor(&transaction, cursor, digest)?;
+    let checksum = sum_checksums(&transaction)?;
+    write_cursor(&transaction, cursor, checksum)?;
     transaction.commit()?;
-    Ok(digest)
+    Ok(checksum)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::projection::{find_credential, find_cursor, migrations};
+    use contract::{Position, SealedHash, UserState};
     use shared::log_sync::user_checksum;
 
-    fn user(id: i64, username: &str, password_version: i64) -> UserData {
-        UserData {
-            id: UserId(id),
-            username: username.into(),
-            version: password_version,
-            password_version,
-            password_hash: Some("v1.k.x".into()),
-        }
+    fn cursor_at(seq: i64) -> Cursor {
+        Cursor { position: Position { seq, ..Position::default() }, ..Cursor::default() }
+    }
+
+    fn user(id: i64, username: &str, password_version: i64) -> SnapshotUser {
+        let (username, username_key) = (username.to_owned(), username.to_lowercase());
+        let version = password_version;
+        let state = UserState { username, username_key, version, password_version };
+        SnapshotUser { id: UserId(id), state, sealed_hash: Some(SealedHash::new("v2.k.x")) }
     }
 
     #[test]
@@ -100,7 +103,7 @@ mod tests {
         migrations().to_latest(&mut connection).unwrap();
         stage(&mut connection, 1, vec![user(1, "gone", 1), user(2, "stays", 1)]).unwrap();
         stage(&mut connection, 2, vec![user(3, "changes", 1)]).unwrap();
-        swap_in(&mut connection, &Cursor { seq: 3, ..Cursor::default() }).unwrap();
+        swap_in(&mut connection, &cursor_at(3)).unwrap();
         assert_eq!(find_superseded(&connection).unwrap().len(), 3, "nobody is staged");
 
         stage(&mut connection, 1, vec![user(9, "leftover", 1)]).unwrap();
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!(superseded, [(UserId(1), i64::MAX), (UserId(3), 2), (UserId(4), 5)]);
         assert!(find_credential(&connection, "changes").unwrap().is_some());
 
-        let cursor = Cursor { seq: 9, ..Cursor::default() };
+        let cursor = cursor_at(9);
         swap_in(&mut connection, &cursor).unwrap();
         assert_eq!(find_cursor(&connection).unwrap(), Some(cursor));
         assert_eq!(find_credential(&connection, "gone").unwrap().unwrap().id, UserId(3));
@@ -121,13 +124,12 @@ mod tests {
     fn a_user_who_cannot_be_taken_in_stays_outside_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrations().to_latest(&mut connection).unwrap();
-        let users =
-            vec![user(1, "same", 1), user(2, "SAME", 1), user(3, "a b", 1), user(4, "d", 1)];
+        let users = vec![user(1, "same", 1), user(2, "SAME", 1), user(4, "d", 1)];
         let refused = stage(&mut connection, 1, users).unwrap();
         let ids: Vec<i64> = refused.iter().map(|refused| refused.user.id.0).collect();
-        assert_eq!(ids, [2, 3]);
-        let digest = swap_in(&mut connection, &Cursor::default()).unwrap();
+        assert_eq!(ids, [2]);
+        let checksum = swap_in(&mut connection, &Cursor::default()).unwrap();
         let expected = user_checksum(UserId(1), 1, "same").plus(user_checksum(UserId(4), 1, "d"));
-        assert_eq!(digest, expected);
+        assert_eq!(checksum, expected);
     }
 }

@@ -9,7 +9,7 @@ use shared::tokens::RevokedView;
 /// The schema of `tokens.db`, step by step.
 pub fn migrations() -> Migrations<'static> {
     Migrations::new(vec![
-        M::up(include_str!("../../migrations/tokens_1.sql")),
+        M::up(include_str!("../../migrations/tokens_0001_revocations.sql")),
         M::up(idempotency::SCHEMA),
     ])
 }

@@ -71,7 +71,8 @@ async fn a_sealing_key_that_is_not_user_service_s_is_told_at_readyz() {
     let ready = app.get("/readyz").await;
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["reasons"][0], "sealed hashes were made with another key");
+    // As a wrong password does: another answer would tell that somebody has this name.
     let answer = app.login("testuser", "testpassword").await;
-    assert_eq!((answer.status, answer.problem().as_str()), (500, "internal-error"));
+    assert_eq!((answer.status, answer.problem().as_str()), (401, "wrong-credentials"));
     app.stop().await;
 }

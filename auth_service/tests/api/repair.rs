@@ -9,7 +9,7 @@ use crate::test_app::{BOUND, TestApp};
 async fn until_agreed(app: &TestApp) {
     until("they agree", BOUND, async || {
         app.users.publish_head().await;
-        (app.digest().await == app.users.digest()).then_some(())
+        (app.checksum().await == app.users.checksum()).then_some(())
     })
     .await;
 }
@@ -152,21 +152,21 @@ async fn a_projection_that_somebody_has_changed_is_found_out_and_replaced() {
     let app = TestApp::start().await;
     app.users.create("testuser", "testpassword");
     app.bring().await;
-    assert_eq!(app.digest().await, app.users.digest());
+    assert_eq!(app.checksum().await, app.users.checksum());
     let app = app
         .restart_after(|dir| {
             let database = Connection::open(dir.join("projection.db")).unwrap();
             database
                 .execute_batch(
-                    "DELETE FROM credentials; UPDATE projection_cursor SET digest = NULL",
+                    "DELETE FROM credentials; UPDATE projection_cursor SET checksum = NULL",
                 )
                 .unwrap();
         })
         .await;
-    assert_ne!(app.digest().await, app.users.digest());
+    assert_ne!(app.checksum().await, app.users.checksum());
     until("it is repaired", BOUND, async || {
         app.users.publish_head().await;
-        (app.digest().await == app.users.digest()).then_some(())
+        (app.checksum().await == app.users.checksum()).then_some(())
     })
     .await;
     assert_eq!(app.metric("users_digest_mismatches_total").await, 1);
@@ -184,7 +184,7 @@ async fn a_projection_that_differs_is_repaired_although_changes_keep_coming() {
         .restart_after(|dir| {
             let database = Connection::open(dir.join("projection.db")).unwrap();
             let spoil = "UPDATE credentials SET username = 'someone';
-                         UPDATE projection_cursor SET digest = NULL";
+                         UPDATE projection_cursor SET checksum = NULL";
             database.execute_batch(spoil).unwrap();
         })
         .await;
@@ -248,7 +248,7 @@ async fn until_the_first_sync_is_done_the_service_says_how_far_it_is() {
         reason().await.is_none().then_some(())
     })
     .await;
-    assert_eq!(app.digest().await, app.users.digest());
+    assert_eq!(app.checksum().await, app.users.checksum());
     app.stop().await;
 }
 

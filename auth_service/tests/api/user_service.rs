@@ -10,15 +10,16 @@ use std::time::Duration;
 use contract::event::header;
 use contract::topology::{HEAD_ROUTING_KEY, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, RecordHash, SnapshotPart,
-    SyncAnswer, SyncRequest, UserData, UserId, UsersChecksum,
+    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, RecordHash, SentRecord,
+    SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange, UserId, UserState,
+    UsersChecksum,
 };
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec};
-use shared::hashing::{HashParams, Hasher};
-use shared::identity::Password;
-use shared::log_sync::{Decision, decide, extend, user_checksum};
+use shared::hashing::{HashParams, Hasher, PasswordHash};
+use shared::identity::{Password, Username};
+use shared::log_sync::{Decision, decide, record_hash, user_checksum};
 use shared::secrets::{SealingKey, random_bytes};
 
 /// The parameters that the service under test takes for today's.
@@ -47,7 +48,7 @@ pub(crate) struct UserService {
 struct State {
     incarnation: Incarnation,
     log: Vec<LogRecord>,
-    users: BTreeMap<i64, UserData>,
+    users: BTreeMap<i64, (UserState, PasswordHash)>,
     last_id: i64,
     /// How far back a follower may be without getting a snapshot.
     replay_limit: i64,
@@ -103,67 +104,47 @@ impl UserService {
     fn create_with(&self, username: &str, password: &str, params: HashParams) -> i64 {
         let id = self.state.borrow().last_id + 1;
         self.state.borrow_mut().last_id = id;
-        let user = UserData {
-            id: UserId(id),
-            username: username.into(),
-            version: 1,
-            password_version: 1,
-            password_hash: Some(self.sealed(password, id, 1, params)),
-        };
-        self.append(EventKind::Created, user);
+        let state = state_of(username, 1, 1);
+        self.write_user(EventKind::CREATED, id, Some((state, hash(password, params))));
         id
     }
 
     pub(crate) fn rename(&self, id: i64, username: &str) {
-        let mut user = self.state.borrow().users[&id].clone();
-        let hash = user.password_hash.take().unwrap();
-        let hash = self.sealing_key.unseal(&hash, user.id, user.version).unwrap();
-        user.version += 1;
-        user.username = username.into();
-        user.password_hash = Some(self.sealing_key.seal(&hash, user.id, user.version));
-        self.append(EventKind::Updated, user);
+        let (state, hash) = self.state.borrow().users[&id].clone();
+        let state = state_of(username, state.version + 1, state.password_version);
+        self.write_user(EventKind::UPDATED, id, Some((state, hash)));
     }
 
     pub(crate) fn change_password(&self, id: i64, password: &str) {
-        let mut user = self.state.borrow().users[&id].clone();
-        user.version += 1;
-        user.password_version += 1;
-        user.password_hash = Some(self.sealed(password, id, user.version, PARAMS));
-        self.append(EventKind::Updated, user);
+        let (mut state, _) = self.state.borrow().users[&id].clone();
+        state.version += 1;
+        state.password_version += 1;
+        self.write_user(EventKind::UPDATED, id, Some((state, hash(password, PARAMS))));
     }
 
     pub(crate) fn delete(&self, id: i64) {
-        let mut user = self.state.borrow().users[&id].clone();
-        user.version += 1;
-        user.password_hash = None;
-        self.append(EventKind::Deleted, user);
+        self.write_user(EventKind::DELETED, id, None);
     }
 
-    fn sealed(&self, password: &str, id: i64, version: i64, params: HashParams) -> String {
-        let password = Password::prepare(&SecretString::from(password)).unwrap();
-        let hash = Hasher::new(params).unwrap().hash(&password).unwrap();
-        self.sealing_key.seal(&hash, UserId(id), version)
-    }
-
-    fn append(&self, kind: EventKind, user: UserData) {
+    fn write_user(&self, kind: EventKind, id: i64, user: Option<(UserState, PasswordHash)>) {
         let mut state = self.state.borrow_mut();
-        let data = serde_json::to_string(&user).unwrap();
-        state.write(kind, data);
-        if kind == EventKind::Deleted {
-            state.users.remove(&user.id.0);
-        } else {
-            state.users.insert(user.id.0, user);
-        }
+        let left = user.as_ref().map(|(state, _)| state.clone());
+        let change = UserChange { id: UserId(id), user: left };
+        state.write(kind, serde_json::to_string(&change).unwrap());
+        match user {
+            Some(user) => state.users.insert(id, user),
+            None => state.users.remove(&id),
+        };
     }
 
     /// Commits a record that nobody can apply.
     pub(crate) fn write_nonsense(&self) {
-        self.state.borrow_mut().write(EventKind::Created, r#"{"id":"x"}"#.to_owned());
+        self.state.borrow_mut().write(EventKind::CREATED, r#"{"id":"x"}"#.to_owned());
     }
 
     /// The last record's number.
     pub(crate) fn seq(&self) -> i64 {
-        self.state.borrow().head().seq
+        self.state.borrow().head().position.seq
     }
 
     /// Publishes the events of these records in this order, whatever it is.
@@ -178,14 +159,9 @@ impl UserService {
     }
 
     pub(crate) async fn publish_head(&self) {
-        let Cursor { incarnation, seq, chain } = self.state.borrow().head();
-        let body = serde_json::to_vec(&Head {
-            incarnation,
-            seq,
-            chain,
-            digest: Some(self.state.borrow().digest()),
-        })
-        .unwrap();
+        let Cursor { incarnation, position } = self.state.borrow().head();
+        let checksum = Some(self.state.borrow().checksum());
+        let body = serde_json::to_vec(&Head { incarnation, position, checksum }).unwrap();
         let message = Message { body: body.into(), ..Message::default() };
         self.bus.publish(vec![to_users(HEAD_ROUTING_KEY, message)]).await.unwrap();
     }
@@ -197,8 +173,9 @@ impl UserService {
 
     fn event(&self, seq: i64) -> Outgoing {
         let state = self.state.borrow();
-        let record = &state.log[usize::try_from(seq).unwrap() - 1];
-        to_users(record.kind.routing_key(), event_of(state.incarnation, record))
+        let record = state.log[usize::try_from(seq).unwrap() - 1].clone();
+        let sent = state.with_sealed_hash(record, &self.sealing_key);
+        to_users(sent.record.kind.routing_key(), event_of(state.incarnation, &sent))
     }
 
     /// Whether questions are answered from now on.
@@ -216,9 +193,9 @@ impl UserService {
         self.answer_time.set(answer_time);
     }
 
-    /// What all users come to.
-    pub(crate) fn digest(&self) -> String {
-        self.state.borrow().digest().to_string()
+    /// The checksum over all users.
+    pub(crate) fn checksum(&self) -> String {
+        self.state.borrow().checksum().to_string()
     }
 
     /// The event of a record.
@@ -241,12 +218,14 @@ impl UserService {
         let mut state = self.state.borrow_mut();
         state.incarnation = Incarnation(random_bytes());
         state.log.truncate(usize::try_from(seq).unwrap());
-        state.users.clear();
+        // Everybody has the password of then, for the tests that restore.
+        let known = std::mem::take(&mut state.users);
         for record in state.log.clone() {
-            let user: UserData = serde_json::from_str(&record.data).unwrap();
-            match record.kind {
-                EventKind::Deleted => state.users.remove(&user.id.0),
-                _ => state.users.insert(user.id.0, user),
+            let change: UserChange = serde_json::from_str(&record.data).unwrap();
+            let hash = known.get(&change.id.0).map(|(_, hash)| hash.clone());
+            match change.user {
+                None => state.users.remove(&change.id.0),
+                Some(left) => state.users.insert(change.id.0, (left, hash.unwrap())),
             };
         }
     }
@@ -256,7 +235,7 @@ impl UserService {
             return;
         }
         tokio::time::sleep(self.answer_time.get()).await;
-        let mut answers = self.state.borrow().answers_to(request);
+        let mut answers = self.state.borrow().answers_to(request, &self.sealing_key);
         answers.truncate(self.parts_sent.get());
         let outgoing = |answer: &SyncAnswer| Outgoing {
             to: Destination::Queue(request.reply_to.clone()),
@@ -271,48 +250,67 @@ impl UserService {
 
 impl State {
     fn write(&mut self, kind: EventKind, data: String) {
-        let Cursor { seq, chain: previous, .. } = self.head();
+        let Position { seq, hash: prev_hash } = self.head().position;
         let (seq, recorded_at_ms) = (seq + 1, 1_767_000_000_123 + seq);
-        let chain = extend(previous, seq, kind, recorded_at_ms, &data);
-        let traceparent = None;
-        self.log.push(LogRecord { seq, previous, chain, kind, recorded_at_ms, traceparent, data });
+        let hash = record_hash(prev_hash, seq, &kind, recorded_at_ms, &data);
+        let (position, traceparent) = (Position { seq, hash }, None);
+        self.log.push(LogRecord { position, prev_hash, kind, recorded_at_ms, traceparent, data });
+    }
+
+    fn with_sealed_hash(&self, record: LogRecord, key: &SealingKey) -> SentRecord {
+        let stated = serde_json::from_str::<UserChange>(&record.data).ok();
+        let stated = stated.and_then(|change| Some((change.id, change.user?.password_version)));
+        let sealed_hash = stated.and_then(|(id, password_version)| {
+            let (state, hash) = self.users.get(&id.0)?;
+            let is_present = state.password_version == password_version;
+            is_present.then(|| key.seal(hash, id, password_version))
+        });
+        SentRecord { record, sealed_hash }
     }
 
     fn head(&self) -> Cursor {
-        let (seq, chain) = self.log.last().map(|last| (last.seq, last.chain)).unwrap_or_default();
-        Cursor { incarnation: self.incarnation, seq, chain }
+        let position = self.log.last().map(|last| last.position).unwrap_or_default();
+        Cursor { incarnation: self.incarnation, position }
     }
 
-    fn digest(&self) -> UsersChecksum {
-        let users =
-            self.users.values().map(|user| user_checksum(user.id, user.version, &user.username));
-        users.fold(UsersChecksum::default(), UsersChecksum::plus)
+    fn checksum(&self) -> UsersChecksum {
+        let of = |(id, (state, _)): (&i64, &(UserState, PasswordHash))| {
+            user_checksum(UserId(*id), state.version, &state.username)
+        };
+        self.users.iter().map(of).fold(UsersChecksum::default(), UsersChecksum::plus)
     }
 
-    fn chain_at(&self, seq: i64) -> Option<RecordHash> {
+    fn hash_at(&self, seq: i64) -> Option<RecordHash> {
         if seq == 0 {
             return Some(RecordHash::default());
         }
-        self.log.get(usize::try_from(seq).ok()? - 1).map(|record| record.chain)
+        self.log.get(usize::try_from(seq).ok()? - 1).map(|record| record.position.hash)
     }
 
-    fn answers_to(&self, request: &SyncRequest) -> Vec<SyncAnswer> {
-        let head = self.head();
-        let there = self.chain_at(request.cursor.seq);
-        match decide(request, &head, there, self.replay_limit) {
-            Decision::Continue => vec![SyncAnswer::Continue(Continue {
-                nonce: request.nonce.clone(),
-                at: request.cursor,
-                incarnation: self.incarnation,
-                records: self.log[usize::try_from(request.cursor.seq).unwrap()..].to_vec(),
-                head_seq: head.seq,
-            })],
-            Decision::Snapshot(_) => self.snapshot(&request.nonce),
+    fn answers_to(&self, request: &SyncRequest, key: &SealingKey) -> Vec<SyncAnswer> {
+        let (head, at) = (self.head(), request.cursor.position.seq);
+        match decide(request, head.position, self.hash_at(at), self.replay_limit) {
+            Decision::Continue => {
+                let records = self.log[usize::try_from(at).unwrap()..].iter().cloned();
+                vec![SyncAnswer::Continue(Continue {
+                    nonce: request.nonce.clone(),
+                    at: request.cursor,
+                    incarnation: self.incarnation,
+                    records: records.map(|record| self.with_sealed_hash(record, key)).collect(),
+                    head_seq: head.position.seq,
+                })]
+            }
+            Decision::Snapshot(_) => self.snapshot(&request.nonce, key),
         }
     }
 
-    fn snapshot(&self, nonce: &str) -> Vec<SyncAnswer> {
-        let users: Vec<UserData> = self.users.values().cloned().collect();
+    fn snapshot(&self, nonce: &str, key: &SealingKey) -> Vec<SyncAnswer> {
+        let user = |(id, (state, hash)): (&i64, &(UserState, PasswordHash))| {
+            let (id, state) = (UserId(*id), state.clone());
+            let sealed_hash = Some(key.seal(hash, id, state.password_version));
+            SnapshotUser { id, state, sealed_hash }
+        };
+        let users: Vec<SnapshotUser> = self.users.iter().map(user).collect();
         let parts = users.len().div_ceil(PART).max(1);
         let part = |n: usize| SnapshotPart {
             nonce: nonce.to_owned(),
@@ -320,10 +318,21 @@ impl State {
             part: u32::try_from(n + 1).unwrap(),
             parts: u32::try_from(parts).unwrap(),
             users: users.iter().skip(n * PART).take(PART).cloned().collect(),
-            digest: Some(self.digest()),
+            checksum: Some(self.checksum()),
         };
         (0..parts).map(|n| SyncAnswer::Snapshot(part(n))).collect()
     }
+}
+
+fn hash(password: &str, params: HashParams) -> PasswordHash {
+    let password = Password::prepare(&SecretString::from(password)).unwrap();
+    Hasher::new(params).unwrap().hash(&password).unwrap()
+}
+
+fn state_of(username: &str, version: i64, password_version: i64) -> UserState {
+    // A name that is none has itself for a key.
+    let key = Username::parse(username).map_or(username.to_owned(), |name| name.key().to_owned());
+    UserState { username: username.into(), username_key: key, version, password_version }
 }
 
 fn to_users(routing_key: &str, message: Message) -> Outgoing {
@@ -332,22 +341,25 @@ fn to_users(routing_key: &str, message: Message) -> Outgoing {
     Outgoing { to, message }
 }
 
-fn event_of(incarnation: Incarnation, record: &LogRecord) -> Message {
+fn event_of(incarnation: Incarnation, sent: &SentRecord) -> Message {
+    let SentRecord { record, sealed_hash } = sent;
     let time = jiff::Timestamp::from_millisecond(record.recorded_at_ms).unwrap();
     let headers = [
         (header::SPEC_VERSION, "1.0".to_owned()),
-        (header::ID, record.chain.to_string()),
+        (header::ID, record.position.hash.to_string()),
         (header::SOURCE, "/lockstep/user_service".to_owned()),
         (header::TYPE, record.kind.to_string()),
         (header::TIME, time.to_string()),
-        (header::SEQUENCE, record.seq.to_string()),
+        (header::SEQUENCE, record.position.seq.to_string()),
         (header::INCARNATION, incarnation.to_string()),
-        (header::PREVIOUS, record.previous.to_string()),
+        (header::PREV_HASH, record.prev_hash.to_string()),
     ];
+    let sealed = sealed_hash.as_ref().map(|hash| (header::SEALED_HASH, hash.as_str().to_owned()));
+    let headers = headers.into_iter().chain(sealed);
     Message {
-        id: record.chain.to_string(),
+        id: record.position.hash.to_string(),
         kind: record.kind.to_string(),
-        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(),
         body: record.data.clone().into(),
         is_persistent: true,
     }

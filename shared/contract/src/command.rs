@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::SealedHash;
 use super::user::UserId;
 
-/// "At a login I made this hash anew with today's parameters: keep it instead of the old one."
+/// "At a login I hashed this password again with today's parameters: keep this hash instead."
 ///
 /// Losing it is harmless: the next login makes it again. It is applied only if the password is
 /// still the one that was hashed.
@@ -12,10 +13,8 @@ use super::user::UserId;
 pub struct PasswordRehashed {
     /// The user who logged in.
     pub id: UserId,
-    /// The user's version that the sealed hash is bound to.
-    pub version: i64,
-    /// The password's version that was verified.
+    /// The version of the password that was verified; the sealed hash is bound to it.
     pub password_version: i64,
-    /// The new Argon2id hash, sealed.
-    pub password_hash: String,
+    /// The new Argon2id hash.
+    pub sealed_hash: SealedHash,
 }

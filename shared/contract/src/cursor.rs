@@ -48,22 +48,23 @@ macro_rules! hex_bytes {
 }
 
 hex_bytes! {
-    /// Names one run of user_service: random, made anew at every start. A follower that meets
-    /// another incarnation compares chains before it applies anything, because the log may have
-    /// been restored from an older copy in between.
+    /// Names one run of user_service: random, renewed at every start. A follower that meets another
+    /// incarnation asks before it applies anything, because the log may have been restored from an
+    /// older copy in between.
     Incarnation
 }
 
 hex_bytes! {
-    /// The first 16 bytes of the SHA-256 over the previous chain and a record: two logs that agree
-    /// in `chain` at one `seq` agree in every record up to it. The empty log's chain is all zeros.
+    /// The first 16 bytes of the SHA-256 over a record and the hash of the record before it: two
+    /// logs that agree in the hash at one `seq` agree in every record up to it. Before the first
+    /// record the hash is all zeros.
     RecordHash
 }
 
 hex_bytes! {
-    /// What all users at one place in the log come to, in whatever order they are taken: the sum
-    /// modulo 2^128 of a hash of each user's id, version and name (`sync::user_checksum`).
-    /// Two services that show the same one at the same `seq` hold the same users.
+    /// Checksum over all users at one position of the log: the sum modulo 2^128 of a hash of each
+    /// user's id, version and name (`shared::log_sync::user_checksum`). Two services that show the
+    /// same one at the same position hold the same users.
     UsersChecksum
 }
 
@@ -97,15 +98,26 @@ impl fmt::Display for NotSixteenHexBytes {
 
 impl std::error::Error for NotSixteenHexBytes {}
 
-/// A place in the log: everything up to and with `seq` is behind it.
+/// A place in the log: everything up to and with record `seq` lies before it. The default is the
+/// place before the first record.
+///
+/// No two histories of a log share a `hash`, so a position names one record of one history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// The sequence number of the last record before it, 0 before the first.
+    pub seq: i64,
+    /// That record's hash.
+    pub hash: RecordHash,
+}
+
+/// A position, and who vouched for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The incarnation that vouched for this place.
+    /// The incarnation that vouched for the position.
     pub incarnation: Incarnation,
-    /// The sequence number of the last record behind it, 0 before the first.
-    pub seq: i64,
-    /// The chain at `seq`.
-    pub chain: RecordHash,
+    /// The position.
+    #[serde(flatten)]
+    pub position: Position,
 }
 
 /// What a write hands to its client so that a later `/login` can wait for it: opaque to clients.
@@ -143,9 +155,20 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_written_as_32_hexadecimal_digits() {
-        let chain = RecordHash([0xab; 16]);
-        assert_eq!(serde_json::to_string(&chain).unwrap(), format!("\"{}\"", "ab".repeat(16)));
+    fn a_cursor_is_one_flat_object() {
+        let position = Position { seq: 7, hash: RecordHash([0xab; 16]) };
+        let cursor = Cursor { incarnation: Incarnation([1; 16]), position };
+        let json = serde_json::to_value(cursor).unwrap();
+        let (incarnation, hash) = ("01".repeat(16), "ab".repeat(16));
+        let flat = serde_json::json!({"incarnation": incarnation, "seq": 7, "hash": hash});
+        assert_eq!(json, flat);
+        assert_eq!(serde_json::from_value::<Cursor>(json).unwrap(), cursor);
+    }
+
+    #[test]
+    fn a_hash_is_written_as_32_hexadecimal_digits() {
+        let hash = RecordHash([0xab; 16]);
+        assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{}\"", "ab".repeat(16)));
         assert!("AB".repeat(16).parse::<RecordHash>().is_err());
         assert!("ab".repeat(15).parse::<RecordHash>().is_err());
     }

@@ -1,48 +1,58 @@
 //! The records of the log, and the events that carry them.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::cursor::RecordHash;
+use super::cursor::{Position, RecordHash};
 use super::user::UserId;
 
-/// What happened to a user: the CloudEvents `type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum EventKind {
-    /// A user exists from here on.
-    #[serde(rename = "user.created.v1")]
-    Created,
-    /// The name, the password or the form of its hash changed.
-    #[serde(rename = "user.updated.v1")]
-    Updated,
-    /// The user is gone; the id is never used again.
-    #[serde(rename = "user.deleted.v1")]
-    Deleted,
-}
+/// Longest [`EventKind`], in bytes: its routing key must fit into AMQP's 255.
+const KIND_BYTES_MAX: usize = 64;
+
+/// What happened to a user, such as `user.created.v1`: the CloudEvents `type`.
+///
+/// It is only a name. What a record does follows from its [`UserChange`], so that a follower
+/// applies kinds that it has never heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct EventKind(Cow<'static, str>);
 
 impl EventKind {
-    /// The CloudEvents `type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "user.created.v1",
-            Self::Updated => "user.updated.v1",
-            Self::Deleted => "user.deleted.v1",
-        }
-    }
+    /// A user exists from here on.
+    pub const CREATED: Self = Self(Cow::Borrowed("user.created.v1"));
+    /// The name, the password or the form of its hash changed.
+    pub const UPDATED: Self = Self(Cow::Borrowed("user.updated.v1"));
+    /// The user is gone; the id is never used again.
+    pub const DELETED: Self = Self(Cow::Borrowed("user.deleted.v1"));
 
-    /// The routing key on the topic exchange.
-    pub fn routing_key(self) -> &'static str {
-        match self {
-            Self::Created => "user.created",
-            Self::Updated => "user.updated",
-            Self::Deleted => "user.deleted",
-        }
-    }
-
-    /// The kind of that CloudEvents `type`, or nothing.
+    /// Reads words between dots and a version, such as `user.locked.v9`; nothing if it is not
+    /// well formed or too long. Words consist of `a-z`, `0-9` and `_`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Created, Self::Updated, Self::Deleted].into_iter().find(|k| k.as_str() == text)
+        let (words, version) = text.rsplit_once(".v")?;
+        let is_number = |digits: &str| {
+            !digits.is_empty()
+                && !digits.starts_with('0')
+                && digits.bytes().all(|b| b.is_ascii_digit())
+        };
+        let is_word = |word: &str| {
+            !word.is_empty()
+                && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        let is_well_formed =
+            text.len() <= KIND_BYTES_MAX && is_number(version) && words.split('.').all(is_word);
+        is_well_formed.then(|| Self(Cow::Owned(text.to_owned())))
+    }
+
+    /// The CloudEvents `type`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The routing key on the topic exchange: the kind without its version.
+    pub fn routing_key(&self) -> &str {
+        self.0.rsplit_once(".v").map_or(&self.0, |(words, _)| words)
     }
 }
 
@@ -52,15 +62,22 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// One record of the log. What `chain` covers never changes after it was written.
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a kind of event"))
+    }
+}
+
+/// One record of the log. What its hash covers never changes after it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogRecord {
-    /// Its place: dense, from 1.
-    pub seq: i64,
-    /// The chain of the record before it.
-    pub previous: RecordHash,
-    /// The chain over `previous`, `seq`, `kind`, `recorded_at_ms` and `data`.
-    pub chain: RecordHash,
+    /// Its place: `seq` is dense from 1, `hash` covers `prev_hash`, `seq`, `recorded_at_ms`,
+    /// `kind` and `data`.
+    #[serde(flatten)]
+    pub position: Position,
+    /// The hash of the record before it.
+    pub prev_hash: RecordHash,
     /// What happened.
     pub kind: EventKind,
     /// When it was committed, in milliseconds since 1970 (UTC).
@@ -68,33 +85,78 @@ pub struct LogRecord {
     /// W3C trace context of the request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// [`UserData`] as JSON text, byte for byte as it was written to the log.
+    /// [`UserChange`] as JSON text, byte for byte as it was written to the log. It holds no hash
+    /// of a password.
     pub data: String,
 }
 
-/// The data of an event: the user as the change left it.
+/// What a record leaves of one user: the data of every kind of event.
 ///
-/// Readers take members that they do not know as absent, so members may be added within `v1`.
+/// Readers ignore members that they do not know, so members may be added within `v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct UserData {
+pub struct UserChange {
     /// The user.
     pub id: UserId,
+    /// The whole user as the change left it; `null` if the user is gone. It must be there: a
+    /// change without it is no change that this version can read.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub user: Option<UserState>,
+}
+
+/// Everything about a user that other services may know, but the hash of the password.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct UserState {
     /// The name as it was given, in NFC.
     pub username: String,
-    /// Counts the user's changes, from 1. Making a hash anew does not count.
+    /// The name as it is compared: equal for two names if and only if they are the same name.
+    /// Followers compare by it and prepare no stored name themselves.
+    pub username_key: String,
+    /// Counts the user's changes, from 1. A rehash of the same password does not count.
     pub version: i64,
     /// Counts the user's passwords, from 1: tokens of an older one are dead.
     pub password_version: i64,
-    /// The Argon2id hash in PHC form, sealed for auth_service; absent when the user is deleted.
+}
+
+/// A password's Argon2id hash, sealed for the other service (`shared::secrets::SealingKey`).
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedHash(String);
+
+impl SealedHash {
+    /// Takes the text form.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text form: `v2.<key id>.<base64url(nonce, sealed)>`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SealedHash {
+    /// Without the hash, which has no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedHash")
+    }
+}
+
+/// A record as it is sent: with the user's hash beside it, which the log does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SentRecord {
+    /// The record.
+    pub record: LogRecord,
+    /// The hash of the password that the record states, if that is still the user's present one
+    /// when the record is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password_hash: Option<String>,
+    pub sealed_hash: Option<SealedHash>,
 }
 
 /// Names of the AMQP headers that carry a CloudEvent in binary mode (CloudEvents AMQP binding).
 pub mod header {
     /// CloudEvents version, always [`super::SPEC_VERSION`].
     pub const SPEC_VERSION: &str = "cloudEvents_specversion";
-    /// CloudEvents `id`: the record's chain.
+    /// CloudEvents `id`: the record's hash.
     pub const ID: &str = "cloudEvents_id";
     /// CloudEvents `source`.
     pub const SOURCE: &str = "cloudEvents_source";
@@ -108,11 +170,65 @@ pub mod header {
     pub const SEQUENCE: &str = "cloudEvents_sequence";
     /// Ours: the [`super::super::Incarnation`].
     pub const INCARNATION: &str = "cloudEvents_incarnation";
-    /// Ours: the chain of the record before.
-    pub const PREVIOUS: &str = "cloudEvents_previous";
+    /// Ours: the hash of the record before.
+    pub const PREV_HASH: &str = "cloudEvents_prevhash";
+    /// Ours: the [`super::SealedHash`], if the event's is the user's present password.
+    pub const SEALED_HASH: &str = "cloudEvents_sealedhash";
 }
 
 /// The CloudEvents version that we speak.
 pub const SPEC_VERSION: &str = "1.0";
 /// The CloudEvents `source` of user_service.
 pub const SOURCE: &str = "/lockstep/user_service";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_kind_is_words_and_a_version_and_its_routing_key_the_words() {
+        for (text, routing_key) in [
+            ("user.created.v1", "user.created"),
+            ("user.locked.v9", "user.locked"),
+            ("log.rewound.v12", "log.rewound"),
+            ("x.v1", "x"),
+        ] {
+            let kind = EventKind::parse(text).unwrap();
+            assert_eq!((kind.as_str(), kind.routing_key()), (text, routing_key));
+        }
+        assert_eq!(EventKind::parse("user.created.v1"), Some(EventKind::CREATED));
+        let long = format!("{}.v1", "x".repeat(62));
+        for bad in [
+            "", "v1", ".v1", "user", "user.v", "user.v0", "user.v01", "User.v1", "a..v1", "a.*.v1",
+            &long,
+        ] {
+            assert_eq!(EventKind::parse(bad), None, "{bad:?}");
+            assert!(serde_json::from_value::<EventKind>(json!(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_says_who_is_left_or_that_nobody_is_and_may_say_more() {
+        let change = |json| serde_json::from_value::<UserChange>(json).unwrap();
+        let gone = change(json!({"id": 1, "user": null, "reason": "left"}));
+        assert_eq!(gone, UserChange { id: UserId(1), user: None });
+        let user = json!({"username": "Anna", "username_key": "anna", "version": 2,
+                          "password_version": 1, "locked_until": 5});
+        let left = change(json!({"id": 1, "user": user})).user.unwrap();
+        assert_eq!((left.username.as_str(), left.version), ("Anna", 2));
+    }
+
+    #[test]
+    fn a_change_that_does_not_say_what_is_left_is_not_read_as_a_deletion() {
+        let former = json!({"id": 1, "username": "anna", "version": 1, "password_version": 1});
+        assert!(serde_json::from_value::<UserChange>(former).is_err());
+    }
+
+    #[test]
+    fn a_sealed_hash_is_never_printed() {
+        let sealed = SealedHash::new("v2.key.secret");
+        assert!(!format!("{sealed:?}").contains("secret"));
+        assert_eq!(serde_json::to_value(&sealed).unwrap(), json!("v2.key.secret"));
+    }
+}

@@ -13,10 +13,10 @@ pub mod topology;
 pub mod user;
 
 pub use command::PasswordRehashed;
-pub use cursor::{ConsistencyToken, Cursor, Incarnation, RecordHash, UsersChecksum};
-pub use event::{EventKind, LogRecord, UserData};
+pub use cursor::{ConsistencyToken, Cursor, Incarnation, Position, RecordHash, UsersChecksum};
+pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserState};
 pub use problem::{MemberError, ProblemDocument};
-pub use sync::{Continue, Head, SnapshotPart, SyncAnswer, SyncRequest};
+pub use sync::{Continue, Head, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest};
 pub use token::{Claims, TokenResponse};
 pub use token_record::TokenRecord;
 pub use user::{UserId, UserRepresentation};

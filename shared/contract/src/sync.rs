@@ -5,21 +5,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Cursor, Incarnation, RecordHash, UsersChecksum};
-use super::event::{LogRecord, UserData};
+use super::cursor::{Cursor, Incarnation, Position, UsersChecksum};
+use super::event::{SealedHash, SentRecord, UserState};
+use super::user::UserId;
 
 /// Where the log ends: sent every second and after each burst of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Head {
     /// The run of user_service that says so.
     pub incarnation: Incarnation,
-    /// The last record's number.
-    pub seq: i64,
-    /// The last record's chain.
-    pub chain: RecordHash,
-    /// All users at that place, if the sender knows.
+    /// The place behind the last record.
+    #[serde(flatten)]
+    pub position: Position,
+    /// The checksum over all users there, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<UsersChecksum>,
+    pub checksum: Option<UsersChecksum>,
+}
+
+impl Head {
+    /// The end of the log as a cursor.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { incarnation: self.incarnation, position: self.position }
+    }
 }
 
 /// "Send me what comes after `cursor`, to the queue `reply_to`."
@@ -56,7 +63,7 @@ pub struct Continue {
     /// The run of user_service that vouches for `at` and the records.
     pub incarnation: Incarnation,
     /// Some or all of the records after `at`, without a gap.
-    pub records: Vec<LogRecord>,
+    pub records: Vec<SentRecord>,
     /// The last record's number when this was answered: if it is further on than `records`, ask
     /// again.
     pub head_seq: i64,
@@ -74,8 +81,20 @@ pub struct SnapshotPart {
     /// How many parts there are: at least one.
     pub parts: u32,
     /// Users of this part, in order of their ids.
-    pub users: Vec<UserData>,
-    /// What the users of all parts come to, if the sender knows.
+    pub users: Vec<SnapshotUser>,
+    /// The checksum over the users of all parts, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<UsersChecksum>,
+    pub checksum: Option<UsersChecksum>,
+}
+
+/// One user of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SnapshotUser {
+    /// The user.
+    pub id: UserId,
+    /// Everything but the hash.
+    pub state: UserState,
+    /// The hash of the present password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_hash: Option<SealedHash>,
 }

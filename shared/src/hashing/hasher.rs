@@ -2,9 +2,10 @@
 
 use std::io;
 
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Version};
 
+use super::PasswordHash;
 use crate::identity::Password;
 use crate::secrets::random_bytes;
 use argon2id::{Engine, Inputs, Memory, Params, hash_into};
@@ -33,7 +34,7 @@ pub struct Hasher {
     memory: Memory,
     /// Looks like a hash and is none, verified when there is no user: the work is the same. It is
     /// not computed: a service that nobody has asked for a password yet takes no memory for it.
-    decoy: String,
+    decoy: PasswordHash,
 }
 
 /// What came of comparing a password with a hash.
@@ -86,7 +87,7 @@ impl Hasher {
     ///
     /// # Errors
     /// None that the constructor has not met already.
-    pub fn hash(&mut self, password: &Password) -> Result<String, HashFault> {
+    pub fn hash(&mut self, password: &Password) -> Result<PasswordHash, HashFault> {
         let salt = random_bytes::<SALT_LEN>();
         let mut output = [0; OUTPUT_LEN];
         let params = self.params.clone();
@@ -101,12 +102,12 @@ impl Hasher {
     pub fn verify(
         &mut self,
         password: &Password,
-        stored: Option<&str>,
+        stored: Option<&PasswordHash>,
     ) -> Result<Verification, HashFault> {
         let is_known = stored.is_some();
         let decoy = self.decoy.clone();
-        let stored =
-            PasswordHash::new(stored.unwrap_or(&decoy)).map_err(|_| HashFault::NotAHash)?;
+        let stored = phc::PasswordHash::new(stored.unwrap_or(&decoy).expose_phc())
+            .map_err(|_| HashFault::NotAHash)?;
         if stored.algorithm != ARGON2ID_IDENT {
             return Err(HashFault::NotAHash);
         }
@@ -155,15 +156,15 @@ fn reserve(params: &Params) -> Result<Memory, HashFault> {
     Memory::new(params.block_count()).map_err(|error| HashFault::NoMemory(error.kind()))
 }
 
-fn to_phc(params: &Params, salt: &[u8], output: &[u8]) -> Result<String, HashFault> {
-    let hash = PasswordHash {
+fn to_phc(params: &Params, salt: &[u8], output: &[u8]) -> Result<PasswordHash, HashFault> {
+    let hash = phc::PasswordHash {
         algorithm: ARGON2ID_IDENT,
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(params).map_err(|_| HashFault::NotAHash)?,
         salt: Some(Salt::new(salt).map_err(|_| HashFault::NotAHash)?),
         hash: Some(Output::new(output).map_err(|_| HashFault::NotAHash)?),
     };
-    Ok(hash.to_string())
+    Ok(PasswordHash::from_phc(hash.to_string()))
 }
 
 #[cfg(test)]
@@ -181,7 +182,8 @@ mod tests {
     fn a_hash_verifies_its_own_password_alone() {
         let mut hasher = Hasher::new(SMALL).unwrap();
         let hash = hasher.hash(&password("testpassword")).unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        let text = hash.expose_phc();
+        assert!(text.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{text}");
         let right = hasher.verify(&password("testpassword"), Some(&hash));
         assert_eq!(right, Ok(Verification::Right { is_outdated: false }));
         assert_eq!(hasher.verify(&password("Testpassword"), Some(&hash)), Ok(Verification::Wrong));
@@ -199,8 +201,9 @@ mod tests {
         let mut hasher = Hasher::new(SMALL).unwrap();
         let hash = hasher.hash(&password("testpassword")).unwrap();
         let decoy = hasher.decoy.clone();
-        assert_eq!(decoy.len(), hash.len());
-        assert_eq!(decoy.rsplitn(3, '$').last(), hash.rsplitn(3, '$').last(), "its parameters");
+        let (ours, theirs) = (decoy.expose_phc(), hash.expose_phc());
+        assert_eq!(ours.len(), theirs.len());
+        assert_eq!(ours.rsplitn(3, '$').last(), theirs.rsplitn(3, '$').last(), "its parameters");
         assert_eq!(hasher.verify(&password(""), Some(&decoy)), Ok(Verification::Wrong));
     }
 
@@ -211,7 +214,7 @@ mod tests {
             let hash = Hasher::new(params).unwrap().hash(&password("testpassword")).unwrap();
             let verified =
                 Hasher::new(SMALL).unwrap().verify(&password("testpassword"), Some(&hash));
-            assert_eq!(verified, Ok(Verification::Right { is_outdated: true }), "{hash}");
+            assert_eq!(verified, Ok(Verification::Right { is_outdated: true }), "{params:?}");
         }
     }
 
@@ -222,7 +225,7 @@ mod tests {
         for n in 0..20 {
             let text = format!("password {n}");
             let hash = hasher.hash(&password(&text)).unwrap();
-            assert!(Argon2::default().verify_password(text.as_bytes(), hash.as_str()).is_ok());
+            assert!(Argon2::default().verify_password(text.as_bytes(), hash.expose_phc()).is_ok());
         }
     }
 
@@ -236,7 +239,8 @@ mod tests {
             "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
             "$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
         ] {
-            let verified = hasher.verify(&password("testpassword"), Some(bad));
+            let stored = PasswordHash::from_phc(bad);
+            let verified = hasher.verify(&password("testpassword"), Some(&stored));
             assert_eq!(verified, Err(HashFault::NotAHash), "{bad:?}");
         }
     }

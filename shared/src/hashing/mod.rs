@@ -1,10 +1,12 @@
 //! Argon2id (RFC 9106) on threads of its own.
 
 mod hasher;
+mod password_hash;
 mod password_hasher;
 mod priority;
 
 pub use hasher::{HashFault, HashParams, Hasher, Verification};
+pub use password_hash::PasswordHash;
 pub use password_hasher::{
     CheckCapacity, HashPassword, HashRefused, HashingConfig, HashingMetrics, HashingThreads,
     PasswordHasher, VerifyPassword,

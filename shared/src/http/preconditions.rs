@@ -36,7 +36,7 @@ impl ETag {
 
 /// The `If-Match` header: change only what the client has seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IfMatch(Option<header::IfMatch>);
+pub struct IfMatch(pub Option<header::IfMatch>);
 
 impl IfMatch {
     /// Whether the header is there.

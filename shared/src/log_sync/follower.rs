@@ -1,6 +1,6 @@
 //! The follower's side of the protocol.
 //!
-//! Safety rests on the cursor alone: a record is applied only if it comes next on the chain of the
+//! Safety rests on the cursor alone: a record is applied only if it comes next in the log of the
 //! incarnation that vouched for the cursor, and an answer only if it was asked for from the place
 //! where the follower still stands. Whatever the bus loses, doubles or reorders can therefore cost
 //! time, never order.
@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use contract::{
-    Continue, Cursor, Head, Incarnation, LogRecord, SnapshotPart, SyncRequest, UserData,
+    Continue, Cursor, Head, Incarnation, SentRecord, SnapshotPart, SnapshotUser, SyncRequest,
 };
 
 use super::record_hash::follows;
@@ -25,7 +25,7 @@ pub enum Input {
     /// The subscription was opened (again): whatever was on its way may be lost.
     Connected,
     /// An event arrived.
-    Record(Incarnation, LogRecord),
+    Record(Incarnation, SentRecord),
     /// The log's end, as of some moment.
     Head(Head),
     /// An answer.
@@ -47,7 +47,7 @@ pub enum AskReason {
     Incarnation,
     /// Records between the cursor and the one that arrived are missing.
     Gap,
-    /// A record or head contradicts the chain.
+    /// A record or head contradicts the cursor's hash.
     RecordHash,
     /// A head is further on, and nothing came since the last one.
     LostTail,
@@ -66,7 +66,7 @@ impl AskReason {
             Self::Connected => "connected",
             Self::Incarnation => "incarnation",
             Self::Gap => "gap",
-            Self::RecordHash => "chain",
+            Self::RecordHash => "record_hash",
             Self::LostTail => "lost_tail",
             Self::More => "more",
             Self::Unanswered => "unanswered",
@@ -81,7 +81,7 @@ pub enum Effect {
     /// Send the question.
     Ask(SyncRequest, AskReason),
     /// Write the records' changes and the cursor in one transaction. There may be no records.
-    Apply(Vec<LogRecord>, Cursor),
+    Apply(Vec<SentRecord>, Cursor),
     /// Load the users aside; the first part empties what lay there.
     Stage {
         /// Counts from 1.
@@ -89,7 +89,7 @@ pub enum Effect {
         /// The number of parts.
         parts: u32,
         /// The part's users.
-        users: Vec<UserData>,
+        users: Vec<SnapshotUser>,
     },
     /// Put what was staged in the projection's place, with the cursor, in one transaction.
     SwapIn(Cursor),
@@ -103,10 +103,10 @@ pub struct Follower {
     /// The one question whose answer is awaited.
     question: Option<Question>,
     /// Records beyond a gap, in order of arrival.
-    held: VecDeque<(Incarnation, LogRecord)>,
+    held: VecDeque<(Incarnation, SentRecord)>,
     /// Incarnations known not to be the current one.
     superseded: VecDeque<Incarnation>,
-    /// `cursor.seq` when a head last lay further on: if it is still the same at the next head,
+    /// The cursor's `seq` when a head last lay further on: if it is still the same at the next head,
     /// nothing is on its way.
     behind_at: Option<i64>,
     /// Sets the nonces of this follower apart from those of the one before it.
@@ -174,22 +174,22 @@ impl Follower {
         effects
     }
 
-    fn take(&mut self, incarnation: Incarnation, record: LogRecord, effects: &mut Vec<Effect>) {
+    fn take(&mut self, incarnation: Incarnation, record: SentRecord, effects: &mut Vec<Effect>) {
         if incarnation != self.cursor.incarnation {
             if !self.superseded.contains(&incarnation) {
                 self.hold(incarnation, record);
                 self.ask_once(AskReason::Incarnation, Some(incarnation), effects);
             }
-        } else if record.seq <= self.cursor.seq {
+        } else if record.record.position.seq <= self.cursor.position.seq {
             // A duplicate.
         } else if self.question.as_ref().is_some_and(|question| question.wants_snapshot) {
             // Applied, it would make the snapshot void: under load none would ever come in time.
             self.hold(incarnation, record);
-        } else if follows(&self.cursor, &record) {
-            self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
+        } else if follows(self.cursor.position, &record.record) {
+            self.cursor = Cursor { incarnation, position: record.record.position };
             self.behind_at = None;
             push_apply(effects, record, self.cursor);
-        } else if record.seq == self.cursor.seq + 1 {
+        } else if record.record.position.seq == self.cursor.position.seq + 1 {
             self.ask_once(AskReason::RecordHash, None, effects);
         } else {
             self.hold(incarnation, record);
@@ -200,14 +200,16 @@ impl Follower {
     fn on_head(&mut self, head: &Head, effects: &mut Vec<Effect>) {
         if head.incarnation != self.cursor.incarnation {
             self.ask_once(AskReason::Incarnation, Some(head.incarnation), effects);
-        } else if head.seq == self.cursor.seq && head.chain != self.cursor.chain {
+        } else if head.position.seq == self.cursor.position.seq
+            && head.position.hash != self.cursor.position.hash
+        {
             self.ask_once(AskReason::RecordHash, None, effects);
-        } else if head.seq <= self.cursor.seq {
+        } else if head.position.seq <= self.cursor.position.seq {
             self.behind_at = None;
-        } else if self.behind_at == Some(self.cursor.seq) {
+        } else if self.behind_at == Some(self.cursor.position.seq) {
             self.ask_once(AskReason::LostTail, None, effects);
         } else {
-            self.behind_at = Some(self.cursor.seq);
+            self.behind_at = Some(self.cursor.position.seq);
         }
     }
 
@@ -219,7 +221,7 @@ impl Follower {
             self.adopt(answer.incarnation, question.about);
             if !has_records {
                 self.drop_beyond_gaps(effects);
-            } else if is_intact && answer.head_seq > self.cursor.seq {
+            } else if is_intact && answer.head_seq > self.cursor.position.seq {
                 self.ask(AskReason::More, None, effects);
             }
         }
@@ -230,17 +232,17 @@ impl Follower {
     fn apply_all(
         &mut self,
         incarnation: Incarnation,
-        records: Vec<LogRecord>,
+        records: Vec<SentRecord>,
         effects: &mut Vec<Effect>,
     ) -> bool {
         let offered = records.len();
         let mut fitting = Vec::with_capacity(offered);
         self.cursor.incarnation = incarnation;
         for record in records {
-            if !follows(&self.cursor, &record) {
+            if !follows(self.cursor.position, &record.record) {
                 break;
             }
-            self.cursor = Cursor { incarnation, seq: record.seq, chain: record.chain };
+            self.cursor = Cursor { incarnation, position: record.record.position };
             fitting.push(record);
         }
         let is_intact = fitting.len() == offered;
@@ -301,7 +303,7 @@ impl Follower {
         }
     }
 
-    fn hold(&mut self, incarnation: Incarnation, record: LogRecord) {
+    fn hold(&mut self, incarnation: Incarnation, record: SentRecord) {
         if self.held.len() < HELD_MAX {
             self.held.push_back((incarnation, record));
         }
@@ -311,7 +313,9 @@ impl Follower {
     /// and again. If it is genuine, the next head tells of it.
     fn drop_beyond_gaps(&mut self, effects: &mut Vec<Effect>) {
         for (incarnation, record) in std::mem::take(&mut self.held) {
-            if incarnation == self.cursor.incarnation && follows(&self.cursor, &record) {
+            if incarnation == self.cursor.incarnation
+                && follows(self.cursor.position, &record.record)
+            {
                 self.take(incarnation, record, effects);
             }
         }
@@ -359,7 +363,7 @@ impl Follower {
 }
 
 /// Joins the record to the transaction before it, if there is one.
-fn push_apply(effects: &mut Vec<Effect>, record: LogRecord, cursor: Cursor) {
+fn push_apply(effects: &mut Vec<Effect>, record: SentRecord, cursor: Cursor) {
     if let Some(Effect::Apply(records, last)) = effects.last_mut() {
         records.push(record);
         *last = cursor;

@@ -7,6 +7,6 @@ mod responder;
 mod users_checksum;
 
 pub use follower::{AskReason, Effect, Follower, Input};
-pub use record_hash::{extend, follows};
+pub use record_hash::{follows, is_intact, record_hash};
 pub use responder::{Decision, SnapshotReason, decide};
 pub use users_checksum::user_checksum;

@@ -1,6 +1,6 @@
 //! How the owner of the log answers a follower.
 
-use contract::{Cursor, RecordHash, SyncRequest};
+use contract::{Position, RecordHash, SyncRequest};
 
 /// What to answer with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,21 +33,21 @@ impl SnapshotReason {
     }
 }
 
-/// Decides from the follower's question, the log's end, and the chain that the log has at the
+/// Decides from the follower's question, the log's end, and the hash that the log has at the
 /// follower's `seq` (`None` if that record was pruned or never was).
 ///
 /// A follower further behind than `replay_limit` records gets a snapshot, which is then shorter.
 pub fn decide(
     request: &SyncRequest,
-    head: &Cursor,
-    chain_there: Option<RecordHash>,
+    head: Position,
+    hash_there: Option<RecordHash>,
     replay_limit: i64,
 ) -> Decision {
     if request.snapshot {
         Decision::Snapshot(SnapshotReason::Wanted)
-    } else if chain_there != Some(request.cursor.chain) {
+    } else if hash_there != Some(request.cursor.position.hash) {
         Decision::Snapshot(SnapshotReason::NotOnTheLog)
-    } else if head.seq - request.cursor.seq > replay_limit {
+    } else if head.seq - request.cursor.position.seq > replay_limit {
         Decision::Snapshot(SnapshotReason::FarBehind)
     } else {
         Decision::Continue
@@ -57,25 +57,27 @@ pub fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::Cursor;
 
-    fn ask(seq: i64, chain: u8) -> SyncRequest {
-        let cursor = Cursor { seq, chain: RecordHash([chain; 16]), ..Cursor::default() };
+    fn ask(seq: i64, hash: u8) -> SyncRequest {
+        let position = Position { seq, hash: RecordHash([hash; 16]) };
+        let cursor = Cursor { position, ..Cursor::default() };
         SyncRequest { nonce: "n".into(), reply_to: "q".into(), cursor, snapshot: false }
     }
 
-    fn head(seq: i64) -> Cursor {
-        Cursor { seq, ..Cursor::default() }
+    fn head(seq: i64) -> Position {
+        Position { seq, ..Position::default() }
     }
 
     #[test]
     fn a_cursor_on_the_log_is_continued() {
         let there = Some(RecordHash([7; 16]));
-        assert_eq!(decide(&ask(5, 7), &head(9), there, 100), Decision::Continue);
+        assert_eq!(decide(&ask(5, 7), head(9), there, 100), Decision::Continue);
     }
 
     #[test]
     fn a_cursor_that_diverged_was_pruned_or_lies_too_far_back_gets_a_snapshot() {
-        let reason_of = |head_seq, there| match decide(&ask(5, 7), &head(head_seq), there, 100) {
+        let reason_of = |head_seq, there| match decide(&ask(5, 7), head(head_seq), there, 100) {
             Decision::Snapshot(reason) => Some(reason),
             Decision::Continue => None,
         };
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn a_follower_that_cannot_apply_what_comes_next_gets_a_snapshot() {
         let request = SyncRequest { snapshot: true, ..ask(5, 7) };
-        let decision = decide(&request, &head(9), Some(RecordHash([7; 16])), 100);
+        let decision = decide(&request, head(9), Some(RecordHash([7; 16])), 100);
         assert_eq!(decision, Decision::Snapshot(SnapshotReason::Wanted));
     }
 }

@@ -4,18 +4,18 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use contract::{UserId, UsersChecksum};
 
-/// What one user adds to the digest of all.
+/// What one user adds to the checksum over all users.
 ///
-/// A sum rather than an exclusive or: two equal mistakes do not cancel each other. It is kept from
-/// change to change, in the transaction of the change, and does not depend on the users' order.
+/// That is a sum rather than an exclusive or: two equal mistakes do not cancel each other. It is
+/// updated in the transaction of each change, and does not depend on the users' order.
 pub fn user_checksum(id: UserId, version: i64, username: &str) -> UsersChecksum {
     let mut context = Context::new(&SHA256);
     context.update(&id.0.to_be_bytes());
     context.update(&version.to_be_bytes());
     context.update(username.as_bytes());
-    let mut digest = UsersChecksum::default();
-    digest.0.copy_from_slice(&context.finish().as_ref()[..16]);
-    digest
+    let mut checksum = UsersChecksum::default();
+    checksum.0.copy_from_slice(&context.finish().as_ref()[..16]);
+    checksum
 }
 
 #[cfg(test)]
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_of_a_user_changes_the_digest_and_the_order_of_users_does_not() {
+    fn every_part_of_a_user_changes_the_checksum_and_the_order_of_users_does_not() {
         let user = |id, version, name| user_checksum(UserId(id), version, name);
         let anna = user(1, 1, "anna");
         for other in [user(2, 1, "anna"), user(1, 2, "anna"), user(1, 1, "Anna")] {
@@ -36,9 +36,9 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_of_a_known_user_never_changes() {
+    fn the_checksum_of_a_known_user_never_changes() {
         // Printed by `sha256sum` over the same bytes: databases keep sums of it.
-        let digest = user_checksum(UserId(1), 1, "anna");
-        assert_eq!(digest.to_string(), "6f7e2a5879ec3ef3399b0f686fc7d50f");
+        let checksum = user_checksum(UserId(1), 1, "anna");
+        assert_eq!(checksum.to_string(), "6f7e2a5879ec3ef3399b0f686fc7d50f");
     }
 }

@@ -1,8 +1,10 @@
 //! Password hashes on their way from user_service to auth_service.
 //!
 //! AES-256-GCM (NIST SP 800-38D) under a key that the two services share: who reads the bus, the
-//! log or the projection reads no hash. The user's id and version are associated data, so a sealed
-//! hash is good for one user at one version. The form is `v1.<key id>.<base64url(nonce, sealed)>`.
+//! projection reads no hash. The user's id and password version are associated data, so a sealed hash
+//! opens for one password of one user, whatever else changes about them. The form is
+//! `v2.<key id>.<base64url(nonce, sealed)>`; `v1.` of earlier versions was bound to the user's
+//! version, and is sent anew.
 
 use std::fmt;
 use std::path::Path;
@@ -14,10 +16,13 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
 use super::key_file::{KeyFileError, load_or_create};
 use super::random::random_bytes;
-use contract::UserId;
+use crate::hashing::PasswordHash;
+use contract::{SealedHash, UserId};
 
 /// Bytes of the key.
 const KEY_LEN: usize = 32;
+/// Names the form of a sealed hash.
+const FORM: &str = "v2";
 
 /// The key that the two services share.
 pub struct SealingKey {
@@ -32,8 +37,8 @@ pub enum UnsealError {
     /// It was sealed with another key.
     #[error("sealed with another key: the two services must share one sealing key")]
     OtherKey,
-    /// It was changed, or sealed for another user or version.
-    #[error("not a hash that was sealed for this user and version")]
+    /// It was changed, sealed for another password, or has another form.
+    #[error("not a hash that was sealed for this user and password")]
     NotGenuine,
 }
 
@@ -94,32 +99,39 @@ impl SealingKey {
         }
     }
 
-    /// Seals a hash for one user at one version.
-    pub fn seal(&self, hash: &str, user: UserId, version: i64) -> String {
-        let mut sealed = hash.as_bytes().to_vec();
-        let nonce = seal_in_place(&self.key, &associated_data(user, version), &mut sealed);
+    /// Seals the hash of one password of one user.
+    pub fn seal(&self, hash: &PasswordHash, user: UserId, password_version: i64) -> SealedHash {
+        let mut sealed = hash.expose_phc().as_bytes().to_vec();
+        let nonce = seal_in_place(&self.key, &associated_data(user, password_version), &mut sealed);
         let payload = [nonce.as_ref().as_slice(), &sealed].concat();
-        format!("v1.{}.{}", self.id, BASE64URL_NOPAD.encode(&payload))
+        SealedHash::new(format!("{FORM}.{}.{}", self.id, BASE64URL_NOPAD.encode(&payload)))
     }
 
-    /// Opens what [`SealingKey::seal`] made for the same user and version.
+    /// Opens what [`SealingKey::seal`] made for the same password of the same user.
     ///
     /// # Errors
     /// See [`UnsealError`].
-    pub fn unseal(&self, sealed: &str, user: UserId, version: i64) -> Result<String, UnsealError> {
-        let (key_id, payload) = sealed
-            .strip_prefix("v1.")
-            .and_then(|rest| rest.split_once('.'))
-            .ok_or(UnsealError::NotGenuine)?;
+    pub fn unseal(
+        &self,
+        sealed: &SealedHash,
+        user: UserId,
+        password_version: i64,
+    ) -> Result<PasswordHash, UnsealError> {
+        let mut parts = sealed.as_str().splitn(3, '.');
+        let (Some(FORM), Some(key_id), Some(payload)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(UnsealError::NotGenuine);
+        };
         if key_id != self.id {
             return Err(UnsealError::OtherKey);
         }
-        self.open(payload, user, version).ok_or(UnsealError::NotGenuine)
+        self.open(payload, user, password_version).ok_or(UnsealError::NotGenuine)
     }
 
     /// Whether a sealed hash names this key, as far as it can be told without opening it.
-    pub fn is_key_of(&self, sealed: &str) -> bool {
-        sealed.split('.').nth(1) == Some(&self.id)
+    pub fn is_key_of(&self, sealed: &SealedHash) -> bool {
+        let mut parts = sealed.as_str().split('.');
+        parts.next() == Some(FORM) && parts.next() == Some(&self.id)
     }
 
     /// A fingerprint of a request for `Idempotency-Key`: equal for equal parts, and of no use
@@ -133,13 +145,13 @@ impl SealingKey {
         BASE64URL_NOPAD.encode(context.sign().as_ref())
     }
 
-    fn open(&self, payload: &str, user: UserId, version: i64) -> Option<String> {
+    fn open(&self, payload: &str, user: UserId, password_version: i64) -> Option<PasswordHash> {
         let mut bytes = BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let aad = Aad::from(associated_data(user, version));
+        let aad = Aad::from(associated_data(user, password_version));
         let opened = self.key.open_in_place(nonce, aad, sealed).ok()?;
-        String::from_utf8(opened.to_vec()).ok()
+        std::str::from_utf8(opened).ok().map(PasswordHash::from_phc)
     }
 }
 
@@ -165,10 +177,10 @@ fn seal_in_place(key: &RandomizedNonceKey, aad: &[u8], bytes: &mut Vec<u8>) -> N
     key.seal_in_place_append_tag(Aad::from(aad), bytes).expect("AES-GCM seals a short text")
 }
 
-fn associated_data(user: UserId, version: i64) -> [u8; 16] {
+fn associated_data(user: UserId, password_version: i64) -> [u8; 16] {
     let mut data = [0; 16];
     data[..8].copy_from_slice(&user.0.to_be_bytes());
-    data[8..].copy_from_slice(&version.to_be_bytes());
+    data[8..].copy_from_slice(&password_version.to_be_bytes());
     data
 }
 
@@ -181,26 +193,26 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_hash_opens_for_its_user_and_version_alone() {
-        let key = key();
-        let sealed = key.seal("$argon2id$x", UserId(7), 3);
-        assert!(!sealed.contains("argon2id"));
-        assert_eq!(key.unseal(&sealed, UserId(7), 3).as_deref(), Ok("$argon2id$x"));
+    fn a_sealed_hash_opens_for_its_user_and_password_alone() {
+        let (key, hash) = (key(), PasswordHash::from_phc("$argon2id$x"));
+        let sealed = key.seal(&hash, UserId(7), 3);
+        assert!(!sealed.as_str().contains("argon2id"));
+        assert_eq!(key.unseal(&sealed, UserId(7), 3), Ok(hash.clone()));
         assert_eq!(key.unseal(&sealed, UserId(8), 3), Err(UnsealError::NotGenuine));
         assert_eq!(key.unseal(&sealed, UserId(7), 4), Err(UnsealError::NotGenuine));
-        assert_ne!(key.seal("$argon2id$x", UserId(7), 3), sealed, "the nonce is new each time");
+        assert_ne!(key.seal(&hash, UserId(7), 3), sealed, "the nonce is new each time");
     }
 
     #[test]
     fn what_another_key_sealed_is_told_from_what_was_changed() {
         let key = key();
-        let sealed = self::key().seal("hash", UserId(1), 1);
+        let sealed = self::key().seal(&PasswordHash::from_phc("hash"), UserId(1), 1);
         assert_eq!(key.unseal(&sealed, UserId(1), 1), Err(UnsealError::OtherKey));
         assert!(!key.is_key_of(&sealed));
-        for bad in ["", "v1.", "v1.x", "hash"] {
-            assert!(key.unseal(bad, UserId(1), 1).is_err(), "{bad:?}");
+        for bad in ["", "v2.", "v2.x", "v1.x.AAAA", "hash"] {
+            assert!(key.unseal(&SealedHash::new(bad), UserId(1), 1).is_err(), "{bad:?}");
         }
-        let short = format!("v1.{}.AAAA", key.id);
+        let short = SealedHash::new(format!("v2.{}.AAAA", key.id));
         assert_eq!(key.unseal(&short, UserId(1), 1), Err(UnsealError::NotGenuine));
     }
 

@@ -135,6 +135,6 @@ fn a_continue_that_is_not_bound_to_the_cursor_is_caught() {
 }
 
 #[test]
-fn a_chain_that_nobody_checks_is_caught() {
-    assert_caught(Mutant::ChainNotChecked, Bounds::NARROW);
+fn a_hash_that_nobody_checks_is_caught() {
+    assert_caught(Mutant::HashNotChecked, Bounds::NARROW);
 }

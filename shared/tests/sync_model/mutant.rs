@@ -1,7 +1,7 @@
 //! Mutations of the protocol, made where messages pass so that the code under test stays whole.
 
-use contract::{Continue, Cursor, LogRecord, RecordHash};
-use shared::log_sync::{Follower, extend};
+use contract::{Continue, Cursor, RecordHash, SentRecord};
+use shared::log_sync::{Follower, record_hash};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,28 +12,31 @@ pub(crate) enum Mutant {
     NoNonce,
     /// A `Continue` is taken wherever the follower stands.
     ContinueNotBound,
-    /// Neither side compares chains.
-    ChainNotChecked,
+    /// Neither side compares hashes.
+    HashNotChecked,
 }
 
 impl Mutant {
     /// Makes a record fit wherever its number does.
-    pub(crate) fn forge_chain(mutant: Option<Self>, record: LogRecord, at: Cursor) -> LogRecord {
-        if mutant != Some(Self::ChainNotChecked) {
-            return record;
+    pub(crate) fn forge_hash(mutant: Option<Self>, mut sent: SentRecord, at: Cursor) -> SentRecord {
+        if mutant == Some(Self::HashNotChecked) {
+            let record = &mut sent.record;
+            record.prev_hash = at.position.hash;
+            let seq = record.position.seq;
+            record.position.hash =
+                record_hash(record.prev_hash, seq, &record.kind, 0, &record.data);
         }
-        let chain = extend(at.chain, record.seq, record.kind, 0, &record.data);
-        LogRecord { previous: at.chain, chain, ..record }
+        sent
     }
 
-    /// The chain that the log is said to have where the follower stands.
-    pub(crate) fn forge_chain_there(
+    /// The hash that the log is said to have where the follower stands.
+    pub(crate) fn forge_hash_there(
         mutant: Option<Self>,
         there: Option<RecordHash>,
         at: Cursor,
     ) -> Option<RecordHash> {
-        let forged = mutant == Some(Self::ChainNotChecked) && there.is_some();
-        if forged { Some(at.chain) } else { there }
+        let forged = mutant == Some(Self::HashNotChecked) && there.is_some();
+        if forged { Some(at.position.hash) } else { there }
     }
 
     /// Makes an answer that of the present question.
@@ -55,8 +58,8 @@ impl Mutant {
         }
         let mut cursor = answer.at;
         for record in &mut answer.records {
-            *record = Self::forge_chain(mutant, record.clone(), cursor);
-            cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
+            *record = Self::forge_hash(mutant, record.clone(), cursor);
+            cursor.position = record.record.position;
         }
         answer
     }

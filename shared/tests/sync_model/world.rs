@@ -3,10 +3,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, RecordHash, SnapshotPart,
-    SyncRequest, UserData, UserId,
+    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, RecordHash, SentRecord,
+    SnapshotPart, SnapshotUser, SyncRequest, UserId, UserState,
 };
-use shared::log_sync::{Decision, Effect, Follower, Input, decide, extend};
+use shared::log_sync::{Decision, Effect, Follower, Input, decide, record_hash};
 
 use crate::action::Action;
 use crate::mutant::Mutant;
@@ -14,7 +14,7 @@ use crate::mutant::Mutant;
 /// What is on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wire {
-    Event(Incarnation, LogRecord),
+    Event(Incarnation, SentRecord),
     Head(Head),
     Ask(SyncRequest),
     Continue(Continue),
@@ -24,10 +24,10 @@ pub(crate) enum Wire {
 /// Everything, everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    log: Vec<LogRecord>,
-    pub(crate) log_copy: Option<Vec<LogRecord>>,
+    log: Vec<SentRecord>,
+    pub(crate) log_copy: Option<Vec<SentRecord>>,
     /// The log of each incarnation, the last being the present one.
-    pub(crate) histories: Vec<Vec<LogRecord>>,
+    pub(crate) histories: Vec<Vec<SentRecord>>,
     pub(crate) follower: Follower,
     /// The projection: the `data` of what was applied, in order, and its stored cursor.
     projection: (Vec<String>, Cursor),
@@ -152,35 +152,31 @@ impl World {
         incarnation(self.histories.len())
     }
 
+    fn end(&self) -> Position {
+        self.log.last().map(|sent| sent.record.position).unwrap_or_default()
+    }
+
     fn head_cursor(&self) -> Cursor {
-        let chain = self.log.last().map(|record| record.chain).unwrap_or_default();
-        let seq = i64::try_from(self.log.len()).unwrap();
-        Cursor { incarnation: self.incarnation(), seq, chain }
+        Cursor { incarnation: self.incarnation(), position: self.end() }
     }
 
     fn head(&self) -> Head {
-        let Cursor { incarnation, seq, chain } = self.head_cursor();
-        Head { incarnation, seq, chain, digest: None }
+        Head { incarnation: self.incarnation(), position: self.end(), checksum: None }
     }
 
     fn write(&mut self, publish: bool) {
-        let Cursor { seq, chain: previous, .. } = self.head_cursor();
-        let data = format!("change {}", self.writes);
+        let Position { seq, hash: prev_hash } = self.end();
+        let (kind, data) = (EventKind::UPDATED, format!("change {}", self.writes));
         self.writes += 1;
-        let chain = extend(previous, seq + 1, EventKind::Updated, 0, &data);
-        let record = LogRecord {
-            seq: seq + 1,
-            previous,
-            chain,
-            kind: EventKind::Updated,
-            recorded_at_ms: 0,
-            traceparent: None,
-            data,
-        };
-        self.log.push(record.clone());
+        let hash = record_hash(prev_hash, seq + 1, &kind, 0, &data);
+        let position = Position { seq: seq + 1, hash };
+        let record =
+            LogRecord { position, prev_hash, kind, recorded_at_ms: 0, traceparent: None, data };
+        let sent = SentRecord { record, sealed_hash: None };
+        self.log.push(sent.clone());
         self.remember_history();
         if publish {
-            self.send(Wire::Event(self.incarnation(), record));
+            self.send(Wire::Event(self.incarnation(), sent));
         }
     }
 
@@ -227,7 +223,7 @@ impl World {
         let input = match message {
             Wire::Ask(request) => return self.answer(request, mutant),
             Wire::Event(incarnation, record) => {
-                let record = Mutant::forge_chain(mutant, record, self.follower.cursor());
+                let record = Mutant::forge_hash(mutant, record, self.follower.cursor());
                 Input::Record(incarnation, record)
             }
             Wire::Head(head) => Input::Head(head),
@@ -243,20 +239,20 @@ impl World {
     }
 
     fn answer(&mut self, request: SyncRequest, mutant: Option<Mutant>) {
-        let at = usize::try_from(request.cursor.seq).unwrap();
-        let chain_there = match at {
+        let at = usize::try_from(request.cursor.position.seq).unwrap();
+        let hash_there = match at {
             0 => Some(RecordHash::default()),
-            n => self.log.get(n - 1).map(|record| record.chain),
+            n => self.log.get(n - 1).map(|sent| sent.record.position.hash),
         };
-        let chain_there = Mutant::forge_chain_there(mutant, chain_there, request.cursor);
-        match decide(&request, &self.head_cursor(), chain_there, 10) {
+        let hash_there = Mutant::forge_hash_there(mutant, hash_there, request.cursor);
+        match decide(&request, self.end(), hash_there, 10) {
             Decision::Continue => self.send(Wire::Continue(Continue {
                 nonce: request.nonce,
                 at: request.cursor,
                 incarnation: self.incarnation(),
                 // One record at a time, so that `More` is exercised.
                 records: self.log[at..].iter().take(1).cloned().collect(),
-                head_seq: self.head_cursor().seq,
+                head_seq: self.end().seq,
             })),
             Decision::Snapshot(_) => self.send_snapshot(&request.nonce),
         }
@@ -265,21 +261,24 @@ impl World {
     /// A user for each record, so that a projection shows what it was made of; in two parts if they
     /// are several, so that a follower may stop half way.
     fn send_snapshot(&mut self, nonce: &str) {
-        let user = |record: &LogRecord| UserData {
-            id: UserId(record.seq),
-            username: record.data.clone(),
-            version: 1,
-            password_version: 1,
-            password_hash: None,
+        let user = |sent: &SentRecord| SnapshotUser {
+            id: UserId(sent.record.position.seq),
+            state: UserState {
+                username: sent.record.data.clone(),
+                username_key: sent.record.data.clone(),
+                version: 1,
+                password_version: 1,
+            },
+            sealed_hash: None,
         };
-        let users: Vec<UserData> = self.log.iter().map(user).collect();
+        let users: Vec<SnapshotUser> = self.log.iter().map(user).collect();
         let of_each = users.len().div_ceil(2).max(1);
         let chunks: Vec<_> = users.chunks(of_each).map(<[_]>::to_vec).collect();
         let chunks = if chunks.is_empty() { vec![vec![]] } else { chunks };
         let parts = u32::try_from(chunks.len()).unwrap();
         for (part, users) in (1..).zip(chunks) {
             let (nonce, as_of) = (nonce.to_owned(), self.head_cursor());
-            let part = SnapshotPart { nonce, as_of, part, parts, users, digest: None };
+            let part = SnapshotPart { nonce, as_of, part, parts, users, checksum: None };
             self.send(Wire::Snapshot(part));
         }
     }
@@ -299,14 +298,14 @@ impl World {
             }
             Effect::Apply(records, cursor) => {
                 self.has_replayed |= !records.is_empty();
-                self.projection.0.extend(records.into_iter().map(|record| record.data));
+                self.projection.0.extend(records.into_iter().map(|sent| sent.record.data));
                 self.projection.1 = cursor;
             }
             Effect::Stage { part, users, .. } => {
                 if part == 1 {
                     self.staged.clear();
                 }
-                self.staged.extend(users.into_iter().map(|user| user.username));
+                self.staged.extend(users.into_iter().map(|user| user.state.username));
             }
             Effect::SwapIn(cursor) => {
                 self.has_replaced = true;
@@ -314,21 +313,22 @@ impl World {
             }
         }
         let after = self.projection.1;
-        self.went_back |= after.incarnation == before.incarnation && after.seq < before.seq;
+        self.went_back |=
+            after.incarnation == before.incarnation && after.position.seq < before.position.seq;
     }
 
     pub(crate) fn is_prefix(&self) -> bool {
         let (applied, cursor) = &self.projection;
         let vouched = (1..=self.histories.len()).find(|n| incarnation(*n) == cursor.incarnation);
         let history = vouched.map_or(&[][..], |n| &self.histories[n - 1]);
-        usize::try_from(cursor.seq) == Ok(applied.len())
+        usize::try_from(cursor.position.seq) == Ok(applied.len())
             && applied.len() <= history.len()
-            && applied.iter().zip(history).all(|(data, record)| *data == record.data)
+            && applied.iter().zip(history).all(|(data, sent)| *data == sent.record.data)
     }
 
     pub(crate) fn is_agreed(&self) -> bool {
         self.projection.1 == self.head_cursor()
-            && self.projection.0.iter().eq(self.log.iter().map(|record| &record.data))
+            && self.projection.0.iter().eq(self.log.iter().map(|sent| &sent.record.data))
     }
 
     /// From here on nothing is lost any more: does the follower get there? What was on its way may

@@ -44,6 +44,10 @@ impl Client {
         self.call_users(Method::GET, &format!("/users/{id}"), None).await
     }
 
+    pub(crate) async fn list(&self) -> Answer {
+        self.call_users(Method::GET, "/users", None).await
+    }
+
     pub(crate) async fn delete(&self, id: i64) -> Answer {
         self.call_users(Method::DELETE, &format!("/users/{id}"), None).await
     }

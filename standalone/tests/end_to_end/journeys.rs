@@ -17,7 +17,7 @@ async fn until_dead(client: Client, token: &str) {
     until("the token is dead", SYNC, async || (!client.is_alive(token).await).then_some(())).await;
 }
 
-async fn until_login_gives(client: Client, name: &str, password: &str, status: u16) {
+pub(crate) async fn until_login_gives(client: Client, name: &str, password: &str, status: u16) {
     let what = format!("the login of {name} gives {status}");
     until(&what, SYNC, async || {
         (client.login(name, password).await.status == status).then_some(())

@@ -5,6 +5,7 @@
 
 mod client;
 mod journeys;
+mod old_data;
 mod system;
 
 use system::System;

@@ -8,6 +8,7 @@ use testkit::rabbitmq::RabbitMq;
 use testkit::service_process::ServiceProcess;
 
 use crate::client::Client;
+use crate::old_data::copy_privately;
 
 /// The system under test; its data outlives its processes.
 pub(crate) struct System {
@@ -25,18 +26,24 @@ enum Way {
 impl System {
     /// The standalone binary on the in-process bus.
     pub(crate) fn in_one_process() -> Self {
-        Self::start(Way::OneProcess)
+        Self::start(Way::OneProcess, tempfile::tempdir().unwrap())
+    }
+
+    /// The standalone binary on a copy of a data directory.
+    pub(crate) fn on_a_copy_of(data_dir: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy_privately(data_dir, &directory.path().join("data"));
+        Self::start(Way::OneProcess, directory)
     }
 
     /// The two services, with a broker of their own between them.
     pub(crate) async fn in_two_processes() -> Self {
-        Self::start(Way::TwoProcesses(RabbitMq::start().await))
+        Self::start(Way::TwoProcesses(RabbitMq::start().await), tempfile::tempdir().unwrap())
     }
 
-    fn start(way: Way) -> Self {
+    fn start(way: Way, directory: TempDir) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = Client { users: nowhere, auth: nowhere };
-        let directory = tempfile::tempdir().unwrap();
         let mut system = Self { directory, way, processes: vec![], client };
         system.start_processes();
         system

@@ -85,7 +85,7 @@ fn garbled(mut message: Message, round: &mut Round) -> Message {
             (seq + round.random.below(400) as u64).to_string()
         })),
         1 => message.body = message.body.slice(..message.body.len() / 2),
-        2 => drop(message.headers.remove(header::PREVIOUS)),
+        2 => drop(message.headers.remove(header::PREV_HASH)),
         3 => drop(message.headers.insert(header::INCARNATION.into(), "ab".repeat(16))),
         _ => message.body = b"\xff\x00 no event".as_slice().into(),
     }

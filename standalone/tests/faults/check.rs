@@ -184,7 +184,7 @@ fn compare_users(place: &str, history: &History, found: &Users, report: &mut Rep
     }
 }
 
-/// The log's end and the projection's cursor, each with its chain.
+/// The log's end and the projection's cursor, each with its hash.
 type Ends = ((i64, String), (i64, String));
 
 fn open(users: &Path, projection: &Path) -> rusqlite::Result<[Connection; 2]> {
@@ -201,7 +201,7 @@ fn read_ends([users, projection]: &[Connection; 2]) -> rusqlite::Result<Ends> {
         }
     };
     let head = "SELECT seq, lower(hex(chain)) FROM user_log ORDER BY seq DESC LIMIT 1";
-    let cursor = "SELECT seq, chain FROM projection_cursor";
+    let cursor = "SELECT seq, hash FROM projection_cursor";
     let of_empty = (0, RecordHash::default().to_string());
     Ok((read(users, head, of_empty)?, read(projection, cursor, (-1, String::new()))?))
 }
@@ -223,7 +223,7 @@ pub(crate) fn read(users: &Path, projection: &Path) -> rusqlite::Result<Stored> 
         |row| row.get(0),
     )?;
     let mut twice = users.prepare(
-        "SELECT data ->> 'username' AS name FROM user_log WHERE kind = 'user.created.v1'
+        "SELECT data ->> '$.user.username' AS name FROM user_log WHERE kind = 'user.created.v1'
          GROUP BY name HAVING count(*) > 1",
     )?;
     let created_twice = twice.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

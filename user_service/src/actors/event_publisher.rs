@@ -14,19 +14,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
 use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
-use shared::actors::{Ask, Command, ask};
+use shared::actors::{Ask, Backoff, Command, Mailbox, Reply, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
+use shared::secrets::SealingKey;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::bus_loop::Backoff;
+use super::sealed_user::with_sealed_hashes;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store;
 pub use event_message::to_outgoing;
@@ -65,7 +64,7 @@ pub struct EventPublisher {
     /// Ends the loop.
     stop: Option<oneshot::Sender<()>>,
     /// Waits for the loop's end.
-    stopped: Option<Ask<FlushAndStop>>,
+    stopped: Option<Reply<()>>,
 }
 
 impl EventPublisher {
@@ -76,8 +75,9 @@ impl EventPublisher {
     pub fn new(
         bus: Arc<dyn Bus>,
         pool: &ReadPool,
-        repository: Addr<UserRepository>,
+        repository: Mailbox<UserRepository>,
         head: watch::Receiver<Head>,
+        sealing_key: Arc<SealingKey>,
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
         let recorded = store::published::read(&reader)?;
@@ -87,6 +87,7 @@ impl EventPublisher {
         let relay = Relay {
             bus,
             reader,
+            sealing_key,
             repository,
             head,
             published,
@@ -117,8 +118,8 @@ impl Actor for EventPublisher {
             }
         };
         let ended = running.into_actor(self).map(|(), publisher, context| {
-            if let Some(ask) = publisher.stopped.take() {
-                ask.answer(|FlushAndStop| ());
+            if let Some(reply) = publisher.stopped.take() {
+                reply.send(());
             }
             context.stop();
         });
@@ -130,7 +131,8 @@ impl Handler<Ask<FlushAndStop>> for EventPublisher {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FlushAndStop>, _: &mut Self::Context) {
-        self.stopped = Some(ask);
+        let (FlushAndStop, reply) = ask.into_parts();
+        self.stopped = Some(reply);
         // Dropping it ends the loop.
         self.stop = None;
     }
@@ -140,8 +142,10 @@ impl Handler<Ask<FlushAndStop>> for EventPublisher {
 struct Relay {
     bus: Arc<dyn Bus>,
     reader: Reader,
+    /// Seals the hashes that travel beside the events.
+    sealing_key: Arc<SealingKey>,
     /// Records the place.
-    repository: Addr<UserRepository>,
+    repository: Mailbox<UserRepository>,
     /// The hint, and what `Head` tells.
     head: watch::Receiver<Head>,
     /// Up to here the bus has confirmed. Read by `/metrics`.
@@ -203,10 +207,11 @@ impl Relay {
             let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
             let seq = self.published.borrow().seq;
             let records = store::log::records_after(&self.reader, seq, limit)?;
-            let Some(last) = records.last() else { break };
-            // Of a place before the end nobody knows what the users came to.
-            let digest = head.digest.filter(|_| head.chain == last.chain);
-            let end = Head { seq: last.seq, chain: last.chain, digest, ..head };
+            let Some(position) = records.last().map(|last| last.position) else { break };
+            // The checksum is known at the log's end alone.
+            let checksum = head.checksum.filter(|_| head.position == position);
+            let end = Head { position, checksum, ..head };
+            let records = with_sealed_hashes(&self.reader, records, &self.sealing_key)?;
             let mut batch: Vec<Outgoing> =
                 records.iter().map(|record| to_outgoing(record, head.incarnation)).collect();
             // The end of a burst travels with it.
@@ -217,7 +222,7 @@ impl Relay {
             fail_point("log_read");
             self.bus.publish(batch).await?;
             fail_point("published");
-            self.published.send_modify(|published| published.seq = end.seq);
+            self.published.send_modify(|published| published.seq = position.seq);
             self.record(false).await;
             if is_end {
                 break;
@@ -271,7 +276,7 @@ fn beacon(head: &Head) -> Outgoing {
             routing_key: HEAD_ROUTING_KEY.into(),
         },
         message: Message {
-            id: head.chain.to_string(),
+            id: head.position.hash.to_string(),
             kind: HEAD_ROUTING_KEY.into(),
             body: serde_json::to_vec(head).unwrap_or_default().into(),
             ..Message::default()

@@ -3,9 +3,9 @@
 mod bus_loop;
 pub mod event_publisher;
 pub mod rehash_receiver;
+mod sealed_user;
 mod snapshot;
 pub mod sync_responder;
-mod user_data;
 pub mod user_reader;
 pub mod user_repository;
 

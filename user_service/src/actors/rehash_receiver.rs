@@ -10,10 +10,10 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
-use shared::actors::ask;
+use shared::actors::{Mailbox, ask};
 use shared::bus::{Bus, Message};
 
 use super::bus_loop::{consume, shared_queue};
@@ -25,12 +25,12 @@ const PREFETCH: u16 = 16;
 /// The receiver.
 pub struct RehashReceiver {
     bus: Arc<dyn Bus>,
-    repository: Addr<UserRepository>,
+    repository: Mailbox<UserRepository>,
 }
 
 impl RehashReceiver {
     /// Hands what comes by the bus to the writer.
-    pub fn new(bus: Arc<dyn Bus>, repository: Addr<UserRepository>) -> Self {
+    pub fn new(bus: Arc<dyn Bus>, repository: Mailbox<UserRepository>) -> Self {
         Self { bus, repository }
     }
 }
@@ -47,7 +47,7 @@ impl Actor for RehashReceiver {
     }
 }
 
-async fn hand_on(repository: &Addr<UserRepository>, message: &Message) {
+async fn hand_on(repository: &Mailbox<UserRepository>, message: &Message) {
     let rehashed: PasswordRehashed = match serde_json::from_slice(&message.body) {
         Ok(rehashed) => rehashed,
         Err(error) => {
@@ -68,6 +68,7 @@ mod tests {
     use super::super::user_repository::test_repository::{TestRepository, create_as};
     use super::*;
     use shared::bus::{Destination, InProcessBus, Outgoing};
+    use shared::hashing::PasswordHash;
     use std::time::Duration;
     use testkit::wait::until;
 
@@ -76,9 +77,9 @@ mod tests {
         let (repository, bus) = (TestRepository::start(), Arc::new(InProcessBus::new()));
         let anna = create_as(&repository, "anna").await.user;
         RehashReceiver::new(bus.clone(), repository.addr.clone()).start();
-        let password_hash = repository.key.seal("$argon2id$new", anna.id, 1);
-        let rehashed =
-            PasswordRehashed { id: anna.id, version: 1, password_version: 1, password_hash };
+        let new = PasswordHash::from_phc("$argon2id$new");
+        let sealed_hash = repository.key.seal(&new, anna.id, 1);
+        let rehashed = PasswordRehashed { id: anna.id, password_version: 1, sealed_hash };
         let bodies = [b"no JSON".to_vec(), serde_json::to_vec(&rehashed).unwrap()];
         let send = |body: Vec<u8>| Outgoing {
             to: Destination::Queue(REHASH_QUEUE.into()),

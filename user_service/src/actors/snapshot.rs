@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use contract::{Cursor, Incarnation, UserData, UsersChecksum};
+use contract::{Cursor, Incarnation, SnapshotUser, UsersChecksum};
 use rusqlite::{Connection, Transaction};
 use shared::secrets::SealingKey;
 use shared::sqlite::StoreError;
 use tempfile::NamedTempFile;
 use tokio::sync::watch;
 
-use super::user_data::user_data;
+use super::sealed_user::snapshot_user;
 use crate::store::{digest, log, users};
 
 /// How many users travel in one message: some 90 kB, of which followers hold many at a time.
@@ -24,8 +24,8 @@ const USERS_PER_PART: u32 = 250;
 pub(super) struct Snapshot {
     /// The place in the log that the users are read at.
     pub(super) as_of: Cursor,
-    /// What all its users come to.
-    pub(super) digest: UsersChecksum,
+    /// The checksum over all its users.
+    pub(super) checksum: UsersChecksum,
     /// How many parts there are: at least one.
     pub(super) parts: u32,
     /// One line of JSON for each part.
@@ -66,17 +66,17 @@ pub(super) fn begin<'a>(
     directory: &Path,
 ) -> Result<(Spooling<'a>, Snapshot), SnapshotError> {
     let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
-    let log::End { seq, chain } = log::end(&transaction)?;
-    let digest = digest::read(&transaction)?;
+    let position = log::end(&transaction)?;
+    let checksum = digest::read(&transaction)?;
     let parts = users::count(&transaction)?.div_ceil(USERS_PER_PART).max(1);
     let spool = NamedTempFile::new_in(directory)?;
     let lines = BufReader::new(spool.reopen()?);
     // From here on it has no name, and is gone when both halves are.
     let file = spool.into_file();
     let (sender, written) = watch::channel(0);
-    let as_of = Cursor { incarnation, seq, chain };
+    let as_of = Cursor { incarnation, position };
     let spooling = Spooling { transaction, key, file, parts, written: sender };
-    Ok((spooling, Snapshot { as_of, digest, parts, lines, written, taken: 0 }))
+    Ok((spooling, Snapshot { as_of, checksum, parts, lines, written, taken: 0 }))
 }
 
 impl Spooling<'_> {
@@ -86,10 +86,8 @@ impl Spooling<'_> {
         for part in 1..=self.parts {
             let page = users::list_credentials(&self.transaction, after, USERS_PER_PART)?;
             after = page.last().map_or(after, |last| last.user.id.0);
-            let users: Vec<UserData> = page
-                .iter()
-                .map(|found| user_data(&found.user, Some(&found.password_hash), self.key))
-                .collect();
+            let sealed = |found| snapshot_user(&self.transaction, found, self.key);
+            let users: Vec<SnapshotUser> = page.iter().map(sealed).collect::<Result<_, _>>()?;
             let mut line = serde_json::to_vec(&users)?;
             line.push(b'\n');
             self.file.write_all(&line)?;
@@ -103,7 +101,7 @@ impl Spooling<'_> {
 
 impl Snapshot {
     /// The users of the next part, as soon as they are there.
-    pub(super) async fn next_part(&mut self) -> Result<Vec<UserData>, SnapshotError> {
+    pub(super) async fn next_part(&mut self) -> Result<Vec<SnapshotUser>, SnapshotError> {
         let taken = self.taken;
         let more = self.written.wait_for(|written| *written > taken).await;
         if more.is_err() {
@@ -145,7 +143,7 @@ mod tests {
         create_as(&repository, "later").await;
         reading.await.unwrap();
         assert_eq!(snapshot.next_part().await.unwrap().len(), 51);
-        assert_eq!(snapshot.as_of.seq, 301);
+        assert_eq!(snapshot.as_of.position.seq, 301);
     }
 
     #[actix::test]

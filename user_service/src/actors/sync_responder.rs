@@ -24,6 +24,7 @@ use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{mpsc, watch};
 
 use super::bus_loop::{consume, shared_queue};
+use super::sealed_user::with_sealed_hashes;
 use super::snapshot::{self, Snapshot, SnapshotError};
 use crate::metrics::AnswerMetrics;
 use crate::store::{self, log};
@@ -135,12 +136,12 @@ impl Answering {
         questions: &mut Questions,
     ) -> Result<(), AnswerError> {
         let incarnation = self.head.borrow().incarnation;
-        let log::End { seq, chain } = log::end(&self.reader)?;
-        let head = Cursor { incarnation, seq, chain };
-        let chain_there = log::chain_at(&self.reader, request.cursor.seq)?;
-        let decision = decide(request, &head, chain_there, self.replay_limit);
+        let head = Cursor { incarnation, position: log::end(&self.reader)? };
+        let (at, end) = (request.cursor.position.seq, head.position.seq);
+        let hash_there = log::hash_at(&self.reader, at)?;
+        let decision = decide(request, head.position, hash_there, self.replay_limit);
         self.metrics.count(decision);
-        tracing::info!(?decision, at = request.cursor.seq, head = head.seq, "a follower asks");
+        tracing::info!(?decision, at, head = end, "a follower asks");
         match decision {
             Decision::Continue => self.send_records(request, &head).await,
             Decision::Snapshot(_) => self.send_snapshot(request, &head, questions).await,
@@ -148,15 +149,17 @@ impl Answering {
     }
 
     async fn send_records(&self, request: &SyncRequest, head: &Cursor) -> Result<(), AnswerError> {
-        let records = log::records_after(&self.reader, request.cursor.seq, RECORDS_PER_ANSWER)?;
+        let at = request.cursor.position.seq;
+        let records = log::records_after(&self.reader, at, RECORDS_PER_ANSWER)?;
         let records = within_bytes(records, BYTES_PER_ANSWER);
-        let last = records.last().map_or(request.cursor.seq, |last| last.seq);
+        let last = records.last().map_or(at, |last| last.position.seq);
+        let records = with_sealed_hashes(&self.reader, records, &self.sealing_key)?;
         let answer = Continue {
             nonce: request.nonce.clone(),
             at: request.cursor,
             incarnation: head.incarnation,
             records,
-            head_seq: head.seq.max(last),
+            head_seq: head.position.seq.max(last),
         };
         self.send(request, &SyncAnswer::Continue(answer)).await
     }
@@ -191,7 +194,7 @@ impl Answering {
                 part,
                 parts: snapshot.parts,
                 users: snapshot.next_part().await?,
-                digest: Some(snapshot.digest),
+                checksum: Some(snapshot.checksum),
             };
             self.send(request, &SyncAnswer::Snapshot(answer)).await?;
         }

@@ -28,11 +28,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
-use actix::{ActorContext, Addr, ArbiterHandle};
+use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use contract::{Head, Incarnation};
 use rusqlite::Connection;
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
 use shared::secrets::{SealingKey, random_bytes};
 use shared::sqlite::{CommitCount, GroupCommit, OpenError, StoreError};
@@ -115,7 +114,7 @@ impl UserRepository {
         log::begin_incarnation(&connection, incarnation)?;
         digest::make_if_absent(&connection)?;
         let head = read_head(&connection, incarnation)?;
-        metrics.head_seq.set(head.seq);
+        metrics.head_seq.set(head.position.seq);
         let (head, _) = watch::channel(head);
         Ok(Self {
             connection,
@@ -145,11 +144,8 @@ impl UserRepository {
     }
 
     /// Starts it on a thread of its own, where it may wait for the disk.
-    pub fn launch(self, thread: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(thread, move |context| {
-            context.set_mailbox_capacity(MAILBOX_CAPACITY);
-            self
-        })
+    pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
+        Mailbox::start_on(thread, health, MAILBOX_CAPACITY, |_| self)
     }
 
     fn commit(&mut self, context: &mut Context<Self>) {
@@ -172,7 +168,7 @@ impl UserRepository {
             // The next commit announces it: followers lose time only.
             return;
         };
-        self.metrics.head_seq.set(head.seq);
+        self.metrics.head_seq.set(head.position.seq);
         self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
     }
 
@@ -188,8 +184,8 @@ impl UserRepository {
 
 /// Where the log ends, for followers.
 fn read_head(connection: &Connection, incarnation: Incarnation) -> Result<Head, StoreError> {
-    let log::End { seq, chain } = log::end(connection)?;
-    Ok(Head { incarnation, seq, chain, digest: Some(digest::read(connection)?) })
+    let position = log::end(connection)?;
+    Ok(Head { incarnation, position, checksum: Some(digest::read(connection)?) })
 }
 
 /// The database cannot be used.
@@ -315,10 +311,12 @@ mod tests {
         let repository = TestRepository::start();
         let mut head = repository.head.clone();
         create_as(&repository, "anna").await;
-        until_holds("the head moves", Duration::from_secs(5), || head.borrow_and_update().seq == 1)
-            .await;
+        until_holds("the head moves", Duration::from_secs(5), || {
+            head.borrow_and_update().position.seq == 1
+        })
+        .await;
         let last = repository.records().pop().unwrap();
-        assert_eq!(head.borrow().chain, last.chain);
+        assert_eq!(head.borrow().position, last.position);
     }
 
     #[actix::test]

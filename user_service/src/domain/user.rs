@@ -1,8 +1,7 @@
 //! Users.
 
-use std::fmt;
-
 use contract::UserId;
+use shared::hashing::PasswordHash;
 
 /// A user, as far as it may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +16,18 @@ pub struct User {
     pub password_version: i64,
 }
 
+impl User {
+    /// Names the user's present state: never the same for two states of any user.
+    pub fn tag(&self) -> String {
+        format!("{}.{}", self.id, self.version)
+    }
+}
+
 /// A user with what proves to be them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The user.
     pub user: User,
-    /// The Argon2id hash of their password, in PHC form.
-    pub password_hash: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
+    /// The hash of their password.
+    pub password_hash: PasswordHash,
 }

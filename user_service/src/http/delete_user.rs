@@ -5,11 +5,10 @@ use shared::actors::ask;
 use shared::http::{IfMatch, Problem, RequestContext};
 
 use super::Api;
-use super::answers::{add_consistency_token, etag, representation};
+use super::answers::{add_consistency_token, precondition, representation};
 use super::openapi::User;
 use super::user_path::UserPath;
 use crate::actors::user_repository::DeleteUser;
-use crate::domain::Precondition;
 
 /// Delete a user
 ///
@@ -33,7 +32,7 @@ pub(super) async fn delete_user(
     context: RequestContext,
 ) -> Result<HttpResponse, Problem> {
     api.check_if_match(&if_match)?;
-    let precondition = Precondition::new(move |user| if_match.allows(&etag(user)));
+    let precondition = precondition(if_match);
     let command = DeleteUser { id: path.0, precondition, traceparent: context.traceparent };
     let written = ask(&api.repository, command).await??;
     let mut builder = HttpResponse::Ok();

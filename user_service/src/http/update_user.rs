@@ -4,13 +4,13 @@ use actix_web::{HttpResponse, web};
 use contract::{MemberError, UserId};
 use secrecy::SecretString;
 use shared::actors::ask;
-use shared::hashing::{HashPassword, Verification, VerifyPassword};
+use shared::hashing::{HashPassword, PasswordHash, Verification, VerifyPassword};
 use shared::http::{IfMatch, JsonBody, Members, Problem, ProblemKind, RequestContext};
 use shared::identity::{Password, PasswordPolicy, Username};
 
 use super::Api;
 use super::answers::{
-    add_consistency_token, etag, no_such_user, precondition_failed, representation,
+    add_consistency_token, etag, no_such_user, precondition, precondition_failed, representation,
 };
 use super::create_user::{parse_password, parse_username, refused};
 use super::openapi::{ChangedUser, User};
@@ -64,7 +64,7 @@ pub(super) async fn update_user(
         id: path.0,
         username,
         password: None,
-        precondition: Precondition::new(move |user| if_match.allows(&etag(user))),
+        precondition: precondition(if_match),
         traceparent: context.traceparent,
     };
     let written = match password {
@@ -89,7 +89,7 @@ async fn change_password(
         let verified_password_version =
             verify_current(api, command.id, &command.precondition, &change.current).await?;
         let hash = match &hash {
-            Some(hash) => String::clone(hash),
+            Some(hash) => PasswordHash::clone(hash),
             None => hash.insert(ask(&api.hasher, HashPassword(change.new.clone())).await??).clone(),
         };
         let attempt = UpdateUser {

@@ -1,13 +1,13 @@
 //! The log of changes: dense, chained, and written in the transaction of the change.
 
-use contract::{EventKind, Incarnation, LogRecord, RecordHash};
+use contract::{EventKind, Incarnation, LogRecord, Position, RecordHash};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use shared::log_sync::extend;
+use shared::log_sync::record_hash;
 use shared::sqlite::StoreError;
 
 /// A record that is not yet in the log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewRecord<'a> {
     /// What happened.
     pub kind: EventKind,
@@ -17,15 +17,6 @@ pub struct NewRecord<'a> {
     pub traceparent: Option<&'a str>,
     /// The event's data, JSON.
     pub data: &'a str,
-}
-
-/// A place in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
-    /// The last record's number, 0 before the first.
-    pub seq: i64,
-    /// The last record's chain.
-    pub chain: RecordHash,
 }
 
 /// Which records may go.
@@ -45,13 +36,13 @@ pub struct Retention {
 /// # Errors
 /// The database failed.
 pub fn append(connection: &Connection, record: &NewRecord<'_>) -> Result<i64, StoreError> {
-    let NewRecord { kind, recorded_at_ms, traceparent, data } = *record;
+    let NewRecord { kind, recorded_at_ms, traceparent, data } = record;
     let end = end(connection)?;
     let seq = end.seq + 1;
-    let chain = extend(end.chain, seq, kind, recorded_at_ms, data);
+    let hash = record_hash(end.hash, seq, kind, *recorded_at_ms, data);
     connection
         .prepare_cached("INSERT INTO user_log VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![seq, chain.0, recorded_at_ms, kind.as_str(), traceparent, data])?;
+        .execute(params![seq, hash.0, recorded_at_ms, kind.as_str(), traceparent, data])?;
     Ok(seq)
 }
 
@@ -59,9 +50,9 @@ pub fn append(connection: &Connection, record: &NewRecord<'_>) -> Result<i64, St
 ///
 /// # Errors
 /// The database failed.
-pub fn end(connection: &Connection) -> Result<End, StoreError> {
+pub fn end(connection: &Connection) -> Result<Position, StoreError> {
     let sql = "SELECT seq, chain FROM user_log ORDER BY seq DESC LIMIT 1";
-    match connection.prepare_cached(sql)?.query_row([], to_end).optional()? {
+    match connection.prepare_cached(sql)?.query_row([], to_position).optional()? {
         Some(end) => Ok(end),
         None => start(connection),
     }
@@ -71,13 +62,13 @@ pub fn end(connection: &Connection) -> Result<End, StoreError> {
 ///
 /// # Errors
 /// The database failed.
-pub fn start(connection: &Connection) -> Result<End, StoreError> {
+pub fn start(connection: &Connection) -> Result<Position, StoreError> {
     let mut statement = connection.prepare_cached("SELECT seq, chain FROM log_start")?;
-    Ok(statement.query_row([], to_end)?)
+    Ok(statement.query_row([], to_position)?)
 }
 
-fn to_end(row: &Row<'_>) -> rusqlite::Result<End> {
-    Ok(End { seq: row.get(0)?, chain: RecordHash(row.get(1)?) })
+fn to_position(row: &Row<'_>) -> rusqlite::Result<Position> {
+    Ok(Position { seq: row.get(0)?, hash: RecordHash(row.get(1)?) })
 }
 
 /// Deletes records from the front, `limit` at the most; how many. What is not `published` stays,
@@ -103,26 +94,26 @@ pub fn prune(
         if !row.get::<_, bool>(2)? {
             break;
         }
-        last = Some(to_end(row)?);
+        last = Some(to_position(row)?);
     }
     drop(rows);
-    let Some(End { seq, chain }) = last else { return Ok(0) };
-    // Its chain must stay known: a follower that stands there goes on, and so does the log itself.
+    let Some(Position { seq, hash }) = last else { return Ok(0) };
+    // Its hash must stay known: a follower that stands there goes on, and so does the log itself.
     connection
         .prepare_cached("UPDATE log_start SET seq = ?1, chain = ?2")?
-        .execute(params![seq, chain.0])?;
+        .execute(params![seq, hash.0])?;
     Ok(connection.prepare_cached("DELETE FROM user_log WHERE seq <= ?1")?.execute([seq])?)
 }
 
-/// The chain at `seq`; nothing if there is no such record (any more). Where the log begins it is
+/// The hash at `seq`; nothing if there is no such record (any more). Where the log begins it is
 /// known, although the record there is gone.
 ///
 /// # Errors
 /// The database failed.
-pub fn chain_at(connection: &Connection, seq: i64) -> Result<Option<RecordHash>, StoreError> {
+pub fn hash_at(connection: &Connection, seq: i64) -> Result<Option<RecordHash>, StoreError> {
     let start = start(connection)?;
     if seq == start.seq {
-        return Ok(Some(start.chain));
+        return Ok(Some(start.hash));
     }
     let mut statement = connection.prepare_cached("SELECT chain FROM user_log WHERE seq = ?1")?;
     Ok(statement.query_row([seq], |row| row.get(0).map(RecordHash)).optional()?)
@@ -137,14 +128,14 @@ pub fn records_after(
     seq: i64,
     limit: u32,
 ) -> Result<Vec<LogRecord>, StoreError> {
-    let Some(mut previous) = chain_at(connection, seq)? else { return Ok(Vec::new()) };
+    let Some(mut prev_hash) = hash_at(connection, seq)? else { return Ok(Vec::new()) };
     let sql = "SELECT seq, chain, recorded_at_ms, kind, traceparent, data
                FROM user_log WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let mut records = Vec::new();
     for record in statement.query_map(params![seq, limit], to_record)? {
         let mut record = record?;
-        record.previous = std::mem::replace(&mut previous, record.chain);
+        record.prev_hash = std::mem::replace(&mut prev_hash, record.position.hash);
         records.push(record);
     }
     Ok(records)
@@ -162,7 +153,7 @@ pub fn begin_incarnation(
     Ok(())
 }
 
-/// The chain of the record before is not in its row: the caller knows it.
+/// The hash of the record before is not in its row: the caller knows it.
 fn to_record(row: &Row<'_>) -> rusqlite::Result<LogRecord> {
     let kind: String = row.get(3)?;
     let unknown = || {
@@ -170,9 +161,8 @@ fn to_record(row: &Row<'_>) -> rusqlite::Result<LogRecord> {
         rusqlite::Error::FromSqlConversionFailure(3, Type::Text, reason)
     };
     Ok(LogRecord {
-        seq: row.get(0)?,
-        previous: RecordHash::default(),
-        chain: RecordHash(row.get(1)?),
+        position: to_position(row)?,
+        prev_hash: RecordHash::default(),
         kind: EventKind::parse(&kind).ok_or_else(unknown)?,
         recorded_at_ms: row.get(2)?,
         traceparent: row.get(4)?,
@@ -183,7 +173,6 @@ fn to_record(row: &Row<'_>) -> rusqlite::Result<LogRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::Cursor;
     use shared::log_sync::follows;
 
     fn database() -> (tempfile::TempDir, Connection) {
@@ -193,7 +182,7 @@ mod tests {
     }
 
     fn record(data: &str) -> NewRecord<'_> {
-        let kind = EventKind::Created;
+        let kind = EventKind::CREATED;
         NewRecord { kind, recorded_at_ms: 5, traceparent: None, data }
     }
 
@@ -203,13 +192,12 @@ mod tests {
         for data in ["a", "b", "c"] {
             append(&connection, &record(data)).unwrap();
         }
-        let mut cursor = Cursor::default();
+        let mut position = Position::default();
         for record in records_after(&connection, 0, 10).unwrap() {
-            assert!(follows(&cursor, &record), "{record:?}");
-            cursor = Cursor { seq: record.seq, chain: record.chain, ..cursor };
+            assert!(follows(position, &record), "{record:?}");
+            position = record.position;
         }
-        let end = end(&connection).unwrap();
-        assert_eq!((cursor.seq, cursor.chain), (end.seq, end.chain));
+        assert_eq!(position, end(&connection).unwrap());
         assert_eq!(records_after(&connection, 2, 10).unwrap()[0].data, "c");
     }
 
@@ -225,17 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_logs_chain_is_known_until_the_start_is_pruned() {
+    fn the_empty_logs_hash_is_known_until_the_start_is_pruned() {
         let (_directory, connection) = database();
-        assert_eq!(chain_at(&connection, 0).unwrap(), Some(RecordHash::default()));
+        assert_eq!(hash_at(&connection, 0).unwrap(), Some(RecordHash::default()));
         append(&connection, &record("a")).unwrap();
         append(&connection, &record("b")).unwrap();
-        assert_eq!(chain_at(&connection, 0).unwrap(), Some(RecordHash::default()));
-        assert_eq!(chain_at(&connection, 3).unwrap(), None);
-        let first = records_after(&connection, 0, 1).unwrap()[0].chain;
+        assert_eq!(hash_at(&connection, 0).unwrap(), Some(RecordHash::default()));
+        assert_eq!(hash_at(&connection, 3).unwrap(), None);
+        let first = records_after(&connection, 0, 1).unwrap()[0].position.hash;
         assert_eq!(prune(&connection, Retention { since_ms: 6, rows: 0 }, 1, 9).unwrap(), 1);
-        assert_eq!(chain_at(&connection, 0).unwrap(), None);
-        assert_eq!(chain_at(&connection, 1).unwrap(), Some(first));
+        assert_eq!(hash_at(&connection, 0).unwrap(), None);
+        assert_eq!(hash_at(&connection, 1).unwrap(), Some(first));
     }
 
     #[test]
@@ -248,9 +236,8 @@ mod tests {
         assert_eq!(prune(&connection, Retention { since_ms: 6, rows: 0 }, 3, 9).unwrap(), 3);
         assert_eq!(end(&connection).unwrap(), before);
         assert_eq!(append(&connection, &record("d")).unwrap(), 4);
-        let cursor = Cursor { seq: before.seq, chain: before.chain, ..Cursor::default() };
         let rest = records_after(&connection, 3, 10).unwrap();
-        assert!(follows(&cursor, &rest[0]), "{rest:?}");
+        assert!(follows(before, &rest[0]), "{rest:?}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub fn open(path: &Path) -> Result<Connection, OpenError> {
         M::up(include_str!("../../migrations/0001_users.sql")),
         M::up(idempotency::SCHEMA),
         M::up(include_str!("../../migrations/0002_pruning_and_digest.sql")),
+        M::up(include_str!("../../migrations/0003_log_without_hashes.sql")),
     ]);
     // This database is the truth: what was answered survives a loss of power.
     open_writer(path, Durability::Full, &migrations)

@@ -2,6 +2,7 @@
 
 use contract::UserId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use shared::hashing::PasswordHash;
 use shared::identity::Username;
 use shared::sqlite::{StoreError, is_unique_violation};
 
@@ -32,13 +33,16 @@ impl NameError {
 pub fn insert(
     connection: &Connection,
     username: &Username,
-    password_hash: &str,
+    password_hash: &PasswordHash,
 ) -> Result<User, NameError> {
     let sql = "INSERT INTO users (username, username_key, password_hash, version, password_version)
                VALUES (?1, ?2, ?3, 1, 1) RETURNING id, username, version, password_version";
     let mut statement = connection.prepare_cached(sql).map_err(StoreError::from)?;
     statement
-        .query_row(params![username.as_shown(), username.key(), password_hash], to_user)
+        .query_row(
+            params![username.as_shown(), username.key(), password_hash.expose_phc()],
+            to_user,
+        )
         .map_err(NameError::from_sqlite)
 }
 
@@ -50,7 +54,7 @@ pub fn rename(
     connection: &Connection,
     user: &User,
     username: &Username,
-    password_hash: &str,
+    password_hash: &PasswordHash,
 ) -> Result<(), NameError> {
     let sql = "UPDATE users SET version = ?2, password_version = ?3, password_hash = ?4,
                username = ?5, username_key = ?6 WHERE id = ?1";
@@ -58,7 +62,7 @@ pub fn rename(
     let (shown, key) = (username.as_shown(), username.key());
     let mut statement = connection.prepare_cached(sql).map_err(StoreError::from)?;
     statement
-        .execute(params![id.0, version, password_version, password_hash, shown, key])
+        .execute(params![id.0, version, password_version, password_hash.expose_phc(), shown, key])
         .map(drop)
         .map_err(NameError::from_sqlite)
 }
@@ -67,7 +71,11 @@ pub fn rename(
 ///
 /// # Errors
 /// The database failed.
-pub fn update(connection: &Connection, user: &User, password_hash: &str) -> Result<(), StoreError> {
+pub fn update(
+    connection: &Connection,
+    user: &User,
+    password_hash: &PasswordHash,
+) -> Result<(), StoreError> {
     let sql = "UPDATE users SET version = ?2, password_version = ?3, password_hash = ?4
                WHERE id = ?1";
     let User { id, version, password_version, .. } = user;
@@ -75,7 +83,7 @@ pub fn update(connection: &Connection, user: &User, password_hash: &str) -> Resu
         id.0,
         version,
         password_version,
-        password_hash
+        password_hash.expose_phc()
     ])?;
     Ok(())
 }
@@ -96,6 +104,15 @@ pub fn delete(connection: &Connection, id: UserId) -> Result<(), StoreError> {
 pub fn find(connection: &Connection, id: UserId) -> Result<Option<User>, StoreError> {
     let sql = "SELECT id, username, version, password_version FROM users WHERE id = ?1";
     Ok(connection.prepare_cached(sql)?.query_row([id.0], to_user).optional()?)
+}
+
+/// The name of this user as it is compared.
+///
+/// # Errors
+/// The database failed, or there is no such user.
+pub fn find_key(connection: &Connection, id: UserId) -> Result<String, StoreError> {
+    let sql = "SELECT username_key FROM users WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
 }
 
 /// The user with this name.
@@ -170,7 +187,10 @@ fn to_user(row: &Row<'_>) -> rusqlite::Result<User> {
 }
 
 fn to_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
-    Ok(Credentials { user: to_user(row)?, password_hash: row.get(4)? })
+    Ok(Credentials {
+        user: to_user(row)?,
+        password_hash: PasswordHash::from_phc(row.get::<_, String>(4)?),
+    })
 }
 
 #[cfg(test)]
@@ -183,6 +203,10 @@ mod tests {
         (directory, connection)
     }
 
+    fn hash() -> PasswordHash {
+        PasswordHash::from_phc("h")
+    }
+
     fn name(text: &str) -> Username {
         Username::parse(text).unwrap()
     }
@@ -191,9 +215,9 @@ mod tests {
     fn a_taken_name_costs_no_id_and_leaves_the_transaction_usable() {
         let (_directory, connection) = database();
         let transaction = connection.unchecked_transaction().unwrap();
-        insert(&transaction, &name("Anna"), "h").unwrap();
-        assert!(matches!(insert(&transaction, &name("ANNA"), "h"), Err(NameError::Taken)));
-        let next = insert(&transaction, &name("bert"), "h").unwrap();
+        insert(&transaction, &name("Anna"), &hash()).unwrap();
+        assert!(matches!(insert(&transaction, &name("ANNA"), &hash()), Err(NameError::Taken)));
+        let next = insert(&transaction, &name("bert"), &hash()).unwrap();
         transaction.commit().unwrap();
         assert_eq!(next.id, UserId(2));
     }
@@ -201,16 +225,16 @@ mod tests {
     #[test]
     fn the_id_of_the_last_user_is_not_used_again_after_its_deletion() {
         let (_directory, connection) = database();
-        let first = insert(&connection, &name("anna"), "h").unwrap();
+        let first = insert(&connection, &name("anna"), &hash()).unwrap();
         delete(&connection, first.id).unwrap();
-        assert_eq!(insert(&connection, &name("anna"), "h").unwrap().id, UserId(2));
+        assert_eq!(insert(&connection, &name("anna"), &hash()).unwrap().id, UserId(2));
     }
 
     #[test]
     fn a_name_is_found_in_any_case_and_a_page_starts_after_its_key() {
         let (_directory, connection) = database();
         for text in ["anna", "bert", "carl"] {
-            insert(&connection, &name(text), "h").unwrap();
+            insert(&connection, &name(text), &hash()).unwrap();
         }
         let found = find_by_name(&connection, &name("BERT")).unwrap().unwrap();
         assert_eq!(found.username, "bert");

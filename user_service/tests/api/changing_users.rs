@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::test_app::{Setup, TestApp};
-use contract::{ConsistencyToken, EventKind, UserData};
+use contract::{ConsistencyToken, EventKind, UserChange};
 
 #[actix_web::test]
 async fn a_user_is_renamed_and_the_etag_and_the_log_move_on() {
@@ -61,7 +61,8 @@ async fn a_change_of_password_needs_the_current_one() {
                       "current_password": "otherpassword"});
     assert_eq!(app.put(1, &both).await.json()["username"], "bert");
     let records = app.records();
-    let last: UserData = serde_json::from_str(&records.last().unwrap().data).unwrap();
+    let last: UserChange = serde_json::from_str(&records.last().unwrap().data).unwrap();
+    let last = last.user.unwrap();
     assert_eq!((records.len(), last.version, last.password_version), (3, 3, 3));
     app.stop().await;
 }
@@ -134,7 +135,7 @@ async fn each_kind_of_change_is_recorded_as_what_it_is() {
     app.create("anna").await;
     app.put(1, &json!({"username": "bert"})).await;
     app.delete(1).await;
-    let kinds: Vec<_> = app.records().iter().map(|record| record.kind).collect();
-    assert_eq!(kinds, [EventKind::Created, EventKind::Updated, EventKind::Deleted]);
+    let kinds: Vec<_> = app.records().iter().map(|record| record.kind.clone()).collect();
+    assert_eq!(kinds, [EventKind::CREATED, EventKind::UPDATED, EventKind::DELETED]);
     app.stop().await;
 }

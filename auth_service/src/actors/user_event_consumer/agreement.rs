@@ -16,7 +16,7 @@ pub(super) struct Agreement {
     head: Option<Head>,
     /// A head that the projection has not reached, and when it came.
     awaited: Option<(Head, Instant)>,
-    /// What the users of the snapshot on its way come to.
+    /// The checksum over the users of the snapshot on its way.
     snapshot: Option<(Cursor, UsersChecksum)>,
     /// Where a difference was told last.
     told_at: Option<Cursor>,
@@ -40,8 +40,8 @@ impl Agreement {
     }
 
     /// Notes what a snapshot says of itself.
-    pub(super) fn hear_snapshot(&mut self, as_of: Cursor, digest: Option<UsersChecksum>) {
-        self.snapshot = digest.map(|digest| (as_of, digest));
+    pub(super) fn hear_snapshot(&mut self, as_of: Cursor, checksum: Option<UsersChecksum>) {
+        self.snapshot = checksum.map(|checksum| (as_of, checksum));
     }
 
     /// When the log was last known to be no further than what is applied now; nothing if that is
@@ -54,7 +54,7 @@ impl Agreement {
             self.awaited = None;
             return None;
         }
-        (head.seq <= cursor.seq).then(|| {
+        (head.position.seq <= cursor.position.seq).then(|| {
             self.awaited = None;
             heard_at
         })
@@ -63,10 +63,10 @@ impl Agreement {
     /// Compares with the last head, if that is of the very place that is applied. A difference is
     /// told once for each place.
     pub(super) fn find_difference(&mut self, applied: &Applied) -> Option<Difference> {
-        let Head { incarnation, seq, chain, digest } = self.head?;
-        let there = Cursor { incarnation, seq, chain };
+        let head = self.head?;
+        let there = head.cursor();
         let is_comparable = applied.cursor == Some(there) && self.told_at != Some(there);
-        if !is_comparable || digest? == applied.digest {
+        if !is_comparable || head.checksum? == applied.checksum {
             return None;
         }
         self.told_at = Some(there);
@@ -81,8 +81,8 @@ impl Agreement {
     /// Whether the users of the snapshot that was swapped in are those that it was said to have.
     /// If not, another one would be no better for a while.
     pub(super) fn is_snapshot_whole(&mut self, applied: &Applied) -> bool {
-        let Some((as_of, digest)) = self.snapshot.take() else { return true };
-        let is_whole = applied.cursor != Some(as_of) || applied.digest == digest;
+        let Some((as_of, checksum)) = self.snapshot.take() else { return true };
+        let is_whole = applied.cursor != Some(as_of) || applied.checksum == checksum;
         if !is_whole {
             self.told_at = Some(as_of);
             self.repaired_at = Some(Instant::now());
@@ -94,19 +94,24 @@ impl Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::Position;
 
-    fn digest(byte: u8) -> UsersChecksum {
+    fn checksum(byte: u8) -> UsersChecksum {
         UsersChecksum([byte; 16])
     }
 
+    fn position(seq: i64) -> Position {
+        Position { seq, ..Position::default() }
+    }
+
     fn applied(seq: i64, byte: u8) -> Applied {
-        let cursor = Some(Cursor { seq, ..Cursor::default() });
-        Applied { cursor, digest: digest(byte), ..Applied::default() }
+        let cursor = Some(Cursor { position: position(seq), ..Cursor::default() });
+        Applied { cursor, checksum: checksum(byte), ..Applied::default() }
     }
 
     fn head(seq: i64, byte: u8) -> Head {
-        let Cursor { incarnation, chain, .. } = Cursor::default();
-        Head { incarnation, seq, chain, digest: Some(digest(byte)) }
+        let incarnation = Cursor::default().incarnation;
+        Head { incarnation, position: position(seq), checksum: Some(checksum(byte)) }
     }
 
     #[test]
@@ -126,8 +131,8 @@ mod tests {
     #[test]
     fn a_snapshot_that_is_not_what_it_says_is_not_repaired_by_another() {
         let mut agreement = Agreement::default();
-        let place = Cursor { seq: 5, ..Cursor::default() };
-        agreement.hear_snapshot(place, Some(digest(1)));
+        let place = Cursor { position: position(5), ..Cursor::default() };
+        agreement.hear_snapshot(place, Some(checksum(1)));
         assert!(!agreement.is_snapshot_whole(&applied(5, 2)));
         agreement.hear(head(6, 1));
         let told = Some(Difference { needs_repair: false });

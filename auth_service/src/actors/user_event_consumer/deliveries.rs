@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use contract::event::{SOURCE, SPEC_VERSION, header};
 use contract::topology::HEAD_ROUTING_KEY;
-use contract::{EventKind, Incarnation, LogRecord, SyncAnswer};
+use contract::{EventKind, Incarnation, LogRecord, Position, SealedHash, SentRecord, SyncAnswer};
 use jiff::Timestamp;
 use shared::bus::{Delivery, Message};
 use shared::log_sync::Input;
@@ -43,34 +43,39 @@ pub(super) fn read_event(message: &Message) -> Result<Input, Undecodable> {
     let data = String::from_utf8(message.body.to_vec()).map_err(|_| Undecodable::Encoding)?;
     let incarnation: Incarnation = parsed(message, header::INCARNATION)?;
     let record = LogRecord {
-        seq: parsed(message, header::SEQUENCE)?,
-        previous: parsed(message, header::PREVIOUS)?,
-        chain: parsed(message, header::ID)?,
+        position: Position {
+            seq: parsed(message, header::SEQUENCE)?,
+            hash: parsed(message, header::ID)?,
+        },
+        prev_hash: parsed(message, header::PREV_HASH)?,
         kind,
         recorded_at_ms: time.as_millisecond(),
         traceparent: message.headers.get(header::TRACEPARENT).cloned(),
         data,
     };
-    Ok(Input::Record(incarnation, record))
+    let sealed_hash = message.headers.get(header::SEALED_HASH).map(SealedHash::new);
+    Ok(Input::Record(incarnation, SentRecord { record, sealed_hash }))
 }
 
 /// A record as the event that carries it: what [`read_event`] reads.
-pub(super) fn to_event(incarnation: Incarnation, record: &LogRecord) -> Message {
+pub(super) fn to_event(incarnation: Incarnation, sent: &SentRecord) -> Message {
+    let SentRecord { record, sealed_hash } = sent;
     let time = Timestamp::from_millisecond(record.recorded_at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let headers = [
         (header::SPEC_VERSION, SPEC_VERSION.to_owned()),
-        (header::ID, record.chain.to_string()),
+        (header::ID, record.position.hash.to_string()),
         (header::SOURCE, SOURCE.to_owned()),
         (header::TYPE, record.kind.to_string()),
         (header::TIME, format!("{time:.3}")),
-        (header::SEQUENCE, record.seq.to_string()),
+        (header::SEQUENCE, record.position.seq.to_string()),
         (header::INCARNATION, incarnation.to_string()),
-        (header::PREVIOUS, record.previous.to_string()),
+        (header::PREV_HASH, record.prev_hash.to_string()),
     ];
     let traceparent = record.traceparent.clone().map(|text| (header::TRACEPARENT, text));
-    let headers = headers.into_iter().chain(traceparent);
+    let sealed = sealed_hash.as_ref().map(|hash| (header::SEALED_HASH, hash.as_str().to_owned()));
+    let headers = headers.into_iter().chain(traceparent).chain(sealed);
     Message {
-        id: record.chain.to_string(),
+        id: record.position.hash.to_string(),
         kind: record.kind.to_string(),
         headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(),
         body: record.data.clone().into(),
@@ -109,7 +114,7 @@ mod tests {
             (header::TIME, "2026-01-02T03:04:05.678Z".to_owned()),
             (header::SEQUENCE, "7".to_owned()),
             (header::ID, "ab".repeat(16)),
-            (header::PREVIOUS, "cd".repeat(16)),
+            (header::PREV_HASH, "cd".repeat(16)),
             (header::INCARNATION, "ef".repeat(16)),
         ];
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -118,16 +123,15 @@ mod tests {
 
     #[test]
     fn an_event_is_read_into_the_record_that_it_carries() {
-        let Ok(Input::Record(incarnation, record)) = read_event(&event()) else { panic!() };
+        let Ok(Input::Record(incarnation, sent)) = read_event(&event()) else { panic!() };
         assert_eq!(incarnation, Incarnation([0xef; 16]));
-        assert_eq!((record.seq, record.recorded_at_ms), (7, 1_767_323_045_678));
-        assert_eq!(
-            (record.chain, record.previous),
-            (RecordHash([0xab; 16]), RecordHash([0xcd; 16]))
-        );
-        assert_eq!((record.kind, record.data.as_str()), (EventKind::Created, "{}"));
-        let Ok(again) = read_event(&to_event(incarnation, &record)) else { panic!() };
-        assert_eq!(again, Input::Record(incarnation, record));
+        let Ok(again) = read_event(&to_event(incarnation, &sent)) else { panic!() };
+        assert_eq!(again, Input::Record(incarnation, sent.clone()));
+        let record = sent.record;
+        assert_eq!(record.position, Position { seq: 7, hash: RecordHash([0xab; 16]) });
+        assert_eq!(record.prev_hash, RecordHash([0xcd; 16]));
+        assert_eq!(record.recorded_at_ms, 1_767_323_045_678);
+        assert_eq!((record.kind, record.data.as_str()), (EventKind::CREATED, "{}"));
     }
 
     #[test]

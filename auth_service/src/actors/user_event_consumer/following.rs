@@ -5,11 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use contract::topology::{SYNC_REQUESTS_QUEUE, control_queue};
-use contract::{Cursor, EventKind, LogRecord, SyncRequest, UserData, UserId};
+use contract::{Cursor, SentRecord, SnapshotUser, SyncRequest, UserChange, UserId};
 use futures_util::FutureExt;
-use shared::actors::{AskError, ask};
+use shared::actors::{AskError, Mailbox, ask};
 use shared::bus::{Bus, Delivery, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input};
@@ -45,15 +44,15 @@ pub struct FollowLoop {
     /// Where deliveries come from and questions go to.
     pub bus: Arc<dyn Bus>,
     /// Takes what is to be applied.
-    pub repository: Addr<CredentialRepository>,
+    pub repository: Mailbox<CredentialRepository>,
     /// What the repository has stored.
     pub applied: watch::Receiver<Applied>,
     /// Takes whose tokens are dead, before the projection moves.
-    pub revocations: Addr<Revocations>,
+    pub revocations: Mailbox<Revocations>,
     /// Names the queues.
     pub replica: String,
     /// Keeps copies of messages that are of no use.
-    pub dead_letters: Addr<DeadLetters>,
+    pub dead_letters: Mailbox<DeadLetters>,
     /// Told how it goes.
     pub progress: watch::Sender<Progress>,
     /// Told of everything.
@@ -191,7 +190,7 @@ impl<'a> SyncSession<'a> {
         }
     }
 
-    /// What was changed by anybody but the log is told by the digest.
+    /// The checksum tells what anybody but the log has changed.
     async fn compare(&mut self) -> Result<(), SessionError> {
         let applied = *self.with.applied.borrow();
         let difference = self.agreement.find_difference(&applied);
@@ -204,23 +203,24 @@ impl<'a> SyncSession<'a> {
     fn observe(&mut self, input: &Input) {
         match input {
             Input::Head(head) => self.agreement.hear(*head),
-            Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.digest),
+            Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.checksum),
             _ => {}
         }
         if self.is_answered_by(input) {
             self.ask_interval = ASK_INTERVAL_MIN;
         }
         let known = match input {
-            Input::Head(head) => head.seq,
+            Input::Head(head) => head.position.seq,
             Input::Continue(answer) => answer.head_seq,
-            Input::SnapshotPart(part) => part.as_of.seq,
+            Input::SnapshotPart(part) => part.as_of.position.seq,
             Input::Connected | Input::Waited | Input::Unappliable => return,
             Input::Record(incarnation, record) => {
-                let Cursor { incarnation: ours, seq, .. } = self.follower.cursor();
-                if *incarnation == ours && record.seq <= seq {
+                let Cursor { incarnation: ours, position } = self.follower.cursor();
+                let seq = record.record.position.seq;
+                if *incarnation == ours && seq <= position.seq {
                     self.with.metrics.duplicates.inc();
                 }
-                record.seq.max(self.with.progress.borrow().head_seq)
+                seq.max(self.with.progress.borrow().head_seq)
             }
         };
         self.with.progress.send_modify(|progress| progress.head_seq = known);
@@ -257,7 +257,7 @@ impl<'a> SyncSession<'a> {
         }
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
-        tracing::debug!(reason, seq = request.cursor.seq, "asking user_service");
+        tracing::debug!(reason, seq = request.cursor.position.seq, "asking user_service");
         let body = serde_json::to_vec(request).unwrap_or_default().into();
         let (id, kind) = (request.nonce.clone(), "sync.request".to_owned());
         let message = Message { id, kind, body, ..Message::default() };
@@ -265,22 +265,27 @@ impl<'a> SyncSession<'a> {
     }
 
     /// Revocations first: if we die in between, they are only repeated.
-    async fn apply(&self, records: Vec<LogRecord>, cursor: Cursor) -> Result<(), SessionError> {
+    async fn apply(&self, records: Vec<SentRecord>, cursor: Cursor) -> Result<(), SessionError> {
         self.revoke(records.iter().filter_map(revocation_of).collect()).await?;
         fail_point("revoked");
-        let records: Arc<[LogRecord]> = records.into();
+        let records: Arc<[SentRecord]> = records.into();
         let command = ApplyEvents { records: Arc::clone(&records), cursor };
         let applied = ask(&self.with.repository, command).await.map_err(SessionError::failed)?;
         if let Err(ApplyError::Unappliable { seq, reason }) = &applied
-            && let Some(record) = records.iter().find(|record| record.seq == *seq)
+            && let Some(record) = records.iter().find(|sent| sent.record.position.seq == *seq)
         {
-            let routing_key = record.kind.routing_key().to_owned();
+            let routing_key = record.record.kind.routing_key().to_owned();
             self.bury(to_event(cursor.incarnation, record), routing_key, reason.clone());
         }
         Ok(applied?)
     }
 
-    async fn stage(&self, part: u32, parts: u32, users: Vec<UserData>) -> Result<(), SessionError> {
+    async fn stage(
+        &self,
+        part: u32,
+        parts: u32,
+        users: Vec<SnapshotUser>,
+    ) -> Result<(), SessionError> {
         let staged = ask(&self.with.repository, StageSnapshotPart { part, users }).await;
         for Refused { user, reason } in
             staged.map_err(SessionError::failed)?.map_err(SessionError::failed)?
@@ -306,10 +311,13 @@ impl<'a> SyncSession<'a> {
         swapped.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
         self.with.progress.send_modify(|progress| progress.loaded = None);
         self.with.metrics.snapshots.inc();
-        tracing::info!(seq = cursor.seq, "a snapshot is in the projection's place");
+        tracing::info!(seq = cursor.position.seq, "a snapshot is in the projection's place");
         if !self.agreement.is_snapshot_whole(&self.with.applied.borrow()) {
             self.with.metrics.digest_mismatches.inc();
-            tracing::warn!(seq = cursor.seq, "the snapshot has other users than it should");
+            tracing::warn!(
+                seq = cursor.position.seq,
+                "the snapshot has other users than it should"
+            );
         }
         Ok(())
     }
@@ -342,7 +350,7 @@ impl<'a> SyncSession<'a> {
         self.with.metrics.dead_letters.inc();
         tracing::debug!(id = message.id, reason, "a message is of no use");
         // It refuses when too many wait, and says so itself.
-        let _ = self.with.dead_letters.try_send(SendToDeadLetters { message, routing_key, reason });
+        let _ = self.with.dead_letters.tell(SendToDeadLetters { message, routing_key, reason });
     }
 
     fn publish(&self, queue: &str, message: Message) {
@@ -366,14 +374,14 @@ fn random_word() -> String {
     data_encoding::HEXLOWER.encode(&random_bytes::<8>())
 }
 
-/// Whose tokens the record kills, and the oldest password version whose tokens live on.
-fn revocation_of(record: &LogRecord) -> Option<(UserId, i64)> {
-    // What cannot be read kills nothing here: applying it fails, and a snapshot follows.
-    let user: UserData = serde_json::from_str(&record.data).ok()?;
-    match record.kind {
-        EventKind::Deleted => Some((user.id, i64::MAX)),
-        EventKind::Updated if user.password_version > 1 => Some((user.id, user.password_version)),
-        EventKind::Created | EventKind::Updated => None,
+/// Whose tokens the record ends, and the oldest password version whose tokens live on.
+fn revocation_of(sent: &SentRecord) -> Option<(UserId, i64)> {
+    // What cannot be read ends nothing here: applying it fails, and a snapshot follows.
+    let change: UserChange = serde_json::from_str(&sent.record.data).ok()?;
+    match change.user {
+        None => Some((change.id, i64::MAX)),
+        Some(state) if state.password_version > 1 => Some((change.id, state.password_version)),
+        Some(_) => None,
     }
 }
 

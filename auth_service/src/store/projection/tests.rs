@@ -1,6 +1,6 @@
 use super::*;
-use contract::{Incarnation, RecordHash};
-use shared::log_sync::extend;
+use contract::{EventKind, LogRecord};
+use shared::log_sync::record_hash;
 
 /// A database with the log's end that it has applied.
 struct Projected {
@@ -18,13 +18,23 @@ impl Projected {
         }
     }
 
-    fn apply(&mut self, changes: &[(EventKind, &str)]) -> Result<(), ApplyError> {
+    fn apply(&mut self, changes: &[&str]) -> Result<(), ApplyError> {
         let mut at = self.cursor;
-        let records: Vec<LogRecord> =
-            changes.iter().map(|(kind, data)| next_record(&mut at, *kind, data)).collect();
-        apply(&mut self.connection, &records, &at)?;
+        let records: Vec<SentRecord> = changes
+            .iter()
+            .map(|data| next_record(&mut at.position, data, Some("v2.k.x")))
+            .collect();
+        self.apply_records(&records, at)
+    }
+
+    fn apply_records(&mut self, records: &[SentRecord], at: Cursor) -> Result<(), ApplyError> {
+        apply(&mut self.connection, records, &at)?;
         self.cursor = at;
         Ok(())
+    }
+
+    fn find(&self, key: &str) -> Option<Credential> {
+        find_credential(&self.connection, key).unwrap()
     }
 
     fn id_of(&self, key: &str) -> Option<i64> {
@@ -32,63 +42,67 @@ impl Projected {
     }
 }
 
-fn next_record(at: &mut Cursor, kind: EventKind, data: &str) -> LogRecord {
-    let (seq, previous) = (at.seq + 1, at.chain);
-    let chain = extend(previous, seq, kind, 5, data);
-    (at.seq, at.chain) = (seq, chain);
-    LogRecord {
-        seq,
-        previous,
-        chain,
-        kind,
-        recorded_at_ms: 5,
-        traceparent: None,
-        data: data.into(),
-    }
+fn next_record(at: &mut Position, data: &str, sealed_hash: Option<&str>) -> SentRecord {
+    let (kind, prev_hash, seq) =
+        (EventKind::parse("user.whatever.v9").unwrap(), at.hash, at.seq + 1);
+    let hash = record_hash(prev_hash, seq, &kind, 5, data);
+    *at = Position { seq, hash };
+    let (position, data) = (*at, data.to_owned());
+    let record =
+        LogRecord { position, prev_hash, kind, recorded_at_ms: 5, traceparent: None, data };
+    SentRecord { record, sealed_hash: sealed_hash.map(SealedHash::new) }
 }
 
-fn user(id: i64, username: &str) -> String {
-    format!(
-        r#"{{"id":{id},"username":"{username}","version":1,"password_version":1,"password_hash":"v1.k.x"}}"#
-    )
+fn user(id: i64, username: &str, password_version: i64) -> String {
+    let key = username.to_lowercase();
+    serde_json::json!({"id": id, "user": {"username": username, "username_key": key,
+        "version": password_version, "password_version": password_version, "new": "member"}})
+    .to_string()
+}
+
+fn gone(id: i64) -> String {
+    format!(r#"{{"id":{id},"user":null}}"#)
 }
 
 #[test]
 fn a_chain_of_renames_in_one_batch_meets_no_conflict() {
     let mut projected = Projected::new();
-    let (a, c) = (user(1, "a"), user(2, "c"));
-    projected.apply(&[(EventKind::Created, &a), (EventKind::Created, &c)]).unwrap();
-    let (b, a) = (user(1, "b"), user(2, "A"));
-    projected.apply(&[(EventKind::Updated, &b), (EventKind::Updated, &a)]).unwrap();
+    projected.apply(&[&user(1, "a", 1), &user(2, "c", 1)]).unwrap();
+    projected.apply(&[&user(1, "b", 1), &user(2, "A", 1)]).unwrap();
     assert_eq!((projected.id_of("b"), projected.id_of("a")), (Some(1), Some(2)));
     assert_eq!(projected.id_of("c"), None);
     assert_eq!(find_cursor(&projected.connection).unwrap(), Some(projected.cursor));
 }
 
 #[test]
-fn a_deleted_user_is_gone_and_the_name_is_free() {
+fn a_user_who_is_gone_is_gone_and_the_name_is_free() {
     let mut projected = Projected::new();
-    let deleted = r#"{"id":1,"username":"a","version":2,"password_version":1}"#;
-    projected.apply(&[(EventKind::Created, &user(1, "a")), (EventKind::Deleted, deleted)]).unwrap();
-    projected.apply(&[(EventKind::Created, &user(2, "a"))]).unwrap();
+    projected.apply(&[&user(1, "a", 1), &gone(1)]).unwrap();
+    projected.apply(&[&user(2, "a", 1)]).unwrap();
     assert_eq!(projected.id_of("a"), Some(2));
+    projected.apply(&[&gone(7)]).unwrap();
 }
 
 #[test]
 fn a_batch_with_one_bad_record_changes_nothing_and_names_it() {
-    for (kind, bad) in [
-        (EventKind::Created, user(2, "A")),
-        (EventKind::Created, user(2, "a b")),
-        (EventKind::Created, "{}".to_owned()),
-        (EventKind::Created, r#"{"id":2,"username":"b","version":1,"password_version":1}"#.into()),
-        (EventKind::Updated, user(3, "c")),
-        (EventKind::Deleted, user(3, "c")),
-    ] {
+    for bad in [user(2, "A", 1), "{}".to_owned(), r#"{"id":1}"#.to_owned()] {
         let mut projected = Projected::new();
-        let refused = projected.apply(&[(EventKind::Created, &user(1, "a")), (kind, &bad)]);
+        let refused = projected.apply(&[&user(1, "a", 1), &bad]);
         assert!(matches!(refused, Err(ApplyError::Unappliable { seq: 2, .. })), "{bad}");
-        assert_eq!((projected.id_of("a"), projected.cursor.seq), (None, 0));
+        assert_eq!((projected.id_of("a"), projected.cursor.position.seq), (None, 0));
         assert_eq!(find_cursor(&projected.connection).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_record_without_a_hash_leaves_that_of_the_same_password_and_no_other() {
+    let mut projected = Projected::new();
+    projected.apply(&[&user(1, "a", 1)]).unwrap();
+    for (data, kept) in [(user(1, "b", 1), true), (user(1, "b", 2), false)] {
+        let mut at = projected.cursor;
+        let record = next_record(&mut at.position, &data, None);
+        projected.apply_records(&[record], at).unwrap();
+        assert_eq!(projected.find("b").unwrap().sealed_hash.is_some(), kept);
     }
 }
 
@@ -102,7 +116,7 @@ fn an_empty_batch_stores_the_cursor() {
 #[test]
 fn a_hole_is_refused_although_the_follower_should_never_ask_for_it() {
     let mut projected = Projected::new();
-    projected.cursor = Cursor { seq: 4, chain: RecordHash([1; 16]), ..Cursor::default() };
-    assert!(projected.apply(&[(EventKind::Created, &user(1, "a"))]).is_err());
+    projected.cursor.position = Position { seq: 4, hash: RecordHash([1; 16]) };
+    assert!(projected.apply(&[&user(1, "a", 1)]).is_err());
     assert!(projected.apply(&[]).is_err());
 }

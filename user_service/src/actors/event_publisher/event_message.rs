@@ -4,24 +4,28 @@ use std::collections::BTreeMap;
 
 use contract::event::{SOURCE, SPEC_VERSION, header};
 use contract::topology::USERS_EXCHANGE;
-use contract::{Incarnation, LogRecord};
+use contract::{Incarnation, SentRecord};
 use jiff::Timestamp;
 use shared::bus::{Destination, Message, Outgoing};
 
 /// The event that tells of the record; `incarnation` vouches for it.
-pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
+pub fn to_outgoing(sent: &SentRecord, incarnation: Incarnation) -> Outgoing {
+    let SentRecord { record, sealed_hash } = sent;
     let mut headers = BTreeMap::from([
         (header::SPEC_VERSION, SPEC_VERSION.to_owned()),
-        (header::ID, record.chain.to_string()),
+        (header::ID, record.position.hash.to_string()),
         (header::SOURCE, SOURCE.to_owned()),
         (header::TYPE, record.kind.as_str().to_owned()),
         (header::TIME, rfc_3339(record.recorded_at_ms)),
-        (header::SEQUENCE, record.seq.to_string()),
+        (header::SEQUENCE, record.position.seq.to_string()),
         (header::INCARNATION, incarnation.to_string()),
-        (header::PREVIOUS, record.previous.to_string()),
+        (header::PREV_HASH, record.prev_hash.to_string()),
     ]);
     if let Some(traceparent) = &record.traceparent {
         headers.insert(header::TRACEPARENT, traceparent.clone());
+    }
+    if let Some(sealed_hash) = sealed_hash {
+        headers.insert(header::SEALED_HASH, sealed_hash.as_str().to_owned());
     }
     Outgoing {
         to: Destination::Topic {
@@ -29,7 +33,7 @@ pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
             routing_key: record.kind.routing_key().into(),
         },
         message: Message {
-            id: record.chain.to_string(),
+            id: record.position.hash.to_string(),
             kind: record.kind.as_str().into(),
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             body: record.data.clone().into(),
@@ -38,7 +42,7 @@ pub fn to_outgoing(record: &LogRecord, incarnation: Incarnation) -> Outgoing {
     }
 }
 
-/// With milliseconds always, because the chain covers them: `time` must lead back to the same.
+/// With milliseconds always, because the hash covers them: `time` must lead back to the same.
 fn rfc_3339(unix_ms: i64) -> String {
     let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.3}")
@@ -47,20 +51,24 @@ fn rfc_3339(unix_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{EventKind, RecordHash};
+    use contract::{
+        EventKind, LogRecord, Position, RecordHash, SealedHash, UserChange, UserId, UserState,
+    };
     use serde_json::{Value, json};
 
-    fn on_the_wire(kind: EventKind, traceparent: Option<&str>, data: &Value) -> Value {
+    fn on_the_wire(kind: EventKind, traceparent: Option<&str>, user: Option<UserState>) -> Value {
+        let sealed_hash = user.is_some().then(|| SealedHash::new("v2.key.sealed"));
+        let change = UserChange { id: UserId(1), user };
         let record = LogRecord {
-            seq: 42,
-            previous: RecordHash([0xaa; 16]),
-            chain: RecordHash([0xbb; 16]),
+            position: Position { seq: 42, hash: RecordHash([0xbb; 16]) },
+            prev_hash: RecordHash([0xaa; 16]),
             kind,
             recorded_at_ms: 1_700_000_000_000,
             traceparent: traceparent.map(Into::into),
-            data: data.to_string(),
+            data: serde_json::to_string(&change).unwrap(),
         };
-        let outgoing = to_outgoing(&record, Incarnation([0xcc; 16]));
+        let sent = SentRecord { record, sealed_hash };
+        let outgoing = to_outgoing(&sent, Incarnation([0xcc; 16]));
         let Destination::Topic { exchange, routing_key } = outgoing.to else { panic!("no topic") };
         let body: Value = serde_json::from_slice(&outgoing.message.body).unwrap();
         let Message { id, kind, headers, is_persistent, .. } = outgoing.message;
@@ -70,12 +78,15 @@ mod tests {
         })
     }
 
+    fn user(username: &str, version: i64) -> UserState {
+        let username_key = username.to_lowercase();
+        UserState { username: username.into(), username_key, version, password_version: 1 }
+    }
+
     #[test]
     fn a_created_user_looks_so_on_the_wire() {
-        let data = json!({"id": 1, "username": "anna", "version": 1, "password_version": 1,
-                          "password_hash": "v1.key.sealed"});
         let traceparent = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-        let event = on_the_wire(EventKind::Created, traceparent, &data);
+        let event = on_the_wire(EventKind::CREATED, traceparent, Some(user("Anna", 1)));
         let documented = include_str!("../../../../docs/events.md");
         assert!(documented.contains(&serde_json::to_string_pretty(&event).unwrap()));
         insta::assert_json_snapshot!(event);
@@ -83,14 +94,11 @@ mod tests {
 
     #[test]
     fn an_updated_user_looks_so_on_the_wire() {
-        let data = json!({"id": 1, "username": "bert", "version": 2, "password_version": 1,
-                          "password_hash": "v1.key.sealed"});
-        insta::assert_json_snapshot!(on_the_wire(EventKind::Updated, None, &data));
+        insta::assert_json_snapshot!(on_the_wire(EventKind::UPDATED, None, Some(user("bert", 2))));
     }
 
     #[test]
     fn a_deleted_user_looks_so_on_the_wire() {
-        let data = json!({"id": 1, "username": "bert", "version": 3, "password_version": 1});
-        insta::assert_json_snapshot!(on_the_wire(EventKind::Deleted, None, &data));
+        insta::assert_json_snapshot!(on_the_wire(EventKind::DELETED, None, None));
     }
 }

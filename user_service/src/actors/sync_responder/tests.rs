@@ -1,10 +1,11 @@
 use super::super::user_repository::RecordPublished;
 use super::super::user_repository::test_repository::{TestRepository, create_as};
 use super::*;
-use contract::{RecordHash, UserData, UsersChecksum};
+use contract::{Position, RecordHash, SnapshotUser, UsersChecksum};
 use futures_util::StreamExt;
 use shared::actors::ask;
 use shared::bus::{InProcessBus, QueueLifetime, QueueSpec, Subscription};
+use shared::hashing::PasswordHash;
 use shared::log_sync::{Effect, Follower, Input, user_checksum};
 use std::time::Duration;
 use testkit::wait::until_holds;
@@ -68,8 +69,7 @@ async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
     answers.send(serde_json::to_vec(request).unwrap()).await;
     let SyncAnswer::Continue(answer) = answers.next().await else { panic!("no records") };
     follower.step(Input::Continue(answer));
-    let Head { incarnation, seq, chain, .. } = *repository.head.borrow();
-    assert_eq!(follower.cursor(), Cursor { incarnation, seq, chain });
+    assert_eq!(follower.cursor(), repository.head.borrow().cursor());
 }
 
 #[actix::test]
@@ -79,13 +79,15 @@ async fn a_follower_that_diverged_gets_all_users_as_of_the_head() {
     create_as(&repository, "bert").await;
     repository.delete(anna.id).await;
     let mut answers = answers(&repository, 100).await;
-    let diverged = Cursor { seq: 2, chain: RecordHash([9; 16]), ..Cursor::default() };
+    let position = Position { seq: 2, hash: RecordHash([9; 16]) };
+    let diverged = Cursor { position, ..Cursor::default() };
     let SyncAnswer::Snapshot(part) = answers.ask(diverged).await else { panic!("no snapshot") };
-    assert_eq!((part.part, part.parts, part.as_of.seq), (1, 1, 3));
-    let [UserData { id, version, password_hash: Some(sealed), .. }] = &part.users[..] else {
+    assert_eq!((part.part, part.parts, part.as_of.position.seq), (1, 1, 3));
+    let [SnapshotUser { id, state, sealed_hash: Some(sealed) }] = &part.users[..] else {
         panic!("{:?}", part.users)
     };
-    assert_eq!(repository.key.unseal(sealed, *id, *version).unwrap(), "$argon2id$hash");
+    let hash = repository.key.unseal(sealed, *id, state.password_version).unwrap();
+    assert_eq!(hash, PasswordHash::from_phc("$argon2id$hash"));
 }
 
 #[actix::test]
@@ -96,7 +98,7 @@ async fn a_follower_too_far_back_gets_a_snapshot_even_if_there_are_no_users() {
     let mut answers = answers(&repository, 1).await;
     let answer = answers.ask(Cursor::default()).await;
     let SyncAnswer::Snapshot(part) = answer else { panic!("no snapshot") };
-    assert_eq!((part.parts, part.users.len(), part.as_of.seq), (1, 0, 2));
+    assert_eq!((part.parts, part.users.len(), part.as_of.position.seq), (1, 0, 2));
 }
 
 #[actix::test]
@@ -119,7 +121,7 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
         users += part.users.len();
         follower.step(Input::SnapshotPart(part));
     }
-    assert_eq!((users, follower.cursor().seq), (1001, 1001));
+    assert_eq!((users, follower.cursor().position.seq), (1001, 1001));
 }
 
 #[actix::test]
@@ -133,10 +135,9 @@ async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
 #[test]
 fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
     let record = |data: &str| LogRecord {
-        seq: 1,
-        previous: RecordHash::default(),
-        chain: RecordHash::default(),
-        kind: contract::EventKind::Created,
+        position: Position::default(),
+        prev_hash: RecordHash::default(),
+        kind: contract::EventKind::CREATED,
         recorded_at_ms: 0,
         traceparent: None,
         data: data.into(),
@@ -159,22 +160,22 @@ async fn after_pruning_who_stands_there_goes_on_and_who_is_further_back_gets_a_s
     let pruned = || repository.metrics.writer.pruned_seq.get() == 2;
     until_holds("two are gone", Duration::from_secs(10), pruned).await;
     assert!(repository.records().is_empty(), "the log does not begin at 1 any more");
-    let at = |seq: usize| Cursor {
-        seq: places[seq - 1].seq,
-        chain: places[seq - 1].chain,
-        ..Cursor::default()
-    };
+    let at = |seq: usize| Cursor { position: places[seq - 1].position, ..Cursor::default() };
     let mut answers = answers(&repository, 100).await;
     let SyncAnswer::Continue(answer) = answers.ask(at(2)).await else { panic!("no records") };
-    assert_eq!(answer.records, places[2..], "dense from its first record on");
+    let records: Vec<LogRecord> = answer.records.into_iter().map(|sent| sent.record).collect();
+    assert_eq!(records, places[2..], "dense from its first record on");
     for behind in [Cursor::default(), at(1)] {
         let SyncAnswer::Snapshot(part) = answers.ask(behind).await else { panic!("no snapshot") };
         let users =
-            part.users.iter().map(|user| user_checksum(user.id, user.version, &user.username));
-        let digest = users.fold(UsersChecksum::default(), UsersChecksum::plus);
-        assert_eq!((part.as_of.seq, part.users.len(), part.digest), (4, 4, Some(digest)));
+            part.users.iter().map(|u| user_checksum(u.id, u.state.version, &u.state.username));
+        let checksum = users.fold(UsersChecksum::default(), UsersChecksum::plus);
+        assert_eq!(
+            (part.as_of.position.seq, part.users.len(), part.checksum),
+            (4, 4, Some(checksum))
+        );
     }
     create_as(&repository, "emil").await;
     let SyncAnswer::Continue(answer) = answers.ask(at(4)).await else { panic!("no records") };
-    assert_eq!((answer.records.len(), answer.records[0].seq), (1, 5));
+    assert_eq!((answer.records.len(), answer.records[0].record.position.seq), (1, 5));
 }

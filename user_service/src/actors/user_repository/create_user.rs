@@ -5,6 +5,7 @@ use std::fmt;
 use contract::EventKind;
 use rusqlite::Connection;
 use shared::actors::Command;
+use shared::hashing::PasswordHash;
 use shared::identity::Username;
 use shared::sqlite::StoreError;
 use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
@@ -20,8 +21,8 @@ use crate::store::users::{self, NameError};
 pub struct CreateUser {
     /// The name.
     pub username: Username,
-    /// The Argon2id hash of the password, in PHC form.
-    pub password_hash: String,
+    /// The hash of the password.
+    pub password_hash: PasswordHash,
     /// Set if the client may repeat the request and wants the first answer then.
     pub idempotency: Option<IdempotentRequest>,
     /// W3C trace context of the request.
@@ -89,13 +90,8 @@ impl CreateUser {
             Err(NameError::Store(error)) => return Err(error.into()),
         };
         digest::replace(connection, None, Some(&user))?;
-        let seq = recorder.append(
-            connection,
-            EventKind::Created,
-            &user,
-            Some(&self.password_hash),
-            self.traceparent.as_deref(),
-        )?;
+        let traceparent = self.traceparent.as_deref();
+        let seq = recorder.append(connection, EventKind::CREATED, &user, traceparent)?;
         Ok(Created::User(Written { user, seq }))
     }
 }

@@ -1,16 +1,16 @@
 //! `DeleteUser`.
 
-use contract::{EventKind, UserId};
+use contract::{EventKind, UserChange, UserId};
 use rusqlite::Connection;
 use shared::actors::Command;
 use shared::sqlite::StoreError;
 
 use super::Change;
 use super::recorder::Recorder;
-use crate::domain::{Precondition, User, Written};
+use crate::domain::{Precondition, Written};
 use crate::store::{digest, users};
 
-/// "Delete this user": appends `user.deleted`, with the version after the last.
+/// "Delete this user": appends `user.deleted`.
 #[derive(Debug)]
 pub struct DeleteUser {
     /// The user.
@@ -50,9 +50,9 @@ impl Change for DeleteUser {
         }
         users::delete(connection, user.id)?;
         digest::replace(connection, Some(&user), None)?;
-        let after = User { version: user.version + 1, ..user.clone() };
+        let change = UserChange { id: user.id, user: None };
         let traceparent = self.traceparent.as_deref();
-        let seq = recorder.append(connection, EventKind::Deleted, &after, None, traceparent)?;
+        let seq = recorder.append_change(connection, EventKind::DELETED, &change, traceparent)?;
         Ok(Written { user, seq })
     }
 }

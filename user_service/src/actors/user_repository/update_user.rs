@@ -93,13 +93,7 @@ impl Change for UpdateUser {
         }
         digest::replace(connection, Some(&before), Some(&user))?;
         let traceparent = self.traceparent.as_deref();
-        let seq = recorder.append(
-            connection,
-            EventKind::Updated,
-            &user,
-            Some(&password_hash),
-            traceparent,
-        )?;
+        let seq = recorder.append(connection, EventKind::UPDATED, &user, traceparent)?;
         Ok(Written { user, seq })
     }
 }
@@ -109,6 +103,7 @@ mod tests {
     use super::super::test_repository::{TestRepository, create_as};
     use super::*;
     use shared::actors::ask;
+    use shared::hashing::PasswordHash;
     use shared::log_sync::user_checksum;
 
     fn rename(id: UserId, name: &str) -> UpdateUser {
@@ -116,13 +111,14 @@ mod tests {
             id,
             username: Some(Username::parse(name).unwrap()),
             password: None,
-            precondition: Precondition::none(),
+            precondition: Precondition::None,
             traceparent: None,
         }
     }
 
     fn new_password(id: UserId, verified_password_version: i64) -> UpdateUser {
-        let password = Some(NewPassword { hash: "other".into(), verified_password_version });
+        let password =
+            Some(NewPassword { hash: PasswordHash::from_phc("other"), verified_password_version });
         UpdateUser { username: None, password, ..rename(id, "x") }
     }
 
@@ -190,19 +186,19 @@ mod tests {
         ask(&repository.addr, new_password(anna.id, 1)).await.unwrap().unwrap();
         repository.delete(bert.id).await;
         let digest = user_checksum(anna.id, 3, "Anna");
-        assert_eq!(repository.head.borrow().digest, Some(digest));
+        assert_eq!(repository.head.borrow().checksum, Some(digest));
         let repository = repository.restart_keeping(0).await;
-        assert_eq!(repository.head.borrow().digest, Some(digest));
+        assert_eq!(repository.head.borrow().checksum, Some(digest));
     }
 
     #[actix::test]
     async fn a_digest_that_is_not_there_is_made_from_the_users() {
         let repository = TestRepository::start();
         create_as(&repository, "anna").await;
-        let before = repository.head.borrow().digest;
+        let before = repository.head.borrow().checksum;
         let path = repository.directory.path().join("users.db");
         Connection::open(path).unwrap().execute("DELETE FROM users_digest", []).unwrap();
         let repository = repository.restart_keeping(10).await;
-        assert_eq!(repository.head.borrow().digest, before);
+        assert_eq!(repository.head.borrow().checksum, before);
     }
 }

@@ -1,0 +1,65 @@
+//! A password's hash as a value.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// What begins a hash that this version makes.
+const ARGON2ID_PREFIX: &str = "$argon2id$";
+
+/// The hash of a user's password in PHC form, in the clear. It is never printed: somebody who has
+/// it can guess the password offline. On the bus it travels sealed.
+#[derive(Clone)]
+pub struct PasswordHash(SecretString);
+
+impl PasswordHash {
+    /// A hash that was stored or just made. Its form is checked when a password is verified
+    /// against it.
+    pub fn from_phc(text: impl Into<String>) -> Self {
+        Self(text.into().into())
+    }
+
+    /// The text, to be stored, sealed or verified.
+    pub fn expose_phc(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether it says that it is an Argon2id hash.
+    pub fn is_argon2id(&self) -> bool {
+        self.expose_phc().starts_with(ARGON2ID_PREFIX)
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash")
+    }
+}
+
+/// For tests and for "is this still the same?": a hash is no password, so the time that a
+/// comparison takes tells nobody anything of use.
+impl PartialEq for PasswordHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_phc() == other.expose_phc()
+    }
+}
+
+impl Eq for PasswordHash {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_does_not_print() {
+        let hash = PasswordHash::from_phc("$argon2id$secret");
+        assert_eq!(format!("{hash:?}"), "PasswordHash");
+    }
+
+    #[test]
+    fn only_argon2id_hashes_say_that_they_are() {
+        assert!(PasswordHash::from_phc("$argon2id$v=19$x").is_argon2id());
+        assert!(!PasswordHash::from_phc("$argon2i$v=19$x").is_argon2id());
+        assert!(!PasswordHash::from_phc("argon2id").is_argon2id());
+    }
+}
