@@ -4,6 +4,7 @@
 //! killed, for it signed with them since the copy was made. Tokens of other replicas' keys may
 //! have been logged out here meanwhile, so no other key is trusted until the whole set of another
 //! replica has been merged, which has those logouts. A replica that finds itself alone trusts none.
+//! If several replicas have such gaps, they trust the keys that each of them has made since.
 
 use std::collections::BTreeSet;
 
@@ -15,9 +16,9 @@ pub enum KeyTrust {
     /// The set is whole.
     All,
     /// The set may lack something.
-    OwnOnly {
-        /// The keys that this replica made since.
-        own: BTreeSet<KeyId>,
+    MadeSince {
+        /// The keys that were made since, here and by replicas whose sets have gaps, too.
+        made_since: BTreeSet<KeyId>,
         /// Nobody answered who could fill the gap.
         is_alone: bool,
     },
@@ -42,13 +43,23 @@ impl KeyTrust {
 
     /// For a `tokens.db` that is new, restored or put back.
     pub fn of_a_set_with_gaps() -> Self {
-        Self::OwnOnly { own: BTreeSet::new(), is_alone: false }
+        Self::MadeSince { made_since: BTreeSet::new(), is_alone: false }
     }
 
     /// This replica made a key.
     pub fn made(&mut self, kid: KeyId) {
-        if let Self::OwnOnly { own, .. } = self {
-            own.insert(kid);
+        if let Self::MadeSince { made_since, .. } = self {
+            made_since.insert(kid);
+        }
+    }
+
+    /// Every part of the set of a replica that has gaps, too, has been merged. What was logged out
+    /// of tokens that are signed with the keys that it has made since, one of the two knows.
+    pub fn merged_set_with_gaps(&mut self, theirs: &Self) {
+        if let (Self::MadeSince { made_since, .. }, Self::MadeSince { made_since: more, .. }) =
+            (self, theirs)
+        {
+            made_since.extend(more);
         }
     }
 
@@ -60,7 +71,7 @@ impl KeyTrust {
 
     /// No other replica answered in time.
     pub fn found_nobody(&mut self) {
-        if let Self::OwnOnly { is_alone, .. } = self {
+        if let Self::MadeSince { is_alone, .. } = self {
             *is_alone = true;
         }
     }
@@ -74,9 +85,9 @@ impl KeyTrust {
     pub fn of(&self, kid: &KeyId) -> Trust {
         match self {
             Self::All => Trust::Yes,
-            Self::OwnOnly { own, .. } if own.contains(kid) => Trust::Yes,
-            Self::OwnOnly { is_alone: true, .. } => Trust::No,
-            Self::OwnOnly { is_alone: false, .. } => Trust::NotYet,
+            Self::MadeSince { made_since, .. } if made_since.contains(kid) => Trust::Yes,
+            Self::MadeSince { is_alone: true, .. } => Trust::No,
+            Self::MadeSince { is_alone: false, .. } => Trust::NotYet,
         }
     }
 }
@@ -99,6 +110,17 @@ mod tests {
         trust.merged_whole_set();
         assert_eq!(trust.of(&OTHER), Trust::Yes);
         assert!(trust.is_whole());
+    }
+
+    #[test]
+    fn two_replicas_with_gaps_trust_what_each_has_made_since() {
+        let (mut ours, mut theirs) =
+            (KeyTrust::of_a_set_with_gaps(), KeyTrust::of_a_set_with_gaps());
+        theirs.made(OTHER);
+        ours.merged_set_with_gaps(&theirs);
+        assert_eq!(ours.of(&OTHER), Trust::Yes);
+        assert_eq!(ours.of(&OWN), Trust::NotYet);
+        assert!(!ours.is_whole());
     }
 
     #[test]

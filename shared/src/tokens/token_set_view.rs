@@ -21,8 +21,8 @@ struct Maps {
     /// How many records end a session.
     ended: DashMap<TokenId, u32>,
     keys: DashMap<KeyId, KeyFacts>,
-    /// [`Trust`] in keys that this replica did not make itself.
-    trust_in_others: AtomicU8,
+    /// [`Trust`] in keys that were not made since.
+    trust_in_older: AtomicU8,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -31,8 +31,8 @@ struct KeyFacts {
     lifetime_s: Option<i64>,
     is_killed: bool,
     horizon_s: Option<i64>,
-    /// This replica made it after its set was lost or put back.
-    is_own: bool,
+    /// It was made after this replica's set was lost or put back ([`KeyTrust::MadeSince`]).
+    is_made_since: bool,
 }
 
 impl TokenSetView {
@@ -52,7 +52,7 @@ impl TokenSetView {
         };
         match facts.lifetime_s {
             _ if facts.is_killed => KeyStanding::Killed,
-            Some(lifetime_s) => match self.trust(facts.is_own) {
+            Some(lifetime_s) => match self.trust(facts.is_made_since) {
                 Trust::Yes => KeyStanding::Good { lifetime_s, horizon_s: facts.horizon_s },
                 Trust::NotYet => KeyStanding::NotTrustedYet,
                 Trust::No => KeyStanding::Unknown,
@@ -82,22 +82,22 @@ impl TokenSetView {
 
     /// For the owner: shows which keys are trusted.
     pub fn trust_keys(&self, trust: &KeyTrust) {
-        if let KeyTrust::OwnOnly { own, is_alone } = trust {
-            for kid in own {
-                self.0.keys.entry(*kid).or_default().is_own = true;
+        if let KeyTrust::MadeSince { made_since, is_alone } = trust {
+            for kid in made_since {
+                self.0.keys.entry(*kid).or_default().is_made_since = true;
             }
-            let others = if *is_alone { Trust::No } else { Trust::NotYet };
-            self.0.trust_in_others.store(others as u8, Ordering::Release);
+            let older = if *is_alone { Trust::No } else { Trust::NotYet };
+            self.0.trust_in_older.store(older as u8, Ordering::Release);
         } else {
-            self.0.trust_in_others.store(Trust::Yes as u8, Ordering::Release);
+            self.0.trust_in_older.store(Trust::Yes as u8, Ordering::Release);
         }
     }
 
-    fn trust(&self, is_own: bool) -> Trust {
-        let others = self.0.trust_in_others.load(Ordering::Acquire);
-        if is_own || others == Trust::Yes as u8 {
+    fn trust(&self, is_made_since: bool) -> Trust {
+        let older = self.0.trust_in_older.load(Ordering::Acquire);
+        if is_made_since || older == Trust::Yes as u8 {
             Trust::Yes
-        } else if others == Trust::NotYet as u8 {
+        } else if older == Trust::NotYet as u8 {
             Trust::NotYet
         } else {
             Trust::No
