@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
@@ -10,25 +11,26 @@ use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::config::{CommonConfig, cores};
-use shared::hashing::HashingThreads;
+use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
-use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
+use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations, UserEventConsumer,
+    Applied, CredentialReader, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations,
+    UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Api, WorkerParts};
-use crate::metrics::{AgreementMetrics, FollowingMetrics, ServiceMetrics};
+use crate::http::{self, Api, Authenticator, TokenChecker};
+use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
@@ -108,15 +110,13 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let verifier = Arc::new(key_ring.verifier(&rules)?);
     let health = Health::register(&mut deps.registry);
     let writers = stores.launch(&health);
-    let parts = WorkerParts {
+    let api = ApiParts {
         hashing: deps.hashing,
         readers,
         verifier,
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
         health: health.clone(),
-    };
-    let handles = Api {
         revocations: writers.revocations.clone(),
         key_ring: key_ring.launch(&health),
         applied: writers.applied.clone(),
@@ -139,7 +139,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         health.clone(),
     );
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(&handles, &parts, app);
+    let paths = move |app: &mut ServiceConfig| http::configure(api.launch(), app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {
@@ -169,6 +169,51 @@ impl Running {
         let _ = ask(&self.consumer, StopFollowing).await;
         self.writers.stop().await;
         tracing::info!("auth_service has stopped");
+    }
+}
+
+/// What the handlers need, before there is a worker.
+#[derive(Clone)]
+struct ApiParts {
+    hashing: HashingThreads,
+    readers: ReadPool,
+    verifier: Arc<Verifier>,
+    revoked: RevokedView,
+    bus: Arc<dyn Bus>,
+    health: Health,
+    revocations: Mailbox<Revocations>,
+    key_ring: Mailbox<KeyRing>,
+    applied: watch::Receiver<Applied>,
+    sealing_key: Arc<SealingKey>,
+    clock: Clock,
+    metrics: LoginMetrics,
+    rules: TokenRules,
+    token_lifetime_s: i64,
+    login_wait: Duration,
+}
+
+impl ApiParts {
+    /// Called once on each worker's thread, whose actors it starts.
+    fn launch(&self) -> Api {
+        let parts = self.clone();
+        Api {
+            authenticator: Authenticator {
+                reader: CredentialReader::launch(parts.readers, &parts.health),
+                hasher: PasswordHasher::launch(parts.hashing, &parts.health),
+                sealing_key: Arc::clone(&parts.sealing_key),
+                bus: parts.bus,
+            },
+            tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
+            revocations: parts.revocations,
+            key_ring: parts.key_ring,
+            applied: parts.applied,
+            sealing_key: parts.sealing_key,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            rules: parts.rules,
+            token_lifetime_s: parts.token_lifetime_s,
+            login_wait: parts.login_wait,
+        }
     }
 }
 

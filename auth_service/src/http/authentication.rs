@@ -11,42 +11,28 @@ use shared::hashing::{
     CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
 };
 use shared::http::Problem;
-use shared::identity::{Password, Username};
+use shared::identity::Password;
 use shared::secrets::SealingKey;
 
+use super::bodies::LoginAttempt;
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
 
-/// A name and a password that somebody claims to belong together.
-pub(super) struct LoginAttempt {
-    /// Nothing if it breaks the rules: then it is nobody's name.
-    username: Option<Username>,
-    /// Nothing if it breaks the rules: then it is nobody's password.
-    password: Option<Password>,
-}
-
-impl LoginAttempt {
-    /// Prepares both as user_service did when they were set.
-    pub(super) fn new(username: &str, password: &SecretString) -> Self {
-        Self { username: Username::parse(username).ok(), password: Password::prepare(password) }
-    }
-}
-
 /// Whom one worker asks, on its own thread, who somebody is.
-pub(super) struct Authenticator {
+pub struct Authenticator {
     /// Finds credentials.
-    pub(super) reader: Mailbox<CredentialReader>,
+    pub reader: Mailbox<CredentialReader>,
     /// Verifies passwords.
-    pub(super) hasher: Mailbox<PasswordHasher>,
+    pub hasher: Mailbox<PasswordHasher>,
     /// Opens the hashes of the projection.
-    pub(super) sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKey>,
     /// Takes hashes that were made anew.
-    pub(super) bus: Arc<dyn Bus>,
+    pub bus: Arc<dyn Bus>,
 }
 
 impl Authenticator {
     /// Refuses at once when too many passwords wait to be hashed.
-    pub(super) async fn check_room(&self) -> Result<(), Problem> {
+    pub(super) async fn check_capacity(&self) -> Result<(), Problem> {
         Ok(ask(&self.hasher, CheckCapacity).await??)
     }
 
