@@ -87,6 +87,9 @@ pub struct Freshness {
     /// When the marker was sent that last came back through this replica's own queue of token
     /// records: all that was confirmed before it has been taken.
     pub set_marked_at: Option<BootTime>,
+    /// A replica that was seen within the longest lifetime has not been heard lately. Being cut
+    /// off, it may sign with a key that nobody else knows yet.
+    pub is_anybody_missing: bool,
     /// Since when the connection to user_service or to the other replicas is known to be gone.
     pub cut_off_since: Option<BootTime>,
     /// After how many milliseconds of being cut off tokens are no longer vouched for
@@ -122,6 +125,11 @@ impl Freshness {
             }
             None => FreshnessState::Stale,
         }
+    }
+
+    /// Whether a key that is unknown here is unknown everywhere.
+    fn knows_all_keys(&self, now: BootTime) -> bool {
+        self.state(now) == FreshnessState::Fresh && !self.is_anybody_missing
     }
 
     /// Whether a token may be traded here: a replica that may lack the end of a session would
@@ -175,7 +183,7 @@ pub enum DeadReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     /// The key may have been published where this replica did not hear it.
-    #[error("its key is unknown here, and this replica is not fresh")]
+    #[error("its key is unknown here, but may be known elsewhere")]
     KeyMayExist,
     /// See [`KeyStanding::NotTrustedYet`].
     #[error("its key is not trusted before another replica's token set was merged")]
@@ -215,7 +223,7 @@ pub fn check_key(
         KeyStanding::Good { .. } => Ok(()),
         KeyStanding::Killed => Err(Verdict::Dead(DeadReason::KeyKilled)),
         KeyStanding::NotTrustedYet => Err(Verdict::Unknown(Doubt::KeyNotTrustedYet)),
-        KeyStanding::Unknown if freshness.state(now) == FreshnessState::Fresh => {
+        KeyStanding::Unknown if freshness.knows_all_keys(now) => {
             Err(Verdict::Dead(DeadReason::UnknownKey))
         }
         KeyStanding::Unknown => Err(Verdict::Unknown(Doubt::KeyMayExist)),

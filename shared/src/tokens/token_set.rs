@@ -122,6 +122,8 @@ pub struct TokenSet {
     /// How many held records name a key.
     named: BTreeMap<KeyId, u32>,
     keys: BTreeMap<KeyId, KeyEntry>,
+    /// Records about keys that the bus has not confirmed.
+    unconfirmed_keys: BTreeMap<TokenRecordId, KeyId>,
     horizons: Horizons,
     /// Over `records`, all but those that fade.
     parts: BTreeMap<u8, PartChecksum>,
@@ -133,20 +135,25 @@ impl TokenSet {
     /// Takes a record. A record that is known already changes nothing, not even its age.
     pub fn insert(&mut self, record: TokenRecord, learned: Learned, now: BootTime) -> Change {
         match record {
-            TokenRecord::KeyKilled { kid } => self.kill(kid),
+            TokenRecord::KeyKilled { kid } => self.kill(kid, learned),
             TokenRecord::KeyPublished(key) => self.publish(*key, learned, now),
             record => self.hold(record, learned, now),
         }
     }
 
-    fn kill(&mut self, kid: KeyId) -> Change {
+    fn kill(&mut self, kid: KeyId, learned: Learned) -> Change {
         let mut change = Change::default();
         match self.keys.insert(kid, KeyEntry::Killed) {
             Some(KeyEntry::Killed) => return change,
             Some(KeyEntry::Published(key, _)) => change.removed.push(statement(key)),
             None => {}
         }
-        change.added.push(TokenRecord::KeyKilled { kid });
+        let record = TokenRecord::KeyKilled { kid };
+        self.unconfirmed_keys.retain(|_, known| *known != kid);
+        if learned == Learned::Here {
+            self.unconfirmed_keys.insert(record_id(&record), kid);
+        }
+        change.added.push(record);
         change
     }
 
@@ -161,7 +168,12 @@ impl TokenSet {
             None if self.horizons.covers(&last_life(&key)) => return change,
             None => {}
         }
-        change.added.push(statement(key.clone()));
+        let record = statement(key.clone());
+        self.unconfirmed_keys.retain(|_, known| *known != kid);
+        if learned == Learned::Here {
+            self.unconfirmed_keys.insert(record_id(&record), kid);
+        }
+        change.added.push(record);
         // A statement of its own is repeated every hour: it may age at once.
         self.keys.insert(kid, KeyEntry::Published(key, began(learned, now).min(now)));
         change
@@ -196,6 +208,7 @@ impl TokenSet {
     /// The bus has confirmed a record that was made here: every replica has it or will have it,
     /// and it begins to age.
     pub fn confirm(&mut self, id: TokenRecordId, now: BootTime) {
+        self.unconfirmed_keys.remove(&id);
         let Some(held) = self.records.get_mut(&id) else { return };
         if held.since == NOT_AGEING {
             held.since = now;
@@ -205,12 +218,18 @@ impl TokenSet {
     }
 
     /// The records that the bus has not confirmed: they are published again when it is back.
-    pub fn unconfirmed(&self) -> impl Iterator<Item = &TokenRecord> {
+    pub fn unconfirmed(&self) -> impl Iterator<Item = TokenRecord> {
         let from = (NOT_AGEING, TokenRecordId([0; 16]));
-        self.by_age
-            .range(from..)
-            .filter_map(|(_, id)| self.records.get(id))
-            .map(|held| &held.record)
+        let held = self.by_age.range(from..).filter_map(|(_, id)| self.records.get(id));
+        let keys = self.unconfirmed_keys.values().filter_map(|kid| self.key_record(kid));
+        held.map(|held| held.record.clone()).chain(keys)
+    }
+
+    fn key_record(&self, kid: &KeyId) -> Option<TokenRecord> {
+        self.keys.get(kid).map(|entry| match entry {
+            KeyEntry::Published(key, _) => statement(key.clone()),
+            KeyEntry::Killed => TokenRecord::KeyKilled { kid: *kid },
+        })
     }
 
     /// Takes over the horizons of another replica: the greater counts.

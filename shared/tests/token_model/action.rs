@@ -8,7 +8,7 @@ use shared::tokens::liveness::Verdict;
 use shared::tokens::token_set::{BootTime, Learned, TradeVerdict};
 
 use crate::mutant::Mutant;
-use crate::replica::{Place, Replica};
+use crate::replica::{Level, Place, Replica};
 use crate::world::{LIFETIME_S, Token, WAIT_S, World};
 
 /// What may happen next; the first number is the replica.
@@ -53,10 +53,17 @@ pub(crate) struct Bounds {
     /// Changes of passwords, users and keys.
     pub(crate) changes: usize,
     pub(crate) tokens: usize,
+    /// Nothing else happens.
+    pub(crate) only: fn(&Action) -> bool,
 }
 
 impl World {
     pub(crate) fn possible(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
+        self.imaginable(bounds, actions);
+        actions.retain(|action| (bounds.only)(action));
+    }
+
+    fn imaginable(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
         for r in 0..self.replicas.len() {
             self.requests(r, bounds, actions);
             self.protocol(r, actions);
@@ -102,7 +109,7 @@ impl World {
         if !replica.queue.is_empty() {
             actions.push(Action::Drain(r));
         }
-        if !replica.is_exchanged {
+        if replica.level != Level::Exchanged {
             actions.push(Action::FindNobody(r));
         }
     }
@@ -114,8 +121,10 @@ impl World {
             Action::Wipe(r),
             Action::PutBackProjection(r),
             Action::StateKeys(r),
+            Action::SetClock(r, 0),
             Action::SetClock(r, 3_600),
-            Action::SetClock(r, -3_600),
+            // Further back, and what is asked about is not good yet.
+            Action::SetClock(r, -600),
             Action::SetClock(r, 120),
         ]);
         if self.replicas[r].is_connected {
@@ -153,13 +162,19 @@ impl World {
     fn fail(&mut self, fault: &Action, mutant: Option<Mutant>) {
         let now = self.now;
         match fault {
-            Action::Disconnect(r) => self.replicas[*r].disconnect(now),
+            Action::Disconnect(r) => {
+                self.replicas[*r].disconnect(now);
+                self.note_who_is_missing();
+            }
             Action::Restart(r) => {
-                self.replicas[*r].restart(now, mutant);
+                self.replicas[*r].restart(now);
                 self.started(*r, mutant);
             }
             Action::PutBackTokens(r) => self.put_back_tokens(*r, mutant),
-            Action::Wipe(r) => self.wipe(*r, mutant),
+            Action::Wipe(r) => {
+                self.wipe(*r, mutant);
+                self.note_who_is_missing();
+            }
             Action::PutBackProjection(r) => {
                 let replica = &mut self.replicas[*r];
                 replica.log.clone_from(&replica.log_copy);
@@ -291,11 +306,11 @@ impl World {
         let others = self.replicas.iter().enumerate().filter(|(other, _)| *other != r);
         let is_anybody_there = others.clone().any(|(_, other)| other.is_connected);
         let replica = &mut self.replicas[r];
-        if is_anybody_there || replica.lost_queue {
+        if is_anybody_there || replica.level == Level::QueueLost {
             return;
         }
         replica.trust.found_nobody();
-        replica.is_exchanged = true;
+        replica.level = Level::Exchanged;
     }
 
     fn wait(&mut self, seconds: i64, mutant: Option<Mutant>) {
@@ -308,7 +323,7 @@ impl World {
 
     fn started(&mut self, r: usize, mutant: Option<Mutant>) {
         if mutant == Some(Mutant::ReadyWithoutAsking) {
-            self.replicas[r].is_exchanged = true;
+            self.replicas[r].level = Level::Exchanged;
             self.replicas[r].trust = KeyTrust::of_a_kept_set();
         }
     }

@@ -15,7 +15,7 @@ pub(crate) enum Mutant {
     IdsGivenAgain,
     /// A replica is ready when it has started, and trusts what it finds.
     ReadyWithoutAsking,
-    /// Killed keys are forgotten over a restart.
+    /// Killed keys are forgotten in time.
     KilledKeysForgotten,
     /// A replica that is cut off trades tokens.
     RefreshWhileNotFresh,

@@ -47,6 +47,17 @@ pub(crate) struct Disk {
     own: Vec<OwnKey>,
 }
 
+/// Whether the replica has what the others have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Level {
+    /// It was started or connected, and has not heard from the others since.
+    Started,
+    /// The same, and records were lost on their way here.
+    QueueLost,
+    /// It has merged the sets of the others, or found nobody.
+    Exchanged,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Replica {
     pub(crate) set: TokenSet,
@@ -59,14 +70,13 @@ pub(crate) struct Replica {
     pub(crate) queue: Vec<Queued>,
     pub(crate) wall_ahead_s: i64,
     pub(crate) is_connected: bool,
-    /// It has merged the sets of the others, or found nobody, since it was started or connected.
-    pub(crate) is_exchanged: bool,
-    /// Records may have been lost on their way here since it last merged another's set.
-    pub(crate) lost_queue: bool,
+    pub(crate) level: Level,
     users_asked_at: Option<BootTime>,
     log_end_seq: i64,
     set_marked_at: Option<BootTime>,
     cut_off_since: Option<BootTime>,
+    /// Another replica is cut off.
+    pub(crate) is_anybody_missing: bool,
     /// Only for the mutant that takes horizons from the clock.
     pub(crate) clock_horizon_s: Option<i64>,
 }
@@ -83,12 +93,12 @@ impl Replica {
             queue: vec![],
             wall_ahead_s: 0,
             is_connected: true,
-            is_exchanged: false,
-            lost_queue: false,
+            level: Level::Started,
             users_asked_at: None,
             log_end_seq: 0,
             set_marked_at: None,
             cut_off_since: None,
+            is_anybody_missing: false,
             clock_horizon_s: None,
         }
     }
@@ -107,7 +117,7 @@ impl Replica {
         Disk {
             records: records
                 .map(|record| {
-                    let is_confirmed = !unconfirmed.contains(&&record);
+                    let is_confirmed = !unconfirmed.contains(&record);
                     (record, is_confirmed)
                 })
                 .collect(),
@@ -130,16 +140,11 @@ impl Replica {
             self.set.insert(record, learned, now);
         }
         self.schedule = KeySchedule::new(RULES, disk.own);
-        self.forget_proofs();
-        self.is_exchanged = false;
+        self.start_over();
     }
 
-    pub(crate) fn restart(&mut self, now: BootTime, mutant: Option<Mutant>) {
-        let mut disk = self.disk();
-        if mutant == Some(Mutant::KilledKeysForgotten) {
-            disk.records.retain(|(record, _)| !matches!(record, TokenRecord::KeyKilled { .. }));
-        }
-        self.load(disk, now);
+    pub(crate) fn restart(&mut self, now: BootTime) {
+        self.load(self.disk(), now);
     }
 
     /// An older `tokens.db` was put back; which keys it names as this replica's own.
@@ -153,8 +158,8 @@ impl Replica {
 
     /// Everything is lost; the queue is a new one, for a new random id.
     pub(crate) fn wipe(&mut self) {
-        let copy = self.copy.take();
-        *self = Self { copy, ..Self::new(vec![]) };
+        let (copy, is_anybody_missing) = (self.copy.take(), self.is_anybody_missing);
+        *self = Self { copy, is_anybody_missing, ..Self::new(vec![]) };
         self.trust = KeyTrust::of_a_set_with_gaps();
     }
 
@@ -164,8 +169,7 @@ impl Replica {
         if is_new {
             self.is_connected = true;
             self.cut_off_since = None;
-            self.is_exchanged = false;
-            self.forget_proofs();
+            self.start_over();
         }
         is_new
     }
@@ -173,6 +177,13 @@ impl Replica {
     pub(crate) fn disconnect(&mut self, now: BootTime) {
         self.is_connected = false;
         self.cut_off_since = Some(now);
+    }
+
+    fn start_over(&mut self) {
+        if self.level == Level::Exchanged {
+            self.level = Level::Started;
+        }
+        self.forget_proofs();
     }
 
     pub(crate) fn forget_proofs(&mut self) {
@@ -183,8 +194,7 @@ impl Replica {
     /// The broker comes back with nothing.
     pub(crate) fn lose_queue(&mut self) {
         self.queue.clear();
-        self.lost_queue = true;
-        self.is_exchanged = false;
+        self.level = Level::QueueLost;
         self.forget_proofs();
     }
 
@@ -201,6 +211,14 @@ impl Replica {
         if !change.raised.is_empty() {
             self.clock_horizon_s = self.clock_horizon_s.max(Some(self.wall_s(now)));
         }
+        if mutant == Some(Mutant::KilledKeysForgotten) {
+            let kept = self.set.records();
+            let kept = kept.filter(|record| !matches!(record, TokenRecord::KeyKilled { .. }));
+            let mut set = TokenSet::default();
+            set.merge_horizons(self.set.horizons());
+            kept.for_each(|record| drop(set.insert(record, Learned::Now, now)));
+            self.set = set;
+        }
     }
 
     pub(crate) fn follow(&mut self, log: Vec<Place>, now: BootTime) {
@@ -216,7 +234,9 @@ impl Replica {
                 Queued::Record(record) => {
                     stolen.extend(self.set.insert(record, Learned::Now, now).stolen);
                 }
-                Queued::Marker(sent_at) if self.is_exchanged => self.set_marked_at = Some(sent_at),
+                Queued::Marker(sent_at) if self.level == Level::Exchanged => {
+                    self.set_marked_at = Some(sent_at);
+                }
                 Queued::Marker(_) => {}
             }
         }
@@ -243,8 +263,7 @@ impl Replica {
         } else {
             self.trust.merged_set_with_gaps(&theirs.trust);
         }
-        self.is_exchanged = true;
-        self.lost_queue = false;
+        self.level = Level::Exchanged;
         stolen
     }
 
@@ -257,11 +276,18 @@ impl Replica {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.is_connected && self.is_exchanged
+        self.is_connected && self.level == Level::Exchanged
     }
 
     pub(crate) fn trusts_nobody(&self) -> bool {
         matches!(self.trust, KeyTrust::MadeSince { is_alone: true, .. })
+    }
+
+    /// Whether a statement about a key is on its way here.
+    pub(crate) fn awaits_keys(&self) -> bool {
+        let is_key =
+            |queued: &Queued| matches!(queued, Queued::Record(TokenRecord::KeyPublished(_)));
+        self.queue.iter().any(is_key)
     }
 
     pub(crate) fn freshness(&self) -> Freshness {
@@ -269,6 +295,7 @@ impl Replica {
             users_asked_at: self.users_asked_at,
             log_end_seq: self.log_end_seq,
             set_marked_at: self.set_marked_at,
+            is_anybody_missing: self.is_anybody_missing || self.awaits_keys(),
             cut_off_since: self.cut_off_since,
             refuse_after_ms: None,
         }

@@ -125,10 +125,20 @@ impl World {
 
     pub(crate) fn connect(&mut self, r: usize) {
         if self.replicas[r].connect() {
-            let waiting: Vec<_> = self.replicas[r].set.unconfirmed().cloned().collect();
+            let waiting: Vec<_> = self.replicas[r].set.unconfirmed().collect();
             for record in waiting {
                 self.publish(r, record);
             }
+            self.note_who_is_missing();
+        }
+    }
+
+    /// Who is there is heard within a second.
+    pub(crate) fn note_who_is_missing(&mut self) {
+        let there: Vec<_> = self.replicas.iter().map(|replica| replica.is_connected).collect();
+        for (r, replica) in self.replicas.iter_mut().enumerate() {
+            let mut others = there.iter().enumerate().filter(|(other, _)| *other != r);
+            replica.is_anybody_missing = others.any(|(_, is_there)| !is_there);
         }
     }
 

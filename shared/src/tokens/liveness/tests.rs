@@ -14,6 +14,7 @@ fn fresh() -> Freshness {
         users_asked_at: Some(ago(1_000)),
         log_end_seq: 9,
         set_marked_at: Some(ago(1_000)),
+        is_anybody_missing: false,
         cut_off_since: None,
         refuse_after_ms: None,
     }
@@ -74,7 +75,8 @@ fn what_is_certain_is_said_even_by_a_replica_that_is_cut_off_or_stale() {
 fn an_unknown_key_is_in_doubt_at_once_while_the_replica_is_not_fresh() {
     let stale = Freshness { set_marked_at: Some(ago(3_001)), ..fresh() };
     let cut_off = Freshness { cut_off_since: Some(ago(1)), ..fresh() };
-    for freshness in [stale, cut_off] {
+    let missing = Freshness { is_anybody_missing: true, ..fresh() };
+    for freshness in [stale, cut_off, missing] {
         let verdict = check_key(KeyStanding::Unknown, &freshness, NOW);
         assert_eq!(verdict, Err(Verdict::Unknown(Doubt::KeyMayExist)));
     }

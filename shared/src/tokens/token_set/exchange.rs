@@ -68,10 +68,7 @@ impl TokenSet {
 
     /// Every record, for a comparison in tests and for `keys list`.
     pub fn records(&self) -> impl Iterator<Item = TokenRecord> {
-        let keys = self.keys.iter().map(|(kid, entry)| match entry {
-            KeyEntry::Published(key, _) => statement(key.clone()),
-            KeyEntry::Killed => TokenRecord::KeyKilled { kid: *kid },
-        });
+        let keys = self.keys.keys().filter_map(|kid| self.key_record(kid));
         self.records.values().map(|held| held.record.clone()).chain(keys)
     }
 

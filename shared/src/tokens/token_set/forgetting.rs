@@ -113,6 +113,7 @@ impl TokenSet {
         });
         for (kid, key) in due.collect::<Vec<_>>() {
             self.keys.remove(&kid);
+            self.unconfirmed_keys.retain(|_, known| *known != kid);
             let life = last_life(&key);
             if self.horizons.raise(life) {
                 change.raised.push(life);

@@ -118,12 +118,24 @@ fn what_the_bus_has_not_confirmed_does_not_age() {
     let mut set = set_of(&[published(1, 1_000)]);
     set.insert(revoked(1, 1, 50), Learned::Here, START);
     assert!(set.forget(later(KEEP_MS * 10)).is_empty());
-    assert_eq!(set.unconfirmed().collect::<Vec<_>>(), [&revoked(1, 1, 50)]);
+    assert!(set.unconfirmed().eq([revoked(1, 1, 50)]));
     let confirmed = KEEP_MS * 10;
     set.confirm(record_id(&revoked(1, 1, 50)), later(confirmed));
     assert_eq!(set.unconfirmed().count(), 0);
     assert!(set.forget(later(confirmed + KEEP_MS - 1)).is_empty());
     assert!(!set.forget(later(confirmed + KEEP_MS)).is_empty());
+}
+
+#[test]
+fn a_record_about_a_key_is_published_again_until_the_bus_has_confirmed_it() {
+    let mut set = TokenSet::default();
+    set.insert(published(1, 100), Learned::Here, START);
+    assert!(set.unconfirmed().eq([published(1, 100)]));
+    let killed = TokenRecord::KeyKilled { kid: kid(1) };
+    set.insert(killed.clone(), Learned::Here, START);
+    assert!(set.unconfirmed().eq([killed.clone()]));
+    set.confirm(record_id(&killed), START);
+    assert_eq!(set.unconfirmed().count(), 0);
 }
 
 #[test]
