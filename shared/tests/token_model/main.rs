@@ -15,6 +15,7 @@
 )]
 
 mod action;
+mod keys;
 mod mutant;
 mod replica;
 mod world;
@@ -118,7 +119,7 @@ fn starts() -> Vec<World> {
 #[test]
 fn the_rule_keeps_its_promises_in_every_state_within_the_bounds() {
     let bounds = Bounds { faults: 2, waits: 2, changes: 1, tokens: 4, only: |_| true };
-    let checker = check(None, bounds, starts(), 4);
+    let checker = check(None, bounds, starts(), 5);
     println!(
         "{} states, {} of them different, up to {} steps deep",
         checker.state_count(),

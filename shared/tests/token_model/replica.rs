@@ -275,6 +275,12 @@ impl Replica {
             || self.set.horizons().covers(ended_with)
     }
 
+    /// The key was published here, or that is on its way.
+    pub(crate) fn has_heard_of(&self, kid: &KeyId) -> bool {
+        let is_statement = |queued: &Queued| matches!(queued, Queued::Record(TokenRecord::KeyPublished(key)) if key.kid == *kid);
+        self.set.key(kid).is_some() || self.queue.iter().any(is_statement)
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.is_connected && self.level == Level::Exchanged
     }
