@@ -2,7 +2,9 @@
 //! answer; what they have in common is here.
 
 mod access_log;
+mod answer_body;
 mod body;
+mod connection;
 mod context;
 mod docs;
 mod exposition;
