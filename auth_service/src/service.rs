@@ -139,7 +139,10 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         health.clone(),
     );
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(api.launch(), app);
+    let paths = move |app: &mut ServiceConfig| {
+        app.app_data(api.hashing.clone());
+        http::configure(api.launch(), app);
+    };
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter};
+use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
 use shared::clock::Clock;
@@ -154,7 +155,10 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         health,
     };
     let server = server_config(&config, workers);
-    let configure = move |app: &mut _| http::configure(api.launch(), app);
+    let configure = move |app: &mut ServiceConfig| {
+        app.app_data(api.hashing.clone());
+        http::configure(api.launch(), app);
+    };
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
