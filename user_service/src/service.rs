@@ -1,6 +1,7 @@
 //! All wiring.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -155,10 +156,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         health,
     };
     let server = server_config(&config, workers);
-    let configure = move |app: &mut ServiceConfig| {
-        app.app_data(api.hashing.clone());
-        http::configure(api.launch(), app);
-    };
+    let configure = move |app: &mut ServiceConfig| api.configure(app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
@@ -220,6 +218,12 @@ struct ApiParts {
 }
 
 impl ApiParts {
+    fn configure(&self, app: &mut ServiceConfig) {
+        // Requests whose client may be gone look at how many passwords wait.
+        app.app_data(Rc::new(self.hashing.clone()));
+        http::configure(self.launch(), app);
+    }
+
     /// Called once on each worker's thread, whose actors it starts.
     fn launch(&self) -> Api {
         let (pool, commits) = (self.pool.clone(), self.commits.clone());

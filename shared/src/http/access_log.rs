@@ -48,10 +48,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     request.extensions_mut().insert(context.clone());
     let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
-    let hashing = request.app_data::<HashingThreads>().cloned();
+    let hashing = request.app_data::<Rc<HashingThreads>>().cloned();
     let is_abandoned = || {
         in_hand.as_ref().is_some_and(InHand::has_half_closed)
-            && hashing.as_ref().is_some_and(HashingThreads::is_crowded)
+            && hashing.as_ref().is_some_and(|hashing| hashing.is_crowded())
     };
     let answered = AssertUnwindSafe(unless(is_abandoned, next.call(request))).catch_unwind().await;
     let mut response = match answered {

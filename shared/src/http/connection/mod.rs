@@ -227,3 +227,41 @@ async fn linger(stream: &mut TcpStream) {
     // The end of the time is as good as that of the client.
     let _ = timeout(LINGER, discard).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::rt::net::TcpListener;
+
+    async fn link() -> Rc<Link> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Link::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap())
+    }
+
+    fn left(link: &Link, is_stopping: bool) -> Option<Duration> {
+        let (deadline, _) = link.deadline(is_stopping)?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    #[actix_web::test]
+    async fn a_client_that_reads_nothing_is_given_up_sooner_while_the_server_stops() {
+        let link = link().await;
+        link.wait_for(Wait::Answer);
+        assert_eq!(left(&link, true), None);
+        link.note_progress(false);
+        assert!(left(&link, false).unwrap() > WRITE_TIMEOUT_AT_STOP);
+        assert!(left(&link, true).unwrap() <= WRITE_TIMEOUT_AT_STOP);
+        link.note_progress(true);
+        assert_eq!(left(&link, false), None);
+    }
+
+    #[actix_web::test]
+    async fn a_head_that_goes_on_arriving_has_one_deadline_from_its_first_byte() {
+        let link = link().await;
+        link.wait_for(Wait::Idle);
+        link.wait_for(Wait::Head);
+        let first = link.deadline(false).map(|(deadline, _)| deadline);
+        link.wait_for(Wait::Head);
+        assert_eq!(link.deadline(false).map(|(deadline, _)| deadline), first);
+    }
+}
