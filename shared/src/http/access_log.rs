@@ -2,11 +2,8 @@
 //! refusal its time.
 
 use std::error::Error;
-use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
@@ -18,14 +15,13 @@ use actix_web::{HttpMessage, web};
 use futures_util::FutureExt;
 
 use super::answer_body::AnswerBody;
-use super::connection::{InHand, Link};
+use super::connection::Link;
 use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
-use super::problem::{Problem, ProblemKind, shortened};
+use super::problem::{Problem, shortened};
 use super::unread_body::hold;
-use crate::hashing::HashingThreads;
 
 /// The most characters of the path in a log line, and of the error with its causes.
 const MAX_PATH: usize = 256;
@@ -48,18 +44,9 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     request.extensions_mut().insert(context.clone());
     let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
-    let hashing = request.app_data::<Rc<HashingThreads>>().cloned();
-    let is_abandoned = || {
-        in_hand.as_ref().is_some_and(InHand::has_half_closed)
-            && hashing.as_ref().is_some_and(|hashing| hashing.is_crowded())
-    };
-    let answered = AssertUnwindSafe(unless(is_abandoned, next.call(request))).catch_unwind().await;
-    let mut response = match answered {
-        Ok(Some(outcome)) => outcome?.map_into_boxed_body(),
-        Ok(None) => return Err(abandoned(&context)),
-        // The panic hook has logged where and why.
-        Err(_) => return Err(failed(&context)),
-    };
+    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    // The panic hook has logged where and why.
+    let mut response = answered.unwrap_or_else(|_| Err(failed(&context)))?.map_into_boxed_body();
     hold_refusal(&response).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
@@ -99,28 +86,6 @@ fn failed(context: &RequestContext) -> actix_web::Error {
     tracing::error!(target: "access", status = 500, request_id, cause = "a handler panicked");
     let name = HeaderName::from_static("x-request-id");
     Problem::internal("a handler panicked").with_header(name, request_id).into()
-}
-
-/// The outcome, or nothing once the work has been abandoned.
-async fn unless<T>(is_abandoned: impl Fn() -> bool, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|context| {
-        if is_abandoned() {
-            return Poll::Ready(None);
-        }
-        work.as_mut().poll(context).map(Some)
-    })
-    .await
-}
-
-/// A client that has closed its side may be gone: while hashing is crowded it is not waited for,
-/// and its password is not hashed. If it still listens, it is told so.
-fn abandoned(context: &RequestContext) -> actix_web::Error {
-    let request_id = &context.request_id;
-    tracing::warn!(target: "access", status = 503, request_id, cause = "half closed while crowded");
-    let name = HeaderName::from_static("x-request-id");
-    let detail = "the connection was half closed while too many passwords were waiting";
-    Problem::new(ProblemKind::Overloaded, detail).with_header(name, request_id).into()
 }
 
 fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {

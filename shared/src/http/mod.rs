@@ -4,6 +4,8 @@
 mod access_log;
 mod answer_body;
 mod body;
+mod client_address;
+mod client_presence;
 mod connection;
 mod context;
 mod docs;
@@ -18,10 +20,13 @@ mod overload;
 mod preconditions;
 mod probes;
 mod problem;
+mod rate_limit;
 mod server;
 mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
+pub use client_address::{Cidr, ClientAddress, TrustedProxies};
+pub use client_presence::ClientPresence;
 pub use context::RequestContext;
 pub use healthcheck::{HealthcheckError, healthcheck};
 pub use idempotency_key::IdempotencyKey;
@@ -32,6 +37,7 @@ pub use openapi::{JSON_BODY, OperationProblems, add_problems};
 pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};
+pub use rate_limit::{Guess, GuessLimit};
 pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};
 
 /// Carries a `ConsistencyToken` in answers to writes and in requests that wait for them.

@@ -17,6 +17,7 @@ use actix_web::{App, web};
 use utoipa::openapi::OpenApi;
 
 use super::access_log::observe;
+use super::client_address::TrustedProxies;
 use super::connection::{Link, Refusals, RequestStream, run};
 use super::context::RequestIds;
 use super::docs;
@@ -37,6 +38,8 @@ pub struct HttpServerConfig {
     pub listen: SocketAddr,
     /// How many threads answer.
     pub workers: usize,
+    /// Who is believed where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// How long requests in hand may take to finish when it is stopped.
     pub shutdown_grace: Duration,
 }
@@ -83,6 +86,7 @@ pub fn serve(
     let listen = config.listen;
     let failed = |source| ServeError::Listen { listen, source };
     let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
+    let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
     let listener = bind(listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -93,6 +97,7 @@ pub fn serve(
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
             .app_data(pace.clone())
+            .app_data(trusted_proxies.clone())
             // Paths are tried in this order: first those that are asked for most.
             .configure(&configure)
             .configure(|app| probes.configure(app))

@@ -6,7 +6,7 @@ use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::hashing::HashPassword;
-use shared::http::{IdempotencyKey, JsonBody, Problem, RequestContext};
+use shared::http::{ClientPresence, IdempotencyKey, JsonBody, Problem, RequestContext};
 use shared::sqlite::idempotency::IdempotentRequest;
 
 use super::Api;
@@ -37,6 +37,7 @@ const SCOPE: &str = "POST /users";
 pub(super) async fn create_user(
     api: web::Data<Api>,
     key: IdempotencyKey,
+    client: ClientPresence,
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
@@ -46,13 +47,14 @@ pub(super) async fn create_user(
         let fingerprint = api.sealing_key.fingerprint(&parts);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    let NewUser { username, password } = NewUser::parse(members, api.policy)?;
+    let NewUser { username, password } = NewUser::parse(members, &api)?;
     if let Some(request) = idempotency.clone()
         && let Some(first) = ask(&api.reader, FindFirstAnswer(request)).await??
     {
         return answer(&first);
     }
-    let password_hash = ask(&api.hasher, HashPassword(password)).await??;
+    let hashing = async { Ok(ask(&api.hasher, HashPassword(password)).await??) };
+    let password_hash = client.hashed(hashing).await?;
     let traceparent = context.traceparent;
     let command = CreateUser { username, password_hash, idempotency, traceparent };
     answer(&ask(&api.repository, command).await??)

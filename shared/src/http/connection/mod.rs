@@ -105,6 +105,11 @@ impl Link {
         }
     }
 
+    /// Whether the client sends no more.
+    pub(super) fn has_half_closed(&self) -> bool {
+        self.has_half_closed.get()
+    }
+
     /// Marks a request as the app's until the guard is dropped.
     pub(super) fn take_in_hand(self: Rc<Self>) -> InHand {
         self.is_in_hand.set(true);
@@ -139,13 +144,6 @@ impl Link {
             }
             (Wait::Answer, _) => None,
         }
-    }
-}
-
-impl InHand {
-    /// Whether the client has closed its side of the connection.
-    pub(super) fn has_half_closed(&self) -> bool {
-        self.0.has_half_closed.get()
     }
 }
 
