@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::Bus;
+use shared::bus::{Bus, BusStatus};
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -140,7 +140,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let watched = health.clone();
     let readiness: Readiness =
-        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.is_connected()));
+        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.status()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let api = ApiParts {
         repository: actors.repository.clone(),
@@ -192,13 +192,13 @@ fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn report(health: &Health, is_writable: bool, is_connected: bool) -> ReadinessReport {
+fn report(health: &Health, is_writable: bool, bus: BusStatus) -> ReadinessReport {
     let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
     if !is_writable {
         report.reasons.push("the database cannot be written: the disk is full".into());
     }
-    if !is_connected {
-        report.degraded.push("broker unreachable".into());
+    if let BusStatus::Down { cause } = bus {
+        report.degraded.push(cause);
     }
     report
 }
