@@ -6,7 +6,6 @@ mod body;
 mod context;
 mod docs;
 mod exposition;
-mod healthcheck;
 mod idempotency_key;
 mod members;
 mod methods;
@@ -21,7 +20,6 @@ mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
 pub use context::RequestContext;
-pub use healthcheck::{HealthcheckError, healthcheck};
 pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
