@@ -38,7 +38,7 @@ impl Application for AuthServiceBinary {
 
     fn problems(BinaryConfig { config, hashing }: &BinaryConfig) -> Vec<String> {
         let missing = BrokerMissing::in_config(&config.common.bus).map(|error| error.to_string());
-        [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
+        [config.common.problems(), hashing.problems(), missing.into_iter().collect()].concat()
     }
 
     fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {

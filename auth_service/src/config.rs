@@ -43,23 +43,7 @@ pub struct AuthServiceConfig {
     pub login_wait: Duration,
 }
 
-impl Config {
-    /// What is wrong with settings that are good one by one: a line each.
-    pub fn problems(&self) -> Vec<String> {
-        [self.common.problems(), self.service.problems()].concat()
-    }
-}
-
 impl AuthServiceConfig {
-    /// What is wrong with settings that are good one by one: a line each.
-    #[expect(
-        clippy::unused_self,
-        reason = "as the other service; nothing depends on two settings yet"
-    )]
-    pub fn problems(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// How long a token lives, in whole seconds.
     pub fn token_lifetime_s(&self) -> i64 {
         i64::try_from(self.token_lifetime.as_secs()).unwrap_or(i64::MAX / 2)

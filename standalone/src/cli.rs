@@ -25,8 +25,8 @@ impl Application for StandaloneBinary {
     }
 
     fn problems(config: &Config) -> Vec<String> {
-        let services = [config.user_service.problems(), config.auth_service.problems()].concat();
-        [config.common.problems(), services, config.hashing.problems()].concat()
+        let Config { common, hashing, user_service, .. } = config;
+        [common.problems(), user_service.problems(), hashing.problems()].concat()
     }
 
     fn listens(config: &Config) -> Vec<&ListenAddress> {

@@ -1,5 +1,7 @@
 //! Settings as an operator gives them to the binary: empty, wrong, from files; and its signals.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use crate::actors::event_publisher::{FlushAndStop, Published};
 use crate::actors::user_repository::{Close, OpenRepositoryError};
 use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store;
@@ -102,10 +102,7 @@ impl Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
-    let problems = config.problems();
-    if !problems.is_empty() {
-        return Err(StartError::Settings(problems.join("; ")));
-    }
+    check(&config)?;
     let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
     let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
@@ -166,6 +163,11 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
             Err(error.into())
         }
     }
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    let problems = config.problems();
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Settings(problems.join("; "))) }
 }
 
 fn server_config(config: &Config, workers: usize) -> HttpServerConfig {

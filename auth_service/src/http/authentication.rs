@@ -55,8 +55,8 @@ impl Authenticator {
     }
 
     async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
-        let Some(username) = &attempt.username else { return Ok(None) };
-        let command = FindCredential { username_key: username.key().to_owned() };
+        let Some(username_key) = attempt.username_key.clone() else { return Ok(None) };
+        let command = FindCredential { username_key };
         ask(&self.reader, command).await?.map_err(Problem::internal)
     }
 

@@ -138,7 +138,9 @@ impl Failure {
                 u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
             }
             Self::Settings(problems) => {
-                problems.iter().for_each(|problem| tell(&format!("{binary}: {problem}")));
+                for problem in problems {
+                    tell(&format!("{binary}: {problem}"));
+                }
                 ExitCode::from(EXIT_CONFIG)
             }
             Self::Other(error) => {
