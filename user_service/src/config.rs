@@ -6,7 +6,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use humantime::Duration;
 use shared::config::{CommonConfig, ListenAddress};
-use shared::identity::PasswordPolicy;
+use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
 use crate::actors::user_repository::LogRetention;
 
@@ -42,6 +42,21 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_max_chars: u16,
 
+    /// Whether new passwords that are easy to guess are refused: common ones, and the username
+    #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    pub password_blocklist: Switch,
+
+    /// Passwords that are taken although they are easy to guess: with commas between, in any case
+    #[arg(
+        long,
+        env,
+        default_value = "testpassword",
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub password_blocklist_except: Vec<String>,
+
     /// Refuse changes without an If-Match header with 428
     #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub require_if_match: bool,
@@ -60,6 +75,15 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value_t = 10_000, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
+}
+
+/// Something that is done or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// Who may read, change and delete users.
@@ -100,6 +124,12 @@ impl Config {
     /// How long records of the log stay.
     pub fn log_retention(&self) -> LogRetention {
         LogRetention { age: *self.service.log_retention, rows: self.service.log_retention_rows }
+    }
+
+    /// What a new password must not be.
+    pub fn password_blocklist(&self) -> PasswordBlocklist {
+        let is_on = self.service.password_blocklist == Switch::On;
+        PasswordBlocklist::new(is_on, &self.service.password_blocklist_except)
     }
 
     /// What a new password must be like.

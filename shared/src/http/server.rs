@@ -12,6 +12,7 @@ use utoipa::openapi::OpenApi;
 use crate::config::ListenAddress;
 
 use super::access_log::observe;
+use super::client_address::TrustedProxies;
 use super::context::RequestIds;
 use super::docs;
 use super::metrics::HttpMetrics;
@@ -33,6 +34,8 @@ pub struct HttpServerConfig {
     pub max_connections: usize,
     /// How many threads answer.
     pub workers: usize,
+    /// Who is believed where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// How long requests in hand may take to finish when it is stopped.
     pub shutdown_grace: Duration,
 }
@@ -79,12 +82,14 @@ pub fn serve(
     let listen = &config.listen;
     let failed = |source| ServeError::Listen { listen: listen.clone(), source };
     let metrics = web::Data::new(metrics);
+    let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
             .app_data(pace.clone())
+            .app_data(trusted_proxies.clone())
             // Paths are tried in this order: first those that are asked for most.
             .configure(&configure)
             .configure(|app| probes.configure(app))
