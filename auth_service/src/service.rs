@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::Bus;
+use shared::bus::{Bus, BusStatus};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::{CommonConfig, cores};
@@ -351,8 +351,8 @@ fn readiness(
         if has_foreign_seal {
             report.reasons.push("sealed hashes were made with another key".to_owned());
         }
-        if !bus.is_connected() {
-            report.degraded.push("broker unreachable".to_owned());
+        if let BusStatus::Down { cause } = bus.status() {
+            report.degraded.push(cause);
         }
         report
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::Bus;
+use shared::bus::{Bus, BusStatus};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
@@ -138,7 +138,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let watched = health.clone();
     let readiness: Readiness =
-        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.is_connected()));
+        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.status()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let api = ApiParts {
         repository: actors.repository.clone(),
@@ -186,13 +186,13 @@ fn announce(address: SocketAddr) {
     tracing::info!(%address, "user_service listens");
 }
 
-fn report(health: &Health, is_writable: bool, is_connected: bool) -> ReadinessReport {
+fn report(health: &Health, is_writable: bool, bus: BusStatus) -> ReadinessReport {
     let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
     if !is_writable {
         report.reasons.push("the database cannot be written: the disk is full".into());
     }
-    if !is_connected {
-        report.degraded.push("broker unreachable".into());
+    if let BusStatus::Down { cause } = bus {
+        report.degraded.push(cause);
     }
     report
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Id};
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches};
 
 use super::{Application, Cli, Failure};
 
@@ -49,16 +49,13 @@ fn parse_known_good<C: Args>(
             Ok(matches) => break matches,
             Err(error) => error,
         };
-        let Some(arg) = arg_with_wrong_value(&command, &error) else {
+        let wrong = arg_with_wrong_value(command.clone(), &error);
+        let Some(arg) = wrong.filter(|arg| left_out.insert(arg.get_id().clone())) else {
             return Err(Failure::Usage(error));
         };
-        let id: Id = arg.get_id().clone();
-        if !left_out.insert(id.clone()) {
-            return Err(Failure::Usage(error));
-        }
         problems.push(first_paragraph(&error));
-        arguments = without_flag(arguments, arg);
-        command = command.mut_arg(id, without_env);
+        arguments = without_flag(arguments, &arg);
+        command = command.mut_arg(arg.get_id().clone(), without_env);
     };
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::Usage)?;
     Ok(Settings { cli, problems })
@@ -72,12 +69,14 @@ fn without_env(arg: Arg) -> Arg {
     arg.env(Resettable::Reset)
 }
 
-fn arg_with_wrong_value<'a>(command: &'a Command, error: &clap::Error) -> Option<&'a Arg> {
+fn arg_with_wrong_value(mut command: Command, error: &clap::Error) -> Option<Arg> {
     if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
         return None;
     }
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
-    command.get_arguments().find(|arg| arg.to_string() == *shown)
+    // Only a built argument can be shown.
+    command.build();
+    command.get_arguments().find(|arg| arg.to_string() == *shown).cloned()
 }
 
 /// What clap says, without its advice: `invalid value 'x' for '--hash-threads <N>': …`.

@@ -4,7 +4,7 @@ use contract::event::header;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use shared::actors::Health;
-use shared::bus::{Binding, InProcessBus, QueueLifetime, QueueSpec, Subscription};
+use shared::bus::{Binding, BusStatus, InProcessBus, QueueLifetime, QueueSpec, Subscription};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A bus that is away until it is told otherwise.
@@ -23,8 +23,8 @@ impl Bus for UncertainBus {
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         self.inside.subscribe(queue)
     }
-    fn is_connected(&self) -> bool {
-        !self.is_away.load(Ordering::Relaxed)
+    fn status(&self) -> BusStatus {
+        BusStatus::Connected
     }
 }
 
