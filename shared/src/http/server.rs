@@ -16,6 +16,8 @@ use actix_web::rt::net::{TcpSocket, TcpStream};
 use actix_web::{App, web};
 use utoipa::openapi::OpenApi;
 
+use crate::config::ListenAddress;
+
 use super::access_log::observe;
 use super::client_address::TrustedProxies;
 use super::connection::{Link, Refusals, RequestStream, run};
@@ -35,7 +37,9 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct HttpServerConfig {
     /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
+    /// How many connections it may have open; further ones wait to be accepted.
+    pub max_connections: usize,
     /// How many threads answer.
     pub workers: usize,
     /// Who is believed where a request comes from.
@@ -51,7 +55,7 @@ pub enum ServeError {
     #[error("cannot listen on {listen}")]
     Listen {
         /// The address.
-        listen: SocketAddr,
+        listen: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -83,13 +87,14 @@ pub fn serve(
     openapi: OpenApi,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<RunningHttpServer, ServeError> {
-    let listen = config.listen;
-    let failed = |source| ServeError::Listen { listen, source };
+    let listen = &config.listen;
+    let failed = |source| ServeError::Listen { listen: listen.clone(), source };
     let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
     let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
-    let listener = bind(listen).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let listeners = bind(listen.all()).map_err(failed)?;
+    let address = listeners.first().map_or(Ok(listen.first()), TcpListener::local_addr);
+    let address = address.map_err(failed)?;
     let builder = Server::build();
     let stopping = builder.graceful_shutdown_signal();
     let app = move || {
@@ -105,22 +110,36 @@ pub fn serve(
             .default_service(web::to(no_such_path))
             .wrap(from_fn(observe))
     };
-    let connections =
-        move || over_tcp(app(), address, stopping.clone(), Refusals::new(refused.clone()));
-    let running = builder
+    let mut builder = builder
         .workers(config.workers)
+        .max_concurrent_connections((config.max_connections / config.workers.max(1)).max(1))
         .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
         // The signals belong to main, which stops the services in their order.
-        .disable_signals()
-        .listen("http", listener, connections)
-        .map_err(failed)?
-        .run();
+        .disable_signals();
+    for listener in listeners {
+        let (app, refused, stopping) = (app.clone(), refused.clone(), stopping.clone());
+        let connections =
+            move || over_tcp(app(), address, stopping.clone(), Refusals::new(refused.clone()));
+        builder = builder.listen("http", listener, connections).map_err(failed)?;
+    }
+    let running = builder.run();
     let handle = running.handle();
     actix_web::rt::spawn(running);
     Ok(RunningHttpServer { address, handle })
 }
 
-fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+/// Listens on every address. A name such as localhost may have one that this machine lacks: one that
+/// works is enough.
+fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let (listeners, errors): (Vec<_>, Vec<_>) =
+        addresses.iter().map(|address| bind_one(*address)).partition(Result::is_ok);
+    match errors.into_iter().find_map(Result::err) {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners.into_iter().flatten().collect()),
+    }
+}
+
+fn bind_one(listen: SocketAddr) -> io::Result<TcpListener> {
     let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A service that starts again takes its port over from connections that are still closing.
     socket.set_reuseaddr(true)?;
