@@ -9,11 +9,12 @@ use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
-use shared::clock::Clock;
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::{CommonConfig, cores};
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer,
+    ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
@@ -121,6 +122,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         key_ring: key_ring.launch(&health),
         applied: writers.applied.clone(),
         sealing_key,
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
         clock: deps.clock,
         metrics: metrics.logins,
         rules,
@@ -157,6 +159,7 @@ fn server_config(common: &CommonConfig, service: &AuthServiceConfig) -> HttpServ
     HttpServerConfig {
         listen: service.auth_service_listen,
         workers: common.http_workers.map_or_else(cores, usize::from),
+        trusted_proxies: TrustedProxies(common.guessing.trusted_proxies.clone()),
         shutdown_grace: common.shutdown_grace.0,
     }
 }
@@ -185,6 +188,7 @@ struct ApiParts {
     key_ring: Mailbox<KeyRing>,
     applied: watch::Receiver<Applied>,
     sealing_key: Arc<SealingKey>,
+    guesses: GuessLimit,
     clock: Clock,
     metrics: LoginMetrics,
     rules: TokenRules,
@@ -208,6 +212,7 @@ impl ApiParts {
             key_ring: parts.key_ring,
             applied: parts.applied,
             sealing_key: parts.sealing_key,
+            guesses: parts.guesses,
             clock: parts.clock,
             metrics: parts.metrics,
             rules: parts.rules,

@@ -8,12 +8,12 @@ use std::time::Duration;
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
-use shared::clock::Clock;
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
-    ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
+    RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
 use shared::sqlite::{CommitCount, OpenError, ReadPool, StoreError};
@@ -114,10 +114,9 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let http_metrics = HttpMetrics::register(&mut registry);
     let workers = config.common.http_workers.map_or_else(cores, usize::from);
 
-    let key = Arc::clone(&sealing_key);
     let repository = UserRepository::open(
         &config.database(),
-        key,
+        Arc::clone(&sealing_key),
         clock.clone(),
         config.log_retention(),
         metrics.writer.clone(),
@@ -151,6 +150,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         pool,
         commits,
         clock,
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
         health,
     };
     let server = server_config(&config, workers);
@@ -171,6 +171,7 @@ fn server_config(config: &Config, workers: usize) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen,
         workers,
+        trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: config.common.shutdown_grace.0,
     }
 }
@@ -213,6 +214,7 @@ struct ApiParts {
     commits: CommitCount,
     clock: Clock,
     health: Health,
+    guesses: GuessLimit,
 }
 
 impl ApiParts {
@@ -224,7 +226,9 @@ impl ApiParts {
             reader: UserReader::launch(pool, commits, self.clock.clone(), &self.health),
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
+            guesses: self.guesses.clone(),
             policy: self.config.password_policy(),
+            blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
         }
     }

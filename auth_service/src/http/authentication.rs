@@ -36,6 +36,15 @@ impl Authenticator {
         Ok(ask(&self.hasher, CheckCapacity).await??)
     }
 
+    /// Which of their passwords the user of this name has, if there is one: wrong ones are counted
+    /// for each.
+    pub(super) async fn present_password(
+        &self,
+        attempt: &LoginAttempt,
+    ) -> Result<Option<i64>, Problem> {
+        Ok(self.find(attempt).await?.map(|credential| credential.password_version))
+    }
+
     /// The user whose name and password these are.
     ///
     /// If they are not, looks once more: a change may have arrived while the password was hashed.

@@ -6,7 +6,7 @@ use contract::{Claims, TokenResponse};
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
-use shared::http::{IdempotencyKey, JsonBody, Members, Problem};
+use shared::http::{ClientAddress, IdempotencyKey, JsonBody, Members, Problem};
 use shared::secrets::random_bytes;
 use shared::sqlite::idempotency::IdempotentRequest;
 
@@ -34,10 +34,11 @@ const CLIENT: &str = "lockstep";
 pub(super) async fn login(
     after: WaitFor,
     key: IdempotencyKey,
+    address: ClientAddress,
     JsonBody(members): JsonBody,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = try_login(after, key, members, &api).await;
+    let outcome = try_login(after, key, address, members, &api).await;
     api.metrics.count(match &outcome {
         Ok(_) => "ok",
         Err(problem) => problem.kind().slug(),
@@ -48,6 +49,7 @@ pub(super) async fn login(
 async fn try_login(
     after: WaitFor,
     key: IdempotencyKey,
+    address: ClientAddress,
     members: Members,
     api: &Api,
 ) -> Result<String, Problem> {
@@ -60,7 +62,12 @@ async fn try_login(
     });
     let attempt = LoginAttempt::parse(members)?;
     after.wait(api).await?;
+    let present = api.authenticator.present_password(&attempt).await?;
+    // What is too long for a name is counted like one name that nobody has.
+    let name = attempt.username_key.as_deref().unwrap_or_default();
+    let guess = api.guesses.begin(name, present, address).await?;
     let found = api.authenticator.authenticate(&attempt).await?;
+    guess.settle(found.is_some());
     let credential = found.ok_or_else(wrong_credentials)?;
     let mut claims = claims_for(credential, api);
     if let Some(request) = request {

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use shared::actors::Mailbox;
 use shared::clock::Clock;
+use shared::http::GuessLimit;
 use shared::secrets::SealingKey;
 use shared::tokens::TokenRules;
 use tokio::sync::watch;
@@ -45,6 +46,8 @@ pub struct Api {
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.
     pub sealing_key: Arc<SealingKey>,
+    /// Slows the guessing of passwords down.
+    pub guesses: GuessLimit,
     /// Tells the time.
     pub clock: Clock,
     /// Counts logins.

@@ -1,7 +1,8 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidToken, NotYetApplied, StorageFull, WrongCredentials,
+    IdempotencyKeyReused, InvalidToken, NotYetApplied, StorageFull, TooManyFailures,
+    WrongCredentials,
 };
 use shared::http::{JSON_BODY, OperationProblems, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -30,7 +31,13 @@ impl Modify for Bearer {
 
 /// The problems of each operation, beside those of every operation.
 const PROBLEMS: [OperationProblems; 4] = [
-    ("login", &[JSON_BODY, &[WrongCredentials, IdempotencyKeyReused, NotYetApplied, StorageFull]]),
+    (
+        "login",
+        &[
+            JSON_BODY,
+            &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
+        ],
+    ),
     ("logout", &[&[InvalidToken, IdempotencyKeyReused, StorageFull]]),
     ("verify", &[&[InvalidToken]]),
     ("listKeys", &[]),

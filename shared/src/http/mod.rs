@@ -3,6 +3,7 @@
 
 mod access_log;
 mod body;
+mod client_address;
 mod context;
 mod docs;
 mod exposition;
@@ -16,10 +17,12 @@ mod overload;
 mod preconditions;
 mod probes;
 mod problem;
+mod rate_limit;
 mod server;
 mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
+pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use context::RequestContext;
 pub use healthcheck::{HealthcheckError, healthcheck};
 pub use idempotency_key::IdempotencyKey;
@@ -30,6 +33,7 @@ pub use openapi::{JSON_BODY, OperationProblems, add_problems};
 pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};
+pub use rate_limit::{Guess, GuessLimit};
 pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};
 
 /// Carries a `ConsistencyToken` in answers to writes and in requests that wait for them.

@@ -64,7 +64,9 @@ fn describe(status: StatusCode, kinds: &[ProblemKind]) -> Response {
         ResponseBuilder::new().description(titles.join("; or: ")).content(PROBLEM_JSON, content);
     let (name, kind, description) = match status {
         StatusCode::UNAUTHORIZED => ("WWW-Authenticate", Type::String, "As in RFC 6750"),
-        StatusCode::SERVICE_UNAVAILABLE => ("Retry-After", Type::Integer, "Seconds"),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            ("Retry-After", Type::Integer, "Seconds")
+        }
         _ => return response.build(),
     };
     let schema = ObjectBuilder::new().schema_type(kind).build();

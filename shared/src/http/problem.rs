@@ -65,6 +65,8 @@ problem_table! {
         "This installation accepts changes only with an If-Match header.";
     HeadTooLarge 431 "head-too-large" "Request head too large"
         "The request line and the headers together may have at most 32 KiB.";
+    TooManyFailures 429 "too-many-failures" "Too many wrong passwords"
+        "Too many wrong passwords came for this user or from this address. Try again after the time in Retry-After.";
     Internal 500 "internal-error" "Internal error"
         "The request may or may not have been carried out. The service's log has the cause, under the X-Request-Id of this answer.";
     Overloaded 503 "overloaded" "Service overloaded"

@@ -2,6 +2,7 @@
 //! edge, right ever after.
 
 mod bidi_rule;
+mod common_passwords;
 mod identifier_class;
 mod password;
 mod username;
@@ -10,6 +11,7 @@ use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
+pub use common_passwords::{PasswordBlocklist, PasswordGuessable};
 pub use password::{Password, PasswordPolicy, PasswordRefused};
 pub use username::{NAME_RULES, Username, UsernameRefused};
 

@@ -8,6 +8,7 @@ use shared::http::{CONSISTENCY_TOKEN, Members, Problem, ProblemKind};
 use shared::identity::{Password, PasswordPolicy, Username};
 use utoipa::ToSchema;
 
+use super::Api;
 use crate::domain::{User, Written};
 
 /// A user to create.
@@ -35,7 +36,7 @@ pub(super) struct UserChanges {
              example = "newusername", nullable = false)]
     pub(super) username: Option<Username>,
     /// The new password; requires `current_password`
-    #[schema(value_type = Option<String>, format = "password", example = "newpassword",
+    #[schema(value_type = Option<String>, format = "password", example = "a new password",
              nullable = false)]
     pub(super) password: Option<Password>,
     /// The current password; only together with `password`
@@ -48,14 +49,17 @@ pub(super) struct UserChanges {
 impl NewUser {
     /// # Errors
     /// 400 for wrong members, 422 for values that break their rules.
-    pub(super) fn parse(mut members: Members, policy: PasswordPolicy) -> Result<Self, Problem> {
+    pub(super) fn parse(mut members: Members, api: &Api) -> Result<Self, Problem> {
         let (username, password) = (members.string("username"), members.secret("password"));
         members.finish()?;
         // `finish` has refused a body without them.
         let username = parse_username(username.as_deref().unwrap_or_default());
-        let password = parse_password(&password.unwrap_or_default(), policy);
+        let password = parse_password(&password.unwrap_or_default(), api.policy);
         match (username, password) {
-            (Ok(username), Ok(password)) => Ok(Self { username, password }),
+            (Ok(username), Ok(password)) => {
+                check_guessable(&password, username.key(), api)?;
+                Ok(Self { username, password })
+            }
             (username, password) => {
                 Err(invalid(username.err().into_iter().chain(password.err()).collect()))
             }
@@ -107,6 +111,17 @@ fn parse_username(given: &str) -> Result<Username, MemberError> {
 
 fn parse_password(given: &SecretString, policy: PasswordPolicy) -> Result<Password, MemberError> {
     Password::parse(given, policy).map_err(|refused| error("/password", refused.to_string()))
+}
+
+/// # Errors
+/// 422 if the password is one that others guess first.
+pub(super) fn check_guessable(
+    password: &Password,
+    username_key: &str,
+    api: &Api,
+) -> Result<(), Problem> {
+    let checked = api.blocklist.check(password, username_key);
+    checked.map_err(|refused| invalid(vec![error("/password", refused.to_string())]))
 }
 
 fn error(pointer: &str, detail: impl Into<String>) -> MemberError {

@@ -46,7 +46,7 @@ pub(super) async fn create_user(
         let fingerprint = api.sealing_key.fingerprint(&parts);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    let NewUser { username, password } = NewUser::parse(members, api.policy)?;
+    let NewUser { username, password } = NewUser::parse(members, &api)?;
     if let Some(request) = idempotency.clone()
         && let Some(first) = ask(&api.reader, FindFirstAnswer(request)).await??
     {

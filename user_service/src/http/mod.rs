@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use shared::actors::Mailbox;
 use shared::hashing::PasswordHasher;
-use shared::identity::PasswordPolicy;
+use shared::http::GuessLimit;
+use shared::identity::{PasswordBlocklist, PasswordPolicy};
 use shared::secrets::SealingKey;
 
 use crate::actors::{UserReader, UserRepository};
@@ -35,8 +36,12 @@ pub struct Api {
     pub hasher: Mailbox<PasswordHasher>,
     /// Makes fingerprints of requests with an `Idempotency-Key`.
     pub sealing_key: Arc<SealingKey>,
+    /// Slows the guessing of current passwords down.
+    pub guesses: GuessLimit,
     /// What a new password must be like.
     pub policy: PasswordPolicy,
+    /// What it must not be.
+    pub blocklist: PasswordBlocklist,
     /// Changes need an `If-Match`.
     pub requires_if_match: bool,
 }

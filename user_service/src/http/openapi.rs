@@ -2,7 +2,7 @@
 
 use shared::http::ProblemKind::{
     IdempotencyKeyReused, NoSuchUser, PreconditionFailed, PreconditionRequired, RefusedValue,
-    StorageFull, UsernameTaken, WrongCurrentPassword,
+    StorageFull, TooManyFailures, UsernameTaken, WrongCurrentPassword,
 };
 use shared::http::{JSON_BODY, OperationProblems, add_problems};
 use utoipa::OpenApi;
@@ -31,7 +31,7 @@ const PROBLEMS: [OperationProblems; 5] = [
         "updateUser",
         &[
             JSON_BODY,
-            &[WrongCurrentPassword, NoSuchUser, UsernameTaken, PreconditionFailed],
+            &[WrongCurrentPassword, TooManyFailures, NoSuchUser, UsernameTaken, PreconditionFailed],
             &[RefusedValue, PreconditionRequired, StorageFull],
         ],
     ),

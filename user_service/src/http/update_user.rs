@@ -1,23 +1,30 @@
 //! `PUT /users/{user_id}`.
 
 use actix_web::{HttpResponse, web};
-use contract::{UserId, UserRepresentation};
+use contract::UserRepresentation;
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::{HashPassword, PasswordHash, Verification, VerifyPassword};
-use shared::http::{JsonBody, Problem, ProblemKind, RequestContext};
-use shared::identity::Password;
+use shared::http::{ClientAddress, JsonBody, Problem, ProblemKind, RequestContext};
+use shared::identity::{Password, Username};
 
 use super::Api;
-use super::bodies::{UserChanges, etag, written};
+use super::bodies::{UserChanges, check_guessable, etag, written};
 use super::parsing::{Conditions, UserPath};
 use super::problems::{no_such_user, precondition_failed};
 use crate::actors::user_reader::FindCredentials;
 use crate::actors::user_repository::{UpdateError, UpdateUser};
-use crate::domain::{NewPassword, Precondition, Written};
+use crate::domain::{NewPassword, Written};
 
 /// How often the current password is checked if other requests change it meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// A change of password, and where it was asked for.
+struct PasswordChange {
+    new: Password,
+    current: SecretString,
+    address: ClientAddress,
+}
 
 /// Change a user's name, password, or both
 ///
@@ -36,6 +43,7 @@ pub(super) async fn update_user(
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,
+    address: ClientAddress,
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
@@ -50,7 +58,10 @@ pub(super) async fn update_user(
     };
     let updated = match changes.password.zip(changes.current_password) {
         None => ask(&api.repository, command).await??,
-        Some((new, current)) => change_password(&api, command, &new, &current).await?,
+        Some((new, current)) => {
+            let change = PasswordChange { new, current, address };
+            change_password(&api, command, &change).await?
+        }
     };
     let mut builder = HttpResponse::Ok();
     builder.insert_header(etag(&updated.user));
@@ -61,17 +72,15 @@ pub(super) async fn update_user(
 async fn change_password(
     api: &Api,
     command: UpdateUser,
-    new: &Password,
-    current: &SecretString,
+    change: &PasswordChange,
 ) -> Result<Written, Problem> {
     let mut hash = None;
     let mut last = Problem::from(UpdateError::PasswordChanged);
     for _ in 0..ATTEMPTS {
-        let verified_password_version =
-            verify_current(api, command.id, &command.precondition, current).await?;
+        let verified_password_version = verify_current(api, &command, change).await?;
         let hash = match &hash {
             Some(hash) => PasswordHash::clone(hash),
-            None => hash.insert(ask(&api.hasher, HashPassword(new.clone())).await??).clone(),
+            None => hash.insert(ask(&api.hasher, HashPassword(change.new.clone())).await??).clone(),
         };
         let attempt = UpdateUser {
             password: Some(NewPassword { hash, verified_password_version }),
@@ -92,22 +101,33 @@ async fn change_password(
 /// hashing.
 async fn verify_current(
     api: &Api,
-    id: UserId,
-    precondition: &Precondition,
-    current: &SecretString,
+    command: &UpdateUser,
+    change: &PasswordChange,
 ) -> Result<i64, Problem> {
+    let id = command.id;
     let found = ask(&api.reader, FindCredentials(id)).await??.ok_or_else(no_such_user)?;
-    if !precondition.holds(&found.user) {
+    if !command.precondition.holds(&found.user) {
         return Err(precondition_failed());
     }
-    let wrong = || {
+    let name = command.username.as_ref().map_or(&*found.user.username, Username::key);
+    check_guessable(&change.new, name, api)?;
+    let present = found.user.password_version;
+    let guess = api.guesses.begin(&id.to_string(), present, change.address).await?;
+    let is_right = is_current(api, found.password_hash, &change.current).await?;
+    guess.settle(is_right);
+    is_right.then_some(present).ok_or_else(|| {
         Problem::new(ProblemKind::WrongCurrentPassword, "current_password is not the user's")
             .with_error("/current_password", "is wrong")
-    };
-    let password = Password::prepare(current).ok_or_else(wrong)?;
-    let verify = VerifyPassword { password, stored: Some(found.password_hash) };
-    match ask(&api.hasher, verify).await?? {
-        Verification::Right { .. } => Ok(found.user.password_version),
-        Verification::Wrong => Err(wrong()),
-    }
+    })
+}
+
+async fn is_current(
+    api: &Api,
+    stored: PasswordHash,
+    current: &SecretString,
+) -> Result<bool, Problem> {
+    // As it was given: what RFC 8265 does not allow is nobody's password.
+    let Some(password) = Password::prepare(current) else { return Ok(false) };
+    let verify = VerifyPassword { password, stored: Some(stored) };
+    Ok(ask(&api.hasher, verify).await?? != Verification::Wrong)
 }
