@@ -64,7 +64,7 @@ async fn try_login(
     after.wait(api).await?;
     let present = api.authenticator.present_password(&attempt).await?;
     // What is too long for a name is counted like one name that nobody has.
-    let name = attempt.username_key.as_deref().unwrap_or_default();
+    let name = attempt.username_keys.last().map_or("", String::as_str);
     let guess = api.guesses.begin(name, present, address).await?;
     let found = client.hashed(api.authenticator.authenticate(&attempt)).await?;
     guess.settle(found.is_some());
