@@ -16,6 +16,7 @@ use actix::Arbiter;
 use contract::Head;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::{Bus, BusStatus};
+use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -34,7 +35,7 @@ use crate::actors::user_repository::Close;
 use crate::actors::{
     EventPublisher, LogPruner, RehashReceiver, SyncResponder, UserReader, UserRepository,
 };
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{Store, StoreError};
@@ -63,12 +64,9 @@ pub struct Deps {
 /// The service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting whose value is not to be had yet.
-    #[error("USER_SERVICE_ACCESS=owner is not there yet: only open is")]
-    Access,
-    /// The password's limits leave nothing.
-    #[error("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS")]
-    PasswordLimits,
+    /// Settings contradict each other.
+    #[error("{0}")]
+    Settings(String),
     /// The data directory cannot be made.
     #[error("cannot use the data directory")]
     DataDir(#[from] DataDirError),
@@ -126,12 +124,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let readiness = readiness(&actors, &parts.health, bus);
     let probes = Probes { readiness, registry: Arc::new(registry) };
-    let server = HttpServerConfig {
-        listen: parts.config.service.user_service_listen,
-        workers: parts.config.common.http_workers.map_or_else(cores, usize::from),
-        trusted_proxies: TrustedProxies(parts.config.common.guessing.trusted_proxies.clone()),
-        shutdown_grace: parts.config.common.shutdown_grace.0,
-    };
+    let server = server_config(&parts.config);
     let repository = actors.repository.clone();
     let configure = move |app: &mut _| http::configure(parts.launch_api(&repository), app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
@@ -146,20 +139,25 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
 }
 
+fn check(config: &Config) -> Result<(), StartError> {
+    let problems = config.problems();
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Settings(problems.join("; "))) }
+}
+
+fn server_config(config: &Config) -> HttpServerConfig {
+    HttpServerConfig {
+        listen: config.service.user_service_listen.clone(),
+        max_connections: max_connections(),
+        workers: config.common.http_workers.map_or_else(cores, usize::from),
+        trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
+        shutdown_grace: config.common.shutdown_grace.into(),
+    }
+}
+
 fn announce(address: SocketAddr) {
     tracing::info!("access is open: whoever reaches user_service may read and change every user");
     // Last: whoever waits for this line finds all the others before it.
     tracing::info!(%address, "user_service listens");
-}
-
-fn check(config: &Config) -> Result<(), StartError> {
-    if config.service.user_service_access != Access::Open {
-        return Err(StartError::Access);
-    }
-    if config.service.password_min_chars > config.service.password_max_chars {
-        return Err(StartError::PasswordLimits);
-    }
-    Ok(())
 }
 
 fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
