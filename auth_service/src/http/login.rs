@@ -89,5 +89,7 @@ fn claims_for(credential: Credential, api: &Api) -> Claims {
         client_id: CLIENT.to_owned(),
         username: credential.username,
         pv: credential.password_version,
+        sid: None,
+        stamp: None,
     }
 }
