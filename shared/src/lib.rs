@@ -4,6 +4,7 @@
 
 pub mod actors;
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fail_point;
@@ -11,7 +12,6 @@ pub mod hashing;
 pub mod http;
 pub mod identity;
 pub mod log_sync;
-pub mod process;
 pub mod secrets;
 pub mod sqlite;
 pub mod telemetry;

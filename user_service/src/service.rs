@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::{Bus, BusStatus};
+use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 use crate::actors::event_publisher::{FlushAndStop, Published};
 use crate::actors::user_repository::{Close, OpenRepositoryError};
 use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
-use crate::config::{Access, Config};
+use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store;
@@ -51,12 +52,9 @@ pub struct Deps {
 /// The service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting whose value is not to be had yet.
-    #[error("USER_SERVICE_ACCESS=owner is not there yet: only open is")]
-    Access,
-    /// The password's limits leave nothing.
-    #[error("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS")]
-    PasswordLimits,
+    /// Settings contradict each other.
+    #[error("{0}")]
+    Settings(String),
     /// The data directory cannot be made.
     #[error("cannot use the data directory")]
     DataDir(#[from] DataDirError),
@@ -167,12 +165,18 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
 }
 
+fn check(config: &Config) -> Result<(), StartError> {
+    let problems = config.problems();
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Settings(problems.join("; "))) }
+}
+
 fn server_config(config: &Config, workers: usize) -> HttpServerConfig {
     HttpServerConfig {
-        listen: config.service.user_service_listen,
+        listen: config.service.user_service_listen.clone(),
+        max_connections: max_connections(),
         workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
-        shutdown_grace: config.common.shutdown_grace.0,
+        shutdown_grace: config.common.shutdown_grace.into(),
     }
 }
 
@@ -180,16 +184,6 @@ fn announce(address: SocketAddr) {
     tracing::info!("access is open: whoever reaches user_service may read and change every user");
     // Last: whoever waits for this line finds all the others before it.
     tracing::info!(%address, "user_service listens");
-}
-
-fn check(config: &Config) -> Result<(), StartError> {
-    if config.service.user_service_access != Access::Open {
-        return Err(StartError::Access);
-    }
-    if config.service.password_min_chars > config.service.password_max_chars {
-        return Err(StartError::PasswordLimits);
-    }
-    Ok(())
 }
 
 fn report(health: &Health, is_writable: bool, bus: BusStatus) -> ReadinessReport {
