@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use contract::Claims;
+use contract::token_record::SigningAlgorithm;
 use shared::tokens::{SigningKey, TokenRules, Verifier};
 
 const NOW: i64 = 1_700_000_000;
@@ -12,9 +13,12 @@ struct Issuer {
     token: String,
 }
 
-/// One key for all inputs: to make it is the only thing that takes time.
-static ISSUER: LazyLock<Issuer> = LazyLock::new(|| {
-    let key = SigningKey::parse(&SigningKey::generate()).expect("a new key is a key");
+/// One key of each kind for all inputs: to make it is the only thing that takes time.
+static ISSUERS: LazyLock<[Issuer; 2]> =
+    LazyLock::new(|| [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(issuer));
+
+fn issuer(algorithm: SigningAlgorithm) -> Issuer {
+    let key = SigningKey::parse(&SigningKey::generate(algorithm)).expect("a new key is a key");
     let rules = TokenRules { issuer: "lockstep".into(), audience: "lockstep".into(), leeway_s: 5 };
     let claims = Claims {
         iss: rules.issuer.clone(),
@@ -27,19 +31,22 @@ static ISSUER: LazyLock<Issuer> = LazyLock::new(|| {
         client_id: "lockstep".into(),
         username: "testuser".into(),
         pv: 1,
+        sid: None,
+        stamp: None,
     };
     let token = key.sign(&claims).expect("claims can be signed");
     let verifier = Verifier::new(&rules, [key.jwk()]).expect("the key verifies");
     verifier.verify(&token, NOW).expect("the token is good");
     Issuer { verifier, token }
-});
+}
 
 /// Nothing but the token itself is taken: not the input, and not the token changed by it.
 pub(crate) fn check(input: &[u8]) {
-    let Issuer { verifier, token } = &*ISSUER;
     let text = String::from_utf8_lossy(input);
-    for forged in [text.clone().into_owned(), spliced(token, input), inserted(token, &text)] {
-        assert!(verifier.verify(&forged, NOW).is_err() || forged == *token, "{forged}");
+    for Issuer { verifier, token } in &*ISSUERS {
+        for forged in [text.clone().into_owned(), spliced(token, input), inserted(token, &text)] {
+            assert!(verifier.verify(&forged, NOW).is_err() || forged == *token, "{forged}");
+        }
     }
 }
 
