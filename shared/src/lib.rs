@@ -10,6 +10,7 @@ pub mod config;
 pub mod fail_point;
 pub mod hashing;
 pub mod http;
+pub mod idempotency;
 pub mod identity;
 pub mod log_sync;
 pub mod secrets;

@@ -6,4 +6,4 @@ pub mod config;
 mod service;
 
 pub use config::Config;
-pub use service::{Running, StartError, start};
+pub use service::{Running, StartError, start, start_with};

@@ -53,7 +53,8 @@ impl Application for UserServiceBinary {
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingThreads::start((&hashing).into(), metrics)?;
-        Ok(start(config, Deps { bus, hashing, clock: Clock::system(), registry }).await?)
+        let store = config.store();
+        Ok(start(config, Deps { store, bus, hashing, clock: Clock::system(), registry }).await?)
     }
 
     async fn stop(running: Running) {

@@ -1,6 +1,6 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
@@ -8,7 +8,7 @@ use humantime::Duration;
 use shared::config::{CommonConfig, ListenAddress};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
-use crate::actors::user_repository::LogRetention;
+use crate::store::{self, Retention, Store};
 
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
@@ -66,13 +66,14 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(i64).range(0..))]
     pub sync_replay_limit: i64,
 
-    /// How long records of the log are kept at least: a follower that was away longer gets a
-    /// snapshot
+    /// How long records of the log are kept, with the names of users who were deleted since: a
+    /// follower that was away longer gets a snapshot
     #[arg(long, env, default_value = "7d", value_name = "TIME")]
     pub log_retention: Duration,
 
-    /// How many of the newest log records are kept whatever their age
-    #[arg(long, env, default_value_t = 10_000, value_name = "N",
+    /// How many of the newest log records are kept whatever their age. More than 0 keeps names of
+    /// deleted users for as long as nothing else happens
+    #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
 }
@@ -116,14 +117,16 @@ impl Config {
         [self.common.problems(), self.service.problems()].concat()
     }
 
-    /// The database.
-    pub fn database(&self) -> PathBuf {
-        self.common.data_dir.join("users.db")
+    /// The database of users.
+    pub fn store(&self) -> Arc<dyn Store> {
+        store::in_file(self.common.data_dir.join("users.db"))
     }
 
     /// How long records of the log stay.
-    pub fn log_retention(&self) -> LogRetention {
-        LogRetention { age: *self.service.log_retention, rows: self.service.log_retention_rows }
+    pub fn log_retention(&self) -> Retention {
+        let age = self.service.log_retention.as_millis();
+        let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
+        Retention { age_ms, rows: self.service.log_retention_rows }
     }
 
     /// What a new password must not be.

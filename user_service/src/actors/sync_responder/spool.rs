@@ -1,5 +1,5 @@
-//! All users at one place in the log, by way of a temporary file: a reader that stood still until a
-//! slow bus has taken the last part would keep SQLite from tidying up its WAL. Parts can be sent as
+//! All users at one place in the log, by way of a temporary file: a snapshot that stayed open until
+//! a slow bus has taken the last part would keep the database from tidying up. Parts can be sent as
 //! soon as they are in the file: a follower that heard nothing until the last one was read would
 //! think its question lost, and ask again.
 
@@ -7,25 +7,19 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use contract::{Cursor, Incarnation, SnapshotUser, UsersChecksum};
-use rusqlite::{Connection, Transaction};
+use contract::SnapshotUser;
 use shared::secrets::SealingKey;
-use shared::sqlite::StoreError;
 use tempfile::NamedTempFile;
 use tokio::sync::watch;
 
-use super::sealed_user::snapshot_user;
-use crate::store::{digest, log, users};
+use super::super::sealing::seal_user;
+use crate::store::{Snapshot, StoreError};
 
 /// How many users travel in one message: some 90 kB, of which followers hold many at a time.
 const USERS_PER_PART: u32 = 250;
 
-/// What is to be sent.
-pub(super) struct Snapshot {
-    /// The place in the log that the users are read at.
-    pub(super) as_of: Cursor,
-    /// The checksum over all its users.
-    pub(super) checksum: UsersChecksum,
+/// The half that sends.
+pub(super) struct Spool {
     /// How many parts there are: at least one.
     pub(super) parts: u32,
     /// One line of JSON for each part.
@@ -36,9 +30,9 @@ pub(super) struct Snapshot {
     taken: u32,
 }
 
-/// Reads the users, in one transaction, into the file.
+/// The half that reads the users into the file.
 pub(super) struct Spooling<'a> {
-    transaction: Transaction<'a>,
+    snapshot: Box<dyn Snapshot + 'a>,
     key: &'a SealingKey,
     file: File,
     parts: u32,
@@ -58,25 +52,20 @@ pub(super) enum SnapshotError {
     Unfinished,
 }
 
-/// Begins a snapshot: the two halves are to be run at the same time.
+/// Begins: the two halves are to be run at the same time.
 pub(super) fn begin<'a>(
-    connection: &'a Connection,
-    incarnation: Incarnation,
+    snapshot: Box<dyn Snapshot + 'a>,
     key: &'a SealingKey,
     directory: &Path,
-) -> Result<(Spooling<'a>, Snapshot), SnapshotError> {
-    let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
-    let position = log::end(&transaction)?;
-    let checksum = digest::read(&transaction)?;
-    let parts = users::count(&transaction)?.div_ceil(USERS_PER_PART).max(1);
+) -> Result<(Spooling<'a>, Spool), SnapshotError> {
+    let parts = snapshot.count().div_ceil(USERS_PER_PART).max(1);
     let spool = NamedTempFile::new_in(directory)?;
     let lines = BufReader::new(spool.reopen()?);
     // From here on it has no name, and is gone when both halves are.
     let file = spool.into_file();
     let (sender, written) = watch::channel(0);
-    let as_of = Cursor { incarnation, position };
-    let spooling = Spooling { transaction, key, file, parts, written: sender };
-    Ok((spooling, Snapshot { as_of, checksum, parts, lines, written, taken: 0 }))
+    let spooling = Spooling { snapshot, key, file, parts, written: sender };
+    Ok((spooling, Spool { parts, lines, written, taken: 0 }))
 }
 
 impl Spooling<'_> {
@@ -84,10 +73,10 @@ impl Spooling<'_> {
     pub(super) async fn run(mut self) -> Result<(), SnapshotError> {
         let mut after = 0;
         for part in 1..=self.parts {
-            let page = users::list_credentials(&self.transaction, after, USERS_PER_PART)?;
+            let page = self.snapshot.list_credentials(after, USERS_PER_PART).await?;
             after = page.last().map_or(after, |last| last.user.id.0);
-            let sealed = |found| snapshot_user(&self.transaction, found, self.key);
-            let users: Vec<SnapshotUser> = page.iter().map(sealed).collect::<Result<_, _>>()?;
+            let users: Vec<SnapshotUser> =
+                page.iter().map(|found| seal_user(found, self.key)).collect();
             let mut line = serde_json::to_vec(&users)?;
             line.push(b'\n');
             self.file.write_all(&line)?;
@@ -99,7 +88,7 @@ impl Spooling<'_> {
     }
 }
 
-impl Snapshot {
+impl Spool {
     /// The users of the next part, as soon as they are there.
     pub(super) async fn next_part(&mut self) -> Result<Vec<SnapshotUser>, SnapshotError> {
         let taken = self.taken;
@@ -116,45 +105,41 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::user_repository::test_repository::{TestRepository, create_as};
+    use super::super::super::test_repository::{TestRepository, create_as};
     use super::*;
     use futures_util::FutureExt;
     use futures_util::future::join_all;
 
     #[actix::test]
     async fn a_part_can_be_sent_before_the_last_one_is_read() {
-        let repository = TestRepository::start();
+        let repository = TestRepository::start().await;
         create_as(&repository, "first").await;
         for group in 0..3 {
             let names: Vec<String> = (0..100).map(|n| format!("user{group}x{n}")).collect();
             join_all(names.iter().map(|name| create_as(&repository, name))).await;
         }
-        let reader = repository.pool.get().unwrap();
-        let incarnation = repository.head.borrow().incarnation;
+        let snapshot = repository.log.snapshot().await.unwrap();
+        assert_eq!(snapshot.head().position.seq, 301);
         let directory = repository.directory.path();
-        let (spooling, mut snapshot) =
-            begin(&reader, incarnation, &repository.key, directory).unwrap();
-        assert_eq!(snapshot.parts, 2);
-        assert!(snapshot.next_part().now_or_never().is_none(), "nothing is read yet");
+        let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
+        assert_eq!(spool.parts, 2);
+        assert!(spool.next_part().now_or_never().is_none(), "nothing is read yet");
         let mut reading = Box::pin(spooling.run());
         assert!((&mut reading).now_or_never().is_none(), "one part is read");
-        assert_eq!(snapshot.next_part().now_or_never().unwrap().unwrap().len(), 250);
+        assert_eq!(spool.next_part().now_or_never().unwrap().unwrap().len(), 250);
         // Who is created meanwhile belongs to a later place in the log.
         create_as(&repository, "later").await;
         reading.await.unwrap();
-        assert_eq!(snapshot.next_part().await.unwrap().len(), 51);
-        assert_eq!(snapshot.as_of.position.seq, 301);
+        assert_eq!(spool.next_part().await.unwrap().len(), 51);
     }
 
     #[actix::test]
     async fn a_snapshot_whose_reading_failed_has_no_next_part() {
-        let repository = TestRepository::start();
-        let reader = repository.pool.get().unwrap();
-        let incarnation = repository.head.borrow().incarnation;
+        let repository = TestRepository::start().await;
+        let snapshot = repository.log.snapshot().await.unwrap();
         let directory = repository.directory.path();
-        let (spooling, mut snapshot) =
-            begin(&reader, incarnation, &repository.key, directory).unwrap();
+        let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
         drop(spooling);
-        assert!(matches!(snapshot.next_part().await, Err(SnapshotError::Unfinished)));
+        assert!(matches!(spool.next_part().await, Err(SnapshotError::Unfinished)));
     }
 }
