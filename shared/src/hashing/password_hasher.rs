@@ -169,6 +169,11 @@ impl HashingThreads {
         }
         Ok(Self { jobs, metrics })
     }
+
+    /// Whether more than half of the queue is taken.
+    pub fn is_crowded(&self) -> bool {
+        self.jobs.capacity().is_some_and(|capacity| self.jobs.len() * 2 > capacity)
+    }
 }
 
 impl PasswordHasher {
