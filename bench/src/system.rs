@@ -231,9 +231,9 @@ fn multiply(database: &Path, users: i64) {
              WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {users})
              SELECT 'user' || i, 'user' || i, (SELECT password_hash FROM users), 1, 1 FROM n;
          DELETE FROM user_log;
-         UPDATE log_start SET seq = {users}, chain = randomblob(16);
+         UPDATE log_start SET seq = {users}, hash = randomblob(16);
          UPDATE published SET seq = {users};
-         DELETE FROM users_digest;
+         DELETE FROM users_checksum;
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE);"
     );

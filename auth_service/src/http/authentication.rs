@@ -103,7 +103,7 @@ impl Authenticator {
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
     /// the answer. Whenever that fails, the next login tries again; so it is not begun in vain.
     fn rehash_later(&self, password: Password, credential: &Credential) {
-        if !self.bus.is_connected() {
+        if !self.bus.status().is_connected() {
             return;
         }
         let Credential { id, password_version, .. } = *credential;

@@ -1,0 +1,47 @@
+//! Consuming a queue of questions or commands to this service.
+
+use std::convert::Infallible;
+
+use futures_util::StreamExt;
+use shared::actors::Backoff;
+use shared::bus::{Bus, BusError, Message, QueueLifetime, QueueSpec, Subscription};
+use tokio::time::sleep;
+
+/// A queue whose consumers, all processes of this service, share the work.
+pub(super) fn shared_queue(name: &str, prefetch: u16) -> QueueSpec {
+    QueueSpec { name: name.into(), lifetime: QueueLifetime::Shared, bindings: vec![], prefetch }
+}
+
+/// Hands each message to `handle`, one after the other, and acknowledges it then. Never ends by
+/// itself: whatever becomes of the bus, it consumes again. `what` names it for the log.
+pub(super) async fn consume(
+    bus: &dyn Bus,
+    queue: QueueSpec,
+    what: &'static str,
+    mut handle: impl AsyncFnMut(Message),
+) -> Result<(), Infallible> {
+    let mut backoff = Backoff::new(what);
+    loop {
+        let error = match bus.subscribe(queue.clone()).await {
+            Ok(subscription) => {
+                backoff.worked();
+                until_cut_off(subscription, &mut handle).await
+            }
+            Err(error) => error,
+        };
+        sleep(backoff.failed(&error)).await;
+    }
+}
+
+async fn until_cut_off(
+    mut subscription: Subscription,
+    handle: &mut impl AsyncFnMut(Message),
+) -> BusError {
+    while let Some(delivery) = subscription.next().await {
+        handle(delivery.message).await;
+        if let Err(error) = subscription.acknowledge_through(delivery.tag).await {
+            return error;
+        }
+    }
+    BusError::Unreachable("cut off".into())
+}
