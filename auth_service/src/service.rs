@@ -14,7 +14,7 @@ use shared::hashing::HashingThreads;
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
@@ -55,7 +55,7 @@ pub enum StartError {
     DataDir(#[from] DataDirError),
     /// The key that is shared with user_service.
     #[error("the sealing key is of no use")]
-    SealingKey(#[from] SealingKeyError),
+    SealingKeys(#[from] SealingKeyError),
     /// The key that tokens are signed with.
     #[error("the signing key is of no use")]
     SigningKey(#[from] SigningKeyError),
@@ -99,7 +99,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let metrics = ServiceMetrics::register(&mut deps.registry);
     let http_metrics = HttpMetrics::register(&mut deps.registry);
     let claim = claim_data_dir(&common.data_dir, "auth_service")?;
-    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
     let server = HttpServerConfig {
         listen: service.auth_service_listen,
@@ -170,7 +170,7 @@ impl Stores {
     fn open(
         data_dir: &Path,
         config: &AuthServiceConfig,
-        sealing_key: &Arc<SealingKey>,
+        sealing_key: &Arc<SealingKeys>,
         clock: &Clock,
         metrics: &ServiceMetrics,
     ) -> Result<Self, StartError> {

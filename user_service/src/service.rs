@@ -15,7 +15,7 @@ use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
     ServeError, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::sqlite::{CommitCount, OpenError, ReadPool, StoreError};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
@@ -59,7 +59,7 @@ pub enum StartError {
     DataDir(#[from] DataDirError),
     /// The sealing key is of no use.
     #[error("cannot use the sealing key")]
-    SealingKey(#[from] SealingKeyError),
+    SealingKeys(#[from] SealingKeyError),
     /// The database cannot be written.
     #[error("cannot start the writer")]
     Repository(#[from] OpenRepositoryError),
@@ -104,7 +104,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
-    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let Deps { bus, hashing, clock, mut registry } = deps;
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
@@ -190,7 +190,7 @@ fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {
 struct ApiParts {
     repository: Addr<UserRepository>,
     hashing: HashingThreads,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     config: Config,
     pool: ReadPool,
     commits: CommitCount,
@@ -230,7 +230,7 @@ impl Actors {
         repository: UserRepository,
         bus: Arc<dyn Bus>,
         pool: &ReadPool,
-        sealing_key: &Arc<SealingKey>,
+        sealing_key: &Arc<SealingKeys>,
         metrics: &ServiceMetrics,
     ) -> Result<Self, StartError> {
         let (head, key) = (repository.head(), Arc::clone(sealing_key));

@@ -15,7 +15,7 @@ use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
 use contract::{Cursor, SealedHash, SentRecord, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
 
@@ -87,7 +87,7 @@ pub struct CredentialRepository {
     /// The only one that writes to `projection.db`.
     connection: Connection,
     /// Tells whether hashes are sealed with our key.
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     /// Read by the waiting logins, the readiness probe and the consumer.
     applied: watch::Sender<Applied>,
 }
@@ -97,7 +97,7 @@ impl CredentialRepository {
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open(path: &Path, sealing_key: Arc<SealingKey>) -> Result<Self, RepositoryError> {
+    pub fn open(path: &Path, sealing_key: Arc<SealingKeys>) -> Result<Self, RepositoryError> {
         // Normal: whatever a power cut takes comes again, because the cursor goes with it.
         let connection = open_writer(path, Durability::Normal, &projection::migrations())?;
         let applied = watch::Sender::new(Applied::default());

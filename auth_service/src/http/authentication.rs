@@ -13,7 +13,7 @@ use shared::hashing::{
 };
 use shared::http::Problem;
 use shared::identity::{Password, Username};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
@@ -40,7 +40,7 @@ pub(super) struct Authenticator {
     /// Verifies passwords.
     pub(super) hasher: Addr<PasswordHasher>,
     /// Opens the hashes of the projection.
-    pub(super) sealing_key: Arc<SealingKey>,
+    pub(super) sealing_key: Arc<SealingKeys>,
     /// Takes hashes that were made anew.
     pub(super) bus: Arc<dyn Bus>,
 }

@@ -19,7 +19,7 @@ use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{GET_OR_HEAD, get_or_head, resource};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::ReadPool;
 use shared::tokens::{RevokedView, TokenRules, Verifier};
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ pub struct Api {
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
     /// Tells the time.
     pub clock: Clock,
     /// Counts logins.

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use shared::bus::{Bus, BusError, Outgoing, QueueSpec, Subscription};
 use shared::clock::Clock;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use testkit::wait::until;
 
 use crate::test_app::{BOUND, TestApp};
@@ -64,7 +64,7 @@ async fn a_deletion_kills_tokens_even_while_the_projection_cannot_be_written() {
 
 #[actix_web::test]
 async fn a_sealing_key_that_is_not_user_service_s_is_told_at_readyz() {
-    let other = SealingKey::generate();
+    let other = SealingKeys::generate();
     let app = TestApp::start_with(&["--sealing-key", &other], Clock::system()).await;
     app.users.create("testuser", "testpassword");
     app.bring().await;

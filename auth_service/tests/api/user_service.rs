@@ -20,7 +20,7 @@ use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifeti
 use shared::hashing::{HashParams, Hasher, PasswordHash};
 use shared::identity::{Password, Username};
 use shared::log_sync::{Decision, decide, record_hash, user_checksum};
-use shared::secrets::{SealingKey, random_bytes};
+use shared::secrets::{SealingKeys, random_bytes};
 
 /// The parameters that the service under test takes for today's.
 pub(crate) const PARAMS: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
@@ -34,7 +34,7 @@ const PART: usize = 2;
 #[derive(Clone)]
 pub(crate) struct UserService {
     bus: InProcessBus,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     state: Rc<RefCell<State>>,
     /// Whether questions are answered.
     answers: Rc<Cell<bool>>,
@@ -57,7 +57,7 @@ struct State {
 impl UserService {
     pub(crate) async fn start(bus: &InProcessBus, data_dir: &Path) -> Self {
         let sealing_key =
-            Arc::new(SealingKey::load_or_create(&data_dir.join("sealing.key")).unwrap());
+            Arc::new(SealingKeys::load_or_create(&data_dir.join("sealing.key")).unwrap());
         let state = State {
             incarnation: Incarnation(random_bytes()),
             replay_limit: 1000,
@@ -257,7 +257,7 @@ impl State {
         self.log.push(LogRecord { position, prev_hash, kind, recorded_at_ms, traceparent, data });
     }
 
-    fn with_sealed_hash(&self, record: LogRecord, key: &SealingKey) -> SentRecord {
+    fn with_sealed_hash(&self, record: LogRecord, key: &SealingKeys) -> SentRecord {
         let stated = serde_json::from_str::<UserChange>(&record.data).ok();
         let stated = stated.and_then(|change| Some((change.id, change.user?.password_version)));
         let sealed_hash = stated.and_then(|(id, password_version)| {
@@ -287,7 +287,7 @@ impl State {
         self.log.get(usize::try_from(seq).ok()? - 1).map(|record| record.position.hash)
     }
 
-    fn answers_to(&self, request: &SyncRequest, key: &SealingKey) -> Vec<SyncAnswer> {
+    fn answers_to(&self, request: &SyncRequest, key: &SealingKeys) -> Vec<SyncAnswer> {
         let (head, at) = (self.head(), request.cursor.position.seq);
         match decide(request, head.position, self.hash_at(at), self.replay_limit) {
             Decision::Continue => {
@@ -304,7 +304,7 @@ impl State {
         }
     }
 
-    fn snapshot(&self, nonce: &str, key: &SealingKey) -> Vec<SyncAnswer> {
+    fn snapshot(&self, nonce: &str, key: &SealingKeys) -> Vec<SyncAnswer> {
         let user = |(id, (state, hash)): (&i64, &(UserState, PasswordHash))| {
             let (id, state) = (UserId(*id), state.clone());
             let sealed_hash = Some(key.seal(hash, id, state.password_version));

@@ -8,6 +8,7 @@
 //! implementation passes it.
 
 mod amqp;
+pub mod cloud_event;
 mod in_process;
 mod topic;
 

@@ -22,7 +22,7 @@ use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use shared::actors::{Ask, Command, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -80,7 +80,7 @@ impl EventPublisher {
         pool: &ReadPool,
         repository: Addr<UserRepository>,
         head: watch::Receiver<Head>,
-        sealing_key: Arc<SealingKey>,
+        sealing_key: Arc<SealingKeys>,
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
         let recorded = store::published::read(&reader)?;
@@ -145,7 +145,7 @@ struct Relay {
     bus: Arc<dyn Bus>,
     reader: Reader,
     /// Seals the hashes that travel beside the events.
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     /// Records the place.
     repository: Addr<UserRepository>,
     /// The hint, and what `Head` tells.

@@ -3,7 +3,7 @@
 
 use contract::{LogRecord, SentRecord, SnapshotUser, UserChange, UserState};
 use rusqlite::Connection;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::StoreError;
 
 use crate::domain::{Credentials, User};
@@ -23,7 +23,7 @@ pub(super) fn user_state(connection: &Connection, user: &User) -> Result<UserSta
 pub(super) fn snapshot_user(
     connection: &Connection,
     found: &Credentials,
-    key: &SealingKey,
+    key: &SealingKeys,
 ) -> Result<SnapshotUser, StoreError> {
     let Credentials { user, password_hash } = found;
     let sealed_hash = key.seal(password_hash, user.id, user.password_version);
@@ -35,7 +35,7 @@ pub(super) fn snapshot_user(
 pub(super) fn with_sealed_hashes(
     connection: &Connection,
     records: Vec<LogRecord>,
-    key: &SealingKey,
+    key: &SealingKeys,
 ) -> Result<Vec<SentRecord>, StoreError> {
     let sealed = |record: LogRecord| {
         // A record that cannot be read has no user to look for; followers get it as it is.

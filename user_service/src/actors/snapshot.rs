@@ -9,7 +9,7 @@ use std::path::Path;
 
 use contract::{Cursor, Incarnation, SnapshotUser, UsersChecksum};
 use rusqlite::{Connection, Transaction};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::StoreError;
 use tempfile::NamedTempFile;
 use tokio::sync::watch;
@@ -39,7 +39,7 @@ pub(super) struct Snapshot {
 /// Reads the users, in one transaction, into the file.
 pub(super) struct Spooling<'a> {
     transaction: Transaction<'a>,
-    key: &'a SealingKey,
+    key: &'a SealingKeys,
     file: File,
     parts: u32,
     written: watch::Sender<u32>,
@@ -62,7 +62,7 @@ pub(super) enum SnapshotError {
 pub(super) fn begin<'a>(
     connection: &'a Connection,
     incarnation: Incarnation,
-    key: &'a SealingKey,
+    key: &'a SealingKeys,
     directory: &Path,
 ) -> Result<(Spooling<'a>, Snapshot), SnapshotError> {
     let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;

@@ -19,7 +19,7 @@ use contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, Sync
 use futures_util::future::try_join;
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::log_sync::{Decision, decide};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{mpsc, watch};
 
@@ -53,7 +53,7 @@ struct Answering {
     reader: Reader,
     /// Names the incarnation that vouches for the answers.
     head: watch::Receiver<Head>,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     /// Where snapshots are written aside.
     directory: PathBuf,
     /// A follower further behind gets a snapshot.
@@ -70,7 +70,7 @@ impl SyncResponder {
         bus: Arc<dyn Bus>,
         pool: &ReadPool,
         head: watch::Receiver<Head>,
-        sealing_key: Arc<SealingKey>,
+        sealing_key: Arc<SealingKeys>,
         directory: PathBuf,
         replay_limit: i64,
         metrics: AnswerMetrics,

@@ -34,7 +34,7 @@ use contract::{Head, Incarnation};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
 use shared::clock::Clock;
-use shared::secrets::{SealingKey, random_bytes};
+use shared::secrets::{SealingKeys, random_bytes};
 use shared::sqlite::{CommitCount, GroupCommit, OpenError, StoreError};
 use tokio::sync::watch;
 
@@ -105,7 +105,7 @@ impl UserRepository {
     /// The database cannot be opened, or not be written.
     pub fn open(
         path: &Path,
-        sealing_key: Arc<SealingKey>,
+        sealing_key: Arc<SealingKeys>,
         clock: Clock,
         retention: LogRetention,
         metrics: WriterMetrics,

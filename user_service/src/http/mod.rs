@@ -18,7 +18,7 @@ use actix_web::web;
 use shared::hashing::PasswordHasher;
 use shared::http::{IfMatch, Problem, ProblemKind, get_or_head, resource};
 use shared::identity::PasswordPolicy;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 
 use crate::actors::{UserReader, UserRepository};
 
@@ -34,7 +34,7 @@ pub struct Api {
     /// Hashes, by threads that all workers share.
     pub hasher: Addr<PasswordHasher>,
     /// Makes fingerprints of requests with an `Idempotency-Key`.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
     /// What a new password must be like.
     pub policy: PasswordPolicy,
     /// Changes need an `If-Match`.

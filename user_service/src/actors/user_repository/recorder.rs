@@ -3,7 +3,7 @@
 use contract::{EventKind, UserChange};
 use rusqlite::Connection;
 use shared::clock::Clock;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::StoreError;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::store::log::{self, NewRecord};
 #[derive(Clone)]
 pub struct Recorder {
     /// Opens the hashes that auth_service sends.
-    pub(super) sealing_key: Arc<SealingKey>,
+    pub(super) sealing_key: Arc<SealingKeys>,
     /// Tells when a change was recorded.
     pub(super) clock: Clock,
 }

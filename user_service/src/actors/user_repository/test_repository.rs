@@ -11,7 +11,7 @@ use shared::actors::ask;
 use shared::clock::Clock;
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::sqlite::{CommitCount, ReadPool};
 use tokio::sync::watch;
 
@@ -25,7 +25,7 @@ pub(in crate::actors) struct TestRepository {
     pub(in crate::actors) pool: ReadPool,
     pub(in crate::actors) commits: CommitCount,
     pub(in crate::actors) head: watch::Receiver<Head>,
-    pub(in crate::actors) key: Arc<SealingKey>,
+    pub(in crate::actors) key: Arc<SealingKeys>,
     pub(in crate::actors) metrics: ServiceMetrics,
     pub(in crate::actors) directory: tempfile::TempDir,
 }
@@ -45,7 +45,7 @@ impl TestRepository {
 
     fn open(directory: tempfile::TempDir, now_ms: i64, retention: LogRetention) -> Self {
         let path: PathBuf = directory.path().join("users.db");
-        let key = Arc::new(SealingKey::parse(&SealingKey::generate()).unwrap());
+        let key = Arc::new(SealingKeys::parse(&SealingKeys::generate()).unwrap());
         let metrics = ServiceMetrics::register(&mut Registry::default());
         let clock = Clock::manual(now_ms);
         let writer = metrics.writer.clone();
