@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix::{Addr, Arbiter};
+use actix::Arbiter;
 use actix_web::web::ServiceConfig;
-use shared::actors::ask;
+use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
 use shared::clock::Clock;
-use shared::config::cores;
+use shared::config::{CommonConfig, cores};
 use shared::hashing::HashingThreads;
 use shared::http::{
     HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
@@ -84,7 +84,7 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     http: RunningHttpServer,
-    consumer: Addr<UserEventConsumer>,
+    consumer: Mailbox<UserEventConsumer>,
     writers: Writers,
     /// Until everything has stopped.
     _claim: DataDirClaim,
@@ -101,26 +101,24 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let claim = claim_data_dir(&common.data_dir, "auth_service")?;
     let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
-    let server = HttpServerConfig {
-        listen: service.auth_service_listen,
-        workers: common.http_workers.map_or_else(cores, usize::from),
-        shutdown_grace: common.shutdown_grace.0,
-    };
+    let server = server_config(&common, &service);
     let readers = readers(&common.data_dir, server.workers)?;
     let rules = token_rules(&service);
     let key_ring = KeyRing::new(signing_key(&common.data_dir, &stores)?);
     let verifier = Arc::new(key_ring.verifier(&rules)?);
-    let writers = stores.launch();
+    let health = Health::register(&mut deps.registry);
+    let writers = stores.launch(&health);
     let parts = WorkerParts {
         hashing: deps.hashing,
         readers,
         verifier,
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
+        health: health.clone(),
     };
     let handles = Api {
         revocations: writers.revocations.clone(),
-        key_ring: key_ring.launch(),
+        key_ring: key_ring.launch(&health),
         applied: writers.applied.clone(),
         sealing_key,
         clock: deps.clock,
@@ -134,7 +132,12 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         applied: writers.applied.clone(),
         progress: progress.subscribe(),
     }));
-    let readiness = readiness(writers.applied.clone(), progress.subscribe(), Arc::clone(&deps.bus));
+    let readiness = readiness(
+        writers.applied.clone(),
+        progress.subscribe(),
+        Arc::clone(&deps.bus),
+        health.clone(),
+    );
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
     let paths = move |app: &mut ServiceConfig| http::configure(&handles, &parts, app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
@@ -144,9 +147,18 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
             return Err(error.into());
         }
     };
-    let consumer = writers.follow(deps.bus, service.auth_replica, progress, metrics.following);
+    let consumer =
+        writers.follow(deps.bus, service.auth_replica, progress, metrics.following, &health);
     tracing::info!(address = %http.address, "auth_service listens");
     Ok(Running { address: http.address, http, consumer, writers, _claim: claim })
+}
+
+fn server_config(common: &CommonConfig, service: &AuthServiceConfig) -> HttpServerConfig {
+    HttpServerConfig {
+        listen: service.auth_service_listen,
+        workers: common.http_workers.map_or_else(cores, usize::from),
+        shutdown_grace: common.shutdown_grace.0,
+    }
 }
 
 impl Running {
@@ -184,19 +196,19 @@ impl Stores {
     }
 
     /// Each on a thread of its own, which it may block.
-    fn launch(self) -> Writers {
+    fn launch(self, health: &Health) -> Writers {
         let arbiters = [Arbiter::new(), Arbiter::new()];
         let (applied, revoked) = (self.repository.applied(), self.revocations.view());
-        let repository = self.repository.launch(&arbiters[0].handle());
-        let revocations = self.revocations.launch(&arbiters[1].handle());
+        let repository = self.repository.launch(&arbiters[0].handle(), health);
+        let revocations = self.revocations.launch(&arbiters[1].handle(), health);
         Writers { repository, revocations, applied, revoked, arbiters }
     }
 }
 
 /// The writers at work.
 struct Writers {
-    repository: Addr<CredentialRepository>,
-    revocations: Addr<Revocations>,
+    repository: Mailbox<CredentialRepository>,
+    revocations: Mailbox<Revocations>,
     applied: watch::Receiver<Applied>,
     revoked: RevokedView,
     arbiters: [Arbiter; 2],
@@ -209,9 +221,10 @@ impl Writers {
         replica: String,
         progress: watch::Sender<Progress>,
         metrics: FollowingMetrics,
-    ) -> Addr<UserEventConsumer> {
-        UserEventConsumer::launch(FollowLoop {
-            dead_letters: DeadLetters::launch(Arc::clone(&bus)),
+        health: &Health,
+    ) -> Mailbox<UserEventConsumer> {
+        let following = FollowLoop {
+            dead_letters: DeadLetters::launch(Arc::clone(&bus), health),
             progress,
             bus,
             repository: self.repository.clone(),
@@ -219,7 +232,8 @@ impl Writers {
             revocations: self.revocations.clone(),
             replica,
             metrics,
-        })
+        };
+        UserEventConsumer::launch(following, health)
     }
 
     async fn stop(self) {
@@ -269,10 +283,11 @@ fn readiness(
     applied: watch::Receiver<Applied>,
     progress: watch::Receiver<Progress>,
     bus: Arc<dyn Bus>,
+    health: Health,
 ) -> impl Fn() -> ReadinessReport + Send + Sync {
     move || {
         let Applied { cursor, has_foreign_seal, .. } = *applied.borrow();
-        let mut report = ReadinessReport::default();
+        let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
         if cursor.is_none() {
             report.reasons.push(match progress.borrow().loaded {
                 None => "catching up: no sync with user_service yet".to_owned(),

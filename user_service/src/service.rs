@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter};
-use shared::actors::ask;
+use actix::{Actor, Arbiter};
+use shared::actors::{Health, Mailbox, ask};
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::config::cores;
@@ -32,6 +32,9 @@ use crate::store;
 /// How long the last events may take to reach the bus when the service stops. What does not is
 /// published at the next start.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+
+/// Commands that may wait for the publisher: it is told once to stop.
+const STOPS_MAX: usize = 1;
 
 /// What the service gets from outside.
 pub struct Deps {
@@ -106,6 +109,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let common = &config.common;
     let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let Deps { bus, hashing, clock, mut registry } = deps;
+    let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let workers = config.common.http_workers.map_or_else(cores, usize::from);
@@ -123,13 +127,21 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readers = u32::try_from(workers + 2).unwrap_or(u32::MAX);
     let pool = store::open_pool(&config.database(), readers)?;
     let (is_writable, commits) = (repository.is_writable(), repository.commits());
-    let actors =
-        Actors::launch(&config, repository, Arc::clone(&bus), &pool, &sealing_key, &metrics)?;
+    let actors = Actors::launch(
+        &config,
+        repository,
+        Arc::clone(&bus),
+        &pool,
+        &sealing_key,
+        &metrics,
+        &health,
+    )?;
 
     let published = actors.published.clone();
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
+    let watched = health.clone();
     let readiness: Readiness =
-        Arc::new(move || report(is_writable.load(Ordering::Relaxed), bus.is_connected()));
+        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.is_connected()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let api = ApiParts {
         repository: actors.repository.clone(),
@@ -139,12 +151,9 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         pool,
         commits,
         clock,
+        health,
     };
-    let server = HttpServerConfig {
-        listen: config.service.user_service_listen,
-        workers,
-        shutdown_grace: config.common.shutdown_grace.0,
-    };
+    let server = server_config(&config, workers);
     let configure = move |app: &mut _| http::configure(api.launch(), app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
@@ -155,6 +164,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
             actors.stop().await;
             Err(error.into())
         }
+    }
+}
+
+fn server_config(config: &Config, workers: usize) -> HttpServerConfig {
+    HttpServerConfig {
+        listen: config.service.user_service_listen,
+        workers,
+        shutdown_grace: config.common.shutdown_grace.0,
     }
 }
 
@@ -174,8 +191,8 @@ fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {
-    let mut report = ReadinessReport::default();
+fn report(health: &Health, is_writable: bool, is_connected: bool) -> ReadinessReport {
+    let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
     if !is_writable {
         report.reasons.push("the database cannot be written: the disk is full".into());
     }
@@ -188,22 +205,24 @@ fn report(is_writable: bool, is_connected: bool) -> ReadinessReport {
 /// What the handlers need, before there is a worker.
 #[derive(Clone)]
 struct ApiParts {
-    repository: Addr<UserRepository>,
+    repository: Mailbox<UserRepository>,
     hashing: HashingThreads,
     sealing_key: Arc<SealingKeys>,
     config: Config,
     pool: ReadPool,
     commits: CommitCount,
     clock: Clock,
+    health: Health,
 }
 
 impl ApiParts {
     /// Called once on each worker's thread, whose actors it starts.
     fn launch(&self) -> Api {
+        let (pool, commits) = (self.pool.clone(), self.commits.clone());
         Api {
             repository: self.repository.clone(),
-            reader: UserReader::launch(self.pool.clone(), self.commits.clone(), self.clock.clone()),
-            hasher: PasswordHasher::launch(self.hashing.clone()),
+            reader: UserReader::launch(pool, commits, self.clock.clone(), &self.health),
+            hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
             policy: self.config.password_policy(),
             requires_if_match: self.config.service.require_if_match,
@@ -213,8 +232,8 @@ impl ApiParts {
 
 /// The actors that live on threads of their own.
 struct Actors {
-    repository: Addr<UserRepository>,
-    publisher: Addr<EventPublisher>,
+    repository: Mailbox<UserRepository>,
+    publisher: Mailbox<EventPublisher>,
     published: watch::Receiver<Published>,
     /// The writer's: it may wait for the disk there.
     writing: Arbiter,
@@ -232,6 +251,7 @@ impl Actors {
         pool: &ReadPool,
         sealing_key: &Arc<SealingKeys>,
         metrics: &ServiceMetrics,
+        health: &Health,
     ) -> Result<Self, StartError> {
         let (head, key) = (repository.head(), Arc::clone(sealing_key));
         let (directory, limit) = (config.common.data_dir.clone(), config.service.sync_replay_limit);
@@ -239,7 +259,7 @@ impl Actors {
         let responder =
             SyncResponder::new(Arc::clone(&bus), pool, asked, key, directory, limit, answers)?;
         let writing = Arbiter::new();
-        let repository = repository.launch(&writing.handle());
+        let repository = repository.launch(&writing.handle(), health);
         let publisher = EventPublisher::new(
             Arc::clone(&bus),
             pool,
@@ -250,7 +270,7 @@ impl Actors {
         let confirmed = publisher.published();
         let receiver = RehashReceiver::new(bus, repository.clone());
         let (relaying, responding) = (Arbiter::new(), Arbiter::new());
-        let publisher = EventPublisher::start_in_arbiter(&relaying.handle(), |_| publisher);
+        let publisher = Mailbox::start_on(&relaying.handle(), health, STOPS_MAX, |_| publisher);
         RehashReceiver::start_in_arbiter(&relaying.handle(), |_| receiver);
         SyncResponder::start_in_arbiter(&responding.handle(), |_| responder);
         Ok(Self { repository, publisher, published: confirmed, writing, relaying, responding })

@@ -8,8 +8,8 @@
 //! **When it dies**: a query that panics fails alone. A connection that cannot be had is asked for
 //! again with the next query.
 
-use actix::{Actor, Addr, Context, Handler};
-use shared::actors::{Ask, Command};
+use actix::{Actor, Context, Handler};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::sqlite::{OpenError, ReadPool, Reader, StoreError};
 
 use crate::domain::Credential;
@@ -49,11 +49,8 @@ pub struct CredentialReader {
 
 impl CredentialReader {
     /// Starts a reader on this thread.
-    pub fn launch(pool: ReadPool) -> Addr<Self> {
-        Self::create(|context| {
-            context.set_mailbox_capacity(MAILBOX);
-            Self { pool, connection: None }
-        })
+    pub fn launch(pool: ReadPool, health: &Health) -> Mailbox<Self> {
+        Mailbox::start(health, MAILBOX, |_| Self { pool, connection: None })
     }
 
     fn find(&mut self, username_key: &str) -> Result<Option<Credential>, FindError> {

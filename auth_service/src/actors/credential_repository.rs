@@ -11,16 +11,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
+use actix::{Actor, ArbiterHandle, Context, Handler};
 use contract::{Cursor, SealedHash, SentRecord, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::secrets::SealingKeys;
 use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
 
 use crate::store::projection::{self, ApplyError};
 use crate::store::staging::{self, Refused};
+
+/// Commands that may wait: the consumer sends one and waits for its answer.
+const MAILBOX: usize = 16;
 
 /// "Write these records' changes and the cursor behind them."
 pub struct ApplyEvents {
@@ -115,9 +118,9 @@ impl CredentialRepository {
         self.applied.subscribe()
     }
 
-    /// Starts the actor on the arbiter's thread, which it may block.
-    pub fn launch(self, arbiter: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, |_| self)
+    /// Starts the actor on this thread, which it may block.
+    pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
+        Mailbox::start_on(thread, health, MAILBOX, |_| self)
     }
 
     fn is_ours(&self, sealed: &SealedHash) -> bool {

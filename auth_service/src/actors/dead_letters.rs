@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::ready;
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::topology::{
     DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE,
 };
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing, QueueLifetime, QueueSpec};
 
 /// How many letters may wait for the bus.
@@ -27,8 +28,6 @@ const BATCH_MAX: usize = 100;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// "Keep a copy of this message, which is of no use."
-#[derive(actix::Message)]
-#[rtype(result = "()")]
 pub struct SendToDeadLetters {
     /// The message as it came.
     pub message: Message,
@@ -36,6 +35,10 @@ pub struct SendToDeadLetters {
     pub routing_key: String,
     /// What is wrong with it.
     pub reason: String,
+}
+
+impl Command for SendToDeadLetters {
+    type Reply = ();
 }
 
 impl SendToDeadLetters {
@@ -62,8 +65,9 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// Starts the actor on this thread.
-    pub fn launch(bus: Arc<dyn Bus>) -> Addr<Self> {
-        Self { bus, waiting: VecDeque::new(), is_sending: false, dropped: 0 }.start()
+    pub fn launch(bus: Arc<dyn Bus>, health: &Health) -> Mailbox<Self> {
+        let letters = Self { bus, waiting: VecDeque::new(), is_sending: false, dropped: 0 };
+        Mailbox::start(health, WAITING_MAX, |_| letters)
     }
 
     fn send_next(&mut self, context: &mut Context<Self>) {
@@ -107,16 +111,18 @@ async fn send(bus: &dyn Bus, letters: Vec<Message>) -> Result<(), BusError> {
 
 impl Actor for DeadLetters {
     type Context = Context<Self>;
+}
 
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(WAITING_MAX);
+impl Handler<Ask<SendToDeadLetters>> for DeadLetters {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<SendToDeadLetters>, context: &mut Self::Context) {
+        ask.answer(|letter| self.take(letter, context));
     }
 }
 
-impl Handler<SendToDeadLetters> for DeadLetters {
-    type Result = ();
-
-    fn handle(&mut self, letter: SendToDeadLetters, context: &mut Self::Context) {
+impl DeadLetters {
+    fn take(&mut self, letter: SendToDeadLetters, context: &mut Context<Self>) {
         if self.waiting.len() >= WAITING_MAX {
             if self.dropped == 0 {
                 tracing::warn!("too many dead letters wait for the bus: some are dropped");

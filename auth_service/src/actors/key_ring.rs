@@ -8,10 +8,10 @@
 //!
 //! **When it dies**: a signature that panics fails alone. The key is in its file.
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::{Actor, Context, Handler};
 use contract::Claims;
 use serde_json::{Value, json};
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::tokens::{SigningKey, SigningKeyError, TokenRules, Verifier};
 
 /// Signatures that may wait; each takes some 20 µs.
@@ -52,11 +52,8 @@ impl KeyRing {
     }
 
     /// Starts the actor on this thread.
-    pub fn launch(self) -> Addr<Self> {
-        Self::create(|context| {
-            context.set_mailbox_capacity(MAILBOX);
-            self
-        })
+    pub fn launch(self, health: &Health) -> Mailbox<Self> {
+        Mailbox::start(health, MAILBOX, |_| self)
     }
 }
 

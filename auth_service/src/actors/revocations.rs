@@ -19,10 +19,10 @@ mod first_answers;
 use std::path::Path;
 use std::time::Duration;
 
-use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use contract::UserId;
 use rusqlite::Connection;
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
 use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
 use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
@@ -147,12 +147,9 @@ impl Revocations {
         tokens::renew_generation(&self.connection)
     }
 
-    /// Starts the actor on the arbiter's thread, which it may block.
-    pub fn launch(self, arbiter: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, |context| {
-            context.set_mailbox_capacity(MAILBOX);
-            self
-        })
+    /// Starts the actor on this thread, which it may block.
+    pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
+        Mailbox::start_on(thread, health, MAILBOX, |_| self)
     }
 
     /// The first of a group sees to its commit: `notify` comes after what is in the mailbox.

@@ -17,11 +17,14 @@ mod progress;
 mod setback;
 mod subscriptions;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, WrapFuture};
-use shared::actors::{Ask, Command};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, WrapFuture};
+use shared::actors::{Ask, Command, Health, Mailbox};
 
 pub use self::following::FollowLoop;
 pub use self::progress::Progress;
+
+/// Commands that may wait: there is only one.
+const MAILBOX: usize = 1;
 
 /// "Take no more deliveries."
 pub struct StopFollowing;
@@ -38,8 +41,8 @@ pub struct UserEventConsumer {
 
 impl UserEventConsumer {
     /// Starts the actor on this thread.
-    pub fn launch(following: FollowLoop) -> Addr<Self> {
-        Self { following: Some(following) }.start()
+    pub fn launch(following: FollowLoop, health: &Health) -> Mailbox<Self> {
+        Mailbox::start(health, MAILBOX, |_| Self { following: Some(following) })
     }
 }
 

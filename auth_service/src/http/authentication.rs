@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
 use secrecy::SecretString;
-use shared::actors::ask;
+use shared::actors::{Mailbox, ask};
 use shared::bus::{Bus, Destination, Message, Outgoing};
 use shared::hashing::{
     CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
@@ -36,9 +35,9 @@ impl LoginAttempt {
 /// Whom one worker asks, on its own thread, who somebody is.
 pub(super) struct Authenticator {
     /// Finds credentials.
-    pub(super) reader: Addr<CredentialReader>,
+    pub(super) reader: Mailbox<CredentialReader>,
     /// Verifies passwords.
-    pub(super) hasher: Addr<PasswordHasher>,
+    pub(super) hasher: Mailbox<PasswordHasher>,
     /// Opens the hashes of the projection.
     pub(super) sealing_key: Arc<SealingKeys>,
     /// Takes hashes that were made anew.

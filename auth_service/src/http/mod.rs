@@ -13,8 +13,8 @@ mod verify;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::web::{self, Data, ServiceConfig};
+use shared::actors::{Health, Mailbox};
 use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -35,9 +35,9 @@ pub use openapi::document;
 #[derive(Clone)]
 pub struct Api {
     /// Kills tokens.
-    pub revocations: Addr<Revocations>,
+    pub revocations: Mailbox<Revocations>,
     /// Signs tokens.
-    pub key_ring: Addr<KeyRing>,
+    pub key_ring: Mailbox<KeyRing>,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.
@@ -67,14 +67,16 @@ pub struct WorkerParts {
     pub revoked: RevokedView,
     /// Takes hashes that were made anew.
     pub bus: Arc<dyn Bus>,
+    /// Watches the workers' actors.
+    pub health: Health,
 }
 
 /// Adds the paths; called once on each worker's thread, where it starts the worker's actors.
 pub fn configure(handles: &Api, parts: &WorkerParts, app: &mut ServiceConfig) {
-    let WorkerParts { hashing, readers, verifier, revoked, bus } = parts.clone();
+    let WorkerParts { hashing, readers, verifier, revoked, bus, health } = parts.clone();
     app.app_data(Data::new(Authenticator {
-        reader: CredentialReader::launch(readers),
-        hasher: PasswordHasher::launch(hashing),
+        reader: CredentialReader::launch(readers, &health),
+        hasher: PasswordHasher::launch(hashing, &health),
         sealing_key: Arc::clone(&handles.sealing_key),
         bus,
     }));

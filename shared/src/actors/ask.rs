@@ -1,17 +1,19 @@
-//! A question to an actor, with its answer's way back.
+//! A question to an actor, with the way back for its answer.
 //!
-//! The actor's mailbox is the admission limit: `try_send` refuses when it is full, and the refusal
-//! reaches the client as 503 with `Retry-After`. (`Addr::send` would wait without bound instead,
-//! and `do_send` ignores the bound.) The reply travels by a channel of its own, so an actor may keep
-//! the question and answer it later, as group commit does.
+//! The mailbox is the admission limit: it refuses when it is full, and the refusal reaches the client
+//! as 503 with `Retry-After`. The answer travels by a channel of its own, so an actor may take a
+//! question apart and answer it later, as group commit does. The caller's tracing span travels with
+//! the question: what the actor logs for it belongs to the caller's request.
 
-use std::any::type_name;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use actix::dev::ToEnvelope;
-use actix::prelude::SendError;
-use actix::{Actor, Addr, Handler, Message};
+use actix::{Actor, Context, Handler, Message};
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
+
+use super::mailbox::{Mailbox, Place};
 
 /// Something that an actor is asked to do or to tell.
 pub trait Command: Send + 'static {
@@ -20,23 +22,30 @@ pub trait Command: Send + 'static {
 }
 
 /// A command on its way to the actor.
+///
+/// It counts as waiting until the actor opens it, by [`Ask::answer`], [`Ask::answer_later`] or
+/// [`Ask::into_parts`].
 pub struct Ask<C: Command> {
-    /// What is asked.
-    pub command: C,
-    reply: oneshot::Sender<C::Reply>,
+    command: C,
+    reply: Reply<C::Reply>,
+    place: Place,
 }
 
-impl<C: Command> Message for Ask<C> {
-    type Result = ();
+/// The way back for one answer. Dropping it tells the caller that there is none.
+pub struct Reply<T> {
+    /// Nothing if the caller wants no answer.
+    to: Option<oneshot::Sender<T>>,
+    /// The caller's.
+    span: Span,
 }
 
 /// Why there is no answer. The client may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// The mailbox is full: nothing was done.
-    #[error("{0} has no room for more work")]
+    #[error("the mailbox of {0} is full")]
     Full(&'static str),
-    /// The actor has stopped or failed on this command: whether it was done is unknown.
+    /// The actor has stopped, or it failed on this command: whether it was done is unknown.
     #[error("{0} gave no answer")]
     Gone(&'static str),
 }
@@ -45,89 +54,103 @@ pub enum AskError {
 ///
 /// # Errors
 /// See [`AskError`].
-pub async fn ask<A, C>(actor: &Addr<A>, command: C) -> Result<C::Reply, AskError>
+pub async fn ask<A, C>(mailbox: &Mailbox<A>, command: C) -> Result<C::Reply, AskError>
 where
-    A: Actor + Handler<Ask<C>>,
-    A::Context: ToEnvelope<A, Ask<C>>,
+    A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command,
 {
-    let (reply, answer) = oneshot::channel();
-    actor.try_send(Ask { command, reply }).map_err(|error| match error {
-        SendError::Full(_) => AskError::Full(short_name::<A>()),
-        SendError::Closed(_) => AskError::Gone(short_name::<A>()),
-    })?;
-    answer.await.map_err(|_| AskError::Gone(short_name::<A>()))
+    let (reply, answer) = Reply::channel();
+    let place = mailbox.reserve()?;
+    mailbox.send(Ask { command, reply, place });
+    answer.await.map_err(|_| AskError::Gone(mailbox.name()))
+}
+
+/// [`Mailbox::tell`].
+pub(super) fn tell<A, C>(mailbox: &Mailbox<A>, command: C) -> Result<(), AskError>
+where
+    A: Actor<Context = Context<A>> + Handler<Ask<C>>,
+    C: Command<Reply = ()>,
+{
+    let reply = Reply { to: None, span: Span::current() };
+    let place = mailbox.reserve()?;
+    mailbox.send(Ask { command, reply, place });
+    Ok(())
+}
+
+impl<C: Command> Message for Ask<C> {
+    type Result = ();
 }
 
 impl<C: Command> Ask<C> {
     /// Answers with what `work` makes of the command. If it panics, this command alone fails, and
-    /// the panic hook has told the log.
+    /// the panic hook has written the log line.
     pub fn answer(self, work: impl FnOnce(C) -> C::Reply) {
-        let Self { command, reply } = self;
-        if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| work(command))) {
-            // A caller that went away must not matter to the actor.
-            let _ = reply.send(answer);
+        let (command, reply) = self.into_parts();
+        reply.answer(|| work(command));
+    }
+
+    /// [`Ask::answer`] for work that waits for others, such as a database over the network. An
+    /// answer that needs no waiting leaves at once; otherwise the work goes on in a task on the
+    /// actor's thread, beside the commands that follow. It counts as waiting until it is done, so
+    /// the mailbox's capacity bounds the work in progress too.
+    pub fn answer_later<F>(self, work: impl FnOnce(C) -> F + 'static)
+    where
+        F: Future<Output = C::Reply> + 'static,
+    {
+        let Self { command, reply, place } = self;
+        let working = async move { work(command).await }.instrument(reply.span.clone());
+        let mut working = Box::pin(AssertUnwindSafe(working).catch_unwind());
+        match (&mut working).now_or_never() {
+            Some(outcome) => reply.send_outcome(outcome.ok()),
+            None => {
+                actix::spawn(async move {
+                    let outcome = working.await;
+                    drop(place);
+                    reply.send_outcome(outcome.ok());
+                });
+            }
         }
     }
 
     /// Takes the question apart, to be answered later.
-    pub fn into_parts(self) -> (C, oneshot::Sender<C::Reply>) {
+    pub fn into_parts(self) -> (C, Reply<C::Reply>) {
         (self.command, self.reply)
+    }
+}
+
+impl<T> Reply<T> {
+    /// A way back, and where the answer arrives.
+    pub fn channel() -> (Self, oneshot::Receiver<T>) {
+        let (to, answer) = oneshot::channel();
+        (Self { to: Some(to), span: Span::current() }, answer)
+    }
+
+    /// Sends the answer. A caller that has gone away does not matter to the actor.
+    pub fn send(self, answer: T) {
+        if let Some(to) = self.to {
+            let _ = to.send(answer);
+        }
+    }
+
+    /// Sends what `work` makes; nothing if it panics.
+    pub fn answer(self, work: impl FnOnce() -> T) {
+        let outcome = self.run(work);
+        self.send_outcome(outcome);
+    }
+
+    /// Does a part of the work inside the caller's span; nothing comes of it if it panics.
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+        self.span.in_scope(|| catch_unwind(AssertUnwindSafe(work)).ok())
     }
 
     /// Nobody waits for the answer any more.
     pub fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.to.as_ref().is_some_and(oneshot::Sender::is_closed)
     }
-}
 
-/// `UserReader` rather than `user_service::actors::user_reader::UserReader`.
-fn short_name<A>() -> &'static str {
-    let name = type_name::<A>();
-    name.rsplit("::").next().unwrap_or(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use actix::Context;
-
-    struct Divider;
-
-    impl Actor for Divider {
-        type Context = Context<Self>;
-        fn started(&mut self, context: &mut Self::Context) {
-            context.set_mailbox_capacity(1);
+    fn send_outcome(self, outcome: Option<T>) {
+        if let Some(answer) = outcome {
+            self.send(answer);
         }
-    }
-
-    struct Divide(u32, u32);
-
-    impl Command for Divide {
-        type Reply = u32;
-    }
-
-    impl Handler<Ask<Divide>> for Divider {
-        type Result = ();
-        fn handle(&mut self, ask: Ask<Divide>, _: &mut Self::Context) {
-            ask.answer(|Divide(a, b)| a / b);
-        }
-    }
-
-    #[actix::test]
-    async fn a_panic_fails_one_command_and_not_the_actor() {
-        let divider = Divider.start();
-        assert_eq!(ask(&divider, Divide(1, 0)).await, Err(AskError::Gone("Divider")));
-        assert_eq!(ask(&divider, Divide(6, 2)).await, Ok(3));
-    }
-
-    #[actix::test]
-    async fn a_full_mailbox_refuses_at_once() {
-        let divider = Divider.start();
-        tokio::task::yield_now().await;
-        let all =
-            futures_util::future::join_all((0..50).map(|_| ask(&divider, Divide(1, 1)))).await;
-        assert!(all.contains(&Err(AskError::Full("Divider"))), "{all:?}");
-        assert!(all.contains(&Ok(1)), "{all:?}");
     }
 }

@@ -14,7 +14,7 @@
 use std::thread;
 use std::time::Instant;
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::{Actor, Context, Handler};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -23,7 +23,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::PasswordHash;
 use super::hasher::{HashFault, HashParams, Hasher, Verification};
 use super::priority;
-use crate::actors::{Ask, Command};
+use crate::actors::{Ask, Command, Health, Mailbox, Reply};
 use crate::identity::Password;
 
 /// Passwords that may be on their way to the queue on one worker.
@@ -172,11 +172,8 @@ impl HashingThreads {
 
 impl PasswordHasher {
     /// Starts one on this thread.
-    pub fn launch(threads: HashingThreads) -> Addr<Self> {
-        Self::create(|context| {
-            context.set_mailbox_capacity(MAILBOX);
-            Self { threads }
-        })
+    pub fn launch(threads: HashingThreads, health: &Health) -> Mailbox<Self> {
+        Mailbox::start(health, MAILBOX, |_| Self { threads })
     }
 
     fn enqueue(&self, work: Box<dyn HashingWork>) {
@@ -216,29 +213,36 @@ impl Actor for PasswordHasher {
     type Context = Context<Self>;
 }
 
-impl HashingWork for Ask<HashPassword> {
-    fn is_abandoned(&self) -> bool {
-        Self::is_abandoned(self)
-    }
-    fn run(self: Box<Self>, hasher: &mut Hasher) {
-        self.answer(|HashPassword(password)| Ok(hasher.hash(&password)?));
-    }
-    fn refuse(self: Box<Self>) {
-        self.answer(|_| Err(HashRefused::Full));
+/// A command of which hashing is the whole work.
+trait HashingCommand: Command<Reply = Result<Self::Output, HashRefused>> {
+    type Output: Send;
+    fn run(self, hasher: &mut Hasher) -> Result<Self::Output, HashFault>;
+}
+
+impl HashingCommand for HashPassword {
+    type Output = PasswordHash;
+    fn run(self, hasher: &mut Hasher) -> Result<PasswordHash, HashFault> {
+        hasher.hash(&self.0)
     }
 }
 
-impl HashingWork for Ask<VerifyPassword> {
+impl HashingCommand for VerifyPassword {
+    type Output = Verification;
+    fn run(self, hasher: &mut Hasher) -> Result<Verification, HashFault> {
+        hasher.verify(&self.password, self.stored.as_ref())
+    }
+}
+
+impl<C: HashingCommand> HashingWork for (C, Reply<C::Reply>) {
     fn is_abandoned(&self) -> bool {
-        Self::is_abandoned(self)
+        self.1.is_abandoned()
     }
     fn run(self: Box<Self>, hasher: &mut Hasher) {
-        self.answer(|VerifyPassword { password, stored }| {
-            Ok(hasher.verify(&password, stored.as_ref())?)
-        });
+        let (command, reply) = *self;
+        reply.answer(|| Ok(command.run(hasher)?));
     }
     fn refuse(self: Box<Self>) {
-        self.answer(|_| Err(HashRefused::Full));
+        self.1.send(Err(HashRefused::Full));
     }
 }
 
@@ -254,14 +258,11 @@ impl Handler<Ask<CheckCapacity>> for PasswordHasher {
     }
 }
 
-impl<C: Command> Handler<Ask<C>> for PasswordHasher
-where
-    Ask<C>: HashingWork,
-{
+impl<C: HashingCommand> Handler<Ask<C>> for PasswordHasher {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<C>, _: &mut Self::Context) {
-        self.enqueue(Box::new(ask));
+        self.enqueue(Box::new(ask.into_parts()));
     }
 }
 
@@ -272,11 +273,11 @@ mod tests {
     use futures_util::future::join_all;
     use secrecy::SecretString;
 
-    fn launch(threads: usize, queue: usize) -> Addr<PasswordHasher> {
+    fn launch(threads: usize, queue: usize) -> Mailbox<PasswordHasher> {
         let params = HashParams { memory_kib: 1024, iterations: 1, parallelism: 1 };
         let metrics = HashingMetrics::register(&mut Registry::default());
         let config = HashingConfig { params, threads, queue };
-        PasswordHasher::launch(HashingThreads::start(config, metrics).unwrap())
+        PasswordHasher::launch(HashingThreads::start(config, metrics).unwrap(), &Health::default())
     }
 
     fn password() -> Password {
@@ -301,6 +302,7 @@ mod tests {
         assert_eq!(done + full, 12);
         assert!((2..=4).contains(&done), "{done} done");
     }
+
     #[actix::test]
     async fn whoever_asks_for_room_is_told_when_there_is_none() {
         let hasher = launch(1, 2);

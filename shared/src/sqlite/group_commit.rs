@@ -1,14 +1,13 @@
 //! Group commit (Gray and Reuter, section 10.3.6): what arrives while one commit is on its way to
 //! the disk is committed together by the next one. There is no timer: a lone write never waits.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::oneshot;
 
 use super::StoreError;
+use crate::actors::Reply;
 use crate::fail_point::{fail_point, sabotaged};
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
@@ -44,7 +43,7 @@ impl GroupCommit {
     /// it fails or panics, it alone is undone. The reply leaves after the `COMMIT` that holds it.
     pub fn push<T, E>(
         &mut self,
-        reply: oneshot::Sender<Result<T, E>>,
+        reply: Reply<Result<T, E>>,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     ) where
         T: Send + 'static,
@@ -57,7 +56,7 @@ impl GroupCommit {
     /// what is kept in memory follows what is on the disk, and whoever was answered sees it.
     pub fn push_with<T, E>(
         &mut self,
-        reply: oneshot::Sender<Result<T, E>>,
+        reply: Reply<Result<T, E>>,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
         after_commit: impl FnOnce(&T) + Send + 'static,
     ) where
@@ -134,7 +133,7 @@ trait Write: Send {
 }
 
 struct Pending<T, E, F, A> {
-    reply: oneshot::Sender<Result<T, E>>,
+    reply: Reply<Result<T, E>>,
     work: Option<F>,
     /// Stays empty if the work panicked: then the reply is dropped and the client told of a fault.
     outcome: Option<Result<T, E>>,
@@ -151,7 +150,7 @@ where
 {
     fn run(&mut self, connection: &Connection) -> bool {
         let Some(work) = self.work.take() else { return false };
-        self.outcome = catch_unwind(AssertUnwindSafe(|| work(connection))).ok();
+        self.outcome = self.reply.run(|| work(connection));
         matches!(self.outcome, Some(Ok(_)))
     }
 
@@ -166,16 +165,16 @@ where
             }
             (None, None) => return,
         };
-        // A caller that went away must not matter to the writer.
-        let _ = self.reply.send(outcome);
+        self.reply.send(outcome);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::oneshot;
 
-    type Reply = oneshot::Receiver<Result<usize, StoreError>>;
+    type Answer = oneshot::Receiver<Result<usize, StoreError>>;
 
     fn database() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
@@ -183,8 +182,8 @@ mod tests {
         connection
     }
 
-    fn insert(group: &mut GroupCommit, x: i64) -> Reply {
-        let (reply, answer) = oneshot::channel();
+    fn insert(group: &mut GroupCommit, x: i64) -> Answer {
+        let (reply, answer) = Reply::channel();
         group.push(reply, move |connection| {
             Ok(connection.execute("INSERT INTO t VALUES (?1)", [x])?)
         });
@@ -208,7 +207,7 @@ mod tests {
     #[test]
     fn a_write_that_panics_is_undone_and_gets_no_answer() {
         let (mut connection, mut group) = (database(), GroupCommit::default());
-        let (reply, mut answer) = oneshot::channel::<Result<(), StoreError>>();
+        let (reply, mut answer) = Reply::<Result<(), StoreError>>::channel();
         group.push(reply, |connection| {
             connection.execute("INSERT INTO t VALUES (5)", []).unwrap();
             panic!("as the test wants it");
@@ -225,7 +224,7 @@ mod tests {
         let (mut connection, mut group) = (database(), GroupCommit::default());
         let (done, seen) = std::sync::mpsc::channel();
         for _ in 0..2 {
-            let (reply, mut answer) = oneshot::channel::<Result<usize, StoreError>>();
+            let (reply, mut answer) = Reply::<Result<usize, StoreError>>::channel();
             let done = done.clone();
             group.push_with(
                 reply,

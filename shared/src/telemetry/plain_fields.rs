@@ -9,6 +9,8 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
+use super::error_chain::ErrorChain;
+
 /// Writes the message as it is, texts in quotes, and errors with all that was behind them.
 pub(super) struct PlainFields;
 
@@ -66,14 +68,7 @@ impl Visit for Line<'_> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut text = value.to_string();
-        let mut source = value.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        self.record_str(field, &text);
+        self.record_str(field, &ErrorChain(value).to_string());
     }
 }
 

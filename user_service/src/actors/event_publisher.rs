@@ -14,12 +14,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
 use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
-use shared::actors::{Ask, Command, ask};
+use shared::actors::{Ask, Backoff, Command, Mailbox, Reply, ask};
 use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
 use shared::secrets::SealingKeys;
@@ -27,7 +25,6 @@ use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::bus_loop::Backoff;
 use super::sealed_user::with_sealed_hashes;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store;
@@ -67,7 +64,7 @@ pub struct EventPublisher {
     /// Ends the loop.
     stop: Option<oneshot::Sender<()>>,
     /// Waits for the loop's end.
-    stopped: Option<Ask<FlushAndStop>>,
+    stopped: Option<Reply<()>>,
 }
 
 impl EventPublisher {
@@ -78,7 +75,7 @@ impl EventPublisher {
     pub fn new(
         bus: Arc<dyn Bus>,
         pool: &ReadPool,
-        repository: Addr<UserRepository>,
+        repository: Mailbox<UserRepository>,
         head: watch::Receiver<Head>,
         sealing_key: Arc<SealingKeys>,
     ) -> Result<Self, StoreError> {
@@ -121,8 +118,8 @@ impl Actor for EventPublisher {
             }
         };
         let ended = running.into_actor(self).map(|(), publisher, context| {
-            if let Some(ask) = publisher.stopped.take() {
-                ask.answer(|FlushAndStop| ());
+            if let Some(reply) = publisher.stopped.take() {
+                reply.send(());
             }
             context.stop();
         });
@@ -134,7 +131,8 @@ impl Handler<Ask<FlushAndStop>> for EventPublisher {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FlushAndStop>, _: &mut Self::Context) {
-        self.stopped = Some(ask);
+        let (FlushAndStop, reply) = ask.into_parts();
+        self.stopped = Some(reply);
         // Dropping it ends the loop.
         self.stop = None;
     }
@@ -147,7 +145,7 @@ struct Relay {
     /// Seals the hashes that travel beside the events.
     sealing_key: Arc<SealingKeys>,
     /// Records the place.
-    repository: Addr<UserRepository>,
+    repository: Mailbox<UserRepository>,
     /// The hint, and what `Head` tells.
     head: watch::Receiver<Head>,
     /// Up to here the bus has confirmed. Read by `/metrics`.

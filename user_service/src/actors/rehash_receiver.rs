@@ -10,10 +10,10 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
-use shared::actors::ask;
+use shared::actors::{Mailbox, ask};
 use shared::bus::{Bus, Message};
 
 use super::bus_loop::{consume, shared_queue};
@@ -25,12 +25,12 @@ const PREFETCH: u16 = 16;
 /// The receiver.
 pub struct RehashReceiver {
     bus: Arc<dyn Bus>,
-    repository: Addr<UserRepository>,
+    repository: Mailbox<UserRepository>,
 }
 
 impl RehashReceiver {
     /// Hands what comes by the bus to the writer.
-    pub fn new(bus: Arc<dyn Bus>, repository: Addr<UserRepository>) -> Self {
+    pub fn new(bus: Arc<dyn Bus>, repository: Mailbox<UserRepository>) -> Self {
         Self { bus, repository }
     }
 }
@@ -47,7 +47,7 @@ impl Actor for RehashReceiver {
     }
 }
 
-async fn hand_on(repository: &Addr<UserRepository>, message: &Message) {
+async fn hand_on(repository: &Mailbox<UserRepository>, message: &Message) {
     let rehashed: PasswordRehashed = match serde_json::from_slice(&message.body) {
         Ok(rehashed) => rehashed,
         Err(error) => {

@@ -14,10 +14,10 @@
 
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use contract::UserId;
 use rusqlite::Connection;
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
 use shared::identity::Username;
 use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
@@ -99,12 +99,15 @@ pub struct UserReader {
 
 impl UserReader {
     /// Starts it on this thread.
-    pub fn launch(pool: ReadPool, commits: CommitCount, clock: Clock) -> Addr<Self> {
-        Self::create(|context| {
-            context.set_mailbox_capacity(MAILBOX_CAPACITY);
-            let seen = (commits.get(), Instant::now());
-            Self { pool, connection: None, is_reading: false, commits, seen, clock }
-        })
+    pub fn launch(
+        pool: ReadPool,
+        commits: CommitCount,
+        clock: Clock,
+        health: &Health,
+    ) -> Mailbox<Self> {
+        let seen = (commits.get(), Instant::now());
+        let reader = Self { pool, connection: None, is_reading: false, commits, seen, clock };
+        Mailbox::start(health, MAILBOX_CAPACITY, |_| reader)
     }
 
     /// The connection, in a transaction that sees all that was committed by now: either what waits
@@ -218,12 +221,16 @@ mod tests {
     use futures_util::future::join_all;
     use shared::actors::ask;
 
-    fn launch(repository: &TestRepository) -> Addr<UserReader> {
+    fn launch(repository: &TestRepository) -> Mailbox<UserReader> {
         let (pool, commits) = (repository.pool.clone(), repository.commits.clone());
-        UserReader::launch(pool, commits, Clock::system())
+        UserReader::launch(pool, commits, Clock::system(), &Health::default())
     }
 
-    async fn create_and_find(repository: &TestRepository, reader: &Addr<UserReader>, name: &str) {
+    async fn create_and_find(
+        repository: &TestRepository,
+        reader: &Mailbox<UserReader>,
+        name: &str,
+    ) {
         let id = create_as(repository, name).await.user.id;
         let found = join_all((0..20).map(|_| ask(reader, FindUser(id)))).await;
         assert!(found.into_iter().all(|user| user.unwrap().unwrap().unwrap().id == id), "{name}");

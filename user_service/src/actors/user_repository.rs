@@ -28,11 +28,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
-use actix::{ActorContext, Addr, ArbiterHandle};
+use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use contract::{Head, Incarnation};
 use rusqlite::Connection;
-use shared::actors::{Ask, Command};
+use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
 use shared::secrets::{SealingKeys, random_bytes};
 use shared::sqlite::{CommitCount, GroupCommit, OpenError, StoreError};
@@ -145,11 +144,8 @@ impl UserRepository {
     }
 
     /// Starts it on a thread of its own, where it may wait for the disk.
-    pub fn launch(self, thread: &ArbiterHandle) -> Addr<Self> {
-        Self::start_in_arbiter(thread, move |context| {
-            context.set_mailbox_capacity(MAILBOX_CAPACITY);
-            self
-        })
+    pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
+        Mailbox::start_on(thread, health, MAILBOX_CAPACITY, |_| self)
     }
 
     fn commit(&mut self, context: &mut Context<Self>) {

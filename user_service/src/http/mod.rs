@@ -13,8 +13,8 @@ mod user_path;
 
 use std::sync::Arc;
 
-use actix::Addr;
 use actix_web::web;
+use shared::actors::Mailbox;
 use shared::hashing::PasswordHasher;
 use shared::http::{IfMatch, Problem, ProblemKind, get_or_head, resource};
 use shared::identity::PasswordPolicy;
@@ -28,11 +28,11 @@ pub use openapi::document;
 #[derive(Clone)]
 pub struct Api {
     /// Writes.
-    pub repository: Addr<UserRepository>,
+    pub repository: Mailbox<UserRepository>,
     /// Reads, on this worker's own thread.
-    pub reader: Addr<UserReader>,
+    pub reader: Mailbox<UserReader>,
     /// Hashes, by threads that all workers share.
-    pub hasher: Addr<PasswordHasher>,
+    pub hasher: Mailbox<PasswordHasher>,
     /// Makes fingerprints of requests with an `Idempotency-Key`.
     pub sealing_key: Arc<SealingKeys>,
     /// What a new password must be like.

@@ -5,11 +5,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
 use contract::topology::{SYNC_REQUESTS_QUEUE, control_queue};
 use contract::{Cursor, SentRecord, SnapshotUser, SyncRequest, UserChange, UserId};
 use futures_util::FutureExt;
-use shared::actors::{AskError, ask};
+use shared::actors::{AskError, Mailbox, ask};
 use shared::bus::{Bus, Delivery, Destination, Message, Outgoing};
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input};
@@ -45,15 +44,15 @@ pub struct FollowLoop {
     /// Where deliveries come from and questions go to.
     pub bus: Arc<dyn Bus>,
     /// Takes what is to be applied.
-    pub repository: Addr<CredentialRepository>,
+    pub repository: Mailbox<CredentialRepository>,
     /// What the repository has stored.
     pub applied: watch::Receiver<Applied>,
     /// Takes whose tokens are dead, before the projection moves.
-    pub revocations: Addr<Revocations>,
+    pub revocations: Mailbox<Revocations>,
     /// Names the queues.
     pub replica: String,
     /// Keeps copies of messages that are of no use.
-    pub dead_letters: Addr<DeadLetters>,
+    pub dead_letters: Mailbox<DeadLetters>,
     /// Told how it goes.
     pub progress: watch::Sender<Progress>,
     /// Told of everything.
@@ -351,7 +350,7 @@ impl<'a> SyncSession<'a> {
         self.with.metrics.dead_letters.inc();
         tracing::debug!(id = message.id, reason, "a message is of no use");
         // It refuses when too many wait, and says so itself.
-        let _ = self.with.dead_letters.try_send(SendToDeadLetters { message, routing_key, reason });
+        let _ = self.with.dead_letters.tell(SendToDeadLetters { message, routing_key, reason });
     }
 
     fn publish(&self, queue: &str, message: Message) {

@@ -3,6 +3,7 @@ use super::*;
 use contract::event::header;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use shared::actors::Health;
 use shared::bus::{Binding, InProcessBus, QueueLifetime, QueueSpec, Subscription};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,10 +48,11 @@ async fn next_seq(events: &mut Subscription) -> i64 {
     delivery.await.unwrap().unwrap().message.headers[header::SEQUENCE].parse().unwrap()
 }
 
-fn publisher(repository: &TestRepository, bus: Arc<UncertainBus>) -> Addr<EventPublisher> {
+fn publisher(repository: &TestRepository, bus: Arc<UncertainBus>) -> Mailbox<EventPublisher> {
     let (addr, head) = (repository.addr.clone(), repository.head.clone());
     let key = Arc::clone(&repository.key);
-    EventPublisher::new(bus, &repository.pool, addr, head, key).unwrap().start()
+    let publisher = EventPublisher::new(bus, &repository.pool, addr, head, key).unwrap();
+    Mailbox::start(&Health::default(), 1, |_| publisher)
 }
 
 #[actix::test]

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Arbiter};
+use actix::Arbiter;
 use contract::{Head, LogRecord, UserId};
 use prometheus_client::registry::Registry;
-use shared::actors::ask;
+use shared::actors::{Health, Mailbox, ask};
 use shared::clock::Clock;
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
@@ -21,7 +21,7 @@ use crate::metrics::ServiceMetrics;
 use crate::store;
 
 pub(in crate::actors) struct TestRepository {
-    pub(in crate::actors) addr: Addr<UserRepository>,
+    pub(in crate::actors) addr: Mailbox<UserRepository>,
     pub(in crate::actors) pool: ReadPool,
     pub(in crate::actors) commits: CommitCount,
     pub(in crate::actors) head: watch::Receiver<Head>,
@@ -53,7 +53,7 @@ impl TestRepository {
             UserRepository::open(&path, Arc::clone(&key), clock, retention, writer).unwrap();
         let pool = store::open_pool(&path, 4).unwrap();
         let (head, commits) = (repository.head(), repository.commits());
-        let addr = repository.launch(&Arbiter::current());
+        let addr = repository.launch(&Arbiter::current(), &Health::default());
         Self { addr, pool, commits, head, key, metrics, directory }
     }
 

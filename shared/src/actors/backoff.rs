@@ -1,0 +1,201 @@
+//! The pause between tries of whatever fails and is tried again, and what the log says meanwhile.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::secrets::random_bytes;
+use crate::telemetry::ErrorChain;
+
+/// The first pause; each further one is twice as long.
+const FIRST: Duration = Duration::from_millis(100);
+/// The longest pause. Short: whoever comes back is served again within a second or so.
+const LONGEST: Duration = Duration::from_secs(1);
+/// How long it must work before a failure counts as a new one. What works for a moment and fails
+/// again, over and over, must not be tried at full speed.
+pub(super) const HEALTHY: Duration = Duration::from_secs(5);
+/// How often at the most the same cause is logged again after it had seemed to be over.
+const REPEATED: Duration = Duration::from_mins(1);
+
+/// Waits longer after each failure, and logs one line a cause: a new cause is logged, the same one
+/// is not, and the recovery is logged once.
+#[derive(Debug)]
+pub struct Backoff {
+    /// What is tried, for the log: "publishing events".
+    what: &'static str,
+    longest: Duration,
+    /// The pauses differ by chance, so that many who lost the same server do not return at once.
+    has_jitter: bool,
+    /// The pause after the next failure.
+    next: Duration,
+    /// Since when it works; nothing while it fails or has not been tried yet.
+    works_since: Option<Instant>,
+    /// What was logged last.
+    logged: Option<Logged>,
+}
+
+#[derive(Debug)]
+struct Logged {
+    cause: String,
+    at: Instant,
+    /// The log says that it works again.
+    is_over: bool,
+}
+
+impl Backoff {
+    /// For something that is named as an activity ("publishing events") and must recover within
+    /// seconds: pauses of 100 ms at first and 1 s at last.
+    pub fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            longest: LONGEST,
+            has_jitter: false,
+            next: FIRST,
+            works_since: None,
+            logged: None,
+        }
+    }
+
+    /// With another longest pause.
+    #[must_use]
+    pub fn with_longest(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// With pauses that chance shortens by up to a half.
+    #[must_use]
+    pub fn with_jitter(self) -> Self {
+        Self { has_jitter: true, ..self }
+    }
+
+    /// Notes a failure, logs it if its cause is a new one, and tells how long to wait.
+    pub fn failed(&mut self, error: &(dyn Error + 'static)) -> Duration {
+        if self.works_since.take().is_some_and(|since| since.elapsed() >= HEALTHY) {
+            self.reset();
+        }
+        let cause = ErrorChain(error).to_string();
+        let is_known = self.logged.as_ref().is_some_and(|logged| {
+            logged.cause == cause && (!logged.is_over || logged.at.elapsed() < REPEATED)
+        });
+        if !is_known {
+            tracing::warn!(error, "{} does not work; trying again", self.what);
+            self.logged = Some(Logged { cause, at: Instant::now(), is_over: false });
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        if self.has_jitter { shorten(pause) } else { pause }
+    }
+
+    /// Notes that it has worked for a while: the next failure is a new one.
+    pub(super) fn recovered(&mut self) {
+        self.worked();
+        self.reset();
+    }
+
+    fn reset(&mut self) {
+        self.next = FIRST;
+        self.logged = None;
+    }
+
+    /// Notes that it works. May be called each time: the first time counts.
+    pub fn worked(&mut self) {
+        self.works_since.get_or_insert_with(Instant::now);
+        if let Some(logged) = &mut self.logged
+            && !logged.is_over
+        {
+            logged.is_over = true;
+            tracing::info!("{} works again", self.what);
+        }
+    }
+}
+
+/// Between a half and the whole.
+fn shorten(pause: Duration) -> Duration {
+    let [chance] = random_bytes::<1>();
+    pause.mul_f64(1.0 - f64::from(chance) / 512.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::test_log::logged_by;
+    use std::io;
+    use tokio::time::advance;
+
+    fn fail(backoff: &mut Backoff, cause: &str) -> u128 {
+        backoff.failed(&io::Error::other(cause.to_owned())).as_millis()
+    }
+
+    #[test]
+    fn the_pause_grows_up_to_its_limit() {
+        let mut backoff = Backoff::new("trying");
+        let pauses: Vec<u128> = (0..6).map(|_| fail(&mut backoff, "x")).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
+        let mut backoff = Backoff::new("trying").with_longest(Duration::from_secs(30));
+        assert_eq!((0..20).map(|_| fail(&mut backoff, "x")).max(), Some(30_000));
+    }
+
+    #[test]
+    fn chance_shortens_a_pause_by_a_half_at_most() {
+        let mut backoff = Backoff::new("trying").with_longest(FIRST).with_jitter();
+        let pauses: Vec<u128> = (0..100).map(|_| fail(&mut backoff, "x")).collect();
+        assert!(pauses.iter().all(|pause| (50..=100).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_seconds_of_health_make_the_pause_short_again() {
+        let mut backoff = Backoff::new("trying");
+        for _ in 0..5 {
+            fail(&mut backoff, "x");
+        }
+        backoff.worked();
+        advance(HEALTHY * 9 / 10).await;
+        assert_eq!(fail(&mut backoff, "x"), 1000, "it worked for a moment only");
+        backoff.worked();
+        advance(HEALTHY / 2).await;
+        backoff.worked();
+        advance(HEALTHY / 2).await;
+        assert_eq!(fail(&mut backoff, "x"), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_has_one_line_for_each_cause_and_one_for_the_recovery() {
+        let log = logged_by(async {
+            let mut backoff = Backoff::new("trying");
+            backoff.worked();
+            for cause in ["refused", "refused", "no such vhost", "no such vhost"] {
+                fail(&mut backoff, cause);
+            }
+            backoff.worked();
+            backoff.worked();
+            // It flaps.
+            for _ in 0..100 {
+                fail(&mut backoff, "no such vhost");
+                backoff.worked();
+            }
+            advance(REPEATED).await;
+            for _ in 0..100 {
+                fail(&mut backoff, "no such vhost");
+            }
+            // It works for a while.
+            backoff.worked();
+            advance(HEALTHY).await;
+            fail(&mut backoff, "no such vhost");
+        })
+        .await;
+        let lines: Vec<&str> = log.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+        assert_eq!(
+            lines,
+            [
+                "trying does not work; trying again error=\"refused\"",
+                "trying does not work; trying again error=\"no such vhost\"",
+                "trying works again",
+                "trying does not work; trying again error=\"no such vhost\"",
+                "trying works again",
+                "trying does not work; trying again error=\"no such vhost\"",
+            ]
+        );
+    }
+}
