@@ -7,7 +7,8 @@ use std::sync::Arc;
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::Bus;
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, DeadLetters};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, cores};
 use shared::hashing::HashingThreads;
@@ -21,10 +22,10 @@ use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::RepositoryError;
-use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
+use crate::actors::revocations::{FlushRevocations, RevocationsError, RevokeInMemory, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations, UserEventConsumer,
+    Applied, CredentialRepository, KeyRing, Progress, Revocations, UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
 use crate::http::{self, Api, WorkerParts};
@@ -100,6 +101,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let http_metrics = HttpMetrics::register(&mut deps.registry);
     let claim = claim_data_dir(&common.data_dir, "auth_service")?;
     let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
+    let codec = Codec::new(Arc::clone(&sealing_key));
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
     let server = server_config(&common, &service);
     let readers = readers(&common.data_dir, server.workers)?;
@@ -114,6 +116,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         verifier,
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
+        codec: codec.clone(),
         health: health.clone(),
     };
     let handles = Api {
@@ -148,7 +151,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         }
     };
     let consumer =
-        writers.follow(deps.bus, service.auth_replica, progress, metrics.following, &health);
+        writers.follow(deps.bus, codec, service.auth_replica, progress, metrics.following, &health);
     tracing::info!(address = %http.address, "auth_service listens");
     Ok(Running { address: http.address, http, consumer, writers, _claim: claim })
 }
@@ -197,11 +200,12 @@ impl Stores {
 
     /// Each on a thread of its own, which it may block.
     fn launch(self, health: &Health) -> Writers {
-        let arbiters = [Arbiter::new(), Arbiter::new()];
+        let arbiters = [(); 3].map(|()| Arbiter::new());
+        let revoke = self.revocations.in_memory();
         let (applied, revoked) = (self.repository.applied(), self.revocations.view());
         let repository = self.repository.launch(&arbiters[0].handle(), health);
         let revocations = self.revocations.launch(&arbiters[1].handle(), health);
-        Writers { repository, revocations, applied, revoked, arbiters }
+        Writers { repository, revocations, revoke, applied, revoked, arbiters }
     }
 }
 
@@ -211,29 +215,37 @@ struct Writers {
     revocations: Mailbox<Revocations>,
     applied: watch::Receiver<Applied>,
     revoked: RevokedView,
-    arbiters: [Arbiter; 2],
+    revoke: RevokeInMemory,
+    /// The repository's and the revocations': each may wait for the disk there. The last one is the
+    /// consumer's and the dead letters': decoding batches must not hold up what a login waits for.
+    arbiters: [Arbiter; 3],
 }
 
 impl Writers {
     fn follow(
         &self,
         bus: Arc<dyn Bus>,
+        codec: Codec,
         replica: String,
         progress: watch::Sender<Progress>,
         metrics: FollowingMetrics,
         health: &Health,
     ) -> Mailbox<UserEventConsumer> {
+        let (thread, taken) = (self.arbiters[2].handle(), metrics.dead_letters.clone());
         let following = FollowLoop {
-            dead_letters: DeadLetters::launch(Arc::clone(&bus), health),
+            dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
+            codec,
             progress,
             bus,
             repository: self.repository.clone(),
             applied: self.applied.clone(),
             revocations: self.revocations.clone(),
+            revoke: self.revoke.clone(),
             replica,
             metrics,
+            health: health.clone(),
         };
-        UserEventConsumer::launch(following, health)
+        UserEventConsumer::launch(&thread, following, health)
     }
 
     async fn stop(self) {
@@ -286,18 +298,28 @@ fn readiness(
     health: Health,
 ) -> impl Fn() -> ReadinessReport + Send + Sync {
     move || {
-        let Applied { cursor, has_foreign_seal, .. } = *applied.borrow();
+        let Applied { cursor, unopenable, .. } = applied.borrow().clone();
+        let Progress { loaded, foreign_key, is_stuck, .. } = progress.borrow().clone();
         let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
         if cursor.is_none() {
-            report.reasons.push(match progress.borrow().loaded {
+            report.reasons.push(match loaded {
                 None => "catching up: no sync with user_service yet".to_owned(),
                 Some((part, parts)) => {
                     format!("catching up: part {part} of {parts} of a snapshot is loaded")
                 }
             });
         }
-        if has_foreign_seal {
-            report.reasons.push("sealed hashes were made with another key".to_owned());
+        if unopenable.count > 0 {
+            report.reasons.push(unopenable.to_string());
+        }
+        if let Some(key) = foreign_key {
+            report.degraded.push(format!(
+                "user_service authenticates with the key {key}, which is not here: give both \
+                 services the same sealing keys"
+            ));
+        }
+        if is_stuck {
+            report.degraded.push("the projection cannot be written".to_owned());
         }
         if !bus.is_connected() {
             report.degraded.push("broker unreachable".to_owned());

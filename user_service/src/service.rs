@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::Bus;
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, DeadLetters};
 use shared::clock::Clock;
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -21,6 +22,7 @@ use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::actors::bus_loop::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published};
 use crate::actors::user_repository::{Close, OpenRepositoryError};
 use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
@@ -256,20 +258,18 @@ impl Actors {
         let (head, key) = (repository.head(), Arc::clone(sealing_key));
         let (directory, limit) = (config.common.data_dir.clone(), config.service.sync_replay_limit);
         let (answers, asked) = (metrics.answers.clone(), head.clone());
+        let [writing, relaying, responding] = [(); 3].map(|()| Arbiter::new());
+        let taken = metrics.dead_letters.clone();
+        let dead_letters = DeadLetters::launch(&relaying.handle(), Arc::clone(&bus), health, taken);
+        let codec = Codec::new(Arc::clone(sealing_key));
+        let access = BusAccess { bus: Arc::clone(&bus), codec, dead_letters };
         let responder =
-            SyncResponder::new(Arc::clone(&bus), pool, asked, key, directory, limit, answers)?;
-        let writing = Arbiter::new();
+            SyncResponder::new(access.clone(), pool, asked, key, directory, limit, answers)?;
         let repository = repository.launch(&writing.handle(), health);
-        let publisher = EventPublisher::new(
-            Arc::clone(&bus),
-            pool,
-            repository.clone(),
-            head,
-            Arc::clone(sealing_key),
-        )?;
+        let publisher =
+            EventPublisher::new(bus, pool, repository.clone(), head, Arc::clone(sealing_key))?;
         let confirmed = publisher.published();
-        let receiver = RehashReceiver::new(bus, repository.clone());
-        let (relaying, responding) = (Arbiter::new(), Arbiter::new());
+        let receiver = RehashReceiver::new(access, repository.clone());
         let publisher = Mailbox::start_on(&relaying.handle(), health, STOPS_MAX, |_| publisher);
         RehashReceiver::start_in_arbiter(&relaying.handle(), |_| receiver);
         SyncResponder::start_in_arbiter(&responding.handle(), |_| responder);

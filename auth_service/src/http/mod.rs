@@ -16,6 +16,7 @@ use std::time::Duration;
 use actix_web::web::{self, Data, ServiceConfig};
 use shared::actors::{Health, Mailbox};
 use shared::bus::Bus;
+use shared::bus::cloud_event::Codec;
 use shared::clock::Clock;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{GET_OR_HEAD, get_or_head, resource};
@@ -67,18 +68,21 @@ pub struct WorkerParts {
     pub revoked: RevokedView,
     /// Takes hashes that were made anew.
     pub bus: Arc<dyn Bus>,
+    /// Writes them.
+    pub codec: Codec,
     /// Watches the workers' actors.
     pub health: Health,
 }
 
 /// Adds the paths; called once on each worker's thread, where it starts the worker's actors.
 pub fn configure(handles: &Api, parts: &WorkerParts, app: &mut ServiceConfig) {
-    let WorkerParts { hashing, readers, verifier, revoked, bus, health } = parts.clone();
+    let WorkerParts { hashing, readers, verifier, revoked, bus, codec, health } = parts.clone();
     app.app_data(Data::new(Authenticator {
         reader: CredentialReader::launch(readers, &health),
         hasher: PasswordHasher::launch(hashing, &health),
         sealing_key: Arc::clone(&handles.sealing_key),
         bus,
+        codec,
     }));
     app.app_data(Data::new(TokenChecker::new(verifier, revoked, handles.clock.clone())));
     app.app_data(Data::new(handles.clone()));

@@ -5,6 +5,7 @@ mod bad_input;
 mod faults;
 mod following;
 mod idempotency;
+mod later_versions;
 mod login;
 mod poison;
 mod repair;

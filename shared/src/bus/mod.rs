@@ -9,6 +9,7 @@
 
 mod amqp;
 pub mod cloud_event;
+mod dead_letters;
 mod in_process;
 mod topic;
 
@@ -22,6 +23,7 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 
 pub use amqp::{AmqpBus, AmqpConfig, InvalidAmqpUrl};
+pub use dead_letters::DeadLetters;
 pub use in_process::InProcessBus;
 
 /// Publishes and subscribes.

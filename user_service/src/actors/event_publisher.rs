@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
-use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use shared::actors::{Ask, Backoff, Command, Mailbox, Reply, ask};
-use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, BusError, Outgoing};
 use shared::fail_point::fail_point;
 use shared::secrets::SealingKeys;
 use shared::sqlite::{ReadPool, Reader, StoreError};
@@ -28,9 +28,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::sealed_user::with_sealed_hashes;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store;
-pub use event_message::to_outgoing;
-
-mod event_message;
 
 /// How many events are published at once.
 const BATCH: usize = 500;
@@ -87,6 +84,7 @@ impl EventPublisher {
         let relay = Relay {
             bus,
             reader,
+            codec: Codec::new(Arc::clone(&sealing_key)),
             sealing_key,
             repository,
             head,
@@ -110,7 +108,8 @@ impl Actor for EventPublisher {
         let (stop, stopping) = oneshot::channel();
         self.stop = Some(stop);
         let Some(relay) = self.relay.take() else { return };
-        let heads = tell_heads(Arc::clone(&relay.bus), relay.head.clone());
+        let codec = relay.codec.clone();
+        let heads = tell_heads(Arc::clone(&relay.bus), relay.head.clone(), codec);
         let running = async move {
             tokio::select! {
                 () = relay.run(stopping) => {}
@@ -144,6 +143,7 @@ struct Relay {
     reader: Reader,
     /// Seals the hashes that travel beside the events.
     sealing_key: Arc<SealingKeys>,
+    codec: Codec,
     /// Records the place.
     repository: Mailbox<UserRepository>,
     /// The hint, and what `Head` tells.
@@ -212,12 +212,14 @@ impl Relay {
             let checksum = head.checksum.filter(|_| head.position == position);
             let end = Head { position, checksum, ..head };
             let records = with_sealed_hashes(&self.reader, records, &self.sealing_key)?;
-            let mut batch: Vec<Outgoing> =
-                records.iter().map(|record| to_outgoing(record, head.incarnation)).collect();
+            let mut batch: Vec<Outgoing> = records
+                .iter()
+                .map(|sent| self.codec.encode_event(sent, head.incarnation))
+                .collect();
             // The end of a burst travels with it.
             let is_end = records.len() < BATCH;
             if is_end {
-                batch.push(beacon(&end));
+                batch.push(self.codec.encode_head(&end));
             }
             fail_point("log_read");
             self.bus.publish(batch).await?;
@@ -251,13 +253,13 @@ impl Relay {
 
 /// Tells the log's end each second, whatever becomes of the events: followers repair themselves by
 /// it, even while some queue makes the broker confirm none.
-async fn tell_heads(bus: Arc<dyn Bus>, head: watch::Receiver<Head>) -> Infallible {
+async fn tell_heads(bus: Arc<dyn Bus>, head: watch::Receiver<Head>, codec: Codec) -> Infallible {
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         period.tick().await;
         let now = *head.borrow();
-        if let Err(error) = bus.publish(vec![beacon(&now)]).await {
+        if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
             // The relay warns; the next second tries again.
             tracing::debug!(%error, "the log's end was not told");
         }
@@ -266,22 +268,6 @@ async fn tell_heads(bus: Arc<dyn Bus>, head: watch::Receiver<Head>) -> Infallibl
 
 async fn until_dropped(stopping: &mut oneshot::Receiver<()>) {
     let _ = stopping.await;
-}
-
-/// The log's end, for followers that miss the last events.
-fn beacon(head: &Head) -> Outgoing {
-    Outgoing {
-        to: Destination::Topic {
-            exchange: USERS_EXCHANGE.into(),
-            routing_key: HEAD_ROUTING_KEY.into(),
-        },
-        message: Message {
-            id: head.position.hash.to_string(),
-            kind: HEAD_ROUTING_KEY.into(),
-            body: serde_json::to_vec(head).unwrap_or_default().into(),
-            ..Message::default()
-        },
-    }
 }
 
 #[cfg(test)]

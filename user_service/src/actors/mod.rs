@@ -1,6 +1,6 @@
 //! The actors: each owns one invariant.
 
-mod bus_loop;
+pub mod bus_loop;
 pub mod event_publisher;
 pub mod rehash_receiver;
 mod sealed_user;

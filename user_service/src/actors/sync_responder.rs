@@ -17,13 +17,13 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::topology::SYNC_REQUESTS_QUEUE;
 use contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, SyncRequest};
 use futures_util::future::try_join;
-use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::bus::{BusError, Delivery};
 use shared::log_sync::{Decision, decide};
 use shared::secrets::SealingKeys;
 use shared::sqlite::{ReadPool, Reader, StoreError};
 use tokio::sync::{mpsc, watch};
 
-use super::bus_loop::{consume, shared_queue};
+use super::bus_loop::{BusAccess, consume, shared_queue};
 use super::sealed_user::with_sealed_hashes;
 use super::snapshot::{self, Snapshot, SnapshotError};
 use crate::metrics::AnswerMetrics;
@@ -49,7 +49,7 @@ pub struct SyncResponder {
 
 /// What an answer is made from.
 struct Answering {
-    bus: Arc<dyn Bus>,
+    access: BusAccess,
     reader: Reader,
     /// Names the incarnation that vouches for the answers.
     head: watch::Receiver<Head>,
@@ -67,7 +67,7 @@ impl SyncResponder {
     /// # Errors
     /// The database cannot be read.
     pub fn new(
-        bus: Arc<dyn Bus>,
+        access: BusAccess,
         pool: &ReadPool,
         head: watch::Receiver<Head>,
         sealing_key: Arc<SealingKeys>,
@@ -77,7 +77,7 @@ impl SyncResponder {
     ) -> Result<Self, StoreError> {
         let reader = store::check_out(pool)?;
         let answering =
-            Answering { bus, reader, head, sealing_key, directory, replay_limit, metrics };
+            Answering { access, reader, head, sealing_key, directory, replay_limit, metrics };
         Ok(Self { answering: Some(answering) })
     }
 }
@@ -87,13 +87,12 @@ impl Actor for SyncResponder {
 
     fn started(&mut self, context: &mut Self::Context) {
         let Some(answering) = self.answering.take() else { return };
-        let bus = Arc::clone(&answering.bus);
+        let (bus, access) = (Arc::clone(&answering.access.bus), answering.access.clone());
         let (asked, inbox) = mpsc::channel(WAITING_MAX);
-        let handle = async move |message: Message| {
-            if let Some(request) = decode(&message) {
-                // It ends with this actor.
-                let _ = asked.send(request).await;
-            }
+        let handle = async move |delivery: &Delivery| match access.codec.decode_question(delivery) {
+            // It ends with this actor.
+            Ok(request) => drop(asked.send(request).await),
+            Err(error) => access.bury(delivery, &error),
         };
         let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
         context.spawn(answering.run(Questions::new(inbox)).into_actor(self));
@@ -110,8 +109,6 @@ enum AnswerError {
     Log(#[from] StoreError),
     #[error("there is no snapshot")]
     Snapshot(#[from] SnapshotError),
-    #[error("the answer cannot be encoded")]
-    Json(#[from] serde_json::Error),
     #[error("the follower has asked again")]
     Superseded,
 }
@@ -202,23 +199,9 @@ impl Answering {
     }
 
     async fn send(&self, request: &SyncRequest, answer: &SyncAnswer) -> Result<(), AnswerError> {
-        let message = Message {
-            id: request.nonce.clone(),
-            kind: "sync.answer".into(),
-            body: serde_json::to_vec(answer)?.into(),
-            ..Message::default()
-        };
-        let to = Destination::Queue(request.reply_to.clone());
-        Ok(self.bus.publish(vec![Outgoing { to, message }]).await?)
+        let outgoing = self.access.codec.encode_answer(&request.reply_to, answer);
+        Ok(self.access.bus.publish(vec![outgoing]).await?)
     }
-}
-
-fn decode(message: &Message) -> Option<SyncRequest> {
-    serde_json::from_slice(&message.body)
-        .inspect_err(|error| {
-            tracing::warn!(%error, message_id = message.id, "a question cannot be decoded");
-        })
-        .ok()
 }
 
 /// As many records from the front as have so many bytes of data, but at least one.

@@ -1,10 +1,12 @@
 use super::super::user_repository::test_repository::{TestRepository, create_as};
 use super::*;
 use contract::event::header;
+use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use shared::actors::Health;
 use shared::bus::{Binding, InProcessBus, QueueLifetime, QueueSpec, Subscription};
+use shared::log_sync::Input;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A bus that is away until it is told otherwise.
@@ -72,9 +74,9 @@ async fn a_burst_ends_with_the_logs_end() {
     create_as(&repository, "anna").await;
     let mut heads = listen(&bus, HEAD_ROUTING_KEY).await;
     publisher(&repository, bus);
-    let message = heads.next().await.unwrap().message;
-    let head: Head = serde_json::from_slice(&message.body).unwrap();
-    assert_eq!((head, message.kind.as_str()), (*repository.head.borrow(), "log.head"));
+    let delivery = heads.next().await.unwrap();
+    let decoded = Codec::new(Arc::clone(&repository.key)).decode_control(&delivery).unwrap();
+    assert_eq!(decoded.input, Input::Head(*repository.head.borrow()));
 }
 
 #[actix::test]

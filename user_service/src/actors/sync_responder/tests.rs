@@ -1,10 +1,16 @@
 use super::super::user_repository::RecordPublished;
 use super::super::user_repository::test_repository::{TestRepository, create_as};
 use super::*;
+use actix::Arbiter;
 use contract::{Position, RecordHash, SnapshotUser, UsersChecksum};
 use futures_util::StreamExt;
-use shared::actors::ask;
-use shared::bus::{InProcessBus, QueueLifetime, QueueSpec, Subscription};
+use prometheus_client::metrics::counter::Counter;
+use shared::actors::{Health, ask};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, DeadLetters};
+use shared::bus::{
+    Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec, Subscription,
+};
 use shared::hashing::PasswordHash;
 use shared::log_sync::{Effect, Follower, Input, user_checksum};
 use std::time::Duration;
@@ -12,6 +18,7 @@ use testkit::wait::until_holds;
 
 struct Answers {
     bus: Arc<InProcessBus>,
+    codec: Codec,
     inbox: Subscription,
 }
 
@@ -21,9 +28,11 @@ async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
     let (head, key) = (repository.head.clone(), Arc::clone(&repository.key));
     let directory = repository.directory.path().to_owned();
     let (pool, metrics) = (&repository.pool, repository.metrics.answers.clone());
-    SyncResponder::new(bus.clone(), pool, head, key, directory, replay_limit, metrics)
-        .unwrap()
-        .start();
+    let codec = Codec::new(Arc::clone(&key));
+    let (here, health) = (Arbiter::current(), Health::default());
+    let dead_letters = DeadLetters::launch(&here, bus.clone(), &health, Counter::default());
+    let access = BusAccess { bus: bus.clone(), codec: codec.clone(), dead_letters };
+    SyncResponder::new(access, pool, head, key, directory, replay_limit, metrics).unwrap().start();
     let spec = QueueSpec {
         name: "answers".into(),
         lifetime: QueueLifetime::Transient,
@@ -33,25 +42,36 @@ async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
     let inbox = bus.subscribe(spec).await.unwrap();
     // The responder declares it too: a question to a queue that is not there would be gone.
     drop(bus.subscribe(shared_queue(SYNC_REQUESTS_QUEUE, 1)).await.unwrap());
-    Answers { bus, inbox }
+    Answers { bus, codec, inbox }
 }
 
 impl Answers {
-    async fn send(&self, body: Vec<u8>) {
-        let to = Destination::Queue(SYNC_REQUESTS_QUEUE.into());
-        let message = Message { body: body.into(), ..Message::default() };
-        self.bus.publish(vec![Outgoing { to, message }]).await.unwrap();
+    async fn send(&self, outgoing: Outgoing) {
+        self.bus.publish(vec![outgoing]).await.unwrap();
+    }
+
+    async fn put(&self, request: &SyncRequest) {
+        self.send(self.codec.encode_question(request)).await;
+    }
+
+    async fn next_delivery(&mut self) -> Delivery {
+        tokio::time::timeout(Duration::from_secs(10), self.inbox.next()).await.unwrap().unwrap()
+    }
+
+    /// For a follower.
+    async fn next_input(&mut self) -> Input {
+        let delivery = self.next_delivery().await;
+        self.codec.decode_control(&delivery).unwrap().input
     }
 
     async fn next(&mut self) -> SyncAnswer {
-        let delivery = tokio::time::timeout(Duration::from_secs(10), self.inbox.next());
-        serde_json::from_slice(&delivery.await.unwrap().unwrap().message.body).unwrap()
+        serde_json::from_slice(&self.next_delivery().await.message.body).unwrap()
     }
 
     async fn ask(&mut self, cursor: Cursor) -> SyncAnswer {
         let request =
             SyncRequest { nonce: "n".into(), reply_to: "answers".into(), cursor, snapshot: false };
-        self.send(serde_json::to_vec(&request).unwrap()).await;
+        self.put(&request).await;
         self.next().await
     }
 }
@@ -66,9 +86,9 @@ async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
-    answers.send(serde_json::to_vec(request).unwrap()).await;
-    let SyncAnswer::Continue(answer) = answers.next().await else { panic!("no records") };
-    follower.step(Input::Continue(answer));
+    answers.put(request).await;
+    let answer = answers.next_input().await;
+    follower.step(answer);
     assert_eq!(follower.cursor(), repository.head.borrow().cursor());
 }
 
@@ -114,12 +134,13 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
-    answers.send(serde_json::to_vec(request).unwrap()).await;
+    answers.put(request).await;
     let mut users = 0;
     for _ in 0..5 {
-        let SyncAnswer::Snapshot(part) = answers.next().await else { panic!("no snapshot") };
+        let answer = answers.next_input().await;
+        let Input::SnapshotPart(part) = &answer else { panic!("no snapshot") };
         users += part.users.len();
-        follower.step(Input::SnapshotPart(part));
+        follower.step(answer);
     }
     assert_eq!((users, follower.cursor().position.seq), (1001, 1001));
 }
@@ -128,7 +149,9 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
 async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
     let repository = TestRepository::start();
     let mut answers = answers(&repository, 100).await;
-    answers.send(b"no JSON".to_vec()).await;
+    let to = Destination::Queue(SYNC_REQUESTS_QUEUE.into());
+    let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
+    answers.send(Outgoing { to, message }).await;
     assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
 }
 
