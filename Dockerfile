@@ -25,8 +25,8 @@ RUN libraries='shared shared/contract shared/argon2id shared/testkit user_servic
     && for member in $libraries; do touch $member/src/lib.rs; done \
     && for member in $programs; do echo 'fn main() {}' >$member/src/main.rs; done \
     && mkdir shared/argon2id/benches && touch shared/argon2id/benches/argon2id.rs \
-    && cargo build --release --locked --package user_service --package auth_service \
-    && cargo clean --release --locked --package shared --package contract --package argon2id \
+    && cargo build --profile dist --locked --package user_service --package auth_service \
+    && cargo clean --profile dist --locked --package shared --package contract --package argon2id \
         --package user_service --package auth_service \
     && rm -r shared/argon2id/benches && for member in $libraries bench; do rm -r $member/src; done
 
@@ -37,7 +37,7 @@ COPY user_service user_service
 COPY auth_service auth_service
 COPY standalone standalone
 COPY bench bench
-RUN cargo build --release --locked --package user_service --package auth_service
+RUN cargo build --profile dist --locked --package user_service --package auth_service
 
 # --- What both services run in ---
 FROM debian:bookworm-slim AS runtime
@@ -51,13 +51,13 @@ ENV DATA_DIR=/data
 VOLUME /data
 
 FROM runtime AS user_service
-COPY --from=build /src/target/release/user_service /usr/local/bin/
+COPY --from=build /src/target/dist/user_service /usr/local/bin/
 ENV USER_SERVICE_LISTEN=0.0.0.0:8001
 EXPOSE 8001
 ENTRYPOINT ["user_service"]
 
 FROM runtime AS auth_service
-COPY --from=build /src/target/release/auth_service /usr/local/bin/
+COPY --from=build /src/target/dist/auth_service /usr/local/bin/
 ENV AUTH_SERVICE_LISTEN=0.0.0.0:8002
 EXPOSE 8002
 ENTRYPOINT ["auth_service"]

@@ -24,6 +24,6 @@ if [[ ${1:-} == --gate ]]; then
   shift
 fi
 scripts/install.sh cc "${tools[@]}" >&2
-cargo build --release --workspace --bins --locked >&2
+cargo build --profile dist --workspace --bins --locked >&2
 target=$(cargo metadata --format-version 1 --no-deps --locked | jq -r .target_directory)
-exec "$target/release/bench" "$command" "$@"
+exec "$target/dist/bench" "$command" "$@"

@@ -3,33 +3,36 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
-use shared::bus::{Bus, DeadLetters};
-use shared::clock::Clock;
+use shared::bus::{Bus, BusStatus, DeadLetters};
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::{CommonConfig, cores};
-use shared::hashing::HashingThreads;
+use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer, ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer,
+    ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
-use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules};
+use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, RevokeInMemory, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialRepository, KeyRing, Progress, Revocations, UserEventConsumer,
+    Applied, CredentialReader, CredentialRepository, KeyRing, Progress, Revocations,
+    UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Api, WorkerParts};
-use crate::metrics::{AgreementMetrics, FollowingMetrics, ServiceMetrics};
+use crate::http::{self, Api, Authenticator, TokenChecker};
+use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
@@ -110,7 +113,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let verifier = Arc::new(key_ring.verifier(&rules)?);
     let health = Health::register(&mut deps.registry);
     let writers = stores.launch(&health);
-    let parts = WorkerParts {
+    let api = ApiParts {
         hashing: deps.hashing,
         readers,
         verifier,
@@ -118,12 +121,11 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         bus: Arc::clone(&deps.bus),
         codec: codec.clone(),
         health: health.clone(),
-    };
-    let handles = Api {
         revocations: writers.revocations.clone(),
         key_ring: key_ring.launch(&health),
         applied: writers.applied.clone(),
         sealing_key,
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
         clock: deps.clock,
         metrics: metrics.logins,
         rules,
@@ -142,7 +144,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         health.clone(),
     );
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(&handles, &parts, app);
+    let paths = move |app: &mut ServiceConfig| http::configure(api.launch(), app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {
@@ -160,6 +162,7 @@ fn server_config(common: &CommonConfig, service: &AuthServiceConfig) -> HttpServ
     HttpServerConfig {
         listen: service.auth_service_listen,
         workers: common.http_workers.map_or_else(cores, usize::from),
+        trusted_proxies: TrustedProxies(common.guessing.trusted_proxies.clone()),
         shutdown_grace: common.shutdown_grace.0,
     }
 }
@@ -172,6 +175,55 @@ impl Running {
         let _ = ask(&self.consumer, StopFollowing).await;
         self.writers.stop().await;
         tracing::info!("auth_service has stopped");
+    }
+}
+
+/// What the handlers need, before there is a worker.
+#[derive(Clone)]
+struct ApiParts {
+    hashing: HashingThreads,
+    readers: ReadPool,
+    verifier: Arc<Verifier>,
+    revoked: RevokedView,
+    bus: Arc<dyn Bus>,
+    codec: Codec,
+    health: Health,
+    revocations: Mailbox<Revocations>,
+    key_ring: Mailbox<KeyRing>,
+    applied: watch::Receiver<Applied>,
+    sealing_key: Arc<SealingKeys>,
+    guesses: GuessLimit,
+    clock: Clock,
+    metrics: LoginMetrics,
+    rules: TokenRules,
+    token_lifetime_s: i64,
+    login_wait: Duration,
+}
+
+impl ApiParts {
+    /// Called once on each worker's thread, whose actors it starts.
+    fn launch(&self) -> Api {
+        let parts = self.clone();
+        Api {
+            authenticator: Authenticator {
+                reader: CredentialReader::launch(parts.readers, &parts.health),
+                hasher: PasswordHasher::launch(parts.hashing, &parts.health),
+                sealing_key: Arc::clone(&parts.sealing_key),
+                bus: parts.bus,
+                codec: parts.codec,
+            },
+            tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
+            revocations: parts.revocations,
+            key_ring: parts.key_ring,
+            applied: parts.applied,
+            sealing_key: parts.sealing_key,
+            guesses: parts.guesses,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            rules: parts.rules,
+            token_lifetime_s: parts.token_lifetime_s,
+            login_wait: parts.login_wait,
+        }
     }
 }
 
@@ -205,7 +257,7 @@ impl Stores {
         let (applied, revoked) = (self.repository.applied(), self.revocations.view());
         let repository = self.repository.launch(&arbiters[0].handle(), health);
         let revocations = self.revocations.launch(&arbiters[1].handle(), health);
-        Writers { repository, revocations, revoke, applied, revoked, arbiters }
+        Writers { repository, revocations, applied, revoked, revoke, arbiters }
     }
 }
 
@@ -321,8 +373,8 @@ fn readiness(
         if is_stuck {
             report.degraded.push("the projection cannot be written".to_owned());
         }
-        if !bus.is_connected() {
-            report.degraded.push("broker unreachable".to_owned());
+        if let BusStatus::Down { cause } = bus.status() {
+            report.degraded.push(cause);
         }
         report
     }

@@ -1,8 +1,8 @@
-//! The wall clock as a parameter, so that tests turn it.
+//! Clocks as parameters, so that tests turn them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time. Clones tell the same time.
 #[derive(Clone, Debug)]
@@ -50,4 +50,46 @@ impl Clock {
 fn system_unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Time that only goes forward, whatever is done to the wall clock. Clones tell the same time.
+#[derive(Clone, Debug)]
+pub struct MonotonicClock(MonotonicSource);
+
+#[derive(Clone, Debug)]
+enum MonotonicSource {
+    /// Since the clock was made.
+    System(Instant),
+    /// In microseconds.
+    Manual(Arc<AtomicU64>),
+}
+
+impl MonotonicClock {
+    /// The machine's.
+    pub fn system() -> Self {
+        Self(MonotonicSource::System(Instant::now()))
+    }
+
+    /// A clock that stands still until [`MonotonicClock::advance`] turns it.
+    pub fn manual() -> Self {
+        Self(MonotonicSource::Manual(Arc::default()))
+    }
+
+    /// Microseconds since some moment that stays the same.
+    pub fn now_us(&self) -> u64 {
+        match &self.0 {
+            MonotonicSource::System(start) => {
+                u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
+            }
+            MonotonicSource::Manual(now) => now.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Turns a manual clock forward for all who hold a clone of it; the machine's clock stays.
+    pub fn advance(&self, by: Duration) {
+        if let MonotonicSource::Manual(now) = &self.0 {
+            let by_us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+            now.fetch_add(by_us, Ordering::Relaxed);
+        }
+    }
 }

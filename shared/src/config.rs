@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::http::Cidr;
+
 /// Settings of every binary.
 #[derive(Args, Clone, Debug)]
 pub struct CommonConfig {
@@ -24,6 +26,10 @@ pub struct CommonConfig {
     /// The key that the services share.
     #[command(flatten)]
     pub sealing_key: SealingKeyConfig,
+
+    /// How guessing of passwords is slowed down.
+    #[command(flatten)]
+    pub guessing: GuessingArgs,
 
     /// What to log: error, warn, info, debug, trace, or a filter such as info,auth_service=debug
     #[arg(long, env, default_value = "info", value_name = "FILTER")]
@@ -64,6 +70,27 @@ pub struct SealingKeyConfig {
     /// File that holds SEALING_KEY; made at the first start [default: DATA_DIR/sealing.key]
     #[arg(long, env, value_name = "FILE", conflicts_with = "sealing_key")]
     pub sealing_key_file: Option<PathBuf>,
+}
+
+/// How guessing of passwords is slowed down. Each process counts by itself.
+#[derive(Args, Clone, Debug)]
+pub struct GuessingArgs {
+    /// How many wrong passwords may be tried for one name or user in LOGIN_FAILURES_WINDOW; 0: any
+    #[arg(long, env, default_value_t = 10, value_name = "N")]
+    pub login_failures_per_name: u32,
+
+    /// How many wrong passwords may be tried from one address, or /64 of IPv6, in
+    /// LOGIN_FAILURES_WINDOW; 0: any
+    #[arg(long, env, default_value_t = 300, value_name = "N")]
+    pub login_failures_per_address: u32,
+
+    /// The time in which these are counted: they come back evenly
+    #[arg(long, env, default_value = "15m", value_name = "TIME")]
+    pub login_failures_window: Period,
+
+    /// Proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8,::1
+    #[arg(long, env, value_name = "RANGES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Cidr>,
 }
 
 /// What hashing costs (RFC 9106).

@@ -1,5 +1,5 @@
 //! The codec: what each message looks like, and that nothing but that is taken.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use shared::config::{CommonConfig, Period};
-use shared::identity::PasswordPolicy;
+use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
 use crate::actors::user_repository::LogRetention;
 
@@ -41,6 +41,21 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_max_chars: u16,
 
+    /// Whether new passwords that are easy to guess are refused: common ones, and the username
+    #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    pub password_blocklist: Switch,
+
+    /// Passwords that are taken although they are easy to guess: with commas between, in any case
+    #[arg(
+        long,
+        env,
+        default_value = "testpassword",
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub password_blocklist_except: Vec<String>,
+
     /// Refuse changes without an If-Match header with 428
     #[arg(long, env)]
     pub require_if_match: bool,
@@ -61,6 +76,15 @@ pub struct UserServiceConfig {
     pub log_retention_rows: i64,
 }
 
+/// Something that is done or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
 /// Who may read, change and delete users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Access {
@@ -79,6 +103,12 @@ impl Config {
     /// How long records of the log stay.
     pub fn log_retention(&self) -> LogRetention {
         LogRetention { age: self.service.log_retention.0, rows: self.service.log_retention_rows }
+    }
+
+    /// What a new password must not be.
+    pub fn password_blocklist(&self) -> PasswordBlocklist {
+        let is_on = self.service.password_blocklist == Switch::On;
+        PasswordBlocklist::new(is_on, &self.service.password_blocklist_except)
     }
 
     /// What a new password must be like.

@@ -8,13 +8,13 @@ use std::time::Duration;
 use actix::{Actor, Arbiter};
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
-use shared::bus::{Bus, DeadLetters};
-use shared::clock::Clock;
+use shared::bus::{Bus, BusStatus, DeadLetters};
+use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport, RunningHttpServer,
-    ServeError, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
+    RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::sqlite::{CommitCount, OpenError, ReadPool, StoreError};
@@ -116,10 +116,9 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let http_metrics = HttpMetrics::register(&mut registry);
     let workers = config.common.http_workers.map_or_else(cores, usize::from);
 
-    let key = Arc::clone(&sealing_key);
     let repository = UserRepository::open(
         &config.database(),
-        key,
+        Arc::clone(&sealing_key),
         clock.clone(),
         config.log_retention(),
         metrics.writer.clone(),
@@ -143,7 +142,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let watched = health.clone();
     let readiness: Readiness =
-        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.is_connected()));
+        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.status()));
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let api = ApiParts {
         repository: actors.repository.clone(),
@@ -153,6 +152,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         pool,
         commits,
         clock,
+        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
         health,
     };
     let server = server_config(&config, workers);
@@ -173,6 +173,7 @@ fn server_config(config: &Config, workers: usize) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen,
         workers,
+        trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: config.common.shutdown_grace.0,
     }
 }
@@ -193,13 +194,13 @@ fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn report(health: &Health, is_writable: bool, is_connected: bool) -> ReadinessReport {
+fn report(health: &Health, is_writable: bool, bus: BusStatus) -> ReadinessReport {
     let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
     if !is_writable {
         report.reasons.push("the database cannot be written: the disk is full".into());
     }
-    if !is_connected {
-        report.degraded.push("broker unreachable".into());
+    if let BusStatus::Down { cause } = bus {
+        report.degraded.push(cause);
     }
     report
 }
@@ -215,6 +216,7 @@ struct ApiParts {
     commits: CommitCount,
     clock: Clock,
     health: Health,
+    guesses: GuessLimit,
 }
 
 impl ApiParts {
@@ -226,7 +228,9 @@ impl ApiParts {
             reader: UserReader::launch(pool, commits, self.clock.clone(), &self.health),
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
+            guesses: self.guesses.clone(),
             policy: self.config.password_policy(),
+            blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
         }
     }

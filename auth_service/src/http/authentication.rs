@@ -11,45 +11,40 @@ use shared::hashing::{
     CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
 };
 use shared::http::Problem;
-use shared::identity::{Password, Username};
+use shared::identity::Password;
 use shared::secrets::SealingKeys;
 
+use super::bodies::LoginAttempt;
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
 
-/// A name and a password that somebody claims to belong together.
-pub(super) struct LoginAttempt {
-    /// Nothing if it breaks the rules: then it is nobody's name.
-    username: Option<Username>,
-    /// Nothing if it breaks the rules: then it is nobody's password.
-    password: Option<Password>,
-}
-
-impl LoginAttempt {
-    /// Prepares both as user_service did when they were set.
-    pub(super) fn new(username: &str, password: &SecretString) -> Self {
-        Self { username: Username::parse(username).ok(), password: Password::prepare(password) }
-    }
-}
-
 /// Whom one worker asks, on its own thread, who somebody is.
-pub(super) struct Authenticator {
+pub struct Authenticator {
     /// Finds credentials.
-    pub(super) reader: Mailbox<CredentialReader>,
+    pub reader: Mailbox<CredentialReader>,
     /// Verifies passwords.
-    pub(super) hasher: Mailbox<PasswordHasher>,
+    pub hasher: Mailbox<PasswordHasher>,
     /// Opens the hashes of the projection.
-    pub(super) sealing_key: Arc<SealingKeys>,
+    pub sealing_key: Arc<SealingKeys>,
     /// Takes hashes that were made anew.
-    pub(super) bus: Arc<dyn Bus>,
+    pub bus: Arc<dyn Bus>,
     /// Writes them.
-    pub(super) codec: Codec,
+    pub codec: Codec,
 }
 
 impl Authenticator {
     /// Refuses at once when too many passwords wait to be hashed.
-    pub(super) async fn check_room(&self) -> Result<(), Problem> {
+    pub(super) async fn check_capacity(&self) -> Result<(), Problem> {
         Ok(ask(&self.hasher, CheckCapacity).await??)
+    }
+
+    /// Which of their passwords the user of this name has, if there is one: wrong ones are counted
+    /// for each.
+    pub(super) async fn present_password(
+        &self,
+        attempt: &LoginAttempt,
+    ) -> Result<Option<i64>, Problem> {
+        Ok(self.find(attempt).await?.map(|credential| credential.password_version))
     }
 
     /// The user whose name and password these are.
@@ -71,8 +66,8 @@ impl Authenticator {
     }
 
     async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
-        let Some(username) = &attempt.username else { return Ok(None) };
-        let command = FindCredential { username_key: username.key().to_owned() };
+        let Some(username_key) = attempt.username_key.clone() else { return Ok(None) };
+        let command = FindCredential { username_key };
         ask(&self.reader, command).await?.map_err(Problem::internal)
     }
 
@@ -111,7 +106,7 @@ impl Authenticator {
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
     /// the answer. Whenever that fails, the next login tries again; so it is not begun in vain.
     fn rehash_later(&self, password: Password, credential: &Credential) {
-        if !self.bus.is_connected() {
+        if !self.bus.status().is_connected() {
             return;
         }
         let Credential { id, password_version, .. } = *credential;

@@ -3,15 +3,13 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest};
-use shared::http::{Problem, ProblemKind};
+use shared::http::Problem;
 
-/// Where clients are told that a token is needed (RFC 6750 section 3).
-pub(super) const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
-const INVALID_TOKEN: &str = r#"Bearer realm="lockstep", error="invalid_token""#;
+use super::problems::{invalid_token, missing_token};
 
-/// A token as it was sent; nothing is known of it.
+/// A token as it was sent, not verified.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bearer(pub(super) String);
 
@@ -27,38 +25,32 @@ impl FromRequest for Bearer {
 fn parse(headers: &HeaderMap) -> Result<Bearer, Problem> {
     let mut values = headers.get_all(AUTHORIZATION);
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(if headers.contains_key(AUTHORIZATION) { refused() } else { missing() });
+        return Err(if headers.contains_key(AUTHORIZATION) {
+            invalid_token()
+        } else {
+            missing_token()
+        });
     };
-    let value = str::from_utf8(value.as_bytes()).map_err(|_| refused())?;
+    let value = str::from_utf8(value.as_bytes()).map_err(|_| invalid_token())?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
+        return Err(missing_token());
     }
     let token = token.trim_matches(' ');
-    // To the end in any case: so the compiler looks at many bytes at once, as a token has hundreds.
+    // Without an early end, so that the compiler compares many bytes at once: a token has hundreds.
     let is_graphic = token.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic());
     if token.is_empty() || !is_graphic {
-        return Err(refused());
+        return Err(invalid_token());
     }
     Ok(Bearer(token.to_owned()))
 }
 
-/// The request says nothing that could be wrong: no error code (RFC 6750 section 3.1).
-fn missing() -> Problem {
-    let detail = "send Authorization: Bearer with a token from POST /login";
-    Problem::new(ProblemKind::InvalidToken, detail).with_header(WWW_AUTHENTICATE, CHALLENGE)
-}
-
-/// The same for every reason: the bearer need not know it.
-pub(super) fn refused() -> Problem {
-    Problem::new(ProblemKind::InvalidToken, "the token is malformed, expired, revoked or not ours")
-        .with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::problems::{CHALLENGE, INVALID_TOKEN};
     use super::*;
     use actix_web::ResponseError;
+    use actix_web::http::header::WWW_AUTHENTICATE;
     use actix_web::test::TestRequest;
 
     fn parsed(values: &[&[u8]]) -> Result<Bearer, String> {

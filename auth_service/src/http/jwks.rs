@@ -7,28 +7,23 @@ use shared::actors::ask;
 use shared::http::Problem;
 
 use super::Api;
-use super::openapi::{JwksBody, ProblemBody};
+use super::bodies::JwkSet;
 use crate::actors::ListKeys;
 
 /// A key is shown for longer than this before it signs (with the rotation of keys).
 const MAX_AGE: &str = "public, max-age=300";
 
-/// Lists the public keys
+/// List the public keys
 ///
-/// A JWK set (RFC 7517). Whoever verifies by it alone does not learn of logouts: ask `/verify`.
+/// A JWK set (RFC 7517). A service that verifies tokens with it alone does not learn of logouts:
+/// ask `/verify`.
 #[utoipa::path(
-    get,
-    path = "/.well-known/jwks.json",
-    tag = "tokens",
-    responses(
-        (status = 200, description = "The keys", body = JwksBody, headers(
-            ("Cache-Control" = String, description = "How long it may be kept"))),
-        (status = 503, description = "Too much is in hand", body = ProblemBody,
-            content_type = "application/problem+json",
-            headers(("Retry-After" = u32, description = "Seconds"))),
-    )
+    get, path = "/.well-known/jwks.json", operation_id = "listKeys", tag = "tokens",
+    responses((status = 200, description = "The keys", body = JwkSet, headers(
+        ("Cache-Control" = String, description = "How long it may be kept"),
+    ))),
 )]
-pub(super) async fn jwks(handles: Data<Api>) -> Result<HttpResponse, Problem> {
-    let keys = ask(&handles.key_ring, ListKeys).await?;
+pub(super) async fn jwks(api: Data<Api>) -> Result<HttpResponse, Problem> {
+    let keys = JwkSet(ask(&api.key_ring, ListKeys).await?);
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, MAX_AGE)).json(keys))
 }

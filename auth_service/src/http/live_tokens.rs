@@ -5,13 +5,10 @@ use std::sync::Arc;
 
 use contract::Claims;
 use shared::clock::Clock;
-use shared::http::Problem;
 use shared::tokens::{CachedVerifier, RevokedView, TokenRefused, Verifier};
 
-use super::bearer::refused;
-
 /// What one worker knows of tokens.
-pub(super) struct TokenChecker {
+pub struct TokenChecker {
     /// Remembers what it has verified.
     verifier: CachedVerifier,
     /// Asked every time.
@@ -20,7 +17,8 @@ pub(super) struct TokenChecker {
 }
 
 impl TokenChecker {
-    pub(super) fn new(verifier: Arc<Verifier>, revoked: RevokedView, clock: Clock) -> Self {
+    /// A checker with an empty memory.
+    pub fn new(verifier: Arc<Verifier>, revoked: RevokedView, clock: Clock) -> Self {
         Self { verifier: CachedVerifier::new(verifier), revoked, clock }
     }
 
@@ -46,11 +44,5 @@ impl TokenRejection {
     /// The token was signed by us, and may once have been good.
     pub(super) fn is_ours(self) -> bool {
         matches!(self, Self::Revoked | Self::Refused(TokenRefused::OutOfTime))
-    }
-}
-
-impl From<TokenRejection> for Problem {
-    fn from(dead: TokenRejection) -> Self {
-        refused().with_source(dead)
     }
 }

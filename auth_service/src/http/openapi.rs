@@ -1,21 +1,19 @@
-//! The `OpenAPI` document, made from the handlers, and the schemas of their bodies: the wire types
-//! themselves stay free of it.
+//! `/openapi.json`: made from the handlers and the types that they parse and send.
 
-use serde::Serialize;
+use shared::http::ProblemKind::{
+    IdempotencyKeyReused, InvalidToken, NotYetApplied, StorageFull, TooManyFailures,
+    WrongCredentials,
+};
+use shared::http::{JSON_BODY, OperationProblems, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
-
-/// The document that `/openapi.json` shows.
-pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
-}
+use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "auth_service", description = "Login gives a JWT, logout kills it.",
+    info(title = "auth_service", description = "Issues tokens at login, and revokes them at logout",
         license(name = "MIT OR Apache-2.0")),
     paths(super::login::login, super::logout::logout, super::verify::verify, super::jwks::jwks),
-    tags((name = "tokens", description = "Tokens: made, killed and verified")),
+    tags((name = "tokens", description = "Tokens")),
     modifiers(&Bearer)
 )]
 struct Document;
@@ -31,72 +29,42 @@ impl Modify for Bearer {
     }
 }
 
-/// A name and a password.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LoginBody {
-    /// Compared without regard to case, width and composition
-    #[schema(example = "testuser")]
-    username: String,
-    #[schema(example = "testpassword", format = Password)]
-    password: String,
-}
+/// The problems of each operation, beside those of every operation.
+const PROBLEMS: [OperationProblems; 4] = [
+    (
+        "login",
+        &[
+            JSON_BODY,
+            &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
+        ],
+    ),
+    ("logout", &[&[InvalidToken, IdempotencyKeyReused, StorageFull]]),
+    ("verify", &[&[InvalidToken]]),
+    ("listKeys", &[]),
+];
 
-/// The answer to a login.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TokenBody {
-    /// A JWT of type `at+jwt`, signed with `EdDSA`
-    token: String,
-}
-
-/// The answer to a logout.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StatusBody {
-    #[schema(example = "logout successful")]
-    status: String,
-}
-
-/// A JWK set.
-#[derive(Serialize, ToSchema)]
-pub(super) struct JwksBody {
-    /// JSON Web Keys of type OKP on the curve Ed25519
-    keys: Vec<serde_json::Map<String, serde_json::Value>>,
-}
-
-/// An error (RFC 9457).
-#[derive(Serialize, ToSchema)]
-pub(super) struct ProblemBody {
-    /// Names the kind of problem, and leads to its documentation
-    #[schema(example = "/problems/wrong-credentials")]
-    r#type: String,
-    /// The same for every problem of one type
-    title: String,
-    /// The HTTP status
-    status: u16,
-    /// What was wrong this time
-    detail: String,
-    /// The members at fault, if any are
-    #[schema(required = false)]
-    errors: Vec<MemberErrorBody>,
-}
-
-/// A member at fault.
-#[derive(Serialize, ToSchema)]
-pub(super) struct MemberErrorBody {
-    /// JSON pointer into the body (RFC 6901)
-    pointer: String,
-    /// What is wrong with it
-    detail: String,
+/// The document of this service.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    add_problems(&mut document, &PROBLEMS);
+    document
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn every_path_is_in_the_document() {
-        let document = super::document();
-        let paths: Vec<&str> = document.paths.paths.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["/.well-known/jwks.json", "/login", "/logout", "/verify"]);
+    fn the_table_names_every_operation_and_no_other() {
+        let document = document();
+        let items = document.paths.paths.values();
+        let operations =
+            items.flat_map(|item| [&item.get, &item.post, &item.put, &item.delete]).flatten();
+        let mut described: Vec<_> =
+            operations.filter_map(|operation| operation.operation_id.as_deref()).collect();
+        let mut named = PROBLEMS.map(|(name, _)| name);
+        described.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(described, named);
     }
 }

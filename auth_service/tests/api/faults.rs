@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
-use shared::bus::{Bus, BusError, Outgoing, QueueSpec, Subscription};
+use shared::bus::{Bus, BusError, BusStatus, Outgoing, QueueSpec, Subscription};
 use shared::clock::Clock;
 use shared::secrets::SealingKeys;
 use testkit::wait::until;
@@ -22,8 +22,8 @@ impl Bus for Unreachable {
         async { Err(BusError::Unreachable("no broker".into())) }.boxed()
     }
 
-    fn is_connected(&self) -> bool {
-        false
+    fn status(&self) -> BusStatus {
+        BusStatus::Down { cause: "broker unreachable".to_owned() }
     }
 }
 

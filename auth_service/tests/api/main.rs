@@ -1,9 +1,12 @@
 //! The whole service over HTTP, on the in-process bus, with a user_service that the tests drive.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
+mod attacks;
 mod bad_input;
 mod faults;
 mod following;
+mod forge;
+mod guessing;
 mod idempotency;
 mod later_versions;
 mod login;

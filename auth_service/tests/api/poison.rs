@@ -6,7 +6,9 @@ use contract::topology::{
 };
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use shared::bus::{Bus, BusError, Message, Outgoing, QueueLifetime, QueueSpec, Subscription};
+use shared::bus::{
+    Bus, BusError, BusStatus, Message, Outgoing, QueueLifetime, QueueSpec, Subscription,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::wait::{until, within};
 
@@ -118,11 +120,11 @@ impl Bus for NoLetters {
         if self.takes_letters.load(Ordering::Relaxed) {
             return self.inside.declare(queue);
         }
-        Box::pin(async { Err(BusError::Refused("not now".to_owned())) })
+        Box::pin(async { Err(BusError::Refused("not now".to_owned().into())) })
     }
 
-    fn is_connected(&self) -> bool {
-        true
+    fn status(&self) -> BusStatus {
+        BusStatus::Connected
     }
 }
 

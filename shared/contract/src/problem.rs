@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The media type of a [`ProblemDocument`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// An error's body.
+/// An error's body (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]
 pub struct ProblemDocument {
     /// Names the kind of problem; a URI reference that leads to its documentation.
     #[serde(rename = "type")]
@@ -18,12 +19,14 @@ pub struct ProblemDocument {
     /// What was wrong this time.
     pub detail: String,
     /// The members of the body that are at fault, if any are.
+    #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<MemberError>,
 }
 
 /// One member at fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemberError {
     /// JSON pointer into the request's body (RFC 6901), such as `/username`.
     pub pointer: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The answer of `/login`: exactly this member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     /// A JWT, signed with EdDSA.
     pub token: String,

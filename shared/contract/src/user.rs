@@ -25,10 +25,13 @@ impl fmt::Display for UserId {
 
 /// One user in an answer: exactly these two members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = User))]
 pub struct UserRepresentation {
-    /// The user's number.
+    /// The user's number, never used again.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64, minimum = 1))]
     pub id: UserId,
     /// The name as it was given, in NFC.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
     pub username: String,
 }
 

@@ -15,6 +15,7 @@ mod topic;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,8 +46,27 @@ pub trait Bus: Send + Sync + 'static {
         Box::pin(async move { subscribing.await.map(drop) })
     }
 
-    /// Whether the last thing that was tried on the bus worked.
-    fn is_connected(&self) -> bool;
+    /// How the bus is, as far as the last attempts tell.
+    fn status(&self) -> BusStatus;
+}
+
+/// How the bus is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusStatus {
+    /// What was tried last worked.
+    Connected,
+    /// It cannot be used.
+    Down {
+        /// Why, in a few words for operators.
+        cause: String,
+    },
+}
+
+impl BusStatus {
+    /// Whether it can be used.
+    pub fn is_connected(&self) -> bool {
+        *self == Self::Connected
+    }
 }
 
 /// What to send, and where.
@@ -192,18 +212,87 @@ pub trait Acknowledge: Send + Sync + 'static {
 }
 
 /// Why the bus did not do it. Every one of these may go away by itself.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BusError {
     /// No connection, or it broke.
-    #[error("the bus cannot be reached")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("broker unreachable")]
+    Unreachable(#[source] Breakage),
+    /// The broker knows no such user, or the password is another.
+    #[error("broker refused the login")]
+    LoginRefused,
+    /// There is no such virtual host, this user may not use it, or it is full.
+    #[error("broker refused the virtual host")]
+    VirtualHostRefused(#[source] Breakage),
     /// The broker refused a message, or to make or hand out a queue.
-    #[error("the bus refused: {0}")]
-    Refused(String),
-    /// The broker did not answer in time; it may be blocked by an alarm.
-    #[error("the bus did not answer within {0:?}")]
+    #[error("broker refused: {0}")]
+    Refused(Refusal),
+    /// The broker did not answer in time.
+    #[error("broker did not answer within {0:?}")]
     TimedOut(Duration),
+    /// The broker takes no messages while its disk or memory is short.
+    #[error("broker accepts no messages: its disk or memory is short")]
+    Blocked,
     /// The process is stopping.
     #[error("the bus is closed")]
     Closed,
+}
+
+impl BusError {
+    /// The kind of failure in a few words, the same for all failures of one kind.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.kind.to_string(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// How a connection failed, in the words of whoever noticed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Breakage(Arc<str>);
+
+impl From<&str> for Breakage {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Breakage {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+/// What a broker refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{said}")]
+pub struct Refusal {
+    /// The kind of refusal.
+    pub kind: RefusalKind,
+    /// What the broker said.
+    pub said: String,
+}
+
+/// The kinds of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefusalKind {
+    /// This user may not do it.
+    #[error("broker refused the permission")]
+    NotPermitted,
+    /// A queue or exchange of this name has other arguments.
+    #[error("a queue or exchange exists with other arguments")]
+    OtherArguments,
+    /// A queue belongs to another connection, or to a node that is down.
+    #[error("a queue is not available")]
+    NotAvailable,
+    /// Anything else.
+    #[error("broker refused")]
+    Other,
+}
+
+impl From<String> for Refusal {
+    fn from(said: String) -> Self {
+        Self { kind: RefusalKind::Other, said }
+    }
 }

@@ -17,9 +17,14 @@ use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
-use super::problem::Problem;
+use super::problem::{Problem, shortened};
 use super::unread_body::{hold, hold_until_sent};
 
+/// The most characters of the path in a log line, and of the error with its causes.
+const MAX_PATH: usize = 256;
+const MAX_CAUSE: usize = 1024;
+/// The most characters of the method: HTTP allows any word.
+const MAX_METHOD: usize = 16;
 /// Asked every few seconds by machines: a line for each good answer would drown the others.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -45,6 +50,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     }
     // A browser must take our JSON for nothing else.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        // Answers are about persons, and a cache may keep even a 404 unless it is told not to.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     record(&response, &context, started_at);
     Ok(hold_until_sent(response, body))
 }
@@ -81,8 +90,11 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     }
     let RequestContext { request_id, traceparent } = context;
     let traceparent = traceparent.as_deref();
-    let (path, latency_us) = (request.path(), micros_since(started_at));
+    let (path, latency_us) = (&*shortened(request.path(), MAX_PATH), micros_since(started_at));
+    let method = &*shortened(method, MAX_METHOD);
     let cause = response.response().error().map(chain_of);
+    let cause = cause.as_deref().map(|cause| shortened(cause, MAX_CAUSE));
+    let cause = cause.as_deref();
     if status == 503 {
         // Refused on purpose: whoever floods the service must not flood the alarms as well.
         tracing::warn!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);

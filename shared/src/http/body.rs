@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -16,51 +16,67 @@ use super::problem::{Problem, ProblemKind};
 
 /// The most bytes that a body may have.
 pub const BODY_LIMIT: usize = 16 * 1024;
-/// How long a body may take to arrive: actix itself would wait for ever.
+/// How long a body may take to arrive: actix itself would wait without limit.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that was read whole and is a JSON object.
-pub struct JsonBody {
-    /// Its members.
-    pub members: Members,
-    /// Its bytes, for fingerprints.
-    pub bytes: Bytes,
-}
+pub struct JsonBody(pub Members);
 
 impl FromRequest for JsonBody {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let checked = check_headers(request);
+        let checked = check_headers(request.headers());
         let payload = payload.take();
         Box::pin(async move {
             checked?;
             let bytes = read_within(BODY_TIMEOUT, payload).await?;
-            Ok(Self { members: Members::parse(&bytes)?, bytes })
+            Members::parse(&bytes).map(Self)
         })
     }
 }
 
-fn check_headers(request: &HttpRequest) -> Result<(), Problem> {
-    let unsupported = |detail: &str| Problem::new(ProblemKind::UnsupportedMediaType, detail);
-    let declared = request.headers().get(header::CONTENT_LENGTH);
+/// Checks what the headers say of the body, before it is read.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(too_large());
     }
-    if request.headers().get_all(header::CONTENT_TYPE).count() > 1 {
-        return Err(unsupported("there is more than one Content-Type"));
+    let has_coding = headers.get_all(header::CONTENT_ENCODING).any(|line| {
+        let mut codings = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        !codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
+    });
+    if has_coding {
+        let detail = "the body must not be compressed: no Content-Encoding but identity";
+        return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail)
+            .with_header(header::ACCEPT_ENCODING, "identity"));
     }
-    if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return Err(unsupported("a Content-Encoding is not supported"));
+    check_content_type(headers).map_err(|detail| {
+        Problem::new(ProblemKind::UnsupportedMediaType, detail)
+            .with_header(header::ACCEPT, "application/json")
+    })
+}
+
+/// RFC 9110 section 8.3: a media type and its parameters, with spaces around the semicolons.
+fn check_content_type(headers: &HeaderMap) -> Result<(), &'static str> {
+    let mut lines = headers.get_all(header::CONTENT_TYPE);
+    let not_json = "the Content-Type must be application/json";
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return Err("the request must have one Content-Type header, application/json");
+    };
+    let mut parts = line.to_str().map_err(|_| not_json)?.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return Err(not_json);
     }
-    if !request.content_type().eq_ignore_ascii_case("application/json") {
-        return Err(unsupported("the Content-Type is not application/json"));
-    }
-    let encoding = request.encoding().map_err(|_| unsupported("the charset is not known"))?;
-    if encoding.name() != "UTF-8" {
-        return Err(unsupported("the charset must be UTF-8"));
+    for parameter in parts.filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').ok_or(not_json)?;
+        let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        let is_utf_8 = ["utf-8", "utf8"].iter().any(|known| value.eq_ignore_ascii_case(known));
+        if name.eq_ignore_ascii_case("charset") && !is_utf_8 {
+            return Err("the charset must be UTF-8");
+        }
     }
     Ok(())
 }
@@ -77,7 +93,10 @@ async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| {
-            Problem::new(ProblemKind::Malformed, "the body broke off").with_source(error)
+            let detail = "the body ended early, or its chunks are malformed";
+            Problem::new(ProblemKind::Malformed, detail)
+                .with_header(header::CONNECTION, "close")
+                .with_source(error)
         })?;
         if bytes.len() + chunk.len() > BODY_LIMIT {
             return Err(too_large());
@@ -88,7 +107,7 @@ async fn read(mut payload: Payload) -> Result<Bytes, Problem> {
 }
 
 fn too_large() -> Problem {
-    // What is left of the body is not read: the connection is of no more use.
+    // The rest of the body is not read, so the connection cannot carry another request.
     Problem::new(ProblemKind::BodyTooLarge, "a body may have at most 16384 bytes")
         .with_header(header::CONNECTION, "close")
 }
@@ -96,6 +115,7 @@ fn too_large() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::ResponseError;
     use actix_web::test::TestRequest;
 
     #[actix_web::test]
@@ -105,12 +125,59 @@ mod tests {
         assert_eq!(problem.kind(), ProblemKind::BodyTooSlow);
     }
 
+    fn outcome(headers: &[(&str, &str)]) -> Result<(), Problem> {
+        let mut request = TestRequest::default();
+        for header in headers {
+            request = request.append_header(*header);
+        }
+        check_headers(request.to_http_request().headers())
+    }
+
     #[test]
-    fn of_two_content_types_none_is_believed() {
-        let request = TestRequest::default()
-            .append_header((header::CONTENT_TYPE, "application/json"))
-            .append_header((header::CONTENT_TYPE, "text/plain"));
-        let problem = check_headers(&request.to_http_request()).unwrap_err();
-        assert_eq!(problem.kind(), ProblemKind::UnsupportedMediaType);
+    fn json_in_utf_8_is_recognised_however_its_type_is_written() {
+        for value in [
+            "application/json",
+            "Application/JSON",
+            "application/json ; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/json\t;\tcharset=utf8",
+            "application/json;",
+            "application/json; profile=x; ; charset=utf-8",
+        ] {
+            assert!(outcome(&[("content-type", value)]).is_ok(), "{value}");
+        }
+    }
+
+    #[test]
+    fn other_types_and_charsets_are_refused_with_the_type_that_is_wanted() {
+        let double = [("content-type", "application/json"), ("content-type", "text/plain")];
+        for headers in [
+            &double as &[_],
+            &[],
+            &[("content-type", "")],
+            &[("content-type", "text/json")],
+            &[("content-type", "application/jsonx")],
+            &[("content-type", "application/json, text/plain")],
+            &[("content-type", "application/json; charset=utf-16")],
+            &[("content-type", "application/json; charset")],
+        ] {
+            let problem = outcome(headers).unwrap_err();
+            assert_eq!(problem.kind(), ProblemKind::UnsupportedMediaType, "{headers:?}");
+            assert!(problem.error_response().headers().contains_key("accept"));
+        }
+    }
+
+    #[test]
+    fn identity_is_no_coding_and_any_other_is_refused_with_what_is_accepted() {
+        let json = ("content-type", "application/json");
+        for value in ["identity", "Identity", "identity, identity", ""] {
+            assert!(outcome(&[json, ("content-encoding", value)]).is_ok(), "{value}");
+        }
+        for value in ["gzip", "identity, br", "x-unknown"] {
+            let problem = outcome(&[json, ("content-encoding", value)]).unwrap_err();
+            let answer = problem.error_response();
+            assert_eq!(answer.status(), 415);
+            assert_eq!(answer.headers().get("accept-encoding").unwrap(), "identity", "{value}");
+        }
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
-use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa_swagger_ui::Config;
 
 use super::methods::{GET_OR_HEAD, get_or_head, resource};
+use super::openapi::operations;
 use super::problem::{Problem, ProblemKind};
 
 /// Adds the paths. The pages come from this binary: nothing is fetched from elsewhere.
@@ -40,20 +41,19 @@ async fn page(
 ) -> Result<HttpResponse, Problem> {
     let page = utoipa_swagger_ui::serve(&file, Arc::clone(&settings))
         .map_err(|error| Problem::internal(error.to_string()))?
-        .ok_or_else(|| Problem::new(ProblemKind::NoSuchPath, "/docs has no such file"))?;
+        .ok_or_else(|| Problem::new(ProblemKind::NoSuchPath, "/docs has no file of this name"))?;
     let mut answer = HttpResponse::Ok();
     if page.gzpipped {
         answer.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
+    // The pages are part of the binary: another version brings others.
+    answer.insert_header((header::CACHE_CONTROL, "max-age=3600"));
     Ok(answer.content_type(page.content_type).body(page.bytes.into_owned()))
 }
 
 fn parameters(document: &mut OpenApi) -> impl Iterator<Item = &mut Parameter> {
-    let operations = document.paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
-    });
-    let parameters =
-        operations.flat_map(|operation: &mut Operation| operation.parameters.iter_mut().flatten());
+    let operations = document.paths.paths.values_mut().flat_map(operations);
+    let parameters = operations.flat_map(|operation| operation.parameters.iter_mut().flatten());
     parameters.filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(parameter),
         RefOr::Ref(_) => None,

@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use utoipa::IntoParams;
 
 use super::problem::{Problem, ProblemKind};
 
@@ -11,8 +12,19 @@ use super::problem::{Problem, ProblemKind};
 const KEY_MAX: usize = 255;
 
 /// The key, if the client sent one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IdempotencyKey(pub Option<String>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IdempotencyKey {
+    /// 1 to 255 visible ASCII characters. For 24 hours, the same request with the same key gets the
+    /// first answer again, and nothing is done twice
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255,
+        pattern = r"^[!#-\[\]-~]+$"
+    )]
+    pub key: Option<String>,
+}
 
 impl FromRequest for IdempotencyKey {
     type Error = Problem;
@@ -21,13 +33,11 @@ impl FromRequest for IdempotencyKey {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let mut values = request.headers().get_all("idempotency-key");
         let key = match (values.next(), values.next()) {
-            (None, _) => Ok(Self(None)),
-            (Some(value), None) => {
-                value.to_str().ok().and_then(unquote).map(Some).map(Self).ok_or(())
-            }
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().ok().and_then(unquote).map(Some).ok_or(()),
             (Some(_), Some(_)) => Err(()),
         };
-        ready(key.map_err(|()| {
+        ready(key.map(|key| Self { key }).map_err(|()| {
             let detail = "Idempotency-Key must be one string of 1 to 255 visible ASCII characters";
             Problem::new(ProblemKind::Malformed, detail)
         }))

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::problem::{Problem, ProblemKind};
 use contract::MemberError;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A JSON object whose members are being taken.
 pub struct Members {
@@ -18,16 +20,18 @@ pub struct Members {
 }
 
 impl Members {
-    /// Parses a body: one JSON object, none of whose members is there twice.
+    /// Parses a body: one JSON object without duplicate members. A byte order mark in front of it
+    /// is ignored, as RFC 8259 section 8.1 allows.
     ///
     /// # Errors
-    /// It is something else.
+    /// 400 if the body is anything else.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let UniqueMembers(left) = serde_json::from_slice(body).map_err(|error| {
-            // What the library says of wrong syntax names places and kinds. What it says of wrong
-            // data quotes them, and a lone string may be somebody's password.
+            // The library's message for wrong syntax names a line and a column. Its message for
+            // wrong data quotes the data, which may be a password.
             let detail = if error.is_data() {
-                "the body must be one JSON object without a member that is there twice".to_owned()
+                "the body must be one JSON object without duplicate members".to_owned()
             } else {
                 format!("the body is not JSON: {error}")
             };
@@ -36,8 +40,13 @@ impl Members {
         Ok(Self { left, errors: Vec::new() })
     }
 
-    /// Takes a string that must be there. `None` has been noted and comes out of
-    /// [`Members::finish`].
+    /// All members in one fixed order and notation: equal for bodies that mean the same, whatever
+    /// their order of members, white space and escapes. For fingerprints; it contains the secrets.
+    pub fn canonical(&self) -> SecretSlice<u8> {
+        serde_json::to_vec(&self.left).unwrap_or_default().into()
+    }
+
+    /// Takes a required string. `None` means that the fault was noted for [`Members::finish`].
     pub fn string(&mut self, name: &str) -> Option<String> {
         let taken = self.optional_string(name);
         if taken.is_none() && !self.has_error(name) {
@@ -46,7 +55,7 @@ impl Members {
         taken
     }
 
-    /// Takes a string that may be there.
+    /// Takes an optional string.
     pub fn optional_string(&mut self, name: &str) -> Option<String> {
         if let Value::String(text) = self.left.remove(name)? {
             return Some(text);
@@ -55,30 +64,42 @@ impl Members {
         None
     }
 
-    /// Takes a secret that must be there.
+    /// Takes a required secret.
     pub fn secret(&mut self, name: &str) -> Option<SecretString> {
         self.string(name).map(SecretString::from)
     }
 
-    /// Takes a secret that may be there.
+    /// Takes an optional secret.
     pub fn optional_secret(&mut self, name: &str) -> Option<SecretString> {
         self.optional_string(name).map(SecretString::from)
     }
 
-    /// Ends the taking: members that nobody took are unknown.
+    /// Takes an optional integer. One above `i64::MAX` counts as `i64::MAX`: no id is that large.
+    pub fn optional_integer(&mut self, name: &str) -> Option<i64> {
+        let taken = self.left.remove(name)?;
+        if taken.is_u64() || taken.is_i64() {
+            return Some(taken.as_i64().unwrap_or(i64::MAX));
+        }
+        self.note(name, "must be an integer");
+        None
+    }
+
+    /// Refuses the members that nobody has taken.
     ///
     /// # Errors
-    /// 400 with all that was noted.
+    /// 400 with all faults that were noted.
     pub fn finish(mut self) -> Result<(), Problem> {
-        let unknown: Vec<String> = self.left.keys().cloned().collect();
-        for name in unknown {
-            self.note(&name, "is not known here");
+        for name in std::mem::take(&mut self.left).into_keys() {
+            self.note(&name, "is not a known member");
         }
         if self.errors.is_empty() {
             return Ok(());
         }
-        Err(Problem::new(ProblemKind::Malformed, "the body's members are wrong, see errors")
-            .with_errors(self.errors))
+        Err(Problem::new(
+            ProblemKind::Malformed,
+            "members are missing, unknown or of the wrong type, see errors",
+        )
+        .with_errors(self.errors))
     }
 
     fn note(&mut self, name: &str, detail: &str) {
@@ -112,7 +133,7 @@ impl<'de> Deserialize<'de> for UniqueMembers {
                 let mut members = BTreeMap::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if members.insert(name, value).is_some() {
-                        return Err(Error::custom("a member is there twice"));
+                        return Err(Error::custom("duplicate member"));
                     }
                 }
                 Ok(UniqueMembers(members))
@@ -127,6 +148,7 @@ impl<'de> Deserialize<'de> for UniqueMembers {
 mod tests {
     use super::*;
     use actix_web::ResponseError;
+    use secrecy::ExposeSecret;
 
     fn errors(problem: &Problem) -> Vec<String> {
         let body = actix_web::rt::System::new().block_on(async {
@@ -143,7 +165,7 @@ mod tests {
         assert!(members.secret("password").is_none());
         let named = errors(&members.finish().unwrap_err());
         let wanted =
-            ["/username must be a string", "/password is required", "/a~1b is not known here"];
+            ["/username must be a string", "/password is required", "/a~1b is not a known member"];
         assert_eq!(named, wanted);
     }
 
@@ -161,12 +183,45 @@ mod tests {
             "{'a':1}",
             r#"{"a":"\ud800"}"#,
             "{\"a\":\"\n\"}",
-            "\u{feff}{}",
+            "\u{feff}",
+            "\u{feff}\u{feff}{}",
+            "{\u{feff}}",
         ] {
             assert!(Members::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert!(Members::parse(b"{\"a\":\"\xff\"}").is_err(), "not UTF-8");
         assert!(Members::parse(format!("{{\"a\":{}", "[".repeat(10_000)).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored() {
+        let mut members = Members::parse("\u{feff}{\"a\":\"b\"}".as_bytes()).unwrap();
+        assert_eq!(members.string("a").as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn bodies_that_mean_the_same_have_the_same_canonical_form() {
+        let canonical = |body: &str| {
+            let members = Members::parse(body.as_bytes()).unwrap();
+            members.canonical().expose_secret().to_vec()
+        };
+        let one = canonical(r#"{"a":"x","b":"y"}"#);
+        for same in ["{ \"b\" : \"y\",\n\"a\":\"x\" }", r#"{"\u0061":"\u0078","b":"y"}"#] {
+            assert_eq!(canonical(same), one, "{same}");
+        }
+        for other in [r#"{"a":"y","b":"x"}"#, r#"{"a":"x"}"#, r#"{"a":"x","b":"y","c":null}"#] {
+            assert_ne!(canonical(other), one, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_an_integer_is_an_integer() {
+        let body = br#"{"a":7,"b":18446744073709551615,"c":1.0,"d":"1","e":null}"#;
+        let mut members = Members::parse(body).unwrap();
+        assert_eq!(members.optional_integer("a"), Some(7));
+        assert_eq!(members.optional_integer("b"), Some(i64::MAX));
+        assert!(["c", "d", "e", "f"].iter().all(|name| members.optional_integer(name).is_none()));
+        assert_eq!(errors(&members.finish().unwrap_err()).len(), 3);
     }
 
     #[test]

@@ -3,30 +3,37 @@
 
 mod access_log;
 mod body;
+mod client_address;
 mod context;
 mod docs;
+mod exposition;
 mod healthcheck;
 mod idempotency_key;
 mod members;
 mod methods;
 mod metrics;
+mod openapi;
 mod overload;
 mod preconditions;
 mod probes;
 mod problem;
+mod rate_limit;
 mod server;
 mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
+pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use context::RequestContext;
 pub use healthcheck::{HealthcheckError, healthcheck};
 pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
-pub use preconditions::{ETag, IfMatch, IfNoneMatch};
+pub use openapi::{JSON_BODY, OperationProblems, add_problems};
+pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};
+pub use rate_limit::{Guess, GuessLimit};
 pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};
 
 /// Carries a `ConsistencyToken` in answers to writes and in requests that wait for them.

@@ -1,142 +1,143 @@
-//! Conditional requests (RFC 9110 section 13).
+//! The entity tags that a client names in `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
+//! What they are compared with, and when, is the service's own affair.
 
-use std::future::{Ready, ready};
-
-use actix_web::dev::Payload;
-use actix_web::http::header::{self, EntityTag, Header, HeaderName};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::http::header::{EntityTag, HeaderMap, HeaderName};
 
 use super::problem::{Problem, ProblemKind};
-use contract::UserId;
 
-/// The strong entity tag of a user at a version, in its quotes.
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ETag(String);
+pub enum EntityTags {
+    /// `*`: any state of something that exists.
+    Any,
+    /// A list, which may be empty: then it matches nothing.
+    List(Vec<EntityTag>),
+}
 
-impl ETag {
-    /// The tag of this user at this version.
-    pub fn of(id: UserId, version: i64) -> Self {
-        Self(format!("\"{id}.{version}\""))
-    }
-
-    /// The header's value.
-    pub fn to_header(&self) -> (HeaderName, &str) {
-        (header::ETAG, &self.0)
-    }
-
-    /// Compared weakly (RFC 9110 section 8.8.3.2): the other one may be weak.
-    fn weak_eq(&self, other: &EntityTag) -> bool {
-        self.0.trim_matches('"') == other.tag()
-    }
-
-    fn strong_eq(&self, other: &EntityTag) -> bool {
-        !other.weak && self.weak_eq(other)
+impl EntityTags {
+    /// Reads a header that may be split over several lines, which then count as one list. Nothing
+    /// if the request does not have it.
+    ///
+    /// # Errors
+    /// 400 for a value that is neither `*` nor a list of tags: it must not pass for an absent header.
+    pub fn from_headers(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Problem> {
+        let mut lines = headers.get_all(name).map(|value| value.as_bytes().trim_ascii());
+        let Some(first) = lines.next() else { return Ok(None) };
+        let tags = match lines.next() {
+            None if first == b"*" => Some(Self::Any),
+            second => [Some(first), second]
+                .into_iter()
+                .flatten()
+                .chain(lines)
+                .try_fold(Vec::new(), append_list)
+                .map(Self::List),
+        };
+        tags.map(Some).ok_or_else(|| {
+            let detail = format!("{name} must be * or a list of entity tags in double quotes");
+            Problem::new(ProblemKind::Malformed, detail)
+        })
     }
 }
 
-/// The `If-Match` header: change only what the client has seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IfMatch(pub Option<header::IfMatch>);
-
-impl IfMatch {
-    /// Whether the header is there.
-    pub fn is_present(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether a user with this tag may be changed: compared strongly, as RFC 9110 asks for.
-    pub fn allows(&self, tag: &ETag) -> bool {
-        match &self.0 {
-            None | Some(header::IfMatch::Any) => true,
-            Some(header::IfMatch::Items(items)) => items.iter().any(|item| tag.strong_eq(item)),
+/// Appends a line's tags: a list of RFC 9110 section 5.6.1, in which empty elements are ignored.
+/// Commas inside a tag belong to the tag.
+fn append_list(mut tags: Vec<EntityTag>, mut rest: &[u8]) -> Option<Vec<EntityTag>> {
+    loop {
+        rest = rest.trim_ascii_start();
+        match rest {
+            [] => return Some(tags),
+            [b',', after @ ..] => rest = after,
+            _ => {
+                let (tag, after) = split_tag(rest)?;
+                tags.push(tag);
+                rest = after.trim_ascii_start();
+                if !matches!(rest, [] | [b',', ..]) {
+                    return None;
+                }
+            }
         }
     }
 }
 
-/// The `If-None-Match` header: send only what the client does not have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IfNoneMatch(Option<header::IfNoneMatch>);
-
-impl IfNoneMatch {
-    /// Whether the client has what carries this tag: compared weakly, as RFC 9110 asks for.
-    pub fn has(&self, tag: &ETag) -> bool {
-        match &self.0 {
-            None => false,
-            Some(header::IfNoneMatch::Any) => true,
-            Some(header::IfNoneMatch::Items(items)) => items.iter().any(|item| tag.weak_eq(item)),
-        }
-    }
-}
-
-impl FromRequest for IfMatch {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse(request).map(Self))
-    }
-}
-
-impl FromRequest for IfNoneMatch {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse(request).map(Self))
-    }
-}
-
-/// The header if it is there and well-formed: a tag that is not in quotes must not pass for none.
-fn parse<H: Header>(request: &HttpRequest) -> Result<Option<H>, Problem> {
-    if !request.headers().contains_key(H::name()) {
-        return Ok(None);
-    }
-    let malformed = || {
-        let detail = format!("{} must be * or a list of entity tags in quotes", H::name());
-        Problem::new(ProblemKind::Malformed, detail)
+/// The tag that the bytes begin with, and what follows it (RFC 9110 section 8.8.3).
+fn split_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
+    let (is_weak, bytes) = match bytes {
+        [b'W', b'/', after @ ..] => (true, after),
+        _ => (false, bytes),
     };
-    let is_text = request
-        .headers()
-        .get_all(H::name())
-        .all(|value| value.to_str().is_ok_and(|text| text.split(',').all(is_tag_or_star)));
-    if !is_text {
-        return Err(malformed());
+    let bytes = bytes.strip_prefix(b"\"")?;
+    let end = bytes.iter().position(|byte| *byte == b'"')?;
+    let (opaque, after) = (&bytes[..end], &bytes[end + 1..]);
+    if !opaque.iter().all(|byte| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..)) {
+        return None;
     }
-    H::parse(request).map(Some).map_err(|_| malformed())
-}
-
-fn is_tag_or_star(item: &str) -> bool {
-    let item = item.trim();
-    item == "*" || item.parse::<EntityTag>().is_ok()
+    // Bytes above ASCII are allowed, and no tag of ours has any: what they mean does not matter.
+    Some((EntityTag::new(is_weak, String::from_utf8_lossy(opaque).into_owned()), after))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::IF_MATCH;
     use actix_web::test::TestRequest;
 
-    fn if_match(value: &str) -> Result<IfMatch, Problem> {
-        let request = TestRequest::default().insert_header((header::IF_MATCH, value));
-        parse(&request.to_http_request()).map(IfMatch)
-    }
-
-    #[test]
-    fn if_match_compares_strongly_and_takes_lists_and_the_star() {
-        let tag = ETag::of(UserId(1), 2);
-        for (value, allows) in [
-            ("*", true),
-            ("\"1.2\"", true),
-            ("\"x\", \"1.2\"", true),
-            ("W/\"1.2\"", false),
-            ("\"1.1\"", false),
-        ] {
-            assert_eq!(if_match(value).unwrap().allows(&tag), allows, "{value}");
+    fn parsed(lines: &[&[u8]]) -> Result<Option<EntityTags>, ProblemKind> {
+        let mut request = TestRequest::default();
+        for line in lines {
+            request = request.append_header((IF_MATCH, *line));
         }
-        assert!(IfMatch::default().allows(&tag));
+        EntityTags::from_headers(request.to_http_request().headers(), &IF_MATCH)
+            .map_err(|problem| problem.kind())
+    }
+
+    fn list(tags: &[&str]) -> EntityTags {
+        let strong = |tag: &&str| EntityTag::new_strong((*tag).to_owned());
+        EntityTags::List(tags.iter().map(strong).collect())
     }
 
     #[test]
-    fn a_tag_without_quotes_is_malformed_and_not_absent() {
-        for bad in ["1.2", "", "\"a", "\"a\" \"b\""] {
-            assert!(if_match(bad).is_err(), "{bad:?}");
+    fn empty_elements_of_a_list_are_ignored() {
+        for value in ["\"1.1\",", ",\"1.1\"", ", ,\t\"1.1\" , ,", " \"1.1\" "] {
+            assert_eq!(parsed(&[value.as_bytes()]), Ok(Some(list(&["1.1"]))), "{value:?}");
+        }
+        assert_eq!(parsed(&[b"\"x\", ,\"1.1\""]), Ok(Some(list(&["x", "1.1"]))));
+        assert_eq!(parsed(&[b","]), Ok(Some(list(&[]))));
+        assert_eq!(parsed(&[b""]), Ok(Some(list(&[]))));
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        assert_eq!(parsed(&[b"\"a\"", b"", b"\"b\",\"c\""]), Ok(Some(list(&["a", "b", "c"]))));
+        assert_eq!(parsed(&[]), Ok(None));
+    }
+
+    #[test]
+    fn commas_stars_and_backslashes_inside_a_tag_belong_to_it() {
+        assert_eq!(parsed(&[br#""a,b","*","c\d""#]), Ok(Some(list(&["a,b", "*", r"c\d"]))));
+        assert_eq!(parsed(&[b"\"\""]), Ok(Some(list(&[""]))));
+        assert!(parsed(&[b"\"\xff\""]).is_ok());
+    }
+
+    #[test]
+    fn a_weak_tag_is_told_from_a_strong_one() {
+        let weak = EntityTag::new_weak("1.1".to_owned());
+        assert_eq!(parsed(&[b"W/\"1.1\""]), Ok(Some(EntityTags::List(vec![weak]))));
+    }
+
+    #[test]
+    fn the_star_stands_alone() {
+        assert_eq!(parsed(&[b" * "]), Ok(Some(EntityTags::Any)));
+        let twice: &[&[u8]] = &[b"*", b"*"];
+        for lines in [twice, &[b"*, \"a\""], &[b"\"a\", *"], &[b"*,"]] {
+            assert_eq!(parsed(lines), Err(ProblemKind::Malformed), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_malformed_and_not_absent() {
+        for bad in ["1.2", "\"a", "a\"", "\"a\" \"b\"", "\"a\";\"b\"", "w/\"a\"", "W/a", "\"a b\""]
+        {
+            assert_eq!(parsed(&[bad.as_bytes()]), Err(ProblemKind::Malformed), "{bad:?}");
         }
     }
 }

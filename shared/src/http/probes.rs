@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
+use super::exposition::MetricsFormat;
 use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::problem::{Problem, ProblemKind};
 
@@ -51,10 +53,11 @@ impl Probes {
             let report = readiness();
             async move { readyz(&report) }
         }));
-        let metrics = resource("/metrics", GET_OR_HEAD).route(get().to(move || {
-            let registry = registry.clone();
-            async move { metrics(&registry) }
-        }));
+        let metrics =
+            resource("/metrics", GET_OR_HEAD).route(get().to(move |request: HttpRequest| {
+                let registry = registry.clone();
+                async move { metrics(&registry, request.headers()) }
+            }));
         let problems = resource("/problems/{slug}", GET_OR_HEAD).route(get().to(describe_problem));
         for resource in [healthz, readyz, metrics, problems] {
             config.service(resource);
@@ -79,19 +82,21 @@ fn readyz(report: &ReadinessReport) -> HttpResponse {
     }
 }
 
-fn metrics(registry: &Registry) -> Result<HttpResponse, Problem> {
+fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Problem> {
     let mut text = String::new();
     encode(&mut text, registry).map_err(Problem::internal)?;
+    let format = MetricsFormat::accepted(headers);
     Ok(HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(text))
+        .content_type(format.content_type())
+        .insert_header((header::VARY, "Accept"))
+        .body(format.convert(text)))
 }
 
 /// The documentation that a problem's `type` leads to.
 async fn describe_problem(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
     let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug.as_str());
     let kind = kind
-        .ok_or_else(|| Problem::new(ProblemKind::NoSuchPath, "there is no such kind of problem"))?;
+        .ok_or_else(|| Problem::new(ProblemKind::NoSuchPath, "no kind of problem has this name"))?;
     let (status, title, meaning) = (kind.status(), kind.title(), kind.meaning());
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")

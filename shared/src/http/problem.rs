@@ -1,5 +1,6 @@
 //! Errors: one table from each kind of problem to its status, title and documentation.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
@@ -29,44 +30,51 @@ macro_rules! problem_table {
 }
 
 problem_table! {
-    Malformed 400 "malformed-request" "The request has the wrong form"
-        "The body, a header, the path or the query is not of the form that is documented.";
-    InvalidToken 401 "invalid-token" "A live token is needed"
-        "The Authorization header holds no token of this service that is still alive.";
+    Malformed 400 "malformed-request" "Malformed request"
+        "The body, a header, the path or the query does not have the documented form.";
+    InvalidToken 401 "invalid-token" "Missing or invalid token"
+        "The Authorization header must carry a valid token from POST /login. A token stops being \
+         valid when it expires, at logout, and when its user is deleted or changes the password.";
     WrongCredentials 401 "wrong-credentials" "Wrong username or password"
         "No user has this name and password.";
-    WrongCurrentPassword 403 "wrong-current-password" "The current password is wrong"
-        "A change of password needs the password as it is now.";
-    NoSuchPath 404 "no-such-path" "There is nothing at this path"
-        "The path is not one of this service's.";
-    NoSuchUser 404 "no-such-user" "There is no such user"
+    WrongCurrentPassword 403 "wrong-current-password" "Wrong current password"
+        "A change of password needs the user's current password in current_password.";
+    NoSuchPath 404 "no-such-path" "Not found"
+        "This service has no resource at this path; /docs lists those that it has.";
+    NoSuchUser 404 "no-such-user" "User not found"
         "The user does not exist or was deleted.";
-    MethodNotAllowed 405 "method-not-allowed" "The path does not take this method"
-        "The Allow header names the methods that it takes.";
-    BodyTooSlow 408 "body-too-slow" "The body did not arrive"
-        "A body must arrive within 10 seconds.";
-    UsernameTaken 409 "username-taken" "The username is taken"
-        "Another user has this name; case, composition and width do not tell names apart.";
-    PreconditionFailed 412 "precondition-failed" "The user has changed"
-        "The If-Match header does not name the user's present ETag: read it again.";
-    BodyTooLarge 413 "body-too-large" "The body is too large"
-        "A body may have at most 16 KiB.";
-    UnsupportedMediaType 415 "unsupported-media-type" "The body must be plain JSON"
-        "The Content-Type must be application/json, in UTF-8, without a Content-Encoding.";
-    RefusedValue 422 "refused-value" "A value is refused"
-        "The body has the right form, but a value breaks a rule.";
-    IdempotencyKeyReused 422 "idempotency-key-reused" "The idempotency key stands for another request"
-        "Another request came with this Idempotency-Key before: take a new key.";
-    PreconditionRequired 428 "precondition-required" "An If-Match header is needed"
-        "This installation takes changes only with an If-Match header.";
-    Internal 500 "internal-error" "The service failed"
-        "Whether anything was changed is unknown; the log tells more under the request id.";
-    Overloaded 503 "overloaded" "Too much is in hand"
-        "Nothing was done: try again after the time in Retry-After.";
-    NotYetApplied 503 "not-yet-applied" "The write has not arrived yet"
-        "The write that the Consistency-Token names did not arrive in time: try again.";
-    StorageFull 507 "storage-full" "There is no room left"
-        "Nothing was done: the disk is full or cannot be written.";
+    MethodNotAllowed 405 "method-not-allowed" "Method not allowed"
+        "The resource exists but does not support this method. The Allow header lists those that it supports.";
+    HeadTooSlow 408 "head-too-slow" "Request head timeout"
+        "The request line and the headers must arrive within 10 seconds.";
+    BodyTooSlow 408 "body-too-slow" "Request body timeout"
+        "The body must arrive within 10 seconds.";
+    UsernameTaken 409 "username-taken" "Username already taken"
+        "Another user has this name. Names are compared without regard to case, Unicode composition and width.";
+    PreconditionFailed 412 "precondition-failed" "Precondition failed"
+        "The user's current ETag does not satisfy If-Match or If-None-Match. Read the user again to get the current ETag.";
+    BodyTooLarge 413 "body-too-large" "Body too large"
+        "The body may have at most 16 KiB.";
+    UnsupportedMediaType 415 "unsupported-media-type" "Unsupported media type"
+        "The body must be application/json in UTF-8, without compression.";
+    RefusedValue 422 "refused-value" "Invalid value"
+        "The body is well-formed, but a value breaks a rule. The errors member lists each value and its rule.";
+    IdempotencyKeyReused 422 "idempotency-key-reused" "Idempotency key reused"
+        "A different request was sent with the same Idempotency-Key. Use a new key for each new request.";
+    PreconditionRequired 428 "precondition-required" "Precondition required"
+        "This installation accepts changes only with an If-Match header.";
+    HeadTooLarge 431 "head-too-large" "Request head too large"
+        "The request line and the headers together may have at most 32 KiB.";
+    TooManyFailures 429 "too-many-failures" "Too many wrong passwords"
+        "Too many wrong passwords came for this user or from this address. Try again after the time in Retry-After.";
+    Internal 500 "internal-error" "Internal error"
+        "The request may or may not have been carried out. The service's log has the cause, under the X-Request-Id of this answer.";
+    Overloaded 503 "overloaded" "Service overloaded"
+        "The request was not carried out. Try again after the time in Retry-After.";
+    NotYetApplied 503 "not-yet-applied" "Write not yet applied"
+        "The write named by the Consistency-Token has not reached this service yet. Try again.";
+    StorageFull 507 "storage-full" "Storage full"
+        "The request was not carried out: the disk is full or read-only.";
 }
 
 impl ProblemKind {
@@ -78,17 +86,22 @@ impl ProblemKind {
     pub fn slug(self) -> &'static str {
         self.row().1
     }
-    /// A few words, always the same.
+    /// The kind in a few words, the same for every problem of this kind.
     pub fn title(self) -> &'static str {
         self.row().2
     }
-    /// What a developer should know.
+    /// What a developer of a client should know.
     pub fn meaning(self) -> &'static str {
         self.row().3
     }
 }
 
-/// An error on its way to the client. Its source goes to the access log alone.
+/// The most entries of a problem's `errors`: the body's members decide how many there could be.
+const MAX_ERRORS: usize = 16;
+/// The most characters of a text that may repeat what the client sent.
+const MAX_TEXT: usize = 256;
+
+/// An error on its way to the client. Its source is logged, and never sent to the client.
 #[derive(Debug)]
 pub struct Problem {
     kind: ProblemKind,
@@ -111,11 +124,11 @@ impl Problem {
         }
     }
 
-    /// A fault of ours: the client learns nothing of it.
+    /// A fault of the service. Its cause is logged, and never sent to the client.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let mut problem = Self::new(
             ProblemKind::Internal,
-            "the service failed; its log tells more under the X-Request-Id of this answer",
+            "the service failed; its log has the cause, under the X-Request-Id of this answer",
         );
         problem.source = Some(source.into());
         problem
@@ -135,7 +148,7 @@ impl Problem {
         self
     }
 
-    /// A header of the answer. A value that is no header value is left out.
+    /// A header of the answer; left out if the value is not allowed in a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -144,7 +157,7 @@ impl Problem {
         self
     }
 
-    /// What was behind it, for the log.
+    /// The cause, for the log.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -156,14 +169,32 @@ impl Problem {
         self.kind
     }
 
-    fn document(&self) -> ProblemDocument {
+    /// The body of the answer: bounded, however much is wrong with a request.
+    pub(super) fn document(&self) -> ProblemDocument {
+        let shown = self.errors.iter().take(MAX_ERRORS).map(|error| MemberError {
+            pointer: shortened(&error.pointer, MAX_TEXT).into(),
+            detail: shortened(&error.detail, MAX_TEXT).into(),
+        });
+        let mut errors: Vec<_> = shown.collect();
+        if let Some(more @ 1..) = self.errors.len().checked_sub(MAX_ERRORS) {
+            let detail = format!("{more} more errors are not listed");
+            errors.push(MemberError { pointer: String::new(), detail });
+        }
         ProblemDocument {
             type_uri: format!("/problems/{}", self.kind.slug()),
             title: self.kind.title().into(),
             status: self.kind.status().as_u16(),
-            detail: self.detail.clone(),
-            errors: self.errors.clone(),
+            detail: shortened(&self.detail, MAX_TEXT).into(),
+            errors,
         }
+    }
+}
+
+/// The text, cut to `max` characters with an ellipsis.
+pub(super) fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        _ => text.into(),
     }
 }
 
@@ -198,7 +229,7 @@ impl From<AskError> for Problem {
     fn from(unanswered: AskError) -> Self {
         match unanswered {
             AskError::Full(_) => {
-                Self::new(ProblemKind::Overloaded, "too many requests wait already")
+                Self::new(ProblemKind::Overloaded, "too many requests are waiting")
                     .with_source(unanswered)
             }
             AskError::Gone(_) => Self::internal(unanswered),
@@ -221,7 +252,7 @@ impl From<crate::hashing::HashRefused> for Problem {
     fn from(error: crate::hashing::HashRefused) -> Self {
         match error {
             crate::hashing::HashRefused::Full => {
-                Self::new(ProblemKind::Overloaded, "too many passwords wait to be hashed")
+                Self::new(ProblemKind::Overloaded, "too many passwords are waiting to be hashed")
             }
             crate::hashing::HashRefused::Fault(_) => Self::internal(error),
         }
@@ -240,7 +271,7 @@ mod tests {
         let answer = problem.error_response();
         assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
         let body = to_bytes(answer.into_body()).await.unwrap();
-        insta::assert_snapshot!(std::str::from_utf8(&body).unwrap(), @r#"{"type":"/problems/refused-value","title":"A value is refused","status":422,"detail":"see errors","errors":[{"pointer":"/username","detail":"must not be empty"}]}"#);
+        insta::assert_snapshot!(std::str::from_utf8(&body).unwrap(), @r#"{"type":"/problems/refused-value","title":"Invalid value","status":422,"detail":"see errors","errors":[{"pointer":"/username","detail":"must not be empty"}]}"#);
     }
 
     #[actix_web::test]
@@ -249,6 +280,18 @@ mod tests {
         let body = to_bytes(problem.error_response().into_body()).await.unwrap();
         assert!(!String::from_utf8_lossy(&body).contains("secret cause"));
         assert_eq!(problem.source().unwrap().to_string(), "the secret cause");
+    }
+
+    #[actix_web::test]
+    async fn a_problem_is_of_bounded_size_however_much_is_wrong() {
+        let long = "é".repeat(10_000);
+        let error = MemberError { pointer: long.clone(), detail: long.clone() };
+        let problem = Problem::new(ProblemKind::Malformed, long).with_errors(vec![error; 1_000]);
+        let document = problem.document();
+        assert_eq!(document.errors.len(), MAX_ERRORS + 1);
+        assert_eq!(document.errors[MAX_ERRORS].detail, "984 more errors are not listed");
+        let body = to_bytes(problem.error_response().into_body()).await.unwrap();
+        assert!(body.len() < 20_000, "{}", body.len());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use actix_web::{App, HttpServer, web};
 use utoipa::openapi::OpenApi;
 
 use super::access_log::observe;
+use super::client_address::TrustedProxies;
 use super::context::RequestIds;
 use super::docs;
 use super::metrics::HttpMetrics;
@@ -29,6 +30,8 @@ pub struct HttpServerConfig {
     pub listen: SocketAddr,
     /// How many threads answer.
     pub workers: usize,
+    /// Who is believed where a request comes from.
+    pub trusted_proxies: TrustedProxies,
     /// How long requests in hand may take to finish when it is stopped.
     pub shutdown_grace: Duration,
 }
@@ -75,12 +78,14 @@ pub fn serve(
     let listen = config.listen;
     let failed = |source| ServeError::Listen { listen, source };
     let metrics = web::Data::new(metrics);
+    let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
             .app_data(pace.clone())
+            .app_data(trusted_proxies.clone())
             // Paths are tried in this order: first those that are asked for most.
             .configure(&configure)
             .configure(|app| probes.configure(app))

@@ -1,7 +1,21 @@
-//! Names and passwords as RFC 8265 prepares them: parsed once at the edge, right ever after.
+//! Names and passwords as RFC 8265 prepares them, over today's Unicode tables: parsed once at the
+//! edge, right ever after.
 
+mod bidi_rule;
+mod common_passwords;
+mod identifier_class;
 mod password;
 mod username;
 
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+pub use common_passwords::{PasswordBlocklist, PasswordGuessable};
 pub use password::{Password, PasswordPolicy, PasswordRefused};
 pub use username::{Username, UsernameRefused};
+
+/// Unicode's Normalization Form C: the same text is always the same characters.
+fn nfc(text: &str) -> Cow<'_, str> {
+    const { ComposingNormalizerBorrowed::new_nfc() }.normalize(text)
+}

@@ -1,8 +1,14 @@
-//! RFC 8265 section 4.2, `OpaqueString`.
+//! RFC 8265 section 4.2, `OpaqueString`, for any text without control characters.
+//!
+//! The RFC's FreeformClass also refuses what Unicode had not assigned yet, joiners and variation
+//! selectors: emoji of this year, and parts of older ones. People have them on their keyboards, and a
+//! password is compared with itself alone.
 
-use precis_profiles::OpaqueString;
-use precis_profiles::precis_core::profile::Profile;
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
 use secrecy::{ExposeSecret, SecretString};
+
+use super::nfc;
 
 /// A password in the form that is hashed. `Debug` does not show it.
 #[derive(Clone, Debug)]
@@ -26,10 +32,9 @@ pub enum PasswordRefused {
     /// More characters than the policy allows.
     #[error("must have at most {0} characters")]
     TooLong(usize),
-    /// A control character or another that `OpaqueString` does not allow. It is not named: an
-    /// error message must not hold a part of a password.
-    #[error("holds a character that RFC 8265 does not allow in passwords, such as a control")]
-    Character,
+    /// A control character. It is not named: an error message must not hold a part of a password.
+    #[error("must not contain control characters")]
+    ControlCharacter,
 }
 
 impl Password {
@@ -38,7 +43,7 @@ impl Password {
     /// # Errors
     /// Tells the rule that it breaks.
     pub fn parse(given: &SecretString, policy: PasswordPolicy) -> Result<Self, PasswordRefused> {
-        let prepared = Self::prepare(given).ok_or(PasswordRefused::Character)?;
+        let prepared = Self::prepare(given).ok_or(PasswordRefused::ControlCharacter)?;
         match prepared.0.expose_secret().chars().count() {
             n if n < policy.min_chars => Err(PasswordRefused::TooShort(policy.min_chars)),
             n if n > policy.max_chars => Err(PasswordRefused::TooLong(policy.max_chars)),
@@ -47,18 +52,28 @@ impl Password {
     }
 
     /// Prepares a password that is to be compared with a stored one, whatever its length: the
-    /// policy may have been another when it was set. What no profile allows is nobody's password.
+    /// policy may have been another when it was set. What holds a control is nobody's password.
     pub fn prepare(given: &SecretString) -> Option<Self> {
-        if given.expose_secret().is_empty() {
-            return Some(Self(given.clone()));
+        let given = given.expose_secret();
+        if given.chars().any(char::is_control) {
+            return None;
         }
-        let prepared = OpaqueString::new().enforce(given.expose_secret()).ok()?;
-        Some(Self(SecretString::from(prepared.into_owned())))
+        // Both copies are wiped: this one when `spaced` is dropped.
+        let spaced = SecretString::from(given.chars().map(ascii_space).collect::<String>());
+        Some(Self(SecretString::from(nfc(spaced.expose_secret()).into_owned())))
     }
 
     /// The bytes to hash.
     pub fn expose_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
+    }
+}
+
+/// An ASCII space for any other space, and every other character as it is.
+fn ascii_space(character: char) -> char {
+    match CodePointMapData::<GeneralCategory>::new().get(character) {
+        GeneralCategory::SpaceSeparator => ' ',
+        _ => character,
     }
 }
 
@@ -95,8 +110,32 @@ mod tests {
 
     #[test]
     fn controls_are_refused_and_nothing_of_the_password_is_told() {
-        let refused = parse("secret\u{7}word").unwrap_err();
-        assert_eq!(refused, PasswordRefused::Character);
-        assert!(!format!("{refused} {:?}", parse("longsecret").unwrap()).contains("secret"));
+        for control in ['\0', '\u{7}', '\n', '\u{7f}', '\u{85}'] {
+            let refused = parse(&format!("secret{control}word")).unwrap_err();
+            assert_eq!(refused, PasswordRefused::ControlCharacter);
+            assert!(!refused.to_string().contains("secret"));
+        }
+        assert!(!format!("{:?}", parse("longsecret").unwrap()).contains("secret"));
+    }
+
+    #[test]
+    fn any_text_without_controls_is_a_password() {
+        for good in ["🙂🦀", "❤\u{fe0f}", "👨\u{200d}👩\u{200d}👧", "₾", "\u{202e}", "\u{378}", "ﬁ"]
+        {
+            let password = good.repeat(8);
+            assert_eq!(parse(&password).unwrap().expose_bytes(), password.as_bytes(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_prepared_is_prepared_to_itself() {
+        for character in '\0'..=char::MAX {
+            let Some(once) = Password::prepare(&character.to_string().into()) else {
+                assert!(character.is_control());
+                continue;
+            };
+            let twice = Password::prepare(&once.0).unwrap();
+            assert_eq!(twice.expose_bytes(), once.expose_bytes(), "{character:?}");
+        }
     }
 }

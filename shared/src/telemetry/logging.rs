@@ -54,10 +54,10 @@ pub enum LoggingError {
 }
 
 /// Lines of lapin about messages that came back hold their payloads.
-const SILENCED: [&str; 1] = ["lapin=error"];
+const SILENCED: [&str; 1] = ["lapin::returned_messages=off"];
 /// Frameworks that say at `info` what our own lines say, or at `error` what a client did wrong. A
 /// filter that names them shows them.
-const QUIET: &str = "actix_http=off,actix_server=warn,rusqlite_migration=warn";
+const QUIET: &str = "actix_http=off,actix_server=warn,lapin=off,rusqlite_migration=warn";
 /// How many lines may wait for the disk or terminal before further ones are dropped. Their places are
 /// there from the start: 32 bytes each.
 const LINES_WAITING: usize = 16_384;

@@ -1,15 +1,18 @@
 //! A private RabbitMQ node, from the server that Debian's package `rabbitmq-server` installs.
 //!
 //! Nothing of it is shared with another node of this machine: its name, directories, cookie, ports
-//! and even its port mapper (epmd) are its own, and it listens on 127.0.0.1 alone.
+//! and even its port mapper (epmd) are its own, and it listens on 127.0.0.1 alone. The nodes of one
+//! cluster share cookie and port mapper.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -28,8 +31,7 @@ pub struct RabbitMq {
     name: String,
     port: u16,
     distribution_port: u16,
-    epmd_port: u16,
-    epmd: Option<Child>,
+    erlang: Arc<Erlang>,
     /// The server's shell; it leads the process group that the Erlang machine is in.
     server: Option<Child>,
 }
@@ -40,17 +42,46 @@ impl RabbitMq {
     /// # Panics
     /// The server is not installed, or does not answer within a minute.
     pub async fn start() -> Self {
-        let mut node = Self {
+        let mut node = Self::prepare(Arc::new(Erlang::start()));
+        node.restart().await;
+        node
+    }
+
+    /// Starts the nodes of one cluster, and waits until they are joined.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_cluster<const NODES: usize>() -> [Self; NODES] {
+        let erlang = Arc::new(Erlang::start());
+        let mut nodes: [Self; NODES] = std::array::from_fn(|_| Self::prepare(Arc::clone(&erlang)));
+        for node in &mut nodes {
+            node.spawn();
+        }
+        for node in &mut nodes {
+            node.wait_until_it_answers().await;
+        }
+        let [first, others @ ..] = &nodes[..] else { return nodes };
+        for node in others {
+            node.control(&["stop_app"]);
+            node.control(&["reset"]);
+            node.control(&["join_cluster", &first.name]);
+            node.control(&["start_app"]);
+        }
+        for node in &mut nodes {
+            node.wait_until_it_answers().await;
+        }
+        nodes
+    }
+
+    fn prepare(erlang: Arc<Erlang>) -> Self {
+        Self {
             directory: tempfile::tempdir().expect("a directory for RabbitMQ"),
             name: format!("lockstep_{:016x}@localhost", random()),
             port: free_port(),
             distribution_port: free_port(),
-            epmd_port: free_port(),
-            epmd: None,
+            erlang,
             server: None,
-        };
-        node.restart().await;
-        node
+        }
     }
 
     /// For AMQP. It stays the same when the node is restarted.
@@ -97,11 +128,16 @@ impl RabbitMq {
         if self.server.is_some() {
             return;
         }
+        self.spawn();
+        self.wait_until_it_answers().await;
+    }
+
+    fn spawn(&mut self) {
         self.write_configuration().expect("RabbitMQ's configuration can be written");
-        if self.epmd.is_none() {
-            self.epmd = Some(self.spawn_epmd());
-        }
         self.server = Some(self.spawn_server());
+    }
+
+    async fn wait_until_it_answers(&mut self) {
         let started = Instant::now();
         while !self.answers() {
             if let Some(status) = self.ended() {
@@ -129,6 +165,11 @@ impl RabbitMq {
         let errors = fs::read_to_string(self.path("home").join("control.log")).unwrap_or_default();
         assert!(output.status.success(), "rabbitmqctl {arguments:?} failed: {errors}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log").join("node.log")).unwrap_or_default()
     }
 
     async fn wait_until_ended(&mut self) {
@@ -171,14 +212,8 @@ impl RabbitMq {
              log.file.level = info\n",
             self.port
         );
-        fs::write(self.path("rabbitmq.conf"), settings)
-    }
-
-    fn spawn_epmd(&self) -> Child {
-        let port = self.epmd_port.to_string();
-        self.command("epmd", "epmd.log")
-            .args(["-address", "127.0.0.1", "-port", &port])
-            .spawn_or_fail()
+        fs::write(self.path("rabbitmq.conf"), settings)?;
+        self.erlang.write_cookie(&self.path("home"))
     }
 
     fn spawn_server(&self) -> Child {
@@ -207,18 +242,8 @@ impl RabbitMq {
     fn command(&self, program: &str, output: &str) -> Command {
         let output = File::create(self.path("home").join(output)).expect("a file for output");
         let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LANG", "C.UTF-8")
-            // The Erlang cookie is made and kept here.
-            .env("HOME", self.path("home"))
-            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
-            .current_dir(self.path("home"))
-            .stdin(Stdio::null())
-            .stderr(output.try_clone().expect("a file for errors"))
-            .stdout(output)
-            .process_group(0);
+        prepare_command(&mut command, &self.path("home"), self.erlang.port);
+        command.stderr(output.try_clone().expect("a file for errors")).stdout(output);
         command
     }
 
@@ -244,11 +269,60 @@ impl Drop for RabbitMq {
             signal("KILL", &format!("-{}", server.id()));
             let _ = server.wait();
         }
-        if let Some(mut epmd) = self.epmd.take() {
-            let _ = epmd.kill();
-            let _ = epmd.wait();
-        }
     }
+}
+
+/// What nodes of one cluster need in common.
+struct Erlang {
+    port: u16,
+    cookie: String,
+    /// Tells nodes the ports of each other.
+    epmd: Child,
+    /// Its home.
+    _directory: TempDir,
+}
+
+impl Erlang {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory for epmd");
+        let (port, cookie) = (free_port(), format!("COOKIE{:016X}", random()));
+        let mut command = Command::new("epmd");
+        prepare_command(&mut command, directory.path(), port);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let epmd =
+            command.args(["-address", "127.0.0.1", "-port", &port.to_string()]).spawn_or_fail();
+        Self { port, cookie, epmd, _directory: directory }
+    }
+
+    /// Erlang makes a cookie in its home if there is none.
+    fn write_cookie(&self, home: &Path) -> std::io::Result<()> {
+        let path = home.join(".erlang.cookie");
+        if !path.exists() {
+            fs::write(&path, &self.cookie)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o400))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Erlang {
+    fn drop(&mut self) {
+        let _ = self.epmd.kill();
+        let _ = self.epmd.wait();
+    }
+}
+
+/// It takes nothing from this process: neither settings nor terminal.
+fn prepare_command(command: &mut Command, home: &Path, epmd_port: u16) {
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LANG", "C.UTF-8")
+        .env("HOME", home)
+        .env("ERL_EPMD_PORT", epmd_port.to_string())
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .process_group(0);
 }
 
 /// Starting, with the program's name in the failure.

@@ -111,7 +111,7 @@ async fn the_data_that_commit_2574c51_left_at_a_kill_are_taken_over_with_the_unp
     for _ in 0..2 {
         let client = system.client;
         expect_listed(client, &users).await;
-        expect_logins(client, &users[..8]).await;
+        expect_logins(client, &users).await;
         until_login_gives(client, "Ada", "ada has a password", 401).await;
         until_login_gives(client, "late", "deleted unseen", 401).await;
         expect_dead(client, "killed", &["logged-out", "old-password", "deleted", "alive"]).await;

@@ -8,8 +8,7 @@ use shared::http::{Problem, ProblemKind};
 use shared::identity::Username;
 
 use super::Api;
-use super::answers::representation;
-use super::openapi::User;
+use super::bodies::representation;
 use crate::actors::user_reader::{FindUserByName, ListUsers};
 
 /// How many users are on a page unless the client says so.
@@ -36,7 +35,7 @@ enum Wanted {
          minimum = 0),
         ("username" = Option<String>, Query, description = "Only the user with this name"),
     ),
-    responses((status = 200, description = "The users", body = Vec<User>, headers(
+    responses((status = 200, description = "The users", body = Vec<UserRepresentation>, headers(
         ("Link" = Option<String>, description = "The next page, if there is one, as rel=next (RFC 8288)"),
     ))),
 )]
@@ -51,7 +50,7 @@ pub(super) async fn list_users(
 }
 
 async fn find_by_name(api: &Api, name: &str) -> Result<HttpResponse, Problem> {
-    // What is no name is nobody's.
+    // A text that breaks the rules of names is no user's name.
     let found = match Username::parse(name) {
         Ok(name) => ask(&api.reader, FindUserByName(name)).await??,
         Err(_) => None,
@@ -80,7 +79,7 @@ fn parse(query: &str) -> Result<Wanted, Problem> {
         let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
-            _ => Err(malformed(format!("{name} is there twice"))),
+            _ => Err(malformed(format!("{name} occurs twice"))),
         }
     };
     let limit = one("limit")?.map_or(Ok(DEFAULT_LIMIT), |text| parse_limit(text))?;

@@ -2,7 +2,6 @@
 
 use shared::http::{Problem, ProblemKind};
 
-use super::answers::{name_taken, no_such_user, precondition_failed};
 use crate::actors::user_repository::{CreateError, DeleteError, UpdateError};
 
 impl From<CreateError> for Problem {
@@ -10,7 +9,7 @@ impl From<CreateError> for Problem {
         match error {
             CreateError::KeyReused => Self::new(
                 ProblemKind::IdempotencyKeyReused,
-                "another request came with this Idempotency-Key before",
+                "a different request was sent with this Idempotency-Key before",
             ),
             CreateError::StoredResponse(error) => Self::internal(error),
             CreateError::Store(error) => error.into(),
@@ -26,7 +25,7 @@ impl From<UpdateError> for Problem {
             UpdateError::NameTaken => name_taken(),
             UpdateError::PasswordChanged => Self::new(
                 ProblemKind::Overloaded,
-                "the password was changed by others while it was checked",
+                "other requests changed the password while it was checked",
             )
             .with_source(error),
             UpdateError::Store(error) => error.into(),
@@ -42,4 +41,18 @@ impl From<DeleteError> for Problem {
             DeleteError::Store(error) => error.into(),
         }
     }
+}
+
+pub(super) fn no_such_user() -> Problem {
+    Problem::new(ProblemKind::NoSuchUser, "no user has this id")
+}
+
+pub(super) fn precondition_failed() -> Problem {
+    let detail = "the user's current ETag does not satisfy If-Match or If-None-Match";
+    Problem::new(ProblemKind::PreconditionFailed, detail)
+}
+
+pub(super) fn name_taken() -> Problem {
+    Problem::new(ProblemKind::UsernameTaken, "another user has this name")
+        .with_error("/username", "is taken")
 }

@@ -1,42 +1,43 @@
 //! `GET /users/{user_id}`.
 
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
+use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{IfNoneMatch, Problem};
+use shared::http::Problem;
 
 use super::Api;
-use super::answers::{etag, no_such_user, representation};
-use super::openapi::User;
-use super::user_path::UserPath;
+use super::bodies::{etag, representation};
+use super::parsing::{Conditions, UserPath};
+use super::problems::no_such_user;
 use crate::actors::user_reader::FindUser;
+
+/// A browser may store the answer to use it with `If-None-Match`, and must ask each time. Caches
+/// that several clients share must not store it.
+const REVALIDATE: &str = "private, no-cache";
 
 /// Read a user
 #[utoipa::path(
     get, path = "/users/{user_id}", operation_id = "readUser", tag = "users",
-    params(
-        ("user_id" = i64, Path, description = "The user's id", minimum = 1),
-        ("If-None-Match" = Option<String>, Header,
-         description = "ETags that the client has, or *: then 304",
-         pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#),
-    ),
+    params(UserPath, Conditions),
     responses(
-        (status = 200, description = "The user", body = User, headers(
-            ("ETag" = String, description = "The user as they are"),
+        (status = 200, description = "The user", body = UserRepresentation, headers(
+            ("ETag" = String, description = "The user's current entity tag"),
+            ("Cache-Control" = String, description = "private, no-cache"),
         )),
-        (status = 304, description = "The client has the user as they are", headers(
-            ("ETag" = String, description = "The user as they are"),
+        (status = 304, description = "The client has the user's current state", headers(
+            ("ETag" = String, description = "The user's current entity tag"),
         )),
     ),
 )]
 pub(super) async fn read_user(
     api: web::Data<Api>,
     path: UserPath,
-    if_none_match: IfNoneMatch,
+    conditions: Conditions,
 ) -> Result<HttpResponse, Problem> {
-    let user = ask(&api.reader, FindUser(path.0)).await??.ok_or_else(no_such_user)?;
-    let tag = etag(&user);
-    if if_none_match.has(&tag) {
-        return Ok(HttpResponse::NotModified().insert_header(tag.to_header()).finish());
-    }
-    Ok(HttpResponse::Ok().insert_header(tag.to_header()).json(representation(&user)))
+    let user = ask(&api.reader, FindUser(path.user_id)).await??.ok_or_else(no_such_user)?;
+    let wants = conditions.wants(&user)?;
+    let mut builder = if wants { HttpResponse::Ok() } else { HttpResponse::NotModified() };
+    builder.insert_header(etag(&user)).insert_header((CACHE_CONTROL, REVALIDATE));
+    Ok(if wants { builder.json(representation(&user)) } else { builder.finish() })
 }

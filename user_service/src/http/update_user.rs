@@ -1,93 +1,83 @@
 //! `PUT /users/{user_id}`.
 
 use actix_web::{HttpResponse, web};
-use contract::{MemberError, UserId};
+use contract::UserRepresentation;
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::{HashPassword, PasswordHash, Verification, VerifyPassword};
-use shared::http::{IfMatch, JsonBody, Members, Problem, ProblemKind, RequestContext};
-use shared::identity::{Password, PasswordPolicy, Username};
+use shared::http::{ClientAddress, JsonBody, Problem, ProblemKind, RequestContext};
+use shared::identity::{Password, Username};
 
 use super::Api;
-use super::answers::{
-    add_consistency_token, etag, no_such_user, precondition, precondition_failed, representation,
-};
-use super::create_user::{parse_password, parse_username, refused};
-use super::openapi::{ChangedUser, User};
-use super::user_path::UserPath;
+use super::bodies::{UserChanges, check_guessable, etag, written};
+use super::parsing::{Conditions, UserPath};
+use super::problems::{no_such_user, precondition_failed};
 use crate::actors::user_reader::FindCredentials;
 use crate::actors::user_repository::{UpdateError, UpdateUser};
-use crate::domain::{NewPassword, Precondition, Written};
+use crate::domain::{NewPassword, Written};
 
-/// How often the current password is checked if others change it meanwhile.
+/// How often the current password is checked if other requests change it meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// What the body asks for: at least one of them.
-struct Changes {
-    username: Option<Username>,
-    password: Option<PasswordChange>,
-}
-
+/// A change of password, and where it was asked for.
 struct PasswordChange {
     new: Password,
-    /// As it was given: what RFC 8265 does not allow is nobody's password.
     current: SecretString,
+    address: ClientAddress,
 }
 
 /// Change a user's name, password, or both
 ///
-/// A change of password needs the current one, and kills all tokens of the user.
+/// A change of password requires the current one, and invalidates all of the user's tokens.
 #[utoipa::path(
     put, path = "/users/{user_id}", operation_id = "updateUser", tag = "users",
-    params(
-        ("user_id" = i64, Path, description = "The user's id", minimum = 1),
-        ("If-Match" = Option<String>, Header,
-         description = "ETags of which one must be the user's, or *: else 412",
-         pattern = r#"^(\*|(W/)?"[!#-+\--~]*"(, ?(W/)?"[!#-+\--~]*")*)$"#),
-    ),
-    request_body = ChangedUser,
-    responses((status = 200, description = "The user as they now are", body = User, headers(
-        ("ETag" = String, description = "The user as they now are"),
-        ("Consistency-Token" = String, description = "A login with it waits for this write"),
-    ))),
+    params(UserPath, Conditions),
+    request_body = UserChanges,
+    responses((status = 200, description = "The user after the change", body = UserRepresentation,
+        headers(
+            ("ETag" = String, description = "The user's current entity tag"),
+            ("Consistency-Token" = String, description = "A login that carries it waits for this write"),
+        ))),
 )]
 pub(super) async fn update_user(
     api: web::Data<Api>,
     path: UserPath,
-    if_match: IfMatch,
+    conditions: Conditions,
+    address: ClientAddress,
     context: RequestContext,
-    body: JsonBody,
+    JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
-    api.check_if_match(&if_match)?;
-    let Changes { username, password } = parse(body.members, api.policy)?;
+    let precondition = conditions.for_write(&api)?;
+    let changes = UserChanges::parse(members, path.user_id, api.policy)?;
     let command = UpdateUser {
-        id: path.0,
-        username,
+        id: path.user_id,
+        username: changes.username,
         password: None,
-        precondition: precondition(if_match),
+        precondition,
         traceparent: context.traceparent,
     };
-    let written = match password {
+    let updated = match changes.password.zip(changes.current_password) {
         None => ask(&api.repository, command).await??,
-        Some(change) => change_password(&api, command, change).await?,
+        Some((new, current)) => {
+            let change = PasswordChange { new, current, address };
+            change_password(&api, command, &change).await?
+        }
     };
     let mut builder = HttpResponse::Ok();
-    builder.insert_header(etag(&written.user).to_header());
-    add_consistency_token(&mut builder, written.seq);
-    Ok(builder.json(representation(&written.user)))
+    builder.insert_header(etag(&updated.user));
+    Ok(written(builder, &updated))
 }
 
-/// Checks the current password, then writes; anew if another one was written in between.
+/// Checks the current password, then writes; again if another request changed it in between.
 async fn change_password(
     api: &Api,
     command: UpdateUser,
-    change: PasswordChange,
+    change: &PasswordChange,
 ) -> Result<Written, Problem> {
     let mut hash = None;
     let mut last = Problem::from(UpdateError::PasswordChanged);
     for _ in 0..ATTEMPTS {
-        let verified_password_version =
-            verify_current(api, command.id, &command.precondition, &change.current).await?;
+        let verified_password_version = verify_current(api, &command, change).await?;
         let hash = match &hash {
             Some(hash) => PasswordHash::clone(hash),
             None => hash.insert(ask(&api.hasher, HashPassword(change.new.clone())).await??).clone(),
@@ -111,51 +101,33 @@ async fn change_password(
 /// hashing.
 async fn verify_current(
     api: &Api,
-    id: UserId,
-    precondition: &Precondition,
-    current: &SecretString,
+    command: &UpdateUser,
+    change: &PasswordChange,
 ) -> Result<i64, Problem> {
+    let id = command.id;
     let found = ask(&api.reader, FindCredentials(id)).await??.ok_or_else(no_such_user)?;
-    if !precondition.holds(&found.user) {
+    if !command.precondition.holds(&found.user) {
         return Err(precondition_failed());
     }
-    let wrong = || {
+    let name = command.username.as_ref().map_or(&*found.user.username, Username::key);
+    check_guessable(&change.new, name, api)?;
+    let present = found.user.password_version;
+    let guess = api.guesses.begin(&id.to_string(), present, change.address).await?;
+    let is_right = is_current(api, found.password_hash, &change.current).await?;
+    guess.settle(is_right);
+    is_right.then_some(present).ok_or_else(|| {
         Problem::new(ProblemKind::WrongCurrentPassword, "current_password is not the user's")
             .with_error("/current_password", "is wrong")
-    };
-    let password = Password::prepare(current).ok_or_else(wrong)?;
-    let verify = VerifyPassword { password, stored: Some(found.password_hash) };
-    match ask(&api.hasher, verify).await?? {
-        Verification::Right { .. } => Ok(found.user.password_version),
-        Verification::Wrong => Err(wrong()),
-    }
+    })
 }
 
-fn parse(mut members: Members, policy: PasswordPolicy) -> Result<Changes, Problem> {
-    let username = members.optional_string("username");
-    let new = members.optional_secret("password");
-    let current = members.optional_secret("current_password");
-    members.finish()?;
-    let mut errors = Vec::new();
-    let mut note = |pointer: &str, detail: &str| {
-        errors.push(Some(MemberError { pointer: pointer.into(), detail: detail.into() }));
-    };
-    match (&username, &new, &current) {
-        (_, Some(_), None) => note("/current_password", "is needed for a change of password"),
-        (_, None, Some(_)) => note("/password", "is needed beside current_password"),
-        (None, None, None) => note("", "needs username, password or both"),
-        _ => {}
-    }
-    let username = username.map(|given| parse_username(&given)).transpose();
-    let new = new.map(|given| parse_password("/password", &given, policy)).transpose();
-    match (username, new) {
-        (Ok(username), Ok(new)) if errors.is_empty() => {
-            let password = new.zip(current).map(|(new, current)| PasswordChange { new, current });
-            Ok(Changes { username, password })
-        }
-        (username, new) => {
-            errors.extend([username.err(), new.err()]);
-            Err(refused(errors))
-        }
-    }
+async fn is_current(
+    api: &Api,
+    stored: PasswordHash,
+    current: &SecretString,
+) -> Result<bool, Problem> {
+    // As it was given: what RFC 8265 does not allow is nobody's password.
+    let Some(password) = Password::prepare(current) else { return Ok(false) };
+    let verify = VerifyPassword { password, stored: Some(stored) };
+    Ok(ask(&api.hasher, verify).await?? != Verification::Wrong)
 }

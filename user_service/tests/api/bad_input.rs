@@ -49,6 +49,19 @@ async fn missing_wrong_and_unknown_members_are_all_named_at_once() {
 }
 
 #[actix_web::test]
+async fn an_answer_is_small_however_much_is_wrong() {
+    let app = TestApp::start().await;
+    let members: Vec<String> = (0..1_500).map(|n| format!(r#""m{n}":0"#)).collect();
+    let long = format!(r#"{{"{}":0}}"#, "/".repeat(16_000));
+    for body in [format!("{{{}}}", members.join(",")), long] {
+        let answer = app.send("POST", "/users", &[JSON], body).await;
+        answer.assert_problem(400, "malformed-request");
+        assert!(answer.text.len() < 4_000, "{}", answer.text.len());
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn only_plain_json_in_utf_8_is_a_body() {
     let app = TestApp::start().await;
     let body = json!({"username": "anna", "password": "testpassword"}).to_string();
@@ -59,12 +72,24 @@ async fn only_plain_json_in_utf_8_is_a_body() {
         vec![("content-type", "application/json; charset=utf-16")],
         vec![("content-type", "application/json; charset=nonsense")],
         vec![JSON, ("content-encoding", "gzip")],
+        vec![JSON, ("content-encoding", "identity"), ("content-encoding", "br")],
     ] {
         let answer = app.send("POST", "/users", &headers, body.clone()).await;
         answer.assert_problem(415, "unsupported-media-type");
+        let is_coded = headers.iter().any(|(name, _)| *name == "content-encoding");
+        assert_eq!(answer.headers.contains_key("accept-encoding"), is_coded);
     }
-    let charset = [("content-type", "Application/JSON; charset=\"UTF-8\"")];
-    assert_eq!(app.send("POST", "/users", &charset, body).await.status, 201);
+    for (n, headers) in [
+        vec![("content-type", "Application/JSON; charset=\"UTF-8\"")],
+        vec![("content-type", "application/json ; charset=utf-8")],
+        vec![JSON, ("content-encoding", "identity")],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let body = json!({"username": format!("anna{n}"), "password": "testpassword"});
+        assert_eq!(app.send("POST", "/users", headers, body.to_string()).await.status, 201);
+    }
     app.stop().await;
 }
 

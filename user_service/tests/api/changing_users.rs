@@ -95,7 +95,7 @@ async fn if_match_lets_only_those_change_who_have_seen_the_user() {
     app.create("anna").await;
     let name = json!({"username": "bert"});
     let password = json!({"password": "otherpassword", "current_password": "testpassword"});
-    for stale in ["\"1.9\"", "W/\"1.1\"", "\"a\", \"b\""] {
+    for stale in ["\"1.9\"", "W/\"1.1\"", "\"a\", \"b\"", "", ",", "\"1.1,\""] {
         let headers = [("if-match", stale)];
         for body in [&name, &password] {
             let answer = app.send_json("PUT", "/users/1", &headers, body).await;
@@ -104,15 +104,69 @@ async fn if_match_lets_only_those_change_who_have_seen_the_user() {
         let answer = app.send("DELETE", "/users/1", &headers, "").await;
         answer.assert_problem(412, "precondition-failed");
     }
-    for malformed in ["1.1", "", "\"1.1"] {
+    for malformed in ["1.1", "*, \"1.1\"", "\"1.1"] {
         let answer = app.send_json("PUT", "/users/1", &[("if-match", malformed)], &name).await;
         answer.assert_problem(400, "malformed-request");
     }
-    let listed = [("if-match", "\"x\", \"1.1\"")];
+    let listed = [("if-match", ",\"x,y\", ,"), ("if-match", "\"1.1\",")];
     assert_eq!(app.send_json("PUT", "/users/1", &listed, &name).await.status, 200);
     let right = [("if-match", "\"1.2\"")];
     assert_eq!(app.send_json("PUT", "/users/1", &right, &password).await.status, 200);
     assert_eq!(app.send("DELETE", "/users/1", &[("if-match", "*")], "").await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn if_none_match_refuses_a_change_of_the_state_that_it_names() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let name = json!({"username": "bert"});
+    let password = json!({"password": "otherpassword", "current_password": "testpassword"});
+    for present in ["*", "\"1.1\"", "W/\"1.1\"", "\"x\", ,\"1.1\","] {
+        let headers = [("if-none-match", present)];
+        for body in [&name, &password] {
+            let answer = app.send_json("PUT", "/users/1", &headers, body).await;
+            answer.assert_problem(412, "precondition-failed");
+        }
+        let answer = app.send("DELETE", "/users/1", &headers, "").await;
+        answer.assert_problem(412, "precondition-failed");
+    }
+    assert_eq!(app.records().len(), 1);
+    let neither = [("if-match", "\"1.1\""), ("if-none-match", "*")];
+    let answer = app.send_json("PUT", "/users/1", &neither, &name).await;
+    answer.assert_problem(412, "precondition-failed");
+    let other = [("if-match", "*"), ("if-none-match", "\"1.7\"")];
+    assert_eq!(app.send_json("PUT", "/users/1", &other, &name).await.status, 200);
+    assert_eq!(
+        app.send("DELETE", "/users/1", &[("if-none-match", "\"1.1\"")], "").await.status,
+        200
+    );
+    app.send("DELETE", "/users/1", &[("if-none-match", "*")], "")
+        .await
+        .assert_problem(404, "no-such-user");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn what_get_returned_may_be_put_and_another_id_is_refused() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let mut user = app.get("/users/1").await.json();
+    user["username"] = json!("bert");
+    assert_eq!(app.put(1, &user).await.text, r#"{"id":1,"username":"bert"}"#);
+    assert_eq!(app.put(1, &app.get("/users/1").await.json()).await.status, 200);
+    let records = app.records().len();
+    for id in [json!(2), json!(0), json!(-1), json!(18_446_744_073_709_551_615_u64)] {
+        let answer = app.put(1, &json!({"id": id, "username": "carl"})).await;
+        answer.assert_problem(422, "refused-value");
+        assert_eq!(answer.pointers(), ["/id"]);
+    }
+    for id in [json!("1"), json!(1.5), json!(null), json!([1])] {
+        let answer = app.put(1, &json!({"id": id, "username": "carl"})).await;
+        answer.assert_problem(400, "malformed-request");
+        assert_eq!(answer.pointers(), ["/id"]);
+    }
+    assert_eq!(app.records().len(), records);
     app.stop().await;
 }
 

@@ -57,7 +57,7 @@ async fn values_that_break_a_rule_are_all_named_at_once() {
 async fn names_and_passwords_may_be_as_long_and_as_short_as_the_limits() {
     let app = TestApp::start().await;
     for (username, password) in
-        [("x", "12345678"), (&*"é".repeat(64), &*"ü".repeat(128)), ("anna", "  spaces  ")]
+        [("x", "8 chars!"), (&*"é".repeat(64), &*"ü".repeat(128)), ("anna", "  spaces  ")]
     {
         let answer = app.post(&json!({"username": username, "password": password})).await;
         assert_eq!(answer.status, 201, "{}", answer.text);

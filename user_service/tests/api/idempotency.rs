@@ -36,6 +36,22 @@ async fn a_refusal_is_repeated_too() {
 }
 
 #[actix_web::test]
+async fn the_same_members_in_another_order_and_notation_are_the_same_request() {
+    let app = TestApp::start().await;
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+    for body in [
+        r#"{"username":"anna","password":"testpassword"}"#,
+        r#"{ "password" : "testpassword", "username" : "\u0061nna" }"#,
+        "\u{feff}{\"password\":\"testpassword\",\n\"username\":\"anna\"}",
+    ] {
+        let answer = app.send("POST", "/users", &headers, body).await;
+        assert_eq!((answer.status, answer.text.as_str()), (201, r#"{"id":1,"username":"anna"}"#));
+    }
+    assert_eq!(app.records().len(), 1);
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn a_key_stands_for_one_request_alone() {
     let app = TestApp::start().await;
     post(&app, "k", &anna()).await;

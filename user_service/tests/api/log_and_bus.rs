@@ -8,7 +8,8 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
 use shared::bus::{
-    Binding, Bus, BusError, InProcessBus, Outgoing, QueueLifetime, QueueSpec, Subscription,
+    Binding, Bus, BusError, BusStatus, InProcessBus, Outgoing, QueueLifetime, QueueSpec,
+    Subscription,
 };
 use shared::log_sync::follows;
 use testkit::wait::{until, within};
@@ -25,8 +26,8 @@ impl Bus for NoBroker {
     fn subscribe(&self, _: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         Box::pin(async { Err(BusError::Unreachable("no broker".into())) })
     }
-    fn is_connected(&self) -> bool {
-        false
+    fn status(&self) -> BusStatus {
+        BusStatus::Down { cause: "broker unreachable".to_owned() }
     }
 }
 

@@ -10,6 +10,7 @@ mod idempotency;
 mod listing_users;
 mod log_and_bus;
 mod operations;
+mod passwords;
 mod reading_users;
 mod restarting;
 mod test_app;

@@ -37,6 +37,33 @@ async fn the_probes_the_metrics_and_the_documents_answer() {
 }
 
 #[actix_web::test]
+async fn metrics_come_in_the_format_that_the_client_accepts() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    for (accept, content_type, counter, ends_with_eof) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", "http_requests_total", false),
+        (
+            "text/plain;version=0.0.4",
+            "text/plain; version=0.0.4; charset=utf-8",
+            "http_requests_total",
+            false,
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "http_requests",
+            true,
+        ),
+    ] {
+        let answer = app.send("GET", "/metrics", &[("accept", accept)], "").await;
+        assert_eq!(answer.header("content-type"), content_type);
+        assert!(answer.text.contains(&format!("\n# TYPE {counter} counter\n")), "{}", answer.text);
+        assert_eq!(answer.text.ends_with("# EOF\n"), ends_with_eof);
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn the_binary_tells_its_settings_and_that_nobody_answers() {
     let binary = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_user_service"));

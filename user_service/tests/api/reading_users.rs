@@ -19,6 +19,44 @@ async fn a_user_is_read_with_an_etag_that_saves_the_next_read() {
 }
 
 #[actix_web::test]
+async fn a_read_honours_both_preconditions_and_if_match_comes_first() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    for method in ["GET", "HEAD"] {
+        for (headers, status) in [
+            (vec![("if-match", "\"1.9\"")], 412),
+            (vec![("if-match", "W/\"1.1\"")], 412),
+            (vec![("if-match", "\"1.9\""), ("if-none-match", "*")], 412),
+            (vec![("if-match", "\"1.1\"")], 200),
+            (vec![("if-match", "*"), ("if-none-match", "\"1.1\"")], 304),
+            (vec![("if-none-match", "\"x\""), ("if-none-match", ", \"1.1\",")], 304),
+            (vec![("if-none-match", "\"1.1,\"")], 200),
+        ] {
+            let answer = app.send(method, "/users/1", &headers, "").await;
+            assert_eq!(answer.status, status, "{method} {headers:?}");
+        }
+        let absent = app.send(method, "/users/9", &[("if-match", "*")], "").await;
+        assert_eq!(absent.status, 404);
+    }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn answers_about_users_are_in_no_shared_cache() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let known = [("if-none-match", "\"1.1\"")];
+    assert_eq!(app.get("/users/1").await.header("cache-control"), "private, no-cache");
+    let unchanged = app.send("GET", "/users/1", &known, "").await;
+    assert_eq!(unchanged.header("cache-control"), "private, no-cache");
+    for path in ["/users", "/users?username=anna", "/users/7", "/users/x", "/nothing"] {
+        assert_eq!(app.get(path).await.header("cache-control"), "no-store", "{path}");
+    }
+    assert_eq!(app.delete(1).await.header("cache-control"), "no-store");
+    app.stop().await;
+}
+
+#[actix_web::test]
 async fn head_answers_like_get_without_the_body() {
     let app = TestApp::start().await;
     app.create("anna").await;

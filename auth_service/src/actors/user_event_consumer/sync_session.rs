@@ -119,7 +119,7 @@ impl<'a> SyncSession<'a> {
     async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), SessionError> {
         let mut effects = Vec::new();
         for arrival in arrivals {
-            let Some(input) = self.read(arrival) else { continue };
+            let Some(input) = self.read(&arrival) else { continue };
             self.observe(&input);
             if self.resume_at.is_none() {
                 join(&mut effects, self.follower.step(input));
@@ -143,8 +143,8 @@ impl<'a> SyncSession<'a> {
     }
 
     /// Decodes a delivery; what cannot be used goes to the dead letters.
-    fn read(&mut self, arrival: Arrival) -> Option<Input> {
-        let (decoded, delivery) = match &arrival {
+    fn read(&self, arrival: &Arrival) -> Option<Input> {
+        let (decoded, delivery) = match arrival {
             Arrival::Event(delivery) => (self.with.codec.decode_event(delivery), delivery),
             Arrival::Control(delivery) => (self.with.codec.decode_control(delivery), delivery),
             Arrival::Waited => return self.deferred.is_none().then_some(Input::Waited),
@@ -154,7 +154,9 @@ impl<'a> SyncSession<'a> {
         match decoded {
             Ok(Decoded { input, unreadable }) => {
                 self.note_key(None);
-                unreadable.into_iter().for_each(|record| self.bury_record(record));
+                for record in unreadable {
+                    self.bury_record(record);
+                }
                 Some(input)
             }
             Err(error) => {

@@ -1,80 +1,126 @@
 //! Consumes from queues.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::protocol::constants::REPLY_SUCCESS;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
+use super::connection::{CLOSE_TIMEOUT, OpenConnection};
+use super::connector::Connector;
 use super::envelope::{open, short};
-use super::link::Connector;
+use super::health::{Health, name_of};
+use super::retirement::Retirements;
 use super::topology::declare_queue;
 use crate::bus::{Acknowledge, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
 
+/// After something arrived that cannot be read, a queue is consumed one by one for so long.
+const CAUTION: Duration = Duration::from_secs(15);
+
 /// Owns the connection that consumes.
 pub(super) struct Consumers {
-    link: Connector,
+    connector: Connector,
     /// An async lock, because it is held while connecting: callers share what the first one makes.
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<Arc<OpenConnection>>>,
     /// Told of streams that break.
-    is_connected: Arc<AtomicBool>,
+    health: Arc<Health>,
+    /// Queues from which something arrived that cannot be read.
+    cautions: Arc<Cautions>,
+    /// Queues of earlier versions.
+    retirements: Arc<Retirements>,
     /// Closes channels after their subscriptions.
     runtime: Handle,
 }
 
 impl Consumers {
-    pub(super) fn new(link: Connector, is_connected: Arc<AtomicBool>) -> Self {
-        let runtime = Handle::current();
-        Self { link, connection: Mutex::new(None), is_connected, runtime }
+    pub(super) fn new(connector: Connector, health: Arc<Health>) -> Self {
+        Self {
+            connector,
+            connection: Mutex::new(None),
+            health,
+            cautions: Arc::default(),
+            retirements: Arc::default(),
+            runtime: Handle::current(),
+        }
     }
 
     pub(super) async fn subscribe(&self, spec: &QueueSpec) -> Result<Subscription, BusError> {
-        let channel = self.open_channel().await?;
-        let consuming = self.link.bounded(consume(&channel, spec)).await;
+        let (connection, channel) = self.open_channel().await?;
+        let prefetch = if self.cautions.holds_for(&spec.name) { 1 } else { spec.prefetch.max(1) };
+        let consuming = self.connector.bounded(consume(&channel, spec, prefetch)).await;
         if matches!(consuming, Err(BusError::TimedOut(_))) {
             // The broker is silent: the next call finds out by a new connection.
             *self.connection.lock().await = None;
         }
+        let consumer = consuming?;
+        self.retirements.begin(&self.runtime, &connection, spec);
         let acknowledger =
             Acknowledger { channel: channel.clone(), acknowledged_through: AtomicU64::new(0) };
         let deliveries = Deliveries {
-            consumer: Some((consuming?, channel)),
-            is_connected: Arc::clone(&self.is_connected),
+            queue: spec.clone(),
+            consumer: Some((consumer, channel, connection)),
+            health: Arc::clone(&self.health),
+            cautions: Arc::clone(&self.cautions),
             runtime: self.runtime.clone(),
         };
         Ok(Subscription::new(deliveries, acknowledger))
     }
 
     pub(super) async fn declare(&self, spec: &QueueSpec) -> Result<(), BusError> {
-        let channel = self.open_channel().await?;
+        let (connection, channel) = self.open_channel().await?;
         // The channel goes when it is dropped.
-        self.link.bounded(declare_queue(&channel, spec)).await
+        self.connector.bounded(declare_queue(&channel, spec)).await?;
+        self.retirements.begin(&self.runtime, &connection, spec);
+        Ok(())
     }
 
     /// A channel of its own for each subscription: an error in one does not end another.
-    async fn open_channel(&self) -> Result<Channel, BusError> {
+    async fn open_channel(&self) -> Result<(Arc<OpenConnection>, Channel), BusError> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
             Some(alive) if alive.status().connected() => alive,
-            _ => self.link.connect().await?,
+            _ => Arc::new(self.connector.connect().await?),
         };
-        let channel = self.link.bounded(async { Ok(connection.create_channel().await?) }).await?;
-        *slot = Some(connection);
-        Ok(channel)
+        let channel = self.connector.bounded(connection.create_channel()).await?;
+        *slot = Some(Arc::clone(&connection));
+        Ok((connection, channel))
     }
 }
 
-async fn consume(channel: &Channel, spec: &QueueSpec) -> Result<Consumer, BusError> {
+/// Queues that hold, or lately held, something that cannot be read. lapin gives up the whole
+/// connection then, all that was delivered is delivered again, and at the delivery limit the broker
+/// sends it to the dead letters. Consumed one by one, only the bad message gets that far.
+#[derive(Default)]
+struct Cautions(watch::Sender<HashMap<String, Instant>>);
+
+impl Cautions {
+    fn add(&self, queue: &str) {
+        self.0.send_modify(|queues| {
+            queues.retain(|_, since| since.elapsed() < CAUTION);
+            queues.insert(queue.to_owned(), Instant::now());
+        });
+    }
+
+    fn holds_for(&self, queue: &str) -> bool {
+        self.0.borrow().get(queue).is_some_and(|since| since.elapsed() < CAUTION)
+    }
+}
+
+async fn consume(channel: &Channel, spec: &QueueSpec, prefetch: u16) -> Result<Consumer, BusError> {
     declare_queue(channel, spec).await?;
     // Per consumer: quorum queues know no other, and 4.x deprecates it.
-    channel.basic_qos(spec.prefetch.max(1), BasicQosOptions { global: false }).await?;
+    channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
     let options = BasicConsumeOptions {
         no_local: false, // RabbitMQ does not know it
         no_ack: false,   // what was not acknowledged is to come again
@@ -90,9 +136,11 @@ async fn consume(channel: &Channel, spec: &QueueSpec) -> Result<Consumer, BusErr
 
 /// The stream's half of a subscription.
 struct Deliveries {
-    /// Until the stream has ended.
-    consumer: Option<(Consumer, Channel)>,
-    is_connected: Arc<AtomicBool>,
+    queue: QueueSpec,
+    /// Until the stream has ended. The connection stays as long as somebody consumes on it.
+    consumer: Option<(Consumer, Channel, Arc<OpenConnection>)>,
+    health: Arc<Health>,
+    cautions: Arc<Cautions>,
     runtime: Handle,
 }
 
@@ -100,12 +148,11 @@ impl Stream for Deliveries {
     type Item = Delivery;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let Some((consumer, _)) = &mut self.consumer else { return Poll::Ready(None) };
+        let Some((consumer, _, _)) = &mut self.consumer else { return Poll::Ready(None) };
         match ready!(Pin::new(consumer).poll_next(context)) {
             Some(Ok(delivery)) => Poll::Ready(Some(open(delivery))),
             Some(Err(error)) => {
-                tracing::debug!(error = %error, "consuming ended");
-                self.is_connected.store(false, Ordering::Relaxed);
+                self.note(&error);
                 self.end();
                 Poll::Ready(None)
             }
@@ -119,18 +166,42 @@ impl Stream for Deliveries {
 }
 
 impl Deliveries {
+    fn note(&self, error: &lapin::Error) {
+        tracing::debug!(%error, queue = self.queue.name, "consuming ended");
+        if is_unreadable(error) {
+            self.cautions.add(&self.queue.name);
+        }
+        let error = BusError::from(error.clone());
+        if !matches!(error, BusError::Refused(_))
+            && let Some((_, _, connection)) = &self.consumer
+        {
+            connection.give_up();
+        }
+        self.health.note(name_of(&self.queue), &Err::<(), _>(error));
+    }
+
     /// Closes the channel, and only then lets go of the consumer: dropping it first would cancel
     /// it, and a single active consumer's successor would start before the unacknowledged are back.
     fn end(&mut self) {
-        if let Some((consumer, channel)) = self.consumer.take() {
+        if let Some((consumer, channel, connection)) = self.consumer.take() {
             self.runtime.spawn(async move {
+                let closing = channel.close(REPLY_SUCCESS, ShortString::default());
                 // It fails if the channel is closed already.
-                let _ = channel
-                    .close(lapin::protocol::constants::REPLY_SUCCESS, ShortString::default())
-                    .await;
-                drop(consumer);
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+                drop((consumer, connection));
             });
         }
+    }
+}
+
+/// Whether something arrived that lapin does not understand.
+fn is_unreadable(error: &lapin::Error) -> bool {
+    match error.kind() {
+        lapin::ErrorKind::ParsingError(_) => true,
+        lapin::ErrorKind::ProtocolError(said) => {
+            matches!(said.kind(), AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR))
+        }
+        _ => false,
     }
 }
 

@@ -13,8 +13,9 @@ const TRANSIENT: u8 = 1;
 
 /// Names in AMQP have at most 255 bytes. (lapin panics on longer ones when it converts by `into`.)
 pub(super) fn short(text: &str) -> Result<ShortString, BusError> {
-    ShortString::try_new(text)
-        .map_err(|_| BusError::Refused(format!("a name of {} bytes is too long", text.len())))
+    ShortString::try_new(text).map_err(|_| {
+        BusError::Refused(format!("a name of {} bytes is too long", text.len()).into())
+    })
 }
 
 /// Everything of the message but its body.

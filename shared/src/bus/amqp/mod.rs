@@ -11,30 +11,38 @@
 //! lapin logs returned messages with their bodies at `warn`, as target `lapin::returned_messages`;
 //! keep that target off.
 
+mod connection;
+mod connector;
 mod consumer;
 mod envelope;
-mod link;
+mod health;
+mod hosts;
+mod pace;
 mod publisher;
+mod retirement;
 mod topology;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use lapin::protocol::AMQPErrorKind;
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use secrecy::SecretString;
 
+use self::connector::Connector;
 use self::consumer::Consumers;
-use self::link::Connector;
+use self::health::Health;
 use self::publisher::Publisher;
-use super::{Bus, BusError, Destination, Outgoing, QueueSpec, Subscription};
+use super::{
+    Bus, BusError, BusStatus, Destination, Outgoing, QueueSpec, Refusal, RefusalKind, Subscription,
+};
 
 /// How to reach RabbitMQ.
 #[derive(Clone, Debug)]
 pub struct AmqpConfig {
     /// `amqp://user:password@host:port/vhost` or `amqps://…`. Without `?heartbeat=` it is 10 s.
+    /// Several hosts with commas between them, or several URLs, are the nodes of one cluster.
     pub url: SecretString,
     /// What RabbitMQ's management page calls these connections.
     pub connection_name: String,
@@ -60,8 +68,8 @@ pub struct AmqpBus {
     /// and declaring one was seen to take 10 s after a restart of RabbitMQ 3.10.
     direct: Publisher,
     consumers: Consumers,
-    /// The outcome of the last attempt; streams that break write it too.
-    is_connected: Arc<AtomicBool>,
+    /// The outcomes of the last attempts; streams that break write it too.
+    health: Arc<Health>,
 }
 
 impl AmqpBus {
@@ -71,57 +79,62 @@ impl AmqpBus {
     /// # Errors
     /// The URL cannot be understood.
     pub fn new(config: &AmqpConfig) -> Result<Self, InvalidAmqpUrl> {
-        let is_connected = Arc::new(AtomicBool::new(false));
+        let health = Arc::new(Health::default());
         let publisher =
             |purpose| Ok(Publisher::new(Connector::new(config, purpose)?, config.confirm_timeout));
         Ok(Self {
             persistent: publisher("publish")?,
             transient: publisher("tell")?,
             direct: publisher("answer")?,
-            consumers: Consumers::new(
-                Connector::new(config, "consume")?,
-                Arc::clone(&is_connected),
-            ),
-            is_connected,
+            consumers: Consumers::new(Connector::new(config, "consume")?, Arc::clone(&health)),
+            health,
         })
     }
 
-    /// Each has a connection of its own, opened when it is needed.
-    fn publisher_for(&self, batch: &[Outgoing]) -> &Publisher {
+    /// Each has a connection of its own, opened when it is needed. And what it is called when the
+    /// broker refuses something.
+    fn publisher_for(&self, batch: &[Outgoing]) -> (&'static str, &Publisher) {
         if batch.iter().any(|outgoing| outgoing.message.is_persistent) {
-            &self.persistent
+            ("publishing", &self.persistent)
         } else if batch.iter().any(|outgoing| matches!(outgoing.to, Destination::Topic { .. })) {
-            &self.transient
+            ("telling", &self.transient)
         } else {
-            &self.direct
+            ("answering", &self.direct)
         }
-    }
-
-    fn remember<T>(&self, outcome: Result<T, BusError>) -> Result<T, BusError> {
-        self.is_connected.store(outcome.is_ok(), Ordering::Relaxed);
-        outcome
     }
 }
 
 impl Bus for AmqpBus {
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
         async move {
-            let published = self.publisher_for(&batch).publish(&batch).await;
-            self.remember(published)
+            let (what, publisher) = self.publisher_for(&batch);
+            let outcome = publisher.publish(&batch).await;
+            self.health.note(what, &outcome);
+            outcome
         }
         .boxed()
     }
 
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
-        async move { self.remember(self.consumers.subscribe(&queue).await) }.boxed()
+        async move {
+            let subscribed = self.consumers.subscribe(&queue).await;
+            self.health.note(health::name_of(&queue), &subscribed);
+            subscribed
+        }
+        .boxed()
     }
 
     fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
-        async move { self.remember(self.consumers.declare(&queue).await) }.boxed()
+        async move {
+            let declared = self.consumers.declare(&queue).await;
+            self.health.note(health::name_of(&queue), &declared);
+            declared
+        }
+        .boxed()
     }
 
-    fn is_connected(&self) -> bool {
-        self.is_connected.load(Ordering::Relaxed)
+    fn status(&self) -> BusStatus {
+        self.health.status()
     }
 }
 
@@ -129,13 +142,24 @@ impl From<lapin::Error> for BusError {
     /// An error of a channel means that the broker answered and said no.
     fn from(error: lapin::Error) -> Self {
         match error.kind() {
-            lapin::ErrorKind::ProtocolError(said)
-                if matches!(said.kind(), AMQPErrorKind::Soft(_)) =>
-            {
-                Self::Refused(said.to_string())
-            }
+            lapin::ErrorKind::ProtocolError(said) => match said.kind() {
+                AMQPErrorKind::Soft(soft) => {
+                    let said = said.get_message().to_string();
+                    Self::Refused(Refusal { kind: refusal_kind(soft), said })
+                }
+                AMQPErrorKind::Hard(_) => Self::Unreachable(said.to_string().into()),
+            },
             lapin::ErrorKind::RuntimeShutdownError(_) => Self::Closed,
-            _ => Self::Unreachable(Box::new(error)),
+            _ => Self::Unreachable(error.to_string().into()),
         }
+    }
+}
+
+fn refusal_kind(error: &AMQPSoftError) -> RefusalKind {
+    match error {
+        AMQPSoftError::ACCESSREFUSED => RefusalKind::NotPermitted,
+        AMQPSoftError::PRECONDITIONFAILED => RefusalKind::OtherArguments,
+        AMQPSoftError::RESOURCELOCKED | AMQPSoftError::NOTFOUND => RefusalKind::NotAvailable,
+        _ => RefusalKind::Other,
     }
 }

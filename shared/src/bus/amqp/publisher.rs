@@ -5,27 +5,28 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, Connection, PublisherConfirm};
+use lapin::{Channel, Confirmation, PublisherConfirm};
 use tokio::sync::Mutex;
 
+use super::connection::OpenConnection;
+use super::connector::{Connector, bounded};
 use super::envelope::{properties, short};
-use super::link::{Connector, bounded};
 use super::topology::declare_exchange;
 use crate::bus::{BusError, Destination, Outgoing};
 
 /// Owns the connection that publishes.
 pub(super) struct Publisher {
-    link: Connector,
+    connector: Connector,
     confirm_timeout: Duration,
     /// An async lock, because it is held while a batch travels: batches must not mix, or the order
     /// within one would not be the order in the queue.
-    line: Mutex<ChannelSlot>,
+    slot: Mutex<ChannelSlot>,
 }
 
 /// What there is of a way to the broker.
 #[derive(Default)]
 struct ChannelSlot {
-    connection: Option<Connection>,
+    connection: Option<OpenConnection>,
     channel: Option<ConfirmChannel>,
 }
 
@@ -36,39 +37,41 @@ struct ConfirmChannel {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Connector, confirm_timeout: Duration) -> Self {
-        Self { link, confirm_timeout, line: Mutex::new(ChannelSlot::default()) }
+    pub(super) fn new(connector: Connector, confirm_timeout: Duration) -> Self {
+        Self { connector, confirm_timeout, slot: Mutex::new(ChannelSlot::default()) }
     }
 
     pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<(), BusError> {
-        let mut line = self.line.lock().await;
-        if line.is_blocked() {
+        let mut slot = self.slot.lock().await;
+        if slot.is_blocked() {
             // The broker reads nothing before its alarm is over: more bytes would only pile up.
-            return Err(BusError::TimedOut(self.confirm_timeout));
+            return Err(BusError::Blocked);
         }
         // Taken out: if this fails, or the caller goes away meanwhile, the channel is closed, and
         // with it all that is still on its way.
-        let mut channel = match line.channel.take() {
+        let mut channel = match slot.channel.take() {
             Some(open) if open.channel.status().connected() => open,
-            _ => self.open(&mut line).await?,
+            _ => self.open(&mut slot).await?,
         };
         let sent = bounded(self.confirm_timeout, channel.publish(batch)).await;
         match sent {
-            Ok(()) => line.channel = Some(channel),
+            Ok(()) => slot.channel = Some(channel),
             // A blocked connection is kept, to learn when it is not blocked any more.
-            Err(_) if line.is_blocked() => {}
-            Err(_) => line.connection = None,
+            Err(_) if slot.is_blocked() => return Err(BusError::Blocked),
+            // The broker has closed the channel alone.
+            Err(BusError::Refused(_)) => {}
+            Err(_) => slot.connection = None,
         }
         sent
     }
 
-    async fn open(&self, line: &mut ChannelSlot) -> Result<ConfirmChannel, BusError> {
-        let connection = match line.connection.take() {
+    async fn open(&self, slot: &mut ChannelSlot) -> Result<ConfirmChannel, BusError> {
+        let connection = match slot.connection.take() {
             Some(alive) if alive.status().connected() => alive,
-            _ => self.link.connect().await?,
+            _ => self.connector.connect().await?,
         };
-        let channel = self.link.bounded(ConfirmChannel::open(&connection)).await?;
-        line.connection = Some(connection);
+        let channel = self.connector.bounded(ConfirmChannel::open(&connection)).await?;
+        slot.connection = Some(connection);
         Ok(channel)
     }
 }
@@ -83,7 +86,7 @@ impl ChannelSlot {
 }
 
 impl ConfirmChannel {
-    async fn open(connection: &Connection) -> Result<Self, BusError> {
+    async fn open(connection: &OpenConnection) -> Result<Self, BusError> {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
         Ok(Self { channel, declared: HashSet::new() })
@@ -101,7 +104,7 @@ impl ConfirmChannel {
         if try_join_all(confirms).await?.iter().all(is_taken) {
             Ok(())
         } else {
-            Err(BusError::Refused("a message was not confirmed".to_owned()))
+            Err(BusError::Refused("a message was not confirmed".to_owned().into()))
         }
     }
 

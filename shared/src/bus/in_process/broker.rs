@@ -60,7 +60,7 @@ impl Broker {
     pub(super) fn declare(&mut self, spec: QueueSpec) -> Result<&mut Queue, BusError> {
         let QueueSpec { name, lifetime, bindings, .. } = spec;
         let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(&name, lifetime));
-        queue.check(lifetime).map_err(BusError::Refused)?;
+        queue.check(lifetime).map_err(|said| BusError::Refused(said.into()))?;
         for Binding { exchange, routing_key } in bindings {
             self.bindings.entry(exchange).or_default().insert((routing_key, name.clone()));
         }

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, Stream};
 use tokio::sync::{mpsc, oneshot};
 
 use self::broker::Broker;
-use super::{Acknowledge, Bus, BusError, Delivery, Outgoing, QueueSpec, Subscription};
+use super::{Acknowledge, Bus, BusError, BusStatus, Delivery, Outgoing, QueueSpec, Subscription};
 
 /// Topic exchanges and queues in memory.
 ///
@@ -88,8 +88,12 @@ impl Bus for InProcessBus {
         .boxed()
     }
 
-    fn is_connected(&self) -> bool {
-        !self.requests.is_closed()
+    fn status(&self) -> BusStatus {
+        if self.requests.is_closed() {
+            BusStatus::Down { cause: BusError::Closed.cause() }
+        } else {
+            BusStatus::Connected
+        }
     }
 }
 

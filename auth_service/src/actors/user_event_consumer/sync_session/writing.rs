@@ -82,7 +82,9 @@ impl SyncSession<'_> {
         if users.is_empty() {
             return Ok(());
         }
-        users.iter().for_each(|(id, min)| self.with.revoke.now(*id, *min));
+        for (id, min) in &users {
+            self.with.revoke.now(*id, *min);
+        }
         loop {
             match ask(&self.with.revocations, RevokeUsers(users.clone())).await {
                 // Logouts fill its mailbox: they must not keep the projection behind.

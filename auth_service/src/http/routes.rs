@@ -1,0 +1,16 @@
+//! Which handler answers which method of which path.
+
+use actix_web::web::{self, Data, ServiceConfig};
+use shared::http::{GET_OR_HEAD, get_or_head, resource};
+
+use super::{Api, jwks, login, logout, verify};
+
+/// Adds the paths of this service.
+pub fn configure(api: Api, config: &mut ServiceConfig) {
+    let get = || web::route().guard(get_or_head());
+    let verify = resource("/verify", GET_OR_HEAD).route(get().to(verify::verify));
+    let login = resource("/login", "POST").route(web::post().to(login::login));
+    let logout = resource("/logout", "POST").route(web::post().to(logout::logout));
+    let jwks = resource("/.well-known/jwks.json", GET_OR_HEAD).route(get().to(jwks::jwks));
+    config.app_data(Data::new(api)).service(verify).service(login).service(logout).service(jwks);
+}

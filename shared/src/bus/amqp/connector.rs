@@ -1,0 +1,99 @@
+//! How connections are made.
+
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use lapin::ConnectionProperties;
+use lapin::uri::AMQPUri;
+use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
+
+use super::connection::OpenConnection;
+use super::pace::Pace;
+use super::{AmqpConfig, InvalidAmqpUrl, hosts};
+use crate::bus::BusError;
+
+/// Both sides notice a dead connection within twice this time, in seconds.
+const DEFAULT_HEARTBEAT: u16 = 10;
+
+/// A broker that is starting may take a connection and forget it. One that works answers within
+/// milliseconds, so it is better to try again soon.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The largest frame, in bytes: what RabbitMQ takes from publishers by default. A message's headers
+/// are never split, so a connection with smaller frames cannot receive what others may send. lapin
+/// has two rings of 32 frames for each connection, of which only the pages that were used cost memory.
+const FRAME_MAX: u32 = 128 * 1024;
+
+/// Makes connections for one purpose to one broker, or to the first node of a cluster that answers.
+pub(super) struct Connector {
+    /// At least one.
+    nodes: Vec<AMQPUri>,
+    properties: ConnectionProperties,
+    /// The runtime that was current when the bus was made: a connection must not end with the thread
+    /// of whoever happened to need it first.
+    runtime: Handle,
+    timeout: Duration,
+    /// Keeps attempts apart while they fail.
+    pace: Pace,
+}
+
+impl Connector {
+    pub(super) fn new(config: &AmqpConfig, purpose: &str) -> Result<Self, InvalidAmqpUrl> {
+        let mut nodes = hosts::parse(config.url.expose_secret())?;
+        for uri in &mut nodes {
+            uri.query.heartbeat.get_or_insert(DEFAULT_HEARTBEAT);
+            uri.query.frame_max.get_or_insert(FRAME_MAX);
+        }
+        let name = format!("{}/{purpose}", config.connection_name);
+        Ok(Self {
+            nodes,
+            // lapin's default, no recovery of its own, is what we want.
+            properties: ConnectionProperties::default().with_connection_name(name.into()),
+            runtime: Handle::current(),
+            timeout: config.connect_timeout,
+            pace: Pace::default(),
+        })
+    }
+
+    /// Opens a connection, or repeats the last error while the pause after it is not over.
+    pub(super) async fn connect(&self) -> Result<OpenConnection, BusError> {
+        self.pace.check()?;
+        let connected = self.connect_to_any().await;
+        self.pace.note(connected.as_ref().err());
+        connected
+    }
+
+    /// Tries each node once, from a random one on, so that not all clients choose the same.
+    async fn connect_to_any(&self) -> Result<OpenConnection, BusError> {
+        let first = usize::try_from(RandomState::new().hash_one(()) >> 1).unwrap_or_default();
+        let mut last = BusError::Closed;
+        for step in 0..self.nodes.len() {
+            let uri = &self.nodes[(first % self.nodes.len() + step) % self.nodes.len()];
+            let connecting =
+                OpenConnection::open(uri.clone(), self.properties.clone(), self.runtime.clone());
+            match bounded(self.timeout.min(HANDSHAKE_TIMEOUT), connecting).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Gives the work no more than the time that connecting may take.
+    pub(super) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, BusError>>,
+    ) -> Result<T, BusError> {
+        bounded(self.timeout, work).await
+    }
+}
+
+/// The work, or an error after so long.
+pub(super) async fn bounded<T>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, BusError>>,
+) -> Result<T, BusError> {
+    tokio::time::timeout(timeout, work).await.unwrap_or(Err(BusError::TimedOut(timeout)))
+}

@@ -1,0 +1,79 @@
+//! How often connecting is tried.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::bus::BusError;
+
+/// The pause after the first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause while a broker cannot be reached: one that comes back is used soon.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause while a broker refuses the login: that ends when a person changes something.
+const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(30);
+/// A connection that lived for so long was a good one.
+const HEALTHY_AFTER: Duration = Duration::from_secs(5);
+
+/// Keeps attempts apart by a pause that grows while they fail, or while what they open breaks at
+/// once.
+#[derive(Default)]
+pub(super) struct Pace {
+    state: watch::Sender<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Failures since the last connection that lived for [`HEALTHY_AFTER`].
+    failures: u32,
+    /// When the last connection was opened.
+    opened_at: Option<Instant>,
+    /// The last error, and when the pause after it ends.
+    pausing: Option<(BusError, Instant)>,
+}
+
+impl Pace {
+    /// Whether it is time to connect.
+    ///
+    /// # Errors
+    /// It is not: the error of the last attempt.
+    pub(super) fn check(&self) -> Result<(), BusError> {
+        self.state.send_modify(State::look_back);
+        match &self.state.borrow().pausing {
+            Some((error, until)) if Instant::now() < *until => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes the outcome of an attempt.
+    pub(super) fn note(&self, error: Option<&BusError>) {
+        self.state.send_modify(|state| {
+            if let Some(error) = error {
+                state.pause(error);
+            } else {
+                (state.opened_at, state.pausing) = (Some(Instant::now()), None);
+            }
+        });
+    }
+}
+
+impl State {
+    /// Another connection is needed, so the last one has broken.
+    fn look_back(&mut self) {
+        match self.opened_at.take() {
+            Some(opened_at) if opened_at.elapsed() >= HEALTHY_AFTER => self.failures = 0,
+            Some(_) => self.pause(&BusError::Unreachable("the connection broke soon".into())),
+            None => {}
+        }
+    }
+
+    fn pause(&mut self, error: &BusError) {
+        let longest = match error {
+            BusError::LoginRefused | BusError::VirtualHostRefused(_) => LONGEST_PAUSE_REFUSED,
+            _ => LONGEST_PAUSE,
+        };
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(longest);
+        self.failures += 1;
+        self.pausing = Some((error.clone(), Instant::now() + pause));
+    }
+}

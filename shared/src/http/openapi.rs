@@ -1,0 +1,75 @@
+//! What the OpenAPI documents of both services have in common: the problems of each operation, from
+//! one table.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::StatusCode;
+use contract::problem::PROBLEM_JSON;
+use contract::{MemberError, ProblemDocument};
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, OpenApi, Ref, Response, ResponseBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::ProblemKind;
+
+/// An operation's id, and the problems that it can answer with beside those of every operation.
+pub type OperationProblems = (&'static str, &'static [&'static [ProblemKind]]);
+
+/// The problems of every operation.
+const ALWAYS: &[ProblemKind] = &[
+    ProblemKind::Malformed,
+    ProblemKind::HeadTooSlow,
+    ProblemKind::HeadTooLarge,
+    ProblemKind::Internal,
+    ProblemKind::Overloaded,
+];
+/// The problems of an operation that takes a JSON body.
+pub const JSON_BODY: &[ProblemKind] =
+    &[ProblemKind::BodyTooSlow, ProblemKind::BodyTooLarge, ProblemKind::UnsupportedMediaType];
+
+/// Describes the problems of each operation of the table in the document.
+pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
+    let components = document.components.get_or_insert_default();
+    for (name, schema) in [
+        (ProblemDocument::name(), ProblemDocument::schema()),
+        (MemberError::name(), MemberError::schema()),
+    ] {
+        components.schemas.insert(name.into_owned(), schema);
+    }
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        let id = operation.operation_id.as_deref();
+        let own = table.iter().find(|(name, _)| Some(*name) == id).map_or(&[][..], |row| row.1);
+        let mut of_status: BTreeMap<StatusCode, Vec<ProblemKind>> = BTreeMap::new();
+        for kind in ALWAYS.iter().chain(own.iter().copied().flatten()) {
+            of_status.entry(kind.status()).or_default().push(*kind);
+        }
+        for (status, kinds) in of_status {
+            let response = describe(status, &kinds);
+            operation.responses.responses.insert(status.as_str().to_owned(), response.into());
+        }
+    }
+}
+
+/// The operations of a path.
+pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+}
+
+fn describe(status: StatusCode, kinds: &[ProblemKind]) -> Response {
+    let titles: Vec<&str> = kinds.iter().map(|kind| kind.title()).collect();
+    let content =
+        ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemDocument::name()))).build();
+    let response =
+        ResponseBuilder::new().description(titles.join("; or: ")).content(PROBLEM_JSON, content);
+    let (name, kind, description) = match status {
+        StatusCode::UNAUTHORIZED => ("WWW-Authenticate", Type::String, "As in RFC 6750"),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            ("Retry-After", Type::Integer, "Seconds")
+        }
+        _ => return response.build(),
+    };
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
+    response.header(name, header).build()
+}

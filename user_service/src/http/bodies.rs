@@ -1,0 +1,150 @@
+//! The bodies of requests, parsed, and those of answers.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use contract::{ConsistencyToken, MemberError, UserId, UserRepresentation};
+use secrecy::SecretString;
+use shared::http::{CONSISTENCY_TOKEN, Members, Problem, ProblemKind};
+use shared::identity::{Password, PasswordPolicy, Username};
+use utoipa::ToSchema;
+
+use super::Api;
+use crate::domain::{User, Written};
+
+/// A user to create.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    /// 1 to 64 characters allowed by RFC 8265 `UsernameCaseMapped`
+    #[schema(value_type = String, min_length = 1, max_length = 64, example = "testuser")]
+    pub(super) username: Username,
+    /// By default 8 to 128 characters allowed by RFC 8265 `OpaqueString`
+    #[schema(value_type = String, format = "password", example = "testpassword")]
+    pub(super) password: Password,
+}
+
+/// The changes to a user: the name, the password, or both.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserChanges {
+    /// The user's own id, as GET returns it; it cannot be changed
+    #[schema(value_type = Option<i64>, minimum = 1, nullable = false)]
+    #[expect(dead_code, reason = "compared with the path while parsing, and kept for the schema")]
+    id: Option<UserId>,
+    /// The new name
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64,
+             example = "newusername", nullable = false)]
+    pub(super) username: Option<Username>,
+    /// The new password; requires `current_password`
+    #[schema(value_type = Option<String>, format = "password", example = "a new password",
+             nullable = false)]
+    pub(super) password: Option<Password>,
+    /// The current password; only together with `password`
+    // As it was given: what RFC 8265 does not allow is nobody's password.
+    #[schema(value_type = Option<String>, format = "password", example = "testpassword",
+             nullable = false)]
+    pub(super) current_password: Option<SecretString>,
+}
+
+impl NewUser {
+    /// # Errors
+    /// 400 for wrong members, 422 for values that break their rules.
+    pub(super) fn parse(mut members: Members, api: &Api) -> Result<Self, Problem> {
+        let (username, password) = (members.string("username"), members.secret("password"));
+        members.finish()?;
+        // `finish` has refused a body without them.
+        let username = parse_username(username.as_deref().unwrap_or_default());
+        let password = parse_password(&password.unwrap_or_default(), api.policy);
+        match (username, password) {
+            (Ok(username), Ok(password)) => {
+                check_guessable(&password, username.key(), api)?;
+                Ok(Self { username, password })
+            }
+            (username, password) => {
+                Err(invalid(username.err().into_iter().chain(password.err()).collect()))
+            }
+        }
+    }
+}
+
+impl UserChanges {
+    /// # Errors
+    /// 400 for wrong members, 422 for values that break their rules or do not belong together.
+    pub(super) fn parse(
+        mut members: Members,
+        path: UserId,
+        policy: PasswordPolicy,
+    ) -> Result<Self, Problem> {
+        let id = members.optional_integer("id").map(UserId);
+        let username = members.optional_string("username");
+        let password = members.optional_secret("password");
+        let current_password = members.optional_secret("current_password");
+        members.finish()?;
+        let mut errors = Vec::new();
+        let mut note = |pointer: &str, detail: &str| errors.push(error(pointer, detail));
+        if id.is_some_and(|id| id != path) {
+            note("/id", "must be the id in the path: an id cannot be changed");
+        }
+        match (&username, &password, &current_password) {
+            (_, Some(_), None) => note("/current_password", "is required to change the password"),
+            (_, None, Some(_)) => note("/password", "is required together with current_password"),
+            (None, None, None) => note("", "needs username, password or both"),
+            _ => {}
+        }
+        let username = username.map(|given| parse_username(&given)).transpose();
+        let password = password.map(|given| parse_password(&given, policy)).transpose();
+        match (username, password) {
+            (Ok(username), Ok(password)) if errors.is_empty() => {
+                Ok(Self { id, username, password, current_password })
+            }
+            (username, password) => {
+                errors.extend(username.err().into_iter().chain(password.err()));
+                Err(invalid(errors))
+            }
+        }
+    }
+}
+
+fn parse_username(given: &str) -> Result<Username, MemberError> {
+    Username::parse(given).map_err(|refused| error("/username", refused.to_string()))
+}
+
+fn parse_password(given: &SecretString, policy: PasswordPolicy) -> Result<Password, MemberError> {
+    Password::parse(given, policy).map_err(|refused| error("/password", refused.to_string()))
+}
+
+/// # Errors
+/// 422 if the password is one that others guess first.
+pub(super) fn check_guessable(
+    password: &Password,
+    username_key: &str,
+    api: &Api,
+) -> Result<(), Problem> {
+    let checked = api.blocklist.check(password, username_key);
+    checked.map_err(|refused| invalid(vec![error("/password", refused.to_string())]))
+}
+
+fn error(pointer: &str, detail: impl Into<String>) -> MemberError {
+    MemberError { pointer: pointer.into(), detail: detail.into() }
+}
+
+fn invalid(errors: Vec<MemberError>) -> Problem {
+    Problem::new(ProblemKind::RefusedValue, "values break their rules, see errors")
+        .with_errors(errors)
+}
+
+/// The user in a body: exactly these members.
+pub(super) fn representation(user: &User) -> UserRepresentation {
+    UserRepresentation { id: user.id, username: user.username.clone() }
+}
+
+/// The entity tag of the user's present state.
+pub(super) fn etag(user: &User) -> (header::HeaderName, String) {
+    (header::ETAG, format!("\"{}\"", user.tag()))
+}
+
+/// The answer to a write: the user, and a token by which later requests can wait for the write.
+pub(super) fn written(mut builder: HttpResponseBuilder, written: &Written) -> HttpResponse {
+    let token = ConsistencyToken { seq: written.seq }.encode();
+    builder.insert_header((CONSISTENCY_TOKEN, token)).json(representation(&written.user))
+}
