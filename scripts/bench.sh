@@ -4,7 +4,8 @@
 #
 #   scripts/bench.sh                  everything, in less than ten minutes on two cores
 #   scripts/bench.sh --json           the same for machines
-#   scripts/bench.sh --only reads     one group: memory, hashing, overload, latency, reads, writes, bus
+#   scripts/bench.sh --only reads     one group: memory, hashing, overload, latency, reads, writes, bus,
+#                                    timing
 #   scripts/bench.sh --users 1000     with this number of users alone
 #   scripts/bench.sh --gate           instruction counts of the hot paths beside the recorded ones
 #   scripts/bench.sh --gate --record  records them
@@ -14,7 +15,7 @@ cd "$(dirname "$0")/.."
 # What the caller may have set for a system of their own has no place here.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
   "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!PASSWORD_@}" "${!LOG_@}" \
-  "${!SYNC_@}" LOGIN_WAIT REQUIRE_IF_MATCH RUSTFLAGS
+  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES REQUIRE_IF_MATCH RUSTFLAGS
 
 tools=(jq wrk rabbitmq-server)
 command=ratios

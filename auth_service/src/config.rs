@@ -1,10 +1,8 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use clap::Args;
-use shared::config::{CommonConfig, Period};
+use humantime::Duration;
+use shared::config::{CommonConfig, ListenAddress};
 
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
@@ -20,9 +18,9 @@ pub struct Config {
 /// The settings that are this service's own.
 #[derive(Args, Clone, Debug)]
 pub struct AuthServiceConfig {
-    /// Where auth_service listens
+    /// Where auth_service listens: an address or a name, with a port
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
-    pub auth_service_listen: SocketAddr,
+    pub auth_service_listen: ListenAddress,
 
     /// Name of this replica of auth_service: each needs its own, and its own data directory
     #[arg(long, env, default_value = "1", value_name = "NAME", value_parser = parse_replica)]
@@ -38,17 +36,17 @@ pub struct AuthServiceConfig {
 
     /// How long a token lives
     #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_lifetime)]
-    pub token_lifetime: Period,
+    pub token_lifetime: Duration,
 
     /// How long /login waits at most for the write that a Consistency-Token names
     #[arg(long, env, default_value = "2s", value_name = "TIME")]
-    pub login_wait: Period,
+    pub login_wait: Duration,
 }
 
 impl AuthServiceConfig {
     /// How long a token lives, in whole seconds.
     pub fn token_lifetime_s(&self) -> i64 {
-        i64::try_from(self.token_lifetime.0.as_secs()).unwrap_or(i64::MAX / 2)
+        i64::try_from(self.token_lifetime.as_secs()).unwrap_or(i64::MAX / 2)
     }
 }
 
@@ -62,13 +60,14 @@ fn parse_replica(text: &str) -> Result<String, &'static str> {
     }
 }
 
+const MIN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(1);
 /// Above this a token would outlive every list of dead ones.
-const MAX_LIFETIME: Duration = Duration::from_hours(24 * 365);
+const MAX_LIFETIME: std::time::Duration = std::time::Duration::from_hours(24 * 365);
 
-fn parse_lifetime(text: &str) -> Result<Period, String> {
-    let period: Period = text.parse()?;
-    if (Duration::from_secs(1)..=MAX_LIFETIME).contains(&period.0) {
-        Ok(period)
+fn parse_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    if (MIN_LIFETIME..=MAX_LIFETIME).contains(&*lifetime) {
+        Ok(lifetime)
     } else {
         Err("must be from 1s to 365d".to_owned())
     }

@@ -10,6 +10,7 @@ use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
+use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::{CommonConfig, cores};
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -130,7 +131,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         metrics: metrics.logins,
         rules,
         token_lifetime_s: service.token_lifetime_s(),
-        login_wait: service.login_wait.0,
+        login_wait: service.login_wait.into(),
     };
     let progress = watch::Sender::new(Progress::start_at(writers.applied.borrow().seq()));
     deps.registry.register_collector(Box::new(AgreementMetrics {
@@ -160,10 +161,11 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
 
 fn server_config(common: &CommonConfig, service: &AuthServiceConfig) -> HttpServerConfig {
     HttpServerConfig {
-        listen: service.auth_service_listen,
+        listen: service.auth_service_listen.clone(),
+        max_connections: max_connections(),
         workers: common.http_workers.map_or_else(cores, usize::from),
         trusted_proxies: TrustedProxies(common.guessing.trusted_proxies.clone()),
-        shutdown_grace: common.shutdown_grace.0,
+        shutdown_grace: common.shutdown_grace.into(),
     }
 }
 

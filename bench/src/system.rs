@@ -124,6 +124,15 @@ impl Service {
     /// Starts the binary that was built beside this one, and waits until it is ready. Its log goes
     /// to a file, as it does where people run it.
     async fn start(name: &'static str, directory: &Path, amqp_url: &str) -> Self {
+        Self::start_with(name, directory, &[("AMQP_URL", amqp_url)]).await
+    }
+
+    /// The same with these settings.
+    pub(crate) async fn start_with(
+        name: &'static str,
+        directory: &Path,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let data_dir = directory.join(name);
         fs::create_dir_all(&data_dir).unwrap();
         let log = File::options().create(true).append(true).open(data_dir.join("log")).unwrap();
@@ -131,13 +140,13 @@ impl Service {
         let started = Instant::now();
         let child = Command::new(binary(name))
             .env_clear()
-            .env("AMQP_URL", amqp_url)
             .env("DATA_DIR", &data_dir)
             .env("SEALING_KEY", SEALING_KEY)
             .env("USER_SERVICE_LISTEN", address.to_string())
             .env("AUTH_SERVICE_LISTEN", address.to_string())
             .env("HASH_QUEUE", HASH_QUEUE.to_string())
             .env("SYNC_REPLAY_LIMIT", REPLAY_LIMIT)
+            .envs(settings.iter().copied())
             .stdout(log)
             .stderr(Stdio::inherit())
             .spawn()
@@ -231,9 +240,9 @@ fn multiply(database: &Path, users: i64) {
              WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {users})
              SELECT 'user' || i, 'user' || i, (SELECT password_hash FROM users), 1, 1 FROM n;
          DELETE FROM user_log;
-         UPDATE log_start SET seq = {users}, chain = randomblob(16);
+         UPDATE log_start SET seq = {users}, hash = randomblob(16);
          UPDATE published SET seq = {users};
-         DELETE FROM users_digest;
+         DELETE FROM users_checksum;
          COMMIT;
          PRAGMA wal_checkpoint(TRUNCATE);"
     );

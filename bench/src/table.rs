@@ -80,7 +80,7 @@ pub(crate) fn print(columns: &[Column]) {
 
 /// Each figure of the last column compared with that of the first.
 fn by_size(columns: &[Column]) -> Vec<(&'static str, f64)> {
-    let [first, .., last] = columns else { return Vec::new() };
+    let [.., first, last] = columns else { return Vec::new() };
     let compare = |many: &Figure| {
         let few = first.figures.iter().find(|few| few.name == many.name)?;
         Some((many.name, many.wanted.quality(many.value, few.value)))

@@ -2,20 +2,22 @@
 //! same name; `--help` shows them all.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use clap::Args;
+use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::http::Cidr;
+use crate::secrets::{KeyFileError, read_secret_file};
+use crate::telemetry::{LogFormat, check_filter};
 
 /// Settings of every binary.
 #[derive(Args, Clone, Debug)]
 pub struct CommonConfig {
-    /// Directory of the databases and keys; made at the first start
+    /// Directory of databases and keys; made at the first start
     #[arg(long, env, default_value = "./data", value_name = "DIR")]
     pub data_dir: PathBuf,
 
@@ -31,44 +33,46 @@ pub struct CommonConfig {
     #[command(flatten)]
     pub guessing: GuessingArgs,
 
-    /// What to log: error, warn, info, debug, trace, or a filter such as info,auth_service=debug
+    /// What to log: error, warn, info, debug, trace or off, or a filter such as
+    /// info,auth_service=debug
     #[arg(long, env, default_value = "info", value_name = "FILTER")]
     pub log: String,
 
-    /// How log lines look: text or json
-    #[arg(long, env, default_value = "text", value_name = "FORMAT")]
-    pub log_format: String,
+    /// Form of log lines: text for people, json for machines (one object a line)
+    #[arg(long, env, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
 
-    /// HTTP threads of each service [default: one for each core]
+    /// Threads of each service that answer HTTP [default: one for each core]
     #[arg(long, env, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub http_workers: Option<u16>,
 
-    /// How long requests in hand may take to finish after SIGTERM
+    /// How long requests in progress may take to finish after SIGTERM
     #[arg(long, env, default_value = "10s", value_name = "TIME")]
-    pub shutdown_grace: Period,
+    pub shutdown_grace: Duration,
 }
 
 /// How to reach the broker.
 #[derive(Args, Clone, Debug)]
 pub struct BusConfig {
-    /// How to reach RabbitMQ
+    /// URL of RabbitMQ, with user and password
     #[arg(long, env, value_name = "amqp://USER:PASSWORD@HOST:PORT/VHOST", hide_env_values = true)]
     pub amqp_url: Option<SecretString>,
 
-    /// File that holds AMQP_URL
-    #[arg(long, env, value_name = "FILE", conflicts_with = "amqp_url")]
+    /// File that contains AMQP_URL
+    #[arg(long, env, value_name = "FILE")]
     pub amqp_url_file: Option<PathBuf>,
 }
 
 /// The key under which password hashes travel between the services.
 #[derive(Args, Clone, Debug)]
 pub struct SealingKeyConfig {
-    /// 32 bytes in base64url, the same for both services
+    /// Key that protects what the services send each other: 32 bytes in base64url, the same for
+    /// both services
     #[arg(long, env, value_name = "KEY", hide_env_values = true)]
     pub sealing_key: Option<SecretString>,
 
-    /// File that holds SEALING_KEY; made at the first start [default: DATA_DIR/sealing.key]
-    #[arg(long, env, value_name = "FILE", conflicts_with = "sealing_key")]
+    /// File that contains SEALING_KEY; made at the first start [default: DATA_DIR/sealing.key]
+    #[arg(long, env, value_name = "FILE")]
     pub sealing_key_file: Option<PathBuf>,
 }
 
@@ -86,7 +90,7 @@ pub struct GuessingArgs {
 
     /// The time in which these are counted: they come back evenly
     #[arg(long, env, default_value = "15m", value_name = "TIME")]
-    pub login_failures_window: Period,
+    pub login_failures_window: Duration,
 
     /// Proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8,::1
     #[arg(long, env, value_name = "RANGES", value_delimiter = ',')]
@@ -102,14 +106,17 @@ pub struct HashingArgs {
     pub argon2_memory_kib: u32,
 
     /// Argon2id: passes over the memory
-    #[arg(long, env, default_value_t = 2, value_name = "N")]
+    #[arg(long, env, default_value_t = 2, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub argon2_iterations: u32,
 
-    /// Argon2id: lanes
-    #[arg(long, env, default_value_t = 1, value_name = "N")]
+    /// Argon2id: lanes; ARGON2_MEMORY_KIB must be 8 times as many at least
+    #[arg(long, env, default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=0xff_ffff))]
     pub argon2_parallelism: u32,
 
-    /// Threads that hash passwords [default: one for each core]
+    /// Threads that hash passwords [default: one for each core, fewer if the memory or process limit
+    /// of the container is too low]
     #[arg(long, env, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub hash_threads: Option<u16>,
 
@@ -119,22 +126,45 @@ pub struct HashingArgs {
     pub hash_queue: u16,
 }
 
+impl CommonConfig {
+    /// What is wrong with settings that are good one by one: a line each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(error) = check_filter(&self.log) {
+            problems.push(error.to_string());
+        }
+        let Self { bus, sealing_key, .. } = self;
+        let pairs = [
+            ("AMQP_URL", bus.amqp_url.is_some() && bus.amqp_url_file.is_some()),
+            (
+                "SEALING_KEY",
+                sealing_key.sealing_key.is_some() && sealing_key.sealing_key_file.is_some(),
+            ),
+        ];
+        for (name, _) in pairs.into_iter().filter(|(_, are_both_set)| *are_both_set) {
+            problems.push(format!("set {name} or {name}_FILE, not both"));
+        }
+        problems
+    }
+}
+
+impl HashingArgs {
+    /// What is wrong with settings that are good one by one: a line each.
+    pub fn problems(&self) -> Vec<String> {
+        let least = self.argon2_parallelism.saturating_mul(8);
+        let is_too_little = self.argon2_memory_kib < least;
+        let problem = is_too_little.then(|| {
+            format!(
+                "ARGON2_MEMORY_KIB must be 8 times ARGON2_PARALLELISM at least, that is {least}"
+            )
+        });
+        problem.into_iter().collect()
+    }
+}
+
 /// A number of processors to use when a setting leaves it open.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
-}
-
-/// A setting cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file of a secret cannot be read.
-    #[error("cannot read {}", path.display())]
-    SecretFile {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
 }
 
 impl BusConfig {
@@ -142,7 +172,7 @@ impl BusConfig {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn url(&self) -> Result<Option<SecretString>, ConfigError> {
+    pub fn url(&self) -> Result<Option<SecretString>, KeyFileError> {
         secret_or_file(self.amqp_url.as_ref(), self.amqp_url_file.as_ref())
     }
 }
@@ -151,44 +181,59 @@ impl BusConfig {
 fn secret_or_file(
     secret: Option<&SecretString>,
     file: Option<&PathBuf>,
-) -> Result<Option<SecretString>, ConfigError> {
+) -> Result<Option<SecretString>, KeyFileError> {
     match (secret, file) {
         (Some(secret), _) => Ok(Some(secret.expose_secret().into())),
         (None, Some(path)) => {
-            let content = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::SecretFile { path: path.clone(), source })?;
+            let content = String::from_utf8_lossy(&read_secret_file(path)?).into_owned();
             Ok(Some(content.trim_end_matches(['\r', '\n']).into()))
         }
         (None, None) => Ok(None),
     }
 }
 
-/// A span of time, written as `500ms`, `10s`, `15m`, `12h` or `7d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Period(pub Duration);
+/// Where to listen: an address with a port, or a name with a port and all addresses that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress(Vec<SocketAddr>);
 
-impl FromStr for Period {
-    type Err = String;
+impl ListenAddress {
+    /// All addresses, those of IPv4 first.
+    pub fn all(&self) -> &[SocketAddr] {
+        &self.0
+    }
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("{text:?} is not a time such as 500ms, 10s, 15m, 12h or 7d");
-        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let count: u64 = text[..digits].parse().map_err(|_| wrong())?;
-        let unit_ms = match &text[digits..] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(wrong()),
-        };
-        count.checked_mul(unit_ms).map(|ms| Self(Duration::from_millis(ms))).ok_or_else(wrong)
+    /// The one to be told and asked.
+    pub fn first(&self) -> SocketAddr {
+        self.0.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 0).into())
     }
 }
 
-impl fmt::Display for Period {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}ms", self.0.as_millis())
+        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(", "))
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let resolved = text.to_socket_addrs();
+        let mut addresses: Vec<SocketAddr> = resolved
+            .map_err(|error| {
+                format!(
+                    "not HOST:PORT such as 127.0.0.1:8001, localhost:8001 or [::1]:8001: {error}"
+                )
+            })?
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() {
+            Err("the name has no address".into())
+        } else {
+            Ok(Self(addresses))
+        }
     }
 }
 
@@ -197,8 +242,8 @@ pub fn local_address(listen: SocketAddr) -> SocketAddr {
     let mut address = listen;
     if listen.ip().is_unspecified() {
         address.set_ip(match listen {
-            SocketAddr::V4(_) => [127, 0, 0, 1].into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
     address
@@ -207,15 +252,6 @@ pub fn local_address(listen: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_period_needs_its_unit() {
-        assert_eq!("15m".parse(), Ok(Period(Duration::from_mins(15))));
-        assert_eq!("500ms".parse(), Ok(Period(Duration::from_millis(500))));
-        for bad in ["", "15", "m", "1.5s", "-1s", "1 s", "99999999999999999999d", "1w"] {
-            assert!(bad.parse::<Period>().is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_secret_file_loses_its_line_end_and_nothing_else() {
@@ -229,5 +265,27 @@ mod tests {
     fn a_service_on_all_addresses_is_asked_on_loopback() {
         assert_eq!(local_address(([0, 0, 0, 0], 80).into()), ([127, 0, 0, 1], 80).into());
         assert_eq!(local_address(([10, 0, 0, 1], 80).into()), ([10, 0, 0, 1], 80).into());
+    }
+
+    #[test]
+    fn a_service_listens_on_addresses_and_on_names() {
+        let localhost: ListenAddress = "localhost:8001".parse().unwrap();
+        assert!(localhost.all().iter().all(|address| address.ip().is_loopback()));
+        assert_eq!(localhost.first().port(), 8001);
+        let ipv6: ListenAddress = "[::1]:80".parse().unwrap();
+        assert_eq!(ipv6.to_string(), "[::1]:80");
+        for bad in ["8001", "localhost", ":8001", "127.0.0.1:99999", "::1:x", ""] {
+            assert!(bad.parse::<ListenAddress>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, seconds) in [("15m", 900), ("7d", 604_800), ("1h 30m", 5400)] {
+            assert_eq!(text.parse::<Duration>().unwrap().as_secs(), seconds);
+        }
+        for bad in ["", "15", "m", "-1s", "99999999999999999999d", "1 fortnight"] {
+            assert!(bad.parse::<Duration>().is_err(), "{bad:?}");
+        }
     }
 }

@@ -1,5 +1,4 @@
-//! Steps at which a test can end the process, as a power cut would, or make it do the wrong thing, as
-//! a mistake in it would: the tests of faults must be able to fail.
+//! Steps at which a test can end the process, as a power cut would.
 //!
 //! Without the feature `fail-points` nothing of it is compiled in. The fault tests of `standalone`
 //! ask for it among their dev-dependencies, so no released binary has it.
@@ -10,16 +9,8 @@
 #[inline]
 pub fn fail_point(_name: &'static str) {}
 
-/// Whether to do the wrong thing here: if the environment variable `SABOTAGE` is this `name`, or
-/// `name:n` and it is one of the n-th times.
-#[cfg(not(feature = "fail-points"))]
-#[inline]
-pub fn sabotaged(_name: &'static str) -> bool {
-    false
-}
-
 #[cfg(feature = "fail-points")]
-pub use armed::{fail_point, sabotaged};
+pub use armed::fail_point;
 
 #[cfg(feature = "fail-points")]
 mod armed {
@@ -28,8 +19,6 @@ mod armed {
 
     /// A global, because a crash is one: the whole process goes.
     static CRASH: OnceLock<Option<Armed>> = OnceLock::new();
-    /// A global beside it.
-    static SABOTAGE: OnceLock<Option<Armed>> = OnceLock::new();
 
     struct Armed {
         name: String,
@@ -38,35 +27,21 @@ mod armed {
         passed: AtomicU64,
     }
 
-    impl Armed {
-        /// Which time this is, if it is armed here.
-        fn pass(&self, name: &str) -> Option<u64> {
-            (self.name == name).then(|| self.passed.fetch_add(1, Ordering::Relaxed) + 1)
-        }
-    }
-
     /// Ends the process here if the environment variable `FAIL_POINT` is this `name`, or `name:n`
     /// and it is the n-th time.
     pub fn fail_point(name: &'static str) {
-        let Some(armed) = CRASH.get_or_init(|| read("FAIL_POINT")) else { return };
-        if armed.pass(name) == Some(armed.nth) {
+        let Some(armed) = CRASH.get_or_init(read) else { return };
+        if armed.name == name && armed.passed.fetch_add(1, Ordering::Relaxed) + 1 == armed.nth {
             std::process::abort();
         }
-    }
-
-    /// Whether to do the wrong thing here: if the environment variable `SABOTAGE` is this `name`,
-    /// or `name:n` and it is one of the n-th times.
-    pub fn sabotaged(name: &'static str) -> bool {
-        let Some(armed) = SABOTAGE.get_or_init(|| read("SABOTAGE")) else { return false };
-        armed.pass(name).is_some_and(|time| time.is_multiple_of(armed.nth))
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "no setting: --help of a release must not have it"
     )]
-    fn read(variable: &str) -> Option<Armed> {
-        let text = std::env::var(variable).ok()?;
+    fn read() -> Option<Armed> {
+        let text = std::env::var("FAIL_POINT").ok()?;
         let (name, nth) = text.split_once(':').unwrap_or((&text, "1"));
         let (name, nth) = (name.to_owned(), nth.parse().ok()?);
         Some(Armed { name, nth, passed: AtomicU64::new(0) })

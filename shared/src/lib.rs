@@ -4,14 +4,15 @@
 
 pub mod actors;
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fail_point;
 pub mod hashing;
 pub mod http;
+pub mod idempotency;
 pub mod identity;
 pub mod log_sync;
-pub mod process;
 pub mod secrets;
 pub mod sqlite;
 pub mod telemetry;

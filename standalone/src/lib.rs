@@ -1,8 +1,9 @@
 //! Both services in one process: the quickest way to try Lockstep, and the subject of the
 //! end-to-end tests.
 
+pub mod cli;
 pub mod config;
 mod service;
 
 pub use config::Config;
-pub use service::{Running, StartError, start};
+pub use service::{Running, StartError, start, start_with};

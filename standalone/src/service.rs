@@ -7,6 +7,7 @@ use shared::bus::Bus;
 use shared::clock::Clock;
 use shared::hashing::{HashFault, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
+use user_service::store::Store;
 
 use crate::config::Config;
 
@@ -30,7 +31,7 @@ pub enum StartError {
     AuthService(#[from] auth_service::StartError),
 }
 
-/// Starts both services on `bus`.
+/// Starts both services on `bus`, with the users in the database that the settings name.
 ///
 /// To be called inside an actix system.
 ///
@@ -41,6 +42,19 @@ pub async fn start(
     bus: Arc<dyn Bus>,
     clock: Clock,
 ) -> Result<Running, StartError> {
+    start_with(config, config.for_user_service().store(), bus, clock).await
+}
+
+/// [`start`] with the users in this database.
+///
+/// # Errors
+/// See [`StartError`]; what had started by then is stopped.
+pub async fn start_with(
+    config: &Config,
+    users: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    clock: Clock,
+) -> Result<Running, StartError> {
     // Each service has its own registry, as in a process of its own; both show the shared threads.
     let mut registries = [Registry::default(), Registry::default()];
     let metrics = HashingMetrics::register(&mut registries[0]);
@@ -48,6 +62,7 @@ pub async fn start(
     let hashing = HashingThreads::start((&config.hashing).into(), metrics)?;
     let [registry, auth_registry] = registries;
     let deps = user_service::Deps {
+        store: users,
         bus: Arc::clone(&bus),
         hashing: hashing.clone(),
         clock: clock.clone(),

@@ -1,13 +1,14 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::sync::Arc;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use shared::config::{CommonConfig, Period};
+use humantime::Duration;
+use shared::config::{CommonConfig, ListenAddress};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
-use crate::actors::user_repository::LogRetention;
+use crate::store::{self, Retention, Store};
 
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
@@ -23,20 +24,20 @@ pub struct Config {
 /// The settings that are this service's own.
 #[derive(Args, Clone, Debug)]
 pub struct UserServiceConfig {
-    /// Where user_service listens
+    /// Where user_service listens: an address or a name, with a port
     #[arg(long, env, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
-    pub user_service_listen: SocketAddr,
+    pub user_service_listen: ListenAddress,
 
     /// Who may read, change and delete users: open lets everybody
     #[arg(long, env, value_enum, default_value_t = Access::Open, value_name = "WHO")]
     pub user_service_access: Access,
 
-    /// The fewest characters of a new password
+    /// Fewest characters of a new password
     #[arg(long, env, default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_min_chars: u16,
 
-    /// The most characters of a new password
+    /// Most characters of a new password
     #[arg(long, env, default_value_t = 128, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_max_chars: u16,
@@ -57,7 +58,7 @@ pub struct UserServiceConfig {
     pub password_blocklist_except: Vec<String>,
 
     /// Refuse changes without an If-Match header with 428
-    #[arg(long, env)]
+    #[arg(long, env, value_parser = BoolishValueParser::new())]
     pub require_if_match: bool,
 
     /// How many log records a follower may be behind before it gets a snapshot instead
@@ -65,13 +66,14 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(i64).range(0..))]
     pub sync_replay_limit: i64,
 
-    /// How long records of the log are kept at least: a follower that was away longer gets a
-    /// snapshot
+    /// How long records of the log are kept, with the names of users who were deleted since: a
+    /// follower that was away longer gets a snapshot
     #[arg(long, env, default_value = "7d", value_name = "TIME")]
-    pub log_retention: Period,
+    pub log_retention: Duration,
 
-    /// How many of the newest log records are kept whatever their age
-    #[arg(long, env, default_value_t = 10_000, value_name = "N",
+    /// How many of the newest log records are kept whatever their age. More than 0 keeps names of
+    /// deleted users for as long as nothing else happens
+    #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
 }
@@ -94,15 +96,37 @@ pub enum Access {
     Owner,
 }
 
+impl UserServiceConfig {
+    /// What is wrong with settings that are good one by one: a line each.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.user_service_access != Access::Open {
+            problems
+                .push("USER_SERVICE_ACCESS=owner is not implemented yet: only open is".to_owned());
+        }
+        if self.password_min_chars > self.password_max_chars {
+            problems.push("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS".to_owned());
+        }
+        problems
+    }
+}
+
 impl Config {
-    /// The database.
-    pub fn database(&self) -> PathBuf {
-        self.common.data_dir.join("users.db")
+    /// What is wrong with settings that are good one by one: a line each.
+    pub fn problems(&self) -> Vec<String> {
+        [self.common.problems(), self.service.problems()].concat()
+    }
+
+    /// The database of users.
+    pub fn store(&self) -> Arc<dyn Store> {
+        store::in_file(self.common.data_dir.join("users.db"))
     }
 
     /// How long records of the log stay.
-    pub fn log_retention(&self) -> LogRetention {
-        LogRetention { age: self.service.log_retention.0, rows: self.service.log_retention_rows }
+    pub fn log_retention(&self) -> Retention {
+        let age = self.service.log_retention.as_millis();
+        let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
+        Retention { age_ms, rows: self.service.log_retention_rows }
     }
 
     /// What a new password must not be.

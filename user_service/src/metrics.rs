@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{Head, Position};
+use contract::Head;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -109,23 +109,26 @@ impl AnswerMetrics {
     }
 }
 
-/// What all users come to at the log's end, which auth_service shows under the same name when it
+/// The checksum over all users at the log's end, which auth_service shows under the same name when it
 /// holds the same users; and how far the bus is behind. Made when it is asked for, so that the
-/// numbers belong together, and the time goes on while the bus is away.
+/// numbers belong together, and the time goes on while the bus is unreachable.
 #[derive(Debug)]
 pub struct AgreementMetrics {
-    /// Where the log ends.
-    pub head: watch::Receiver<Head>,
-    /// What the bus has confirmed.
-    pub published: watch::Receiver<Published>,
+    /// Where the log ends; nothing until the database could be opened.
+    pub head: watch::Receiver<Option<Head>>,
+    /// What the bus has confirmed; nothing until the recorded place was read.
+    pub published: watch::Receiver<Option<Published>>,
 }
 
 impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         // In this order: a record that came in between is one that is not published.
         let published = *self.published.borrow();
-        let Head { position: Position { seq, .. }, checksum, .. } = *self.head.borrow();
-        let lag = seq.saturating_sub(published.seq).max(0);
+        let head = *self.head.borrow();
+        let (Some(published), Some(Head { position, checksum, .. })) = (published, head) else {
+            return Ok(());
+        };
+        let lag = position.seq.saturating_sub(published.seq).max(0);
         for (name, help, value) in [
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),
             ("user_log_publish_lag", "Records that the bus has not confirmed", lag),
@@ -139,8 +142,8 @@ impl Collector for AgreementMetrics {
         let kind = gauge.metric_type();
         gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
         let checksum = checksum.unwrap_or_default().to_string();
-        let info = Info::new([("seq", seq.to_string()), ("digest", checksum)]);
-        let help = "All users (id, version, name) at a place in the log, as one number";
+        let info = Info::new([("seq", position.seq.to_string()), ("digest", checksum)]);
+        let help = "Checksum over all users (id, version, name) at a place in the log";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
         info.encode(metric)
     }

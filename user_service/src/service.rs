@@ -1,14 +1,23 @@
-//! All wiring.
+//! All wiring: which actor lives on which thread and why, and who knows whom.
+//!
+//! | thread | actors | why |
+//! |---|---|---|
+//! | `writing` | [`UserRepository`], [`LogPruner`] | a commit waits for the disk, and nobody else may |
+//! | `publishing` | [`EventPublisher`], [`RehashReceiver`] | both wait for the bus, and encode or open hashes; no request waits for them |
+//! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
+//! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::{Actor, Arbiter};
+use actix::Arbiter;
+use contract::Head;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
+use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
 use shared::hashing::{HashingThreads, PasswordHasher};
@@ -17,29 +26,33 @@ use shared::http::{
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
-use shared::sqlite::{CommitCount, OpenError, ReadPool, StoreError};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::actors::bus_loop::BusAccess;
-use crate::actors::event_publisher::{FlushAndStop, Published};
-use crate::actors::user_repository::{Close, OpenRepositoryError};
-use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
-use crate::config::{Access, Config};
+use crate::actors::consuming::BusAccess;
+use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
+use crate::actors::sync_responder::Answering;
+use crate::actors::user_repository::Close;
+use crate::actors::{
+    EventPublisher, LogPruner, RehashReceiver, SyncResponder, UserReader, UserRepository,
+};
+use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
-use crate::store;
+use crate::store::{Store, StoreError};
 
 /// How long the last events may take to reach the bus when the service stops. What does not is
 /// published at the next start.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// Commands that may wait for the publisher: it is told once to stop.
+/// Commands that may wait for an actor that is only told to stop.
 const STOPS_MAX: usize = 1;
 
 /// What the service gets from outside.
 pub struct Deps {
+    /// The database of users.
+    pub store: Arc<dyn Store>,
     /// The way to the other service.
     pub bus: Arc<dyn Bus>,
     /// Hashes passwords; the standalone binary has one for both services.
@@ -53,27 +66,18 @@ pub struct Deps {
 /// The service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting whose value is not to be had yet.
-    #[error("USER_SERVICE_ACCESS=owner is not there yet: only open is")]
-    Access,
-    /// The password's limits leave nothing.
-    #[error("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS")]
-    PasswordLimits,
+    /// Settings contradict each other.
+    #[error("{0}")]
+    Settings(String),
     /// The data directory cannot be made.
     #[error("cannot use the data directory")]
     DataDir(#[from] DataDirError),
     /// The sealing key is of no use.
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
-    /// The database cannot be written.
-    #[error("cannot start the writer")]
-    Repository(#[from] OpenRepositoryError),
-    /// The database cannot be read.
-    #[error("cannot open the database of users for reading")]
-    Readers(#[from] OpenError),
-    /// The log cannot be read.
-    #[error("cannot read the log")]
-    Log(#[from] StoreError),
+    /// The database cannot be used.
+    #[error("cannot use the database of users")]
+    Store(#[from] StoreError),
     /// Nobody can reach it.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
@@ -110,53 +114,21 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
     let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
-    let Deps { bus, hashing, clock, mut registry } = deps;
+    let Deps { store, bus, hashing, clock, mut registry } = deps;
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
-    let workers = config.common.http_workers.map_or_else(cores, usize::from);
+    let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
+    let parts = ApiParts { store, hashing, sealing_key, clock, health, guesses, config };
 
-    let repository = UserRepository::open(
-        &config.database(),
-        Arc::clone(&sealing_key),
-        clock.clone(),
-        config.log_retention(),
-        metrics.writer.clone(),
-    )?;
-    let head = repository.head();
-    // One for each worker, the publisher and the responder.
-    let readers = u32::try_from(workers + 2).unwrap_or(u32::MAX);
-    let pool = store::open_pool(&config.database(), readers)?;
-    let (is_writable, commits) = (repository.is_writable(), repository.commits());
-    let actors = Actors::launch(
-        &config,
-        repository,
-        Arc::clone(&bus),
-        &pool,
-        &sealing_key,
-        &metrics,
-        &health,
-    )?;
-
-    let published = actors.published.clone();
+    let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
+    let (head, published) = (actors.head.clone(), actors.published.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
-    let watched = health.clone();
-    let readiness: Readiness =
-        Arc::new(move || report(&watched, is_writable.load(Ordering::Relaxed), bus.status()));
+    let readiness = readiness(&actors, &parts.health, bus);
     let probes = Probes { readiness, registry: Arc::new(registry) };
-    let api = ApiParts {
-        repository: actors.repository.clone(),
-        hashing,
-        sealing_key,
-        config: config.clone(),
-        pool,
-        commits,
-        clock,
-        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
-        health,
-    };
-    let server = server_config(&config, workers);
-    let configure = move |app: &mut _| http::configure(api.launch(), app);
+    let server = server_config(&parts.config);
+    let repository = actors.repository.clone();
+    let configure = move |app: &mut _| http::configure(parts.launch_api(&repository), app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
@@ -169,12 +141,18 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
 }
 
-fn server_config(config: &Config, workers: usize) -> HttpServerConfig {
+fn check(config: &Config) -> Result<(), StartError> {
+    let problems = config.problems();
+    if problems.is_empty() { Ok(()) } else { Err(StartError::Settings(problems.join("; "))) }
+}
+
+fn server_config(config: &Config) -> HttpServerConfig {
     HttpServerConfig {
-        listen: config.service.user_service_listen,
-        workers,
+        listen: config.service.user_service_listen.clone(),
+        max_connections: max_connections(),
+        workers: config.common.http_workers.map_or_else(cores, usize::from),
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
-        shutdown_grace: config.common.shutdown_grace.0,
+        shutdown_grace: config.common.shutdown_grace.into(),
     }
 }
 
@@ -184,48 +162,39 @@ fn announce(address: SocketAddr) {
     tracing::info!(%address, "user_service listens");
 }
 
-fn check(config: &Config) -> Result<(), StartError> {
-    if config.service.user_service_access != Access::Open {
-        return Err(StartError::Access);
-    }
-    if config.service.password_min_chars > config.service.password_max_chars {
-        return Err(StartError::PasswordLimits);
-    }
-    Ok(())
+fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
+    let (is_writable, health) = (Arc::clone(&actors.is_writable), health.clone());
+    Arc::new(move || {
+        let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
+        if !is_writable.load(Ordering::Relaxed) {
+            report.reasons.push("the database cannot be written: the disk is full".into());
+        }
+        if let BusStatus::Down { cause } = bus.status() {
+            report.degraded.push(cause);
+        }
+        report
+    })
 }
 
-fn report(health: &Health, is_writable: bool, bus: BusStatus) -> ReadinessReport {
-    let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
-    if !is_writable {
-        report.reasons.push("the database cannot be written: the disk is full".into());
-    }
-    if let BusStatus::Down { cause } = bus {
-        report.degraded.push(cause);
-    }
-    report
-}
-
-/// What the handlers need, before there is a worker.
+/// What the actors and the handlers are made from.
 #[derive(Clone)]
 struct ApiParts {
-    repository: Mailbox<UserRepository>,
+    store: Arc<dyn Store>,
     hashing: HashingThreads,
     sealing_key: Arc<SealingKeys>,
-    config: Config,
-    pool: ReadPool,
-    commits: CommitCount,
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
+    config: Config,
 }
 
 impl ApiParts {
     /// Called once on each worker's thread, whose actors it starts.
-    fn launch(&self) -> Api {
-        let (pool, commits) = (self.pool.clone(), self.commits.clone());
+    fn launch_api(&self, repository: &Mailbox<UserRepository>) -> Api {
+        let store = Arc::clone(&self.store);
         Api {
-            repository: self.repository.clone(),
-            reader: UserReader::launch(pool, commits, self.clock.clone(), &self.health),
+            repository: repository.clone(),
+            reader: UserReader::launch(store, self.clock.clone(), &self.health),
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
             guesses: self.guesses.clone(),
@@ -234,71 +203,105 @@ impl ApiParts {
             requires_if_match: self.config.service.require_if_match,
         }
     }
+
+    /// Starts the actors that live on threads of their own.
+    async fn launch_actors(
+        &self,
+        bus: Arc<dyn Bus>,
+        metrics: &ServiceMetrics,
+    ) -> Result<Actors, StartError> {
+        let (store, health, config) = (&self.store, &self.health, &self.config);
+        let writer = metrics.writer.clone();
+        let repository =
+            UserRepository::open(Arc::clone(store), self.clock.clone(), writer.clone()).await?;
+        let (head, is_writable) = (repository.head(), repository.is_writable());
+        let [writing, publishing, answering] = [(); 3].map(|()| Arbiter::new());
+        let repository = repository.launch(&writing.handle(), health);
+
+        let pruner =
+            LogPruner::new(repository.clone(), config.log_retention(), health.clone(), writer);
+        let codec = Codec::new(Arc::clone(&self.sealing_key));
+        let (publisher, confirmed) = EventPublisher::new(Publishing {
+            bus: Arc::clone(&bus),
+            store: Arc::clone(store),
+            repository: repository.clone(),
+            head: head.clone(),
+            sealing_key: Arc::clone(&self.sealing_key),
+            codec: codec.clone(),
+            health: health.clone(),
+        });
+        let (key, taken) = (Arc::clone(&self.sealing_key), metrics.dead_letters.clone());
+        let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
+        let access = BusAccess { bus, codec, dead_letters: letters };
+        let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
+        let responder = SyncResponder::new(Answering {
+            access,
+            store: Arc::clone(store),
+            sealing_key: Arc::clone(&self.sealing_key),
+            directory: config.common.data_dir.clone(),
+            replay_limit: config.service.sync_replay_limit,
+            metrics: metrics.answers.clone(),
+            health: health.clone(),
+        });
+        let (on_writing, on_publishing) = (writing.handle(), publishing.handle());
+        Ok(Actors {
+            head,
+            published: confirmed,
+            is_writable,
+            publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
+            _pruner: Mailbox::start_on(&on_writing, health, STOPS_MAX, |_| pruner),
+            _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
+            _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
+            repository,
+            writing,
+            readers: [publishing, answering],
+        })
+    }
 }
 
 /// The actors that live on threads of their own.
 struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
-    published: watch::Receiver<Published>,
-    /// The writer's: it may wait for the disk there.
+    // These three stop when nobody can ask them any more.
+    _pruner: Mailbox<LogPruner>,
+    _receiver: Mailbox<RehashReceiver>,
+    _responder: Mailbox<SyncResponder>,
+    head: watch::Receiver<Option<Head>>,
+    published: watch::Receiver<Option<Published>>,
+    is_writable: Arc<AtomicBool>,
+    /// The writer's thread.
     writing: Arbiter,
-    /// The publisher's and the receiver's.
-    relaying: Arbiter,
-    /// The responder's: a snapshot takes its time.
-    responding: Arbiter,
+    /// The threads of those that read the log.
+    readers: [Arbiter; 2],
 }
 
 impl Actors {
-    fn launch(
-        config: &Config,
-        repository: UserRepository,
-        bus: Arc<dyn Bus>,
-        pool: &ReadPool,
-        sealing_key: &Arc<SealingKeys>,
-        metrics: &ServiceMetrics,
-        health: &Health,
-    ) -> Result<Self, StartError> {
-        let (head, key) = (repository.head(), Arc::clone(sealing_key));
-        let (directory, limit) = (config.common.data_dir.clone(), config.service.sync_replay_limit);
-        let (answers, asked) = (metrics.answers.clone(), head.clone());
-        let [writing, relaying, responding] = [(); 3].map(|()| Arbiter::new());
-        let taken = metrics.dead_letters.clone();
-        let dead_letters = DeadLetters::launch(&relaying.handle(), Arc::clone(&bus), health, taken);
-        let codec = Codec::new(Arc::clone(sealing_key));
-        let access = BusAccess { bus: Arc::clone(&bus), codec, dead_letters };
-        let responder =
-            SyncResponder::new(access.clone(), pool, asked, key, directory, limit, answers)?;
-        let repository = repository.launch(&writing.handle(), health);
-        let publisher =
-            EventPublisher::new(bus, pool, repository.clone(), head, Arc::clone(sealing_key))?;
-        let confirmed = publisher.published();
-        let receiver = RehashReceiver::new(access, repository.clone());
-        let publisher = Mailbox::start_on(&relaying.handle(), health, STOPS_MAX, |_| publisher);
-        RehashReceiver::start_in_arbiter(&relaying.handle(), |_| receiver);
-        SyncResponder::start_in_arbiter(&responding.handle(), |_| responder);
-        Ok(Self { repository, publisher, published: confirmed, writing, relaying, responding })
-    }
-
-    /// The publisher first: it tells the writer how far it came.
+    /// The publisher first: it tells the writer how far it came. Then all readers, so that the
+    /// writer can leave everything in the database's own file.
     async fn stop(self) {
         if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
             tracing::warn!("the bus did not take the last events: they go out at the next start");
         }
+        join(self.readers).await;
         if let Err(error) = ask(&self.repository, Close).await {
             tracing::error!(%error, "the database was not closed in order");
         }
-        let arbiters = [self.relaying, self.responding, self.writing];
-        let join = move || {
-            for arbiter in arbiters {
-                arbiter.stop();
-                if arbiter.join().is_err() {
-                    tracing::error!("an actor's thread has panicked");
-                }
+        join([self.writing]).await;
+    }
+}
+
+/// Ends the threads, with the actors on them.
+async fn join<const N: usize>(arbiters: [Arbiter; N]) {
+    let joining = move || {
+        for arbiter in arbiters {
+            arbiter.stop();
+            if arbiter.join().is_err() {
+                tracing::error!("an actor's thread has panicked");
             }
-        };
-        if tokio::task::spawn_blocking(join).await.is_err() {
-            tracing::error!("the actors' threads were not joined");
         }
+    };
+    if tokio::task::spawn_blocking(joining).await.is_err() {
+        tracing::error!("the actors' threads were not joined");
     }
 }

@@ -48,7 +48,7 @@ impl KeyRing {
     /// # Errors
     /// The library refuses a key.
     pub fn verifier(&self, rules: &TokenRules) -> Result<Verifier, SigningKeyError> {
-        Verifier::new(rules, [self.active.jwk()]).map_err(SigningKeyError::Sign)
+        Verifier::new(rules, [self.active.jwk()]).map_err(SigningKeyError::Verify)
     }
 
     /// Starts the actor on this thread.

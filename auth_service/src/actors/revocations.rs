@@ -24,7 +24,8 @@ use contract::UserId;
 use rusqlite::Connection;
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
+use shared::idempotency::IdempotentRequest;
+use shared::sqlite::idempotency::{self, Lookup};
 use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
 use shared::tokens::RevokedView;
 
@@ -36,6 +37,8 @@ use crate::store::tokens;
 const MAILBOX: usize = 1024;
 /// How often expired revocations are forgotten.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
+/// How many expired responses go at once: more than a busy minute leaves.
+const RESPONSES_PER_PURGE: u32 = 10_000;
 /// How much longer than a token's life a user's revocation is kept: a login that was in hand when
 /// the password changed signs its (dead) token later by the time it waited.
 const LATE_LOGIN_S: i64 = 600;
@@ -208,6 +211,12 @@ impl Revocations {
                 error = &error as &dyn std::error::Error,
                 "expired revocations stay for another while"
             ),
+        }
+        let pruned =
+            idempotency::prune(&self.connection, self.clock.unix_ms(), RESPONSES_PER_PURGE);
+        if let Err(error) = pruned {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "expired responses stay for another while");
         }
     }
 }

@@ -7,8 +7,8 @@ use data_encoding::BASE64URL_NOPAD;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::http::{ClientAddress, IdempotencyKey, JsonBody, Members, Problem};
+use shared::idempotency::IdempotentRequest;
 use shared::secrets::random_bytes;
-use shared::sqlite::idempotency::IdempotentRequest;
 
 use super::Api;
 use super::bodies::LoginAttempt;
@@ -89,5 +89,7 @@ fn claims_for(credential: Credential, api: &Api) -> Claims {
         client_id: CLIENT.to_owned(),
         username: credential.username,
         pv: credential.password_version,
+        sid: None,
+        stamp: None,
     }
 }

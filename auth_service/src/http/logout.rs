@@ -4,7 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use shared::actors::ask;
 use shared::http::{IdempotencyKey, Problem};
-use shared::sqlite::idempotency::{IdempotentRequest, Lookup};
+use shared::idempotency::IdempotentRequest;
+use shared::sqlite::idempotency::Lookup;
 
 use super::Api;
 use super::bearer::Bearer;

@@ -5,7 +5,6 @@ use contract::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rusqlite_migration::{M, Migrations};
-use shared::fail_point::sabotaged;
 use shared::log_sync::{NextChange, user_checksum};
 use shared::sqlite::StoreError;
 
@@ -207,9 +206,6 @@ pub(super) fn write(
     state: &UserState,
     sealed_hash: Option<&SealedHash>,
 ) -> Result<(), WriteError> {
-    if sabotaged("write") {
-        return Ok(());
-    }
     let UserState { username, username_key, version, password_version } = state;
     let sealed_hash = sealed_hash.map(SealedHash::as_str);
     let prepared = connection.prepare_cached(sql);

@@ -6,6 +6,7 @@ pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod overload;
 pub(crate) mod reads;
+pub(crate) mod timing;
 pub(crate) mod writes;
 
 /// How often each pair is measured in alternation; the median of the ratios counts.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod problem;
 pub mod sync;
 pub mod token;
+pub mod token_record;
 pub mod topology;
 pub mod user;
 
@@ -17,4 +18,5 @@ pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserSt
 pub use problem::{MemberError, ProblemDocument};
 pub use sync::{Continue, Head, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest};
 pub use token::{Claims, TokenResponse};
+pub use token_record::TokenRecord;
 pub use user::{UserId, UserRepresentation};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
-    /// A JWT, signed with EdDSA.
+    /// A JWT, signed with EdDSA or ES256.
     pub token: String,
 }
 
@@ -33,4 +33,11 @@ pub struct Claims {
     pub username: String,
     /// The version of the password that it was made for.
     pub pv: i64,
+    /// The session: the `jti` of its first token, the same over all refreshes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    /// The user's security stamp: the place in the log that the token was made for. Opaque to
+    /// clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<String>,
 }

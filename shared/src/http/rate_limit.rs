@@ -211,7 +211,7 @@ struct GuessLimiter {
 
 impl GuessLimiter {
     fn new(settings: &GuessingArgs, clock: MonotonicClock) -> Self {
-        let window = settings.login_failures_window.0;
+        let window = *settings.login_failures_window;
         let (verdicts, inbox) = mpsc::unbounded_channel();
         Self {
             per_subject: Budget::new(settings.login_failures_per_name, window),

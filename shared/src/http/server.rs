@@ -9,6 +9,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use utoipa::openapi::OpenApi;
 
+use crate::config::ListenAddress;
+
 use super::access_log::observe;
 use super::client_address::TrustedProxies;
 use super::context::RequestIds;
@@ -27,7 +29,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 #[derive(Clone, Debug)]
 pub struct HttpServerConfig {
     /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
+    /// How many connections it may have open; further ones wait to be accepted.
+    pub max_connections: usize,
     /// How many threads answer.
     pub workers: usize,
     /// Who is believed where a request comes from.
@@ -43,7 +47,7 @@ pub enum ServeError {
     #[error("cannot listen on {listen}")]
     Listen {
         /// The address.
-        listen: SocketAddr,
+        listen: ListenAddress,
         /// Why.
         source: io::Error,
     },
@@ -75,8 +79,8 @@ pub fn serve(
     openapi: OpenApi,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<RunningHttpServer, ServeError> {
-    let listen = config.listen;
-    let failed = |source| ServeError::Listen { listen, source };
+    let listen = &config.listen;
+    let failed = |source| ServeError::Listen { listen: listen.clone(), source };
     let metrics = web::Data::new(metrics);
     let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
@@ -101,9 +105,10 @@ pub fn serve(
     .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
     // The signals belong to main, which stops the services in their order.
     .disable_signals()
-    .bind(listen)
+    .max_connections((config.max_connections / config.workers.max(1)).max(1))
+    .bind(listen.all())
     .map_err(failed)?;
-    let address = server.addrs().first().copied().unwrap_or(listen);
+    let address = server.addrs().first().copied().unwrap_or(listen.first());
     let running = server.run();
     let handle = running.handle();
     actix_web::rt::spawn(running);

@@ -20,14 +20,6 @@ pub enum KeyFileError {
         /// What came of it.
         source: io::Error,
     },
-    /// Others than the owner can read it.
-    #[error("{} can be read by others (mode {mode:04o}): chmod it to 0600", path.display())]
-    NotPrivate {
-        /// Which file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
 }
 
 fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
@@ -40,26 +32,32 @@ fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
 /// free: of two processes that start at the same moment one makes the key and both use it.
 ///
 /// # Errors
-/// It cannot be read or made, or others can read it.
+/// It cannot be read or made.
 pub fn load_or_create(
     path: &Path,
     generate: impl FnOnce() -> Vec<u8>,
 ) -> Result<Vec<u8>, KeyFileError> {
-    match read_private(path) {
+    match read_secret_file(path) {
         Err(KeyFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             create(path, &generate())?;
-            read_private(path)
+            read_secret_file(path)
         }
         other => other,
     }
 }
 
-fn read_private(path: &Path) -> Result<Vec<u8>, KeyFileError> {
+/// Reads the file of a secret. Any mode is good, because container engines mount secrets with modes
+/// of their own; one that everybody can read gets a warning.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_secret_file(path: &Path) -> Result<Vec<u8>, KeyFileError> {
     let mut file = File::open(path).map_err(io_error("open", path))?;
     let metadata = file.metadata().map_err(io_error("read", path))?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::NotPrivate { path: path.to_owned(), mode });
+    if mode & 0o004 != 0 {
+        let mode = format!("{mode:04o}");
+        tracing::warn!(path = %path.display(), mode, "everybody on this machine can read this secret");
     }
     let mut content = Vec::new();
     file.read_to_end(&mut content).map_err(io_error("read", path))?;
@@ -94,6 +92,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyF
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::test_log::logged_by;
     use std::{fs, thread};
 
     #[test]
@@ -120,13 +119,19 @@ mod tests {
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }
 
-    #[test]
-    fn a_key_that_others_can_read_is_refused() {
+    #[tokio::test]
+    async fn a_secret_of_any_mode_is_read_and_one_that_all_can_read_gets_a_warning() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        fs::write(&path, [1]).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = load_or_create(&path, || vec![2]).unwrap_err();
-        assert!(error.to_string().contains("mode 0644"), "{error}");
+        for (mode, is_open) in [(0o600, false), (0o400, false), (0o440, false), (0o444, true)] {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, [1]).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let log = logged_by(async {
+                assert_eq!(load_or_create(&path, || vec![2]).unwrap(), [1]);
+            })
+            .await;
+            assert_eq!(log.contains("can read this secret"), is_open, "{mode:o}: {log}");
+        }
     }
 }

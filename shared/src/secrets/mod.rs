@@ -7,6 +7,6 @@ mod random;
 mod sealing;
 
 pub use data_dir::{DataDirClaim, DataDirError, claim_data_dir};
-pub use key_file::{KeyFileError, load_or_create};
+pub use key_file::{KeyFileError, load_or_create, read_secret_file};
 pub use random::random_bytes;
 pub use sealing::{NotAuthentic, SealingKeyError, SealingKeys, UnsealError};

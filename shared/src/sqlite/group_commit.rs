@@ -1,32 +1,16 @@
 //! Group commit (Gray and Reuter, section 10.3.6): what arrives while one commit is on its way to
 //! the disk is committed together by the next one. There is no timer: a lone write never waits.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::StoreError;
 use crate::actors::Reply;
-use crate::fail_point::{fail_point, sabotaged};
+use crate::fail_point::fail_point;
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
 pub struct GroupCommit {
     waiting: Vec<Box<dyn Write>>,
-    commits: CommitCount,
-}
-
-/// How many groups were committed: a reader that has seen the number is told by it whether what it
-/// read is still all there is. It has grown before anybody is answered.
-#[derive(Clone, Debug, Default)]
-pub struct CommitCount(Arc<AtomicU64>);
-
-impl CommitCount {
-    /// The number now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
 }
 
 /// What a commit did.
@@ -71,11 +55,6 @@ impl GroupCommit {
         }));
     }
 
-    /// Counts the commits, now and later.
-    pub fn commits(&self) -> CommitCount {
-        self.commits.clone()
-    }
-
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -89,8 +68,6 @@ impl GroupCommit {
     pub fn commit(&mut self, connection: &mut Connection) -> Result<Committed, StoreError> {
         let mut group = std::mem::take(&mut self.waiting);
         let result = run_group(connection, &mut group).map_err(StoreError::from);
-        // Also when it failed: then nobody knows what is on the disk.
-        self.commits.0.fetch_add(1, Ordering::Release);
         fail_point("committed");
         for write in group {
             write.answer(result.as_ref().err());
@@ -105,24 +82,34 @@ fn run_group(
 ) -> rusqlite::Result<Committed> {
     // Immediate: a deferred transaction could fail to become a writer half way.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Statements that are kept: rusqlite's own savepoints are parsed anew for each write.
-    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
     let mut kept = 0;
     for write in &mut *group {
-        run("SAVEPOINT one_write")?;
-        if write.run(&transaction) {
+        if in_savepoint(&transaction, |connection| write.run(connection))? {
             kept += 1;
-        } else {
-            run("ROLLBACK TO one_write")?;
         }
-        run("RELEASE one_write")?;
     }
-    if sabotaged("commit") {
-        transaction.rollback()?;
-    } else {
-        transaction.commit()?;
-    }
+    transaction.commit()?;
     Ok(Committed { writes: group.len(), kept })
+}
+
+/// Runs `work` inside the transaction; when it says `false`, what it did is undone, and nothing
+/// else.
+///
+/// # Errors
+/// The transaction cannot go on.
+pub fn in_savepoint(
+    transaction: &Transaction<'_>,
+    work: impl FnOnce(&Connection) -> bool,
+) -> rusqlite::Result<bool> {
+    // Statements that are kept: rusqlite's own savepoints are parsed again for each write.
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT one_write")?;
+    let is_kept = work(transaction);
+    if !is_kept {
+        run("ROLLBACK TO one_write")?;
+    }
+    run("RELEASE one_write")?;
+    Ok(is_kept)
 }
 
 trait Write: Send {

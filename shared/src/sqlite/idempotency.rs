@@ -1,14 +1,10 @@
-//! First answers, kept for clients that repeat a request with the same `Idempotency-Key`
-//! (draft-ietf-httpapi-idempotency-key-header). The record is written in the transaction of the
-//! change, so an answer is kept if and only if its change is.
+//! Responses that are stored for clients that repeat a request. The row is written in the
+//! transaction of the change, so a response is stored if and only if its change is made.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use crate::fail_point::sabotaged;
-
-/// How long a key is remembered: 24 hours, in milliseconds.
-pub const RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
+use crate::idempotency::{IdempotentRequest, RETENTION_MS};
 
 /// The table, for the migrations of both services.
 pub const SCHEMA: &str = "
@@ -22,17 +18,6 @@ CREATE TABLE idempotency_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
 ";
-
-/// A key with the request that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotentRequest {
-    /// Method and path.
-    pub scope: &'static str,
-    /// As the client gave it.
-    pub key: String,
-    /// A keyed hash of the request, see `SealingKeys::fingerprint`.
-    pub fingerprint: String,
-}
 
 /// What is known of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +57,7 @@ pub fn find(
     })
 }
 
-/// Keeps the outcome of the first request, and forgets keys that have expired.
+/// Stores the outcome of the first request. A row that has expired gives way to it.
 ///
 /// # Errors
 /// The database failed.
@@ -82,37 +67,88 @@ pub fn record(
     outcome: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    if sabotaged("key") {
-        return Ok(());
-    }
-    connection
-        .prepare_cached("DELETE FROM idempotency_keys WHERE expires_at <= ?1")?
-        .execute([now_ms])?;
     let IdempotentRequest { scope, key, fingerprint } = request;
     connection
-        .prepare_cached("INSERT INTO idempotency_keys VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached("INSERT OR REPLACE INTO idempotency_keys VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![scope, key, fingerprint, outcome, now_ms + RETENTION_MS])?;
     Ok(())
+}
+
+/// Deletes up to `limit` rows that have expired; how many. Not to be called in a client's write.
+///
+/// A row that expires later than one that is written now comes from a clock that was ahead: it gets
+/// the time that it would have now, and does not stay for good.
+///
+/// # Errors
+/// The database failed.
+pub fn prune(connection: &Connection, now_ms: i64, limit: u32) -> Result<usize, StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE idempotency_keys SET expires_at = ?1 WHERE (scope, key) IN
+             (SELECT scope, key FROM idempotency_keys WHERE expires_at > ?1 LIMIT ?2)",
+        )?
+        .execute(params![now_ms + RETENTION_MS, limit])?;
+    let deleted = connection
+        .prepare_cached(
+            "DELETE FROM idempotency_keys WHERE (scope, key) IN
+             (SELECT scope, key FROM idempotency_keys WHERE expires_at <= ?1
+              ORDER BY expires_at LIMIT ?2)",
+        )?
+        .execute(params![now_ms, limit])?;
+    Ok(deleted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request(fingerprint: &str) -> IdempotentRequest {
-        let fingerprint = fingerprint.to_owned();
-        IdempotentRequest { scope: "POST /users", key: "k".into(), fingerprint }
+    fn request(key: &str, fingerprint: &str) -> IdempotentRequest {
+        let (key, fingerprint) = (key.to_owned(), fingerprint.to_owned());
+        IdempotentRequest { scope: "POST /users", key, fingerprint }
+    }
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA).unwrap();
+        connection
+    }
+
+    fn count(connection: &Connection) -> i64 {
+        let sql = "SELECT count(*) FROM idempotency_keys";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     #[test]
     fn a_key_gives_its_first_outcome_to_the_same_request_until_it_expires() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(SCHEMA).unwrap();
-        assert_eq!(find(&connection, &request("a"), 0).unwrap(), Lookup::Nothing);
-        record(&connection, &request("a"), "{}", 0).unwrap();
-        assert_eq!(find(&connection, &request("a"), 1).unwrap(), Lookup::Outcome("{}".into()));
-        assert_eq!(find(&connection, &request("b"), 1).unwrap(), Lookup::OtherRequest);
-        assert_eq!(find(&connection, &request("b"), RETENTION_MS).unwrap(), Lookup::Nothing);
-        record(&connection, &request("b"), "[]", RETENTION_MS).unwrap();
+        let connection = database();
+        let [first, other] = ["a", "b"].map(|fingerprint| request("k", fingerprint));
+        assert_eq!(find(&connection, &first, 0).unwrap(), Lookup::Nothing);
+        record(&connection, &first, "{}", 0).unwrap();
+        assert_eq!(find(&connection, &first, 1).unwrap(), Lookup::Outcome("{}".into()));
+        assert_eq!(find(&connection, &other, 1).unwrap(), Lookup::OtherRequest);
+        assert_eq!(find(&connection, &other, RETENTION_MS).unwrap(), Lookup::Nothing);
+        record(&connection, &other, "[]", RETENTION_MS).unwrap();
+        let found = find(&connection, &other, RETENTION_MS).unwrap();
+        assert_eq!(found, Lookup::Outcome("[]".into()), "the row of the first one gave way");
+    }
+
+    #[test]
+    fn what_has_expired_goes_in_chunks_and_the_rest_stays() {
+        let connection = database();
+        for n in 0..5 {
+            record(&connection, &request(&n.to_string(), "f"), "{}", n).unwrap();
+        }
+        assert_eq!(prune(&connection, RETENTION_MS + 3, 3).unwrap(), 3);
+        assert_eq!(prune(&connection, RETENTION_MS + 3, 3).unwrap(), 1);
+        assert_eq!(prune(&connection, RETENTION_MS + 3, 3).unwrap(), 0);
+        assert_eq!(count(&connection), 1);
+    }
+
+    #[test]
+    fn a_row_from_a_clock_that_was_ahead_does_not_stay_for_good() {
+        let connection = database();
+        record(&connection, &request("k", "f"), "{}", 1_000 * RETENTION_MS).unwrap();
+        assert_eq!(prune(&connection, 0, 9).unwrap(), 0);
+        assert_eq!(prune(&connection, RETENTION_MS, 9).unwrap(), 1);
     }
 }

@@ -7,9 +7,10 @@ mod group_commit;
 pub mod idempotency;
 mod open;
 
-pub use group_commit::{CommitCount, Committed, GroupCommit};
+pub use group_commit::{Committed, GroupCommit, in_savepoint};
 pub use open::{
-    Durability, OpenError, ReadPool, Reader, map_into_memory, open_readers, open_writer,
+    Durability, OpenError, ReadPool, Reader, close_writer, map_into_memory, open_reader,
+    open_readers, open_writer,
 };
 
 /// The database could not do it. What was asked for is not done.
@@ -26,12 +27,18 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     /// Sorts by what the client should be told.
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
-        match error.sqlite_error_code() {
-            Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly) => Self::Full(Arc::new(error)),
-            _ => Self::Failed(Arc::new(error)),
+        if is_full_disk(&error) {
+            Self::Full(Arc::new(error))
+        } else {
+            Self::Failed(Arc::new(error))
         }
     }
+}
+
+/// Whether SQLite cannot write now: the disk is full or read-only, or cannot be reached.
+fn is_full_disk(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly))
 }
 
 /// Whether a statement failed because a unique column already has the value.

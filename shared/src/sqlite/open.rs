@@ -9,7 +9,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::Migrations;
 
-use super::StoreError;
+use super::{StoreError, is_full_disk};
 
 /// Read-only connections.
 pub type ReadPool = r2d2::Pool<SqliteConnectionManager>;
@@ -66,6 +66,22 @@ pub enum OpenError {
     Readers(#[from] r2d2::Error),
 }
 
+impl OpenError {
+    /// Whether the reason is that nothing can be written now: the disk is full or read-only.
+    pub fn is_full_disk(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::File { source, .. } => {
+                matches!(source.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+            }
+            Self::Sqlite { source, .. } => is_full_disk(source),
+            Self::Migration { source, .. } => matches!(&**source,
+                rusqlite_migration::Error::RusqliteError { err, .. } if is_full_disk(err)),
+            Self::Readers(_) => false,
+        }
+    }
+}
+
 /// Opens the one writing connection, makes the file (for its owner alone) if it is not there, and
 /// brings the schema up to date.
 ///
@@ -120,18 +136,51 @@ fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::R
     Ok(())
 }
 
+/// Opens one read-only connection.
+///
+/// # Errors
+/// The file is not there, or SQLite refuses it.
+pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, READ_ONLY)?;
+    set_up_reader(&connection)?;
+    Ok(connection)
+}
+
+// No mutex inside: a connection is used by one thread at a time.
+const READ_ONLY: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "query_only", true)
+}
+
+/// Closes the writing connection after all readers: everything is in the database's own file then,
+/// which can be copied without the others.
+///
+/// # Errors
+/// The log of changes (`-wal`) was not copied into the database, because a reader is in the way or
+/// the disk is full. Nothing is lost: the next start finds it there.
+pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
+    let is_busy: bool =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        let reason = "a reader still uses the log of changes".to_owned();
+        return Err(rusqlite::Error::SqliteFailure(code, Some(reason)).into());
+    }
+    Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
 /// Opens up to `size` read-only connections, as they are asked for.
 ///
 /// # Errors
 /// See [`OpenError`].
 pub fn open_readers(path: &Path, size: u32) -> Result<ReadPool, OpenError> {
-    // No mutex inside: a connection is used by one thread at a time.
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let manager = SqliteConnectionManager::file(path).with_flags(flags).with_init(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.pragma_update(None, "query_only", true)
-    });
+    let manager = SqliteConnectionManager::file(path)
+        .with_flags(READ_ONLY)
+        .with_init(|connection| set_up_reader(connection));
     let pool = r2d2::Pool::builder()
         .max_size(size)
         .min_idle(Some(0))
@@ -151,7 +200,7 @@ pub fn open_readers(path: &Path, size: u32) -> Result<ReadPool, OpenError> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn map_into_memory(reader: &Reader) -> Result<(), StoreError> {
+pub fn map_into_memory(reader: &Connection) -> Result<(), StoreError> {
     Ok(reader.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?)
 }
 
@@ -175,6 +224,37 @@ mod tests {
         let read: i64 = reader.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(read, 7);
         assert!(reader.execute("INSERT INTO t VALUES (8)", []).is_err());
+    }
+
+    #[test]
+    fn what_was_written_is_in_the_databases_own_file_when_it_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let writer = open_writer(&path, Durability::Full, &migrations()).unwrap();
+        writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
+        // It is idle: that is no reason to leave anything behind.
+        let idle = open_reader(&path).unwrap();
+        let _: i64 = idle.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        close_writer(writer).unwrap();
+        let copy = directory.path().join("copy.db");
+        std::fs::copy(&path, &copy).unwrap();
+        let read: i64 =
+            open_reader(&copy).unwrap().query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(read, 7);
+    }
+
+    #[test]
+    fn a_reader_in_the_way_of_closing_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let writer = open_writer(&path, Durability::Full, &migrations()).unwrap();
+        writer.busy_timeout(Duration::ZERO).unwrap();
+        writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
+        let reader = open_reader(&path).unwrap();
+        reader.execute_batch("BEGIN").unwrap();
+        let _: i64 = reader.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
+        writer.execute("INSERT INTO t VALUES (8)", []).unwrap();
+        assert!(close_writer(writer).is_err());
     }
 
     #[test]

@@ -1,38 +1,27 @@
 //! Log lines: structured, on standard output, written by a thread of their own.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{Directive, LevelFilter};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::line_time::LineTime;
-use super::paced::Paced;
 use super::plain_fields::PlainFields;
 use crate::clock::Clock;
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
     /// For machines: one JSON object a line.
     Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("LOG_FORMAT must be text or json"),
-        }
-    }
 }
 
 /// Writes what is left when it is dropped: keep it until the end of `main`.
@@ -62,6 +51,9 @@ const QUIET: &str = "actix_http=off,actix_server=warn,lapin=off,rusqlite_migrati
 /// there from the start: 32 bytes each.
 const LINES_WAITING: usize = 16_384;
 
+/// Bytes of lines that are written at once. The thread that writes empties it when no line waits.
+const BUFFER: usize = 64 * 1024;
+
 /// Sets up the log of this process: the one thing that is global, because the panic hook and
 /// every library write to it. Called by `main` alone. Panics are logged too.
 ///
@@ -73,7 +65,7 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING)
-        .finish(Paced::new(standard_output()?));
+        .finish(BufWriter::with_capacity(BUFFER, standard_output()?));
     let time = LineTime(Clock::system());
     let builder = fmt().with_env_filter(filter).with_writer(writer).with_timer(time);
     match format {
@@ -87,6 +79,14 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
 /// Without the buffer of the standard library, which writes each line by itself.
 fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Whether [`init_logging`] takes the filter.
+///
+/// # Errors
+/// It does not.
+pub fn check_filter(filter: &str) -> Result<(), LoggingError> {
+    parse_filter(filter).map(drop)
 }
 
 fn parse_filter(text: &str) -> Result<EnvFilter, LoggingError> {

@@ -3,11 +3,10 @@
 mod error_chain;
 mod line_time;
 mod logging;
-mod paced;
 mod plain_fields;
 #[cfg(test)]
 pub(crate) mod test_log;
 
 pub use error_chain::ErrorChain;
-pub use logging::{LogFormat, LogGuard, init_logging};
+pub use logging::{LogFormat, LogGuard, LoggingError, check_filter, init_logging};
 pub use prometheus_client::registry::Registry;

@@ -75,7 +75,20 @@ mod tests {
     fn claims(jti: &str, sub: &str, pv: i64) -> Claims {
         let (iss, aud, client_id, username) = Default::default();
         let (jti, sub) = (jti.to_owned(), sub.to_owned());
-        Claims { iss, sub, aud, exp: 9, iat: 0, nbf: 0, jti, client_id, username, pv }
+        Claims {
+            iss,
+            sub,
+            aud,
+            exp: 9,
+            iat: 0,
+            nbf: 0,
+            jti,
+            client_id,
+            username,
+            pv,
+            sid: None,
+            stamp: None,
+        }
     }
 
     #[test]

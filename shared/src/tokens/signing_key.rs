@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use contract::Claims;
+use contract::token_record::SigningAlgorithm;
 use data_encoding::BASE64;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 
 use super::TOKEN_TYPE;
+use super::verifying_key::VerifyingKeyError;
 use crate::secrets::{KeyFileError, load_or_create};
-use contract::Claims;
 
-/// An Ed25519 key with the name that its thumbprint gives it (RFC 7638).
+/// A private key with the name that its thumbprint gives it (RFC 7638).
 pub struct SigningKey {
     encoding: EncodingKey,
+    algorithm: SigningAlgorithm,
     jwk: Jwk,
     kid: String,
 }
@@ -22,11 +25,14 @@ pub struct SigningKey {
 #[derive(Debug, thiserror::Error)]
 pub enum SigningKeyError {
     /// Its file cannot be read or made.
-    #[error("the signing key's file is of no use")]
+    #[error("cannot use the signing key's file")]
     File(#[from] KeyFileError),
     /// The file holds something else.
-    #[error("the signing key's file holds no Ed25519 key (PKCS #8 in base64)")]
+    #[error("the signing key's file holds no Ed25519 or P-256 key (PKCS #8 in base64)")]
     Content,
+    /// Its public half verifies nothing.
+    #[error("cannot verify with the signing key's public half")]
+    Verify(#[source] VerifyingKeyError),
     /// Signing failed.
     #[error("cannot sign")]
     Sign(#[source] jsonwebtoken::errors::Error),
@@ -35,35 +41,51 @@ pub enum SigningKeyError {
 impl SigningKey {
     /// A new random key: PKCS #8 in base64.
     #[expect(clippy::expect_used, reason = "fails only without randomness")]
-    pub fn generate() -> String {
-        let pair = Ed25519KeyPair::generate().expect("the system's random generator works");
-        let document = pair.to_pkcs8v1().expect("a new key has a PKCS #8 form");
-        BASE64.encode(document.as_ref())
+    pub fn generate(algorithm: SigningAlgorithm) -> String {
+        match algorithm {
+            SigningAlgorithm::EdDsa => {
+                let pair = Ed25519KeyPair::generate().expect("the random generator works");
+                let document = pair.to_pkcs8v1().expect("a new key has a PKCS #8 form");
+                BASE64.encode(document.as_ref())
+            }
+            SigningAlgorithm::Es256 => {
+                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
+                    .expect("the random generator works");
+                let document = pair.to_pkcs8v1().expect("a new key has a PKCS #8 form");
+                BASE64.encode(document.as_ref())
+            }
+        }
     }
 
-    /// Reads the key file, or makes it.
+    /// Reads the key file, or makes it with an Ed25519 key.
     ///
     /// # Errors
     /// See [`SigningKeyError`].
     pub fn load_or_create(path: &Path) -> Result<Self, SigningKeyError> {
-        let content = load_or_create(path, || Self::generate().into_bytes())?;
+        let new = || Self::generate(SigningAlgorithm::EdDsa).into_bytes();
+        let content = load_or_create(path, new)?;
         Self::parse(&String::from_utf8_lossy(&content))
     }
 
-    /// Reads what [`SigningKey::generate`] made.
+    /// Reads what [`SigningKey::generate`] made. The key says itself how it signs.
     ///
     /// # Errors
     /// It is no key.
     pub fn parse(text: &str) -> Result<Self, SigningKeyError> {
         let content = |_| SigningKeyError::Content;
         let der = BASE64.decode(text.trim().as_bytes()).map_err(|_| SigningKeyError::Content)?;
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| SigningKeyError::Content)?;
-        let encoding = EncodingKey::from_ed_der(&der);
-        let mut jwk = Jwk::from_encoding_key(&encoding, Algorithm::EdDSA).map_err(content)?;
+        let (algorithm, encoding) = if Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).is_ok() {
+            (SigningAlgorithm::EdDsa, EncodingKey::from_ed_der(&der))
+        } else if EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).is_ok() {
+            (SigningAlgorithm::Es256, EncodingKey::from_ec_der(&der))
+        } else {
+            return Err(SigningKeyError::Content);
+        };
+        let mut jwk = Jwk::from_encoding_key(&encoding, library(algorithm)).map_err(content)?;
         let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(content)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { encoding, jwk, kid })
+        Ok(Self { encoding, algorithm, jwk, kid })
     }
 
     /// The key's name: its RFC 7638 thumbprint.
@@ -71,19 +93,33 @@ impl SigningKey {
         &self.kid
     }
 
+    /// How it signs.
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        self.algorithm
+    }
+
     /// The public half, as `/.well-known/jwks.json` shows it.
     pub fn jwk(&self) -> &Jwk {
         &self.jwk
     }
 
-    /// Signs the claims. The same claims give the same token (RFC 8032).
+    /// Signs the claims. With Ed25519 the same claims give the same token (RFC 8032); with ECDSA
+    /// each signature is another one.
     ///
     /// # Errors
     /// The library failed.
     pub fn sign(&self, claims: &Claims) -> Result<String, SigningKeyError> {
-        let mut header = Header::new(Algorithm::EdDSA);
+        let mut header = Header::new(library(self.algorithm));
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(self.kid.clone());
         encode(&header, claims, &self.encoding).map_err(SigningKeyError::Sign)
+    }
+}
+
+/// The algorithm as the library names it.
+pub(super) fn library(algorithm: SigningAlgorithm) -> Algorithm {
+    match algorithm {
+        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+        SigningAlgorithm::Es256 => Algorithm::ES256,
     }
 }

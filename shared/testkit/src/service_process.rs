@@ -26,8 +26,17 @@ impl ServiceProcess {
     /// It is not there: `cargo build --workspace` makes those of the workspace.
     pub fn start(binary: &Path, settings: &[(&str, &str)]) -> Self {
         assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
-        let mut child = Command::new(binary)
-            .env_clear()
+        let mut command = Command::new(binary);
+        command.env_clear();
+        Self::spawn(command, settings)
+    }
+
+    /// Starts the command with these settings added to its environment.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn spawn(mut command: Command, settings: &[(&str, &str)]) -> Self {
+        let mut child = command
             .envs(settings.iter().copied())
             .env("LOG_FORMAT", "json")
             .stdout(Stdio::piped())

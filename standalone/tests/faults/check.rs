@@ -200,7 +200,7 @@ fn read_ends([users, projection]: &[Connection; 2]) -> rusqlite::Result<Ends> {
             other => other,
         }
     };
-    let head = "SELECT seq, lower(hex(chain)) FROM user_log ORDER BY seq DESC LIMIT 1";
+    let head = "SELECT seq, lower(hex(hash)) FROM user_log ORDER BY seq DESC LIMIT 1";
     let cursor = "SELECT seq, hash FROM projection_cursor";
     let of_empty = (0, RecordHash::default().to_string());
     Ok((read(users, head, of_empty)?, read(projection, cursor, (-1, String::new()))?))

@@ -24,6 +24,7 @@ mod random;
 mod rig;
 mod round;
 mod sabotage;
+mod sabotaged_service;
 
 use check::UNHURRIED_BOUND;
 use fault::{BROKER, CRASHES, FILES, Fault, IN_ONE_PROCESS, NETWORK, PROCESSES};

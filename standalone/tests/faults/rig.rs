@@ -11,6 +11,7 @@ use testkit::service_process::ServiceProcess;
 use testkit::tcp_proxy::TcpProxy;
 
 use crate::disk::SmallDisk;
+use crate::sabotaged_service::Mistake;
 
 /// 32 bytes: the services have no directory in common.
 const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -35,8 +36,8 @@ pub(crate) struct Rig {
     auth: Option<ServiceProcess>,
     ports: [u16; 2],
     replay_limit: i64,
-    /// What the processes do wrong.
-    sabotage: Option<&'static str>,
+    /// What the process does wrong.
+    mistake: Option<Mistake>,
     // The last to go: the processes write there.
     disks: [SmallDisk; 2],
     directory: TempDir,
@@ -79,17 +80,17 @@ impl Rig {
         Self::new(None, REPLAY_LIMIT, None)
     }
 
-    /// The standalone binary, which makes this mistake (`shared::fail_point::sabotaged`).
-    pub(crate) fn sabotaged(sabotage: &'static str) -> Self {
-        Self::new(None, REPLAY_LIMIT, Some(sabotage))
+    /// Both services in one process that makes this mistake.
+    pub(crate) fn sabotaged(mistake: Mistake) -> Self {
+        Self::new(None, REPLAY_LIMIT, Some(mistake))
     }
 
-    fn new(bus: Option<BusBetween>, replay_limit: i64, sabotage: Option<&'static str>) -> Self {
+    fn new(bus: Option<BusBetween>, replay_limit: i64, mistake: Option<Mistake>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let disks = ["user", "auth"].map(|name| SmallDisk::mount(&directory.path().join(name)));
         let ports = [free_port(), free_port()];
         let (user, auth) = (None, None);
-        let mut rig = Self { bus, user, auth, ports, replay_limit, sabotage, disks, directory };
+        let mut rig = Self { bus, user, auth, ports, replay_limit, mistake, disks, directory };
         rig.start(Side::User, None);
         rig.start(Side::Auth, None);
         rig
@@ -127,9 +128,12 @@ impl Rig {
         ];
         settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
         settings.extend(fail_point.map(|name| ("FAIL_POINT", name)));
-        settings.extend(self.sabotage.map(|name| ("SABOTAGE", name)));
-        let path = Path::new(env!("CARGO_BIN_EXE_standalone")).with_file_name(binary);
-        let process = ServiceProcess::start(&path, &settings);
+        let process = if let Some(mistake) = self.mistake {
+            ServiceProcess::spawn(mistake.command(), &settings)
+        } else {
+            let path = Path::new(env!("CARGO_BIN_EXE_standalone")).with_file_name(binary);
+            ServiceProcess::start(&path, &settings)
+        };
         if fail_point.is_none() {
             process.address_of(service);
         }

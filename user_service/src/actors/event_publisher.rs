@@ -6,36 +6,37 @@
 //! tells where the log ends, after each burst and every second.
 //!
 //! **When full** it cannot be: it takes no input but a hint that something is there, and reads the
-//! log at its own pace. While the bus is away the log simply grows.
+//! log at its own pace. While the bus is unreachable the log simply grows.
 //!
 //! **When it dies** the next start goes on from the recorded place: followers drop duplicates.
 
-use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
-use shared::actors::{Ask, Backoff, Command, Mailbox, Reply, ask};
+use shared::actors::{Ask, AskError, Backoff, Command, Health, Mailbox, ask, supervise};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusError, Outgoing};
 use shared::fail_point::fail_point;
 use shared::secrets::SealingKeys;
-use shared::sqlite::{ReadPool, Reader, StoreError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::sealed_user::with_sealed_hashes;
+use super::sealing::seal_record;
 use super::user_repository::{RecordPublished, UserRepository};
-use crate::store;
+use crate::store::{LogReader, Records, Store, StoreError};
 
-/// How many events are published at once.
-const BATCH: usize = 500;
+/// The loop that publishes, for the log and `/readyz`.
+const PUBLISHING: &str = "publishing events";
+/// How many events are published at once while the bus keeps up.
+const BATCH: u32 = 500;
 /// How often it looks without a hint, tells the log's end, and records its place at the most.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// "Publish what is there, and end": answers when the place is recorded. If the bus is away it
-/// tries once.
+/// "Publish what is there, and end": answers when the place is recorded. If the bus is unreachable
+/// it tries once.
 #[derive(Debug)]
 pub struct FlushAndStop;
 
@@ -52,52 +53,48 @@ pub struct Published {
     pub caught_up_at: Instant,
 }
 
+/// What the publisher works with.
+pub struct Publishing {
+    /// Takes the events.
+    pub bus: Arc<dyn Bus>,
+    /// Has the log.
+    pub store: Arc<dyn Store>,
+    /// Records the place.
+    pub repository: Mailbox<UserRepository>,
+    /// The hint that something is there, and what `Head` tells.
+    pub head: watch::Receiver<Option<Head>>,
+    /// Seals the hashes of passwords.
+    pub sealing_key: Arc<SealingKeys>,
+    /// Writes the events.
+    pub codec: Codec,
+    /// Watches the loops.
+    pub health: Health,
+}
+
 /// The publisher.
 pub struct EventPublisher {
-    /// Moves into the loop when the actor starts.
+    /// Moves into the loops when the actor starts.
     relay: Option<Relay>,
-    /// What the loop says of itself.
-    published: watch::Receiver<Published>,
-    /// Ends the loop.
-    stop: Option<oneshot::Sender<()>>,
-    /// Waits for the loop's end.
-    stopped: Option<Reply<()>>,
+    /// Dropping it ends the loops.
+    stop: Option<watch::Sender<()>>,
+    /// Waits for their end.
+    stopped: Option<Ask<FlushAndStop>>,
 }
 
 impl EventPublisher {
-    /// Goes on from the recorded place.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn new(
-        bus: Arc<dyn Bus>,
-        pool: &ReadPool,
-        repository: Mailbox<UserRepository>,
-        head: watch::Receiver<Head>,
-        sealing_key: Arc<SealingKeys>,
-    ) -> Result<Self, StoreError> {
-        let reader = store::check_out(pool)?;
-        let recorded = store::published::read(&reader)?;
-        let published =
-            watch::Sender::new(Published { seq: recorded, caught_up_at: Instant::now() });
-        let seen = published.subscribe();
+    /// The publisher, and how far the bus is: nothing until the recorded place was read.
+    pub fn new(publishing: Publishing) -> (Self, watch::Receiver<Option<Published>>) {
+        let (stop, stopping) = watch::channel(());
+        let (published, seen) = watch::channel(None);
         let relay = Relay {
-            bus,
-            reader,
-            codec: Codec::new(Arc::clone(&sealing_key)),
-            sealing_key,
-            repository,
-            head,
+            publishing,
+            stopping,
             published,
-            recorded,
+            recorded: 0,
             recorded_at: Instant::now(),
+            batch: BATCH,
         };
-        Ok(Self { relay: Some(relay), published: seen, stop: None, stopped: None })
-    }
-
-    /// How far the bus is, now and later.
-    pub fn published(&self) -> watch::Receiver<Published> {
-        self.published.clone()
+        (Self { relay: Some(relay), stop: Some(stop), stopped: None }, seen)
     }
 }
 
@@ -105,24 +102,13 @@ impl Actor for EventPublisher {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let (stop, stopping) = oneshot::channel();
-        self.stop = Some(stop);
         let Some(relay) = self.relay.take() else { return };
-        let codec = relay.codec.clone();
-        let heads = tell_heads(Arc::clone(&relay.bus), relay.head.clone(), codec);
-        let running = async move {
-            tokio::select! {
-                () = relay.run(stopping) => {}
-                never = heads => match never {},
-            }
-        };
-        let ended = running.into_actor(self).map(|(), publisher, context| {
-            if let Some(reply) = publisher.stopped.take() {
-                reply.send(());
+        context.spawn(relay.work().into_actor(self).map(|(), publisher, context| {
+            if let Some(ask) = publisher.stopped.take() {
+                ask.answer(|FlushAndStop| ());
             }
             context.stop();
-        });
-        context.spawn(ended);
+        }));
     }
 }
 
@@ -130,36 +116,24 @@ impl Handler<Ask<FlushAndStop>> for EventPublisher {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FlushAndStop>, _: &mut Self::Context) {
-        let (FlushAndStop, reply) = ask.into_parts();
-        self.stopped = Some(reply);
-        // Dropping it ends the loop.
+        self.stopped = Some(ask);
         self.stop = None;
     }
 }
 
-/// The loop's state.
+/// The state of the loops.
 struct Relay {
-    bus: Arc<dyn Bus>,
-    reader: Reader,
-    /// Seals the hashes that travel beside the events.
-    sealing_key: Arc<SealingKeys>,
-    codec: Codec,
-    /// Records the place.
-    repository: Mailbox<UserRepository>,
-    /// The hint, and what `Head` tells.
-    head: watch::Receiver<Head>,
+    publishing: Publishing,
+    /// Closed when the loops are to end.
+    stopping: watch::Receiver<()>,
     /// Up to here the bus has confirmed. Read by `/metrics`.
-    published: watch::Sender<Published>,
+    published: watch::Sender<Option<Published>>,
     /// Up to here that is recorded.
     recorded: i64,
     recorded_at: Instant,
-}
-
-/// Why the loop turns.
-enum Wake {
-    Hint,
-    Period,
-    Stop,
+    /// How many events are published at once: halved whenever the bus did not take them, because
+    /// one that is slow may never confirm so many in time; doubled when it did.
+    batch: u32,
 }
 
 /// Why a burst ended early.
@@ -169,105 +143,177 @@ enum RelayError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
+    #[error("the place in the log cannot be recorded")]
+    Record(#[from] AskError),
 }
 
 impl Relay {
-    async fn run(mut self, mut stopping: oneshot::Receiver<()>) {
-        let mut backoff = Backoff::new("publishing events");
+    async fn work(mut self) {
+        let (health, stopping) = (self.publishing.health.clone(), self.stopping.clone());
+        let heads = tell_heads(
+            health.clone(),
+            Arc::clone(&self.publishing.bus),
+            self.publishing.codec.clone(),
+            self.publishing.head.clone(),
+            stopping.clone(),
+        );
+        let publishing =
+            supervise(&health, PUBLISHING, until_closed(stopping), async || self.run().await);
+        tokio::join!(publishing, heads);
+        // The last try: the loop may have been stopped while it waited for the bus.
+        if let Err(error) = self.finish().await {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "the last events go out at the next start"
+            );
+        }
+    }
+
+    /// Publishes until it is to stop.
+    async fn run(&mut self) -> Result<(), RelayError> {
+        let reader = self.open().await?;
         let mut period = interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (stopping, mut backoff) = (self.stopping.clone(), Backoff::new(PUBLISHING));
         loop {
-            let wake = tokio::select! {
-                _ = &mut stopping => Wake::Stop,
-                Ok(()) = self.head.changed() => Wake::Hint,
-                _ = period.tick() => Wake::Period,
-            };
-            match self.turn().await {
+            tokio::select! {
+                () = until_closed(stopping.clone()) => return Ok(()),
+                Ok(()) = self.publishing.head.changed() => {}
+                _ = period.tick() => {}
+            }
+            match self.turn(&*reader).await {
                 Ok(()) => backoff.worked(),
-                Err(_) if matches!(wake, Wake::Stop) => {}
-                Err(RelayError::Log(error)) => tracing::error!(%error, "the log cannot be read"),
                 Err(RelayError::Bus(error)) => tokio::select! {
+                    () = until_closed(stopping.clone()) => return Ok(()),
                     () = sleep(backoff.failed(&error)) => {}
-                    // Stays true: the next turn sees it too.
-                    () = until_dropped(&mut stopping) => break,
                 },
+                Err(error) => return Err(error),
             }
-            self.record(matches!(wake, Wake::Stop)).await;
-            if matches!(wake, Wake::Stop) {
-                return;
-            }
+            self.record_if_due().await?;
         }
-        self.record(true).await;
+    }
+
+    async fn open(&mut self) -> Result<Box<dyn LogReader>, StoreError> {
+        let reader = self.publishing.store.open_log_reader().await?;
+        if self.published.borrow().is_none() {
+            self.recorded = reader.find_published().await?;
+            let published = Published { seq: self.recorded, caught_up_at: Instant::now() };
+            self.published.send_replace(Some(published));
+        }
+        Ok(reader)
+    }
+
+    async fn finish(&mut self) -> Result<(), RelayError> {
+        let reader = self.open().await?;
+        let published = self.turn(&*reader).await;
+        self.record().await?;
+        published
+    }
+
+    fn seq(&self) -> i64 {
+        self.published.borrow().map_or(self.recorded, |published| published.seq)
     }
 
     /// Publishes all that is there.
-    async fn turn(&mut self) -> Result<(), RelayError> {
-        let (head, began_at) = (*self.head.borrow_and_update(), Instant::now());
+    async fn turn(&mut self, reader: &dyn LogReader) -> Result<(), RelayError> {
+        let began_at = Instant::now();
         loop {
-            let limit = u32::try_from(BATCH).unwrap_or(u32::MAX);
-            let seq = self.published.borrow().seq;
-            let records = store::log::records_after(&self.reader, seq, limit)?;
-            let Some(position) = records.last().map(|last| last.position) else { break };
-            // The checksum is known at the log's end alone.
-            let checksum = head.checksum.filter(|_| head.position == position);
-            let end = Head { position, checksum, ..head };
-            let records = with_sealed_hashes(&self.reader, records, &self.sealing_key)?;
+            let Records { records, head } = reader.list_records(self.seq(), self.batch).await?;
+            let Some(last) = records.last().map(|stored| stored.record.position) else { break };
+            let Publishing { sealing_key, codec, .. } = &self.publishing;
             let mut batch: Vec<Outgoing> = records
-                .iter()
-                .map(|sent| self.codec.encode_event(sent, head.incarnation))
+                .into_iter()
+                .map(|stored| seal_record(stored, sealing_key))
+                .map(|sent| codec.encode_event(&sent, head.incarnation))
                 .collect();
             // The end of a burst travels with it.
-            let is_end = records.len() < BATCH;
+            let is_end = last == head.position;
             if is_end {
-                batch.push(self.codec.encode_head(&end));
+                batch.push(codec.encode_head(&head));
             }
             fail_point("log_read");
-            self.bus.publish(batch).await?;
+            self.publish(batch).await?;
             fail_point("published");
-            self.published.send_modify(|published| published.seq = position.seq);
-            self.record(false).await;
+            self.set_published(|published| published.seq = last.seq);
             if is_end {
                 break;
             }
+            self.record_if_due().await?;
         }
-        self.published.send_modify(|published| published.caught_up_at = began_at);
+        self.set_published(|published| published.caught_up_at = began_at);
         Ok(())
     }
 
-    /// Records the place, but not at each event: that would be a second commit for each.
-    async fn record(&mut self, is_last: bool) {
-        let is_due = is_last || self.recorded_at.elapsed() >= PERIOD;
-        let seq = self.published.borrow().seq;
-        if !is_due || seq == self.recorded {
-            return;
+    async fn publish(&mut self, batch: Vec<Outgoing>) -> Result<(), BusError> {
+        let taken = self.publishing.bus.publish(batch).await;
+        self.batch = match taken {
+            Ok(()) => (self.batch * 2).min(BATCH),
+            Err(_) => (self.batch / 2).max(1),
+        };
+        taken
+    }
+
+    fn set_published(&self, set: impl FnOnce(&mut Published)) {
+        self.published.send_modify(|published| {
+            if let Some(published) = published {
+                set(published);
+            }
+        });
+    }
+
+    /// Not at each event: that would be a second commit for each.
+    async fn record_if_due(&mut self) -> Result<(), RelayError> {
+        if self.recorded_at.elapsed() < PERIOD { Ok(()) } else { self.record().await }
+    }
+
+    /// Records the place.
+    async fn record(&mut self) -> Result<(), RelayError> {
+        let seq = self.seq();
+        if seq == self.recorded {
+            return Ok(());
         }
         self.recorded_at = Instant::now();
-        match ask(&self.repository, RecordPublished { seq }).await {
-            Ok(Ok(())) => self.recorded = seq,
-            // The next turn tries again; what is lost is published twice.
-            Ok(Err(error)) => tracing::debug!(%error, "the place in the log was not recorded"),
-            Err(error) => tracing::debug!(%error, "the place in the log was not recorded"),
+        match ask(&self.publishing.repository, RecordPublished { seq }).await? {
+            Ok(()) => self.recorded = seq,
+            // The disk is full: what is not recorded is published twice.
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn Error, "the place was not recorded");
+            }
         }
+        Ok(())
     }
 }
 
 /// Tells the log's end each second, whatever becomes of the events: followers repair themselves by
 /// it, even while some queue makes the broker confirm none.
-async fn tell_heads(bus: Arc<dyn Bus>, head: watch::Receiver<Head>, codec: Codec) -> Infallible {
-    let mut period = interval(PERIOD);
-    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        period.tick().await;
-        let now = *head.borrow();
-        if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
-            // The relay warns; the next second tries again.
-            tracing::debug!(%error, "the log's end was not told");
+async fn tell_heads(
+    health: Health,
+    bus: Arc<dyn Bus>,
+    codec: Codec,
+    head: watch::Receiver<Option<Head>>,
+    stopping: watch::Receiver<()>,
+) {
+    let stop = until_closed(stopping.clone());
+    supervise(&health, "telling the log's end", stop, async || {
+        let mut period = interval(PERIOD);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = until_closed(stopping.clone()) => return Ok::<(), BusError>(()),
+                _ = period.tick() => {}
+            }
+            let Some(now) = *head.borrow() else { continue };
+            if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
+                // The publisher warns of the same; the next second tries again.
+                tracing::debug!(error = &error as &dyn Error, "the log's end was not told");
+            }
         }
-    }
+    })
+    .await;
 }
 
-async fn until_dropped(stopping: &mut oneshot::Receiver<()>) {
-    let _ = stopping.await;
+async fn until_closed(mut stopping: watch::Receiver<()>) {
+    while stopping.changed().await.is_ok() {}
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! The actors: each owns one invariant.
 
-pub mod bus_loop;
+pub mod consuming;
 pub mod event_publisher;
+pub mod log_pruner;
 pub mod rehash_receiver;
-mod sealed_user;
-mod snapshot;
+mod sealing;
 pub mod sync_responder;
+#[cfg(test)]
+mod test_bus;
+#[cfg(test)]
+mod test_repository;
+#[cfg(test)]
+mod test_store;
 pub mod user_reader;
 pub mod user_repository;
 
 pub use event_publisher::EventPublisher;
+pub use log_pruner::LogPruner;
 pub use rehash_receiver::RehashReceiver;
 pub use sync_responder::SyncResponder;
 pub use user_reader::UserReader;

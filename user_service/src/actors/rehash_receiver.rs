@@ -1,6 +1,6 @@
-//! Takes hashes that auth_service made anew at a login.
+//! Takes passwords that auth_service has hashed again at a login.
 //!
-//! **Owns** nothing: it hands on.
+//! **Owns** nothing: it opens what was sealed, and hands on.
 //!
 //! **Promises** nothing either: the next login makes a lost hash again.
 //!
@@ -8,30 +8,57 @@
 //!
 //! **When it dies** old hashes stay as they are.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
-use shared::actors::{Mailbox, ask};
+use futures_util::future::pending;
+use shared::actors::{Health, Mailbox, ask, supervise};
 use shared::bus::Delivery;
+use shared::secrets::{SealingKeys, UnsealError};
 
-use super::bus_loop::{BusAccess, consume, shared_queue};
-use super::user_repository::{ReplaceHash, UserRepository};
+use super::consuming::{BusAccess, consume, shared_queue};
+use super::user_repository::UserRepository;
+use crate::store::{Change, ReplaceHash};
 
+/// The loop, for the log and `/readyz`.
+const RECEIVING: &str = "receiving new hashes";
 /// How many messages may be on their way to it.
 const PREFETCH: u16 = 16;
 
 /// The receiver.
 pub struct RehashReceiver {
     access: BusAccess,
+    receiving: Arc<Receiving>,
+    health: Health,
+}
+
+/// What a message needs.
+struct Receiving {
     repository: Mailbox<UserRepository>,
+    sealing_key: Arc<SealingKeys>,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+enum ReceiveError {
+    #[error("the hash cannot be opened")]
+    Unseal(#[from] UnsealError),
+    #[error("what was sealed is not an Argon2id hash")]
+    NotAHash,
 }
 
 impl RehashReceiver {
     /// Hands what comes by the bus to the writer.
-    pub fn new(access: BusAccess, repository: Mailbox<UserRepository>) -> Self {
-        Self { access, repository }
+    pub fn new(
+        access: BusAccess,
+        repository: Mailbox<UserRepository>,
+        sealing_key: Arc<SealingKeys>,
+        health: Health,
+    ) -> Self {
+        Self { access, receiving: Arc::new(Receiving { repository, sealing_key }), health }
     }
 }
 
@@ -39,60 +66,120 @@ impl Actor for RehashReceiver {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let repository = self.repository.clone();
-        let (bus, access) = (Arc::clone(&self.access.bus), self.access.clone());
-        let handle = async move |delivery: &Delivery| match access.codec.decode_rehash(delivery) {
-            Ok(rehashed) => hand_on(&repository, rehashed).await,
-            Err(error) => access.bury(delivery, &error),
+        let (access, health) = (self.access.clone(), self.health.clone());
+        let receiving = Arc::clone(&self.receiving);
+        let running = async move {
+            supervise(&health, RECEIVING, pending(), async || {
+                let queue = shared_queue(REHASH_QUEUE, PREFETCH);
+                let take = async |delivery: &Delivery| match access.codec.decode_rehash(delivery) {
+                    Ok(rehashed) => receiving.take(rehashed).await,
+                    Err(error) => access.bury(delivery, &error),
+                };
+                consume(&*access.bus, queue, RECEIVING, take).await
+            })
+            .await;
         };
-        let queue = shared_queue(REHASH_QUEUE, PREFETCH);
-        let consuming = consume(bus, queue, "taking new hashes", handle);
-        context.spawn(consuming.into_actor(self).map(|(), _, _| ()));
+        context.spawn(running.into_actor(self).map(|(), _, _| ()));
     }
 }
 
-async fn hand_on(repository: &Mailbox<UserRepository>, rehashed: PasswordRehashed) {
-    let user_id = rehashed.id.0;
-    match ask(repository, ReplaceHash(rehashed)).await {
-        Ok(Ok(is_kept)) => tracing::debug!(user_id, is_kept, "a new hash came"),
-        Ok(Err(error)) => tracing::warn!(%error, user_id, "a new hash was refused"),
-        Err(error) => tracing::debug!(%error, user_id, "a new hash was dropped"),
+impl Receiving {
+    async fn take(&self, rehashed: PasswordRehashed) {
+        let user_id = rehashed.id.0;
+        let replace = match self.unseal(&rehashed) {
+            Ok(replace) => replace,
+            Err(error) => {
+                let error = &error as &dyn Error;
+                return tracing::warn!(error, user_id, "a new hash was refused");
+            }
+        };
+        match ask(&self.repository, Change::ReplaceHash(replace)).await {
+            Ok(Ok(_)) => tracing::debug!(user_id, "a new hash is stored"),
+            Ok(Err(error)) => tracing::debug!(%error, user_id, "a new hash was not stored"),
+            Err(error) => tracing::debug!(%error, user_id, "a new hash was dropped"),
+        }
+    }
+
+    fn unseal(&self, rehashed: &PasswordRehashed) -> Result<ReplaceHash, ReceiveError> {
+        let PasswordRehashed { id, password_version, sealed_hash } = rehashed;
+        let (id, password_version) = (*id, *password_version);
+        let password_hash = self.sealing_key.unseal(sealed_hash, id, password_version)?;
+        if !password_hash.is_argon2id() {
+            return Err(ReceiveError::NotAHash);
+        }
+        Ok(ReplaceHash { id, password_version, password_hash })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::user_repository::test_repository::{TestRepository, create_as};
+    use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
+    use super::super::test_repository::{TestRepository, create_as};
     use super::*;
-    use actix::Arbiter;
-    use prometheus_client::metrics::counter::Counter;
-    use shared::actors::Health;
+    use crate::actors::test_repository::access;
+    use contract::{SealedHash, UserId};
     use shared::bus::cloud_event::Codec;
-    use shared::bus::{Bus, DeadLetters, Destination, InProcessBus, Message, Outgoing};
+    use shared::bus::{Bus, Destination, Message, Outgoing};
     use shared::hashing::PasswordHash;
     use std::time::Duration;
     use testkit::wait::until;
 
-    #[actix::test]
-    async fn a_message_that_cannot_be_decoded_does_not_stop_the_next() {
-        let (repository, bus) = (TestRepository::start(), Arc::new(InProcessBus::new()));
-        let anna = create_as(&repository, "anna").await.user;
-        let codec = Codec::new(Arc::clone(&repository.key));
-        let (here, health) = (Arbiter::current(), Health::default());
-        let dead_letters = DeadLetters::launch(&here, bus.clone(), &health, Counter::default());
-        let access = BusAccess { bus: bus.clone(), codec: codec.clone(), dead_letters };
-        RehashReceiver::new(access, repository.addr.clone()).start();
-        let new = PasswordHash::from_phc("$argon2id$new");
-        let sealed_hash = repository.key.seal(&new, anna.id, 1);
-        let rehashed = PasswordRehashed { id: anna.id, password_version: 1, sealed_hash };
-        let to = Destination::Queue(REHASH_QUEUE.into());
-        let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
-        let batch = [Outgoing { to, message }, codec.encode_rehash(&rehashed)];
-        until("it is kept", Duration::from_secs(5), async || {
-            // Messages to a queue that is not declared yet are gone.
-            bus.publish(batch.to_vec()).await.unwrap();
-            (repository.records().len() > 1).then_some(())
+    fn receiver(repository: &TestRepository, bus: &Arc<dyn Bus>) -> Mailbox<RehashReceiver> {
+        let (mailbox, key) = (repository.mailbox.clone(), Arc::clone(&repository.key));
+        let health = repository.health.clone();
+        let receiver = RehashReceiver::new(access(repository, bus), mailbox, key, health);
+        Mailbox::start(&repository.health, 1, |_| receiver)
+    }
+
+    fn sealed(repository: &TestRepository, id: UserId, hash: &str) -> SealedHash {
+        repository.key.seal(&PasswordHash::from_phc(hash), id, 1)
+    }
+
+    fn rehashed(repository: &TestRepository, id: UserId, sealed_hash: SealedHash) -> Outgoing {
+        let command = PasswordRehashed { id, password_version: 1, sealed_hash };
+        Codec::new(Arc::clone(&repository.key)).encode_rehash(&command)
+    }
+
+    /// Sends them until the last one is stored: messages to a queue that is not declared yet are
+    /// gone.
+    async fn until_stored(repository: &TestRepository, bus: &dyn Bus, messages: &[Outgoing]) {
+        until("the hash is stored", Duration::from_secs(10), async || {
+            bus.publish(messages.to_vec()).await.unwrap();
+            let records = repository.log.list_records(1, 1).await.unwrap().records;
+            let hash = records.into_iter().next()?.password?.hash;
+            (hash == PasswordHash::from_phc("$argon2id$new")).then_some(())
         })
         .await;
+    }
+
+    #[actix::test]
+    async fn what_cannot_be_used_is_refused_and_does_not_stop_the_next() {
+        let bus: Arc<dyn Bus> = TestBus::new(|_| Trouble::No);
+        let repository = TestRepository::start().await;
+        let anna = create_as(&repository, "anna").await.user.id;
+        let _receiver = receiver(&repository, &bus);
+        let to = Destination::Queue(REHASH_QUEUE.into());
+        let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
+        let of = |id, hash| sealed(&repository, id, hash);
+        let messages = [
+            Outgoing { to, message },
+            rehashed(&repository, anna, of(anna, "no hash")),
+            rehashed(&repository, anna, of(UserId(9), "$argon2id$other")),
+            rehashed(&repository, anna, of(anna, "$argon2id$new")),
+        ];
+        until_stored(&repository, &*bus, &messages).await;
+    }
+
+    #[actix::test]
+    async fn after_a_panic_new_hashes_are_received_all_the_same() {
+        let bus: Arc<dyn Bus> =
+            TestBus::new(panics_once(|call| matches!(call, Call::Subscribe(_))));
+        let repository = TestRepository::start().await;
+        let anna = create_as(&repository, "anna").await.user.id;
+        let _receiver = receiver(&repository, &bus);
+        let new = sealed(&repository, anna, "$argon2id$new");
+        until_stored(&repository, &*bus, &[rehashed(&repository, anna, new)]).await;
+        let failed = "receiving new hashes: panicked: as the test wants it";
+        assert_eq!(repository.health.degraded(), [failed]);
     }
 }

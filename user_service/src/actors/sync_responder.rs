@@ -1,37 +1,41 @@
 //! Answers followers of the log that lack something.
 //!
-//! **Owns** one read-only connection, and the temporary file of the snapshot in hand.
+//! **Owns** one reader of the log, and the temporary file of the snapshot in progress.
 //!
 //! **Promises** an answer that is true of one moment: the records after the follower's cursor if
 //! that is on the log and near, or else all users as of one place in the log.
 //!
-//! **When full** questions wait in their queue; who waits too long asks again, and only the last
-//! question of a follower is answered.
+//! **When full** questions wait in their queue; a follower that waits too long asks again, and only
+//! its last question is answered.
 //!
 //! **When it dies**, or an answer is lost, the follower asks again.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::topology::SYNC_REQUESTS_QUEUE;
-use contract::{Continue, Cursor, Head, LogRecord, SnapshotPart, SyncAnswer, SyncRequest};
-use futures_util::future::try_join;
+use contract::{Continue, Head, SentRecord, SnapshotPart, SyncAnswer, SyncRequest};
+use futures_util::future::{pending, try_join};
+use shared::actors::{Health, supervise};
 use shared::bus::{BusError, Delivery};
 use shared::log_sync::{Decision, decide};
 use shared::secrets::SealingKeys;
-use shared::sqlite::{ReadPool, Reader, StoreError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::bus_loop::{BusAccess, consume, shared_queue};
-use super::sealed_user::with_sealed_hashes;
-use super::snapshot::{self, Snapshot, SnapshotError};
+use super::consuming::{BusAccess, consume, shared_queue};
+use super::sealing::seal_record;
 use crate::metrics::AnswerMetrics;
-use crate::store::{self, log};
+use crate::store::{LogReader, Records, Store, StoreError};
 use questions::Questions;
+use spool::{SnapshotError, Spool};
 
 mod questions;
+mod spool;
 
+/// One of the two loops, for the log and `/readyz`.
+const RECEIVING: &str = "receiving questions";
 /// How many questions may be on their way to it.
 const PREFETCH: u16 = 4;
 /// How many questions may wait for their answers.
@@ -41,44 +45,34 @@ const RECORDS_PER_ANSWER: u32 = 1_000;
 /// The most bytes of data in one answer.
 const BYTES_PER_ANSWER: usize = 1024 * 1024;
 
+/// What an answer is made from.
+pub struct Answering {
+    /// Brings the questions and takes the answers.
+    pub access: BusAccess,
+    /// Has the log and the users.
+    pub store: Arc<dyn Store>,
+    /// Seals the hashes of passwords.
+    pub sealing_key: Arc<SealingKeys>,
+    /// Where snapshots are written aside.
+    pub directory: PathBuf,
+    /// A follower that is so many records behind gets a snapshot.
+    pub replay_limit: i64,
+    /// Counts the answers.
+    pub metrics: AnswerMetrics,
+    /// Watches the loops.
+    pub health: Health,
+}
+
 /// The responder.
 pub struct SyncResponder {
-    /// Moves into the loop when the actor starts.
+    /// Moves into the loops when the actor starts.
     answering: Option<Answering>,
 }
 
-/// What an answer is made from.
-struct Answering {
-    access: BusAccess,
-    reader: Reader,
-    /// Names the incarnation that vouches for the answers.
-    head: watch::Receiver<Head>,
-    sealing_key: Arc<SealingKeys>,
-    /// Where snapshots are written aside.
-    directory: PathBuf,
-    /// A follower further behind gets a snapshot.
-    replay_limit: i64,
-    metrics: AnswerMetrics,
-}
-
 impl SyncResponder {
-    /// Answers from the log; `directory` takes the temporary files.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn new(
-        access: BusAccess,
-        pool: &ReadPool,
-        head: watch::Receiver<Head>,
-        sealing_key: Arc<SealingKeys>,
-        directory: PathBuf,
-        replay_limit: i64,
-        metrics: AnswerMetrics,
-    ) -> Result<Self, StoreError> {
-        let reader = store::check_out(pool)?;
-        let answering =
-            Answering { access, reader, head, sealing_key, directory, replay_limit, metrics };
-        Ok(Self { answering: Some(answering) })
+    /// Answers from the log.
+    pub fn new(answering: Answering) -> Self {
+        Self { answering: Some(answering) }
     }
 }
 
@@ -87,20 +81,11 @@ impl Actor for SyncResponder {
 
     fn started(&mut self, context: &mut Self::Context) {
         let Some(answering) = self.answering.take() else { return };
-        let (bus, access) = (Arc::clone(&answering.access.bus), answering.access.clone());
-        let (asked, inbox) = mpsc::channel(WAITING_MAX);
-        let handle = async move |delivery: &Delivery| match access.codec.decode_question(delivery) {
-            // It ends with this actor.
-            Ok(request) => drop(asked.send(request).await),
-            Err(error) => access.bury(delivery, &error),
-        };
-        let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
-        context.spawn(answering.run(Questions::new(inbox)).into_actor(self));
-        let consuming = consume(bus, queue, "answering followers", handle);
-        context.spawn(consuming.into_actor(self).map(|(), _, _| ()));
+        context.spawn(answering.work().into_actor(self).map(|(), _, _| ()));
     }
 }
 
+/// Why a question got no answer.
 #[derive(Debug, thiserror::Error)]
 enum AnswerError {
     #[error("the bus did not take the answer")]
@@ -114,84 +99,105 @@ enum AnswerError {
 }
 
 impl Answering {
-    async fn run(self, mut questions: Questions) {
+    /// Two loops: one takes questions from the bus while the other answers them.
+    async fn work(self) {
+        let (asked, inbox) = mpsc::channel(WAITING_MAX);
+        let mut questions = Questions::new(inbox);
+        let receiving = supervise(&self.health, RECEIVING, pending(), async || {
+            let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
+            let take = async |delivery: &Delivery| self.receive(delivery, &asked).await;
+            consume(&*self.access.bus, queue, RECEIVING, take).await
+        });
+        let answering = supervise(&self.health, "answering followers", pending(), async || {
+            self.run(&mut questions).await
+        });
+        tokio::join!(receiving, answering);
+    }
+
+    async fn run(&self, questions: &mut Questions) -> Result<(), StoreError> {
+        let reader = self.store.open_log_reader().await?;
         while let Some(request) = questions.next().await {
-            match self.answer(&request, &mut questions).await {
+            match self.answer(&*reader, &request, questions).await {
                 Ok(()) => {}
                 Err(AnswerError::Superseded) => tracing::info!("a follower has asked again"),
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(tracing::field::display);
-                    tracing::warn!(%error, cause, "a follower got no answer");
+                    tracing::warn!(error = &error as &dyn Error, "a follower got no answer");
                 }
             }
         }
+        Ok(())
     }
 
     async fn answer(
         &self,
+        reader: &dyn LogReader,
         request: &SyncRequest,
         questions: &mut Questions,
     ) -> Result<(), AnswerError> {
-        let incarnation = self.head.borrow().incarnation;
-        let head = Cursor { incarnation, position: log::end(&self.reader)? };
-        let (at, end) = (request.cursor.position.seq, head.position.seq);
-        let hash_there = log::hash_at(&self.reader, at)?;
+        let head = reader.find_head().await?;
+        let at = request.cursor.position.seq;
+        let hash_there = reader.find_record_hash(at).await?;
         let decision = decide(request, head.position, hash_there, self.replay_limit);
         self.metrics.count(decision);
-        tracing::info!(?decision, at, head = end, "a follower asks");
+        tracing::info!(?decision, at, head = head.position.seq, "a follower asks");
         match decision {
-            Decision::Continue => self.send_records(request, &head).await,
-            Decision::Snapshot(_) => self.send_snapshot(request, &head, questions).await,
+            Decision::Continue => self.send_records(reader, request).await,
+            Decision::Snapshot(_) => self.send_snapshot(reader, request, questions).await,
         }
     }
 
-    async fn send_records(&self, request: &SyncRequest, head: &Cursor) -> Result<(), AnswerError> {
-        let at = request.cursor.position.seq;
-        let records = log::records_after(&self.reader, at, RECORDS_PER_ANSWER)?;
-        let records = within_bytes(records, BYTES_PER_ANSWER);
-        let last = records.last().map_or(at, |last| last.position.seq);
-        let records = with_sealed_hashes(&self.reader, records, &self.sealing_key)?;
+    async fn send_records(
+        &self,
+        reader: &dyn LogReader,
+        request: &SyncRequest,
+    ) -> Result<(), AnswerError> {
+        let at = request.cursor;
+        let Records { records, head } =
+            reader.list_records(at.position.seq, RECORDS_PER_ANSWER).await?;
+        let records: Vec<SentRecord> =
+            records.into_iter().map(|stored| seal_record(stored, &self.sealing_key)).collect();
         let answer = Continue {
             nonce: request.nonce.clone(),
-            at: request.cursor,
+            at,
             incarnation: head.incarnation,
-            records,
-            head_seq: head.position.seq.max(last),
+            records: within_bytes(records, BYTES_PER_ANSWER),
+            head_seq: head.position.seq,
         };
         self.send(request, &SyncAnswer::Continue(answer)).await
     }
 
     async fn send_snapshot(
         &self,
+        reader: &dyn LogReader,
         request: &SyncRequest,
-        head: &Cursor,
         questions: &mut Questions,
     ) -> Result<(), AnswerError> {
-        let (incarnation, key) = (head.incarnation, &self.sealing_key);
-        let (spooling, snapshot) =
-            snapshot::begin(&self.reader, incarnation, key, &self.directory)?;
+        let snapshot = reader.snapshot().await.map_err(SnapshotError::from)?;
+        let head = snapshot.head();
+        let (spooling, spool) = spool::begin(snapshot, &self.sealing_key, &self.directory)?;
         let spooling = async { Ok(spooling.run().await?) };
-        try_join(spooling, self.send_parts(request, snapshot, questions)).await?;
+        try_join(spooling, self.send_parts(request, head, spool, questions)).await?;
         Ok(())
     }
 
     async fn send_parts(
         &self,
         request: &SyncRequest,
-        mut snapshot: Snapshot,
+        head: Head,
+        mut spool: Spool,
         questions: &mut Questions,
     ) -> Result<(), AnswerError> {
-        for part in 1..=snapshot.parts {
+        for part in 1..=spool.parts {
             if questions.is_superseded(request) {
                 return Err(AnswerError::Superseded);
             }
             let answer = SnapshotPart {
                 nonce: request.nonce.clone(),
-                as_of: snapshot.as_of,
+                as_of: head.cursor(),
                 part,
-                parts: snapshot.parts,
-                users: snapshot.next_part().await?,
-                checksum: Some(snapshot.checksum),
+                parts: spool.parts,
+                users: spool.next_part().await?,
+                checksum: head.checksum,
             };
             self.send(request, &SyncAnswer::Snapshot(answer)).await?;
         }
@@ -199,17 +205,25 @@ impl Answering {
     }
 
     async fn send(&self, request: &SyncRequest, answer: &SyncAnswer) -> Result<(), AnswerError> {
-        let outgoing = self.access.codec.encode_answer(&request.reply_to, answer);
-        Ok(self.access.bus.publish(vec![outgoing]).await?)
+        let BusAccess { bus, codec, .. } = &self.access;
+        Ok(bus.publish(vec![codec.encode_answer(&request.reply_to, answer)]).await?)
+    }
+
+    async fn receive(&self, delivery: &Delivery, asked: &mpsc::Sender<SyncRequest>) {
+        match self.access.codec.decode_question(delivery) {
+            // The loop that answers lives as long as this one.
+            Ok(request) => drop(asked.send(request).await),
+            Err(error) => self.access.bury(delivery, &error),
+        }
     }
 }
 
 /// As many records from the front as have so many bytes of data, but at least one.
-fn within_bytes(mut records: Vec<LogRecord>, limit: usize) -> Vec<LogRecord> {
+fn within_bytes(mut records: Vec<SentRecord>, limit: usize) -> Vec<SentRecord> {
     let mut bytes = 0;
-    let fitting = records.iter().take_while(|record| {
+    let fitting = records.iter().take_while(|sent| {
         let is_first = bytes == 0;
-        bytes += record.data.len();
+        bytes += sent.record.data.len();
         is_first || bytes <= limit
     });
     let count = fitting.count();

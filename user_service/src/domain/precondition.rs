@@ -83,7 +83,13 @@ mod tests {
     use contract::UserId;
 
     fn user() -> User {
-        User { id: UserId(1), username: "anna".into(), version: 2, password_version: 1 }
+        User {
+            id: UserId(1),
+            username: "anna".into(),
+            username_key: "anna".into(),
+            version: 2,
+            password_version: 1,
+        }
     }
 
     fn list(tags: &[(&str, bool)]) -> Tags {

@@ -7,13 +7,13 @@ use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::hashing::HashPassword;
 use shared::http::{IdempotencyKey, JsonBody, Problem, RequestContext};
-use shared::sqlite::idempotency::IdempotentRequest;
+use shared::idempotency::IdempotentRequest;
 
 use super::Api;
 use super::bodies::{NewUser, etag, written};
-use super::problems::name_taken;
-use crate::actors::user_reader::FindFirstAnswer;
-use crate::actors::user_repository::{CreateUser, Created};
+use crate::actors::user_reader::FindResponse;
+use crate::domain::Written;
+use crate::store::{Change, CreateUser};
 
 /// Names the use case among the idempotency keys.
 const SCOPE: &str = "POST /users";
@@ -48,20 +48,19 @@ pub(super) async fn create_user(
     });
     let NewUser { username, password } = NewUser::parse(members, &api)?;
     if let Some(request) = idempotency.clone()
-        && let Some(first) = ask(&api.reader, FindFirstAnswer(request)).await??
+        && let Some(first) = ask(&api.reader, FindResponse(request)).await??
     {
-        return answer(&first);
+        return Ok(answer(&first));
     }
     let password_hash = ask(&api.hasher, HashPassword(password)).await??;
     let traceparent = context.traceparent;
-    let command = CreateUser { username, password_hash, idempotency, traceparent };
-    answer(&ask(&api.repository, command).await??)
+    let create = CreateUser { username, password_hash, idempotency, traceparent };
+    Ok(answer(&ask(&api.repository, Change::Create(create)).await??))
 }
 
-fn answer(created: &Created) -> Result<HttpResponse, Problem> {
-    let Created::User(created) = created else { return Err(name_taken()) };
+fn answer(created: &Written) -> HttpResponse {
     let mut builder = HttpResponse::Created();
     builder.insert_header((header::LOCATION, format!("/users/{}", created.user.id)));
     builder.insert_header(etag(&created.user));
-    Ok(written(builder, created))
+    written(builder, created)
 }

@@ -8,7 +8,7 @@ use shared::http::{Problem, RequestContext};
 use super::Api;
 use super::bodies::written;
 use super::parsing::{Conditions, UserPath};
-use crate::actors::user_repository::DeleteUser;
+use crate::store::{Change, DeleteUser};
 
 /// Delete a user
 ///
@@ -28,7 +28,7 @@ pub(super) async fn delete_user(
     context: RequestContext,
 ) -> Result<HttpResponse, Problem> {
     let precondition = conditions.for_write(&api)?;
-    let command = DeleteUser { id: path.user_id, precondition, traceparent: context.traceparent };
-    let deleted = ask(&api.repository, command).await??;
+    let delete = DeleteUser { id: path.user_id, precondition, traceparent: context.traceparent };
+    let deleted = ask(&api.repository, Change::Delete(delete)).await??;
     Ok(written(HttpResponse::Ok(), &deleted))
 }

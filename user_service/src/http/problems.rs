@@ -2,43 +2,35 @@
 
 use shared::http::{Problem, ProblemKind};
 
-use crate::actors::user_repository::{CreateError, DeleteError, UpdateError};
+use crate::store::{ChangeError, StoreError};
 
-impl From<CreateError> for Problem {
-    fn from(error: CreateError) -> Self {
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
         match error {
-            CreateError::KeyReused => Self::new(
-                ProblemKind::IdempotencyKeyReused,
-                "a different request was sent with this Idempotency-Key before",
-            ),
-            CreateError::StoredResponse(error) => Self::internal(error),
-            CreateError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<UpdateError> for Problem {
-    fn from(error: UpdateError) -> Self {
-        match error {
-            UpdateError::NoSuchUser => no_such_user(),
-            UpdateError::PreconditionFailed => precondition_failed(),
-            UpdateError::NameTaken => name_taken(),
-            UpdateError::PasswordChanged => Self::new(
+            ChangeError::NoSuchUser => no_such_user(),
+            ChangeError::PreconditionFailed => precondition_failed(),
+            ChangeError::NameTaken => name_taken(),
+            ChangeError::PasswordChanged => Self::new(
                 ProblemKind::Overloaded,
                 "other requests changed the password while it was checked",
             )
             .with_source(error),
-            UpdateError::Store(error) => error.into(),
+            ChangeError::KeyReused => Self::new(
+                ProblemKind::IdempotencyKeyReused,
+                "a different request was sent with this Idempotency-Key before",
+            ),
+            ChangeError::Store(error) => error.into(),
         }
     }
 }
 
-impl From<DeleteError> for Problem {
-    fn from(error: DeleteError) -> Self {
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
         match error {
-            DeleteError::NoSuchUser => no_such_user(),
-            DeleteError::PreconditionFailed => precondition_failed(),
-            DeleteError::Store(error) => error.into(),
+            StoreError::Full(_) => {
+                Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
+            }
+            StoreError::Failed(_) => Self::internal(error),
         }
     }
 }

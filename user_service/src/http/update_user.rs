@@ -13,8 +13,8 @@ use super::bodies::{UserChanges, check_guessable, etag, written};
 use super::parsing::{Conditions, UserPath};
 use super::problems::{no_such_user, precondition_failed};
 use crate::actors::user_reader::FindCredentials;
-use crate::actors::user_repository::{UpdateError, UpdateUser};
 use crate::domain::{NewPassword, Written};
+use crate::store::{Change, ChangeError, UpdateUser};
 
 /// How often the current password is checked if other requests change it meanwhile.
 const ATTEMPTS: usize = 3;
@@ -57,7 +57,7 @@ pub(super) async fn update_user(
         traceparent: context.traceparent,
     };
     let updated = match changes.password.zip(changes.current_password) {
-        None => ask(&api.repository, command).await??,
+        None => ask(&api.repository, Change::Update(command)).await??,
         Some((new, current)) => {
             let change = PasswordChange { new, current, address };
             change_password(&api, command, &change).await?
@@ -75,7 +75,7 @@ async fn change_password(
     change: &PasswordChange,
 ) -> Result<Written, Problem> {
     let mut hash = None;
-    let mut last = Problem::from(UpdateError::PasswordChanged);
+    let mut last = Problem::from(ChangeError::PasswordChanged);
     for _ in 0..ATTEMPTS {
         let verified_password_version = verify_current(api, &command, change).await?;
         let hash = match &hash {
@@ -89,8 +89,8 @@ async fn change_password(
             traceparent: command.traceparent.clone(),
             ..command
         };
-        match ask(&api.repository, attempt).await? {
-            Err(error @ UpdateError::PasswordChanged) => last = error.into(),
+        match ask(&api.repository, Change::Update(attempt)).await? {
+            Err(error @ ChangeError::PasswordChanged) => last = error.into(),
             outcome => return Ok(outcome?),
         }
     }

@@ -81,7 +81,7 @@ async fn the_binary_tells_its_settings_and_that_nobody_answers() {
     assert_eq!(healthcheck.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&healthcheck.stderr).contains("does not answer"));
     let without_broker = binary().output().unwrap();
-    assert_eq!(without_broker.status.code(), Some(2));
+    assert_eq!(without_broker.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&without_broker.stderr).contains("AMQP_URL"));
 }
 

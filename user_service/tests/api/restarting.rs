@@ -41,9 +41,9 @@ async fn of_two_that_start_on_one_directory_at_the_same_moment_one_is_refused() 
 async fn a_setting_that_cannot_be_is_told_at_start() {
     let start = |flags: Vec<&'static str>| Setup { flags, ..Setup::default() }.try_start();
     let access = start(vec!["--user-service-access", "owner"]).await.err().unwrap();
-    assert!(matches!(access, StartError::Access), "{access}");
+    assert!(matches!(access, StartError::Settings(_)), "{access}");
     let limits = start(vec!["--password-min-chars", "200"]).await.err().unwrap();
-    assert!(matches!(limits, StartError::PasswordLimits), "{limits}");
+    assert!(matches!(limits, StartError::Settings(_)), "{limits}");
 }
 
 #[actix_web::test]

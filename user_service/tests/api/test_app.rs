@@ -7,6 +7,7 @@ use std::sync::Arc;
 use awc::http::{Method, StatusCode, header::HeaderMap};
 use clap::Parser;
 use contract::LogRecord;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use shared::bus::{Bus, InProcessBus};
 use shared::clock::Clock;
@@ -14,7 +15,7 @@ use shared::hashing::{HashParams, HashingConfig, HashingMetrics, HashingThreads}
 use shared::telemetry::Registry;
 use tempfile::TempDir;
 use user_service::config::Config;
-use user_service::store::{self, log};
+use user_service::store;
 use user_service::{Deps, Running, StartError, start};
 
 pub(crate) struct TestApp {
@@ -62,7 +63,8 @@ impl Setup {
         let config = Cli::parse_from(arguments).config;
         let mut registry = Registry::default();
         let hashing = hashing(&mut registry);
-        let deps = Deps { bus: self.bus, hashing, clock: Clock::system(), registry };
+        let store = config.store();
+        let deps = Deps { store, bus: self.bus, hashing, clock: Clock::system(), registry };
         let running = start(config, deps).await?;
         Ok(TestApp { address: running.address, directory: self.directory, running })
     }
@@ -153,8 +155,11 @@ impl TestApp {
 
 /// All records of the log in this directory.
 pub(crate) fn records(directory: &Path) -> Vec<LogRecord> {
-    let pool = store::open_pool(&directory.join("users.db"), 1).unwrap();
-    log::records_after(&pool.get().unwrap(), 0, 100_000).unwrap()
+    let store = store::in_file(directory.join("users.db"));
+    // A database in a file answers at once.
+    let reader = store.open_log_reader().now_or_never().unwrap().unwrap();
+    let found = reader.list_records(0, 100_000).now_or_never().unwrap().unwrap();
+    found.records.into_iter().map(|stored| stored.record).collect()
 }
 
 impl Answer {

@@ -5,8 +5,9 @@ use actix::{Context, Handler};
 use contract::Claims;
 use rusqlite::Connection;
 use shared::actors::{Ask, Command};
+use shared::idempotency::IdempotentRequest;
 use shared::sqlite::StoreError;
-use shared::sqlite::idempotency::{self, IdempotentRequest, Lookup};
+use shared::sqlite::idempotency::{self, Lookup};
 
 use super::{Revocations, RevokeRefused};
 

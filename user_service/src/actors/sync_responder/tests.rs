@@ -1,38 +1,48 @@
-use super::super::user_repository::RecordPublished;
-use super::super::user_repository::test_repository::{TestRepository, create_as};
+use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
+use super::super::test_repository::{TestRepository, access, create_as};
+use super::super::user_repository::{Prune, RecordPublished};
 use super::*;
-use actix::Arbiter;
-use contract::{Position, RecordHash, SnapshotUser, UsersChecksum};
+use crate::store::Retention;
+use contract::{Cursor, LogRecord, Position, RecordHash, SnapshotUser, UsersChecksum};
 use futures_util::StreamExt;
-use prometheus_client::metrics::counter::Counter;
-use shared::actors::{Health, ask};
+use shared::actors::{Mailbox, ask};
 use shared::bus::cloud_event::Codec;
-use shared::bus::{Bus, DeadLetters};
-use shared::bus::{
-    Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec, Subscription,
-};
+use shared::bus::{Bus, Destination, Message, Outgoing, QueueLifetime, QueueSpec, Subscription};
 use shared::hashing::PasswordHash;
 use shared::log_sync::{Effect, Follower, Input, user_checksum};
 use std::time::Duration;
-use testkit::wait::until_holds;
+use testkit::wait::until;
 
 struct Answers {
-    bus: Arc<InProcessBus>,
+    bus: Arc<dyn Bus>,
     codec: Codec,
     inbox: Subscription,
+    _responder: Mailbox<SyncResponder>,
 }
 
 /// A responder, and a queue for its answers.
 async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
-    let bus = Arc::new(InProcessBus::new());
-    let (head, key) = (repository.head.clone(), Arc::clone(&repository.key));
-    let directory = repository.directory.path().to_owned();
-    let (pool, metrics) = (&repository.pool, repository.metrics.answers.clone());
-    let codec = Codec::new(Arc::clone(&key));
-    let (here, health) = (Arbiter::current(), Health::default());
-    let dead_letters = DeadLetters::launch(&here, bus.clone(), &health, Counter::default());
-    let access = BusAccess { bus: bus.clone(), codec: codec.clone(), dead_letters };
-    SyncResponder::new(access, pool, head, key, directory, replay_limit, metrics).unwrap().start();
+    let bus = TestBus::new(|_| Trouble::No);
+    // The responder declares it too: a question to a queue that is not there would be gone.
+    drop(bus.subscribe(shared_queue(SYNC_REQUESTS_QUEUE, 1)).await.unwrap());
+    answers_over(bus, repository, replay_limit).await
+}
+
+async fn answers_over(
+    bus: Arc<dyn Bus>,
+    repository: &TestRepository,
+    replay_limit: i64,
+) -> Answers {
+    let responder = SyncResponder::new(Answering {
+        access: access(repository, &bus),
+        store: Arc::clone(&repository.store),
+        sealing_key: Arc::clone(&repository.key),
+        directory: repository.directory.path().to_owned(),
+        replay_limit,
+        metrics: repository.metrics.answers.clone(),
+        health: repository.health.clone(),
+    });
+    let responder = Mailbox::start(&repository.health, 1, |_| responder);
     let spec = QueueSpec {
         name: "answers".into(),
         lifetime: QueueLifetime::Transient,
@@ -40,20 +50,11 @@ async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
         prefetch: 100,
     };
     let inbox = bus.subscribe(spec).await.unwrap();
-    // The responder declares it too: a question to a queue that is not there would be gone.
-    drop(bus.subscribe(shared_queue(SYNC_REQUESTS_QUEUE, 1)).await.unwrap());
-    Answers { bus, codec, inbox }
+    let codec = Codec::new(Arc::clone(&repository.key));
+    Answers { bus, codec, inbox, _responder: responder }
 }
 
 impl Answers {
-    async fn send(&self, outgoing: Outgoing) {
-        self.bus.publish(vec![outgoing]).await.unwrap();
-    }
-
-    async fn put(&self, request: &SyncRequest) {
-        self.send(self.codec.encode_question(request)).await;
-    }
-
     async fn next_delivery(&mut self) -> Delivery {
         tokio::time::timeout(Duration::from_secs(10), self.inbox.next()).await.unwrap().unwrap()
     }
@@ -64,21 +65,28 @@ impl Answers {
         self.codec.decode_control(&delivery).unwrap().input
     }
 
-    async fn next(&mut self) -> SyncAnswer {
-        serde_json::from_slice(&self.next_delivery().await.message.body).unwrap()
-    }
-
     async fn ask(&mut self, cursor: Cursor) -> SyncAnswer {
         let request =
             SyncRequest { nonce: "n".into(), reply_to: "answers".into(), cursor, snapshot: false };
-        self.put(&request).await;
-        self.next().await
+        let delivery = self.deliver_answer(&request).await;
+        serde_json::from_slice(&delivery.message.body).unwrap()
+    }
+
+    async fn deliver_answer(&mut self, request: &SyncRequest) -> Delivery {
+        let question = self.codec.encode_question(request);
+        // After a panic the queue is declared a moment later.
+        until("there is an answer", Duration::from_secs(10), async || {
+            self.bus.publish(vec![question.clone()]).await.unwrap();
+            let answer = tokio::time::timeout(Duration::from_secs(2), self.inbox.next());
+            answer.await.ok().flatten()
+        })
+        .await
     }
 }
 
 #[actix::test]
 async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
-    let repository = TestRepository::start();
+    let repository = TestRepository::start().await;
     for name in ["anna", "bert", "carl"] {
         create_as(&repository, name).await;
     }
@@ -86,15 +94,14 @@ async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
-    answers.put(request).await;
-    let answer = answers.next_input().await;
-    follower.step(answer);
-    assert_eq!(follower.cursor(), repository.head.borrow().cursor());
+    let answer = answers.deliver_answer(request).await;
+    follower.step(answers.codec.decode_control(&answer).unwrap().input);
+    assert_eq!(follower.cursor(), repository.head().cursor());
 }
 
 #[actix::test]
 async fn a_follower_that_diverged_gets_all_users_as_of_the_head() {
-    let repository = TestRepository::start();
+    let repository = TestRepository::start().await;
     let anna = create_as(&repository, "anna").await.user;
     create_as(&repository, "bert").await;
     repository.delete(anna.id).await;
@@ -112,7 +119,7 @@ async fn a_follower_that_diverged_gets_all_users_as_of_the_head() {
 
 #[actix::test]
 async fn a_follower_too_far_back_gets_a_snapshot_even_if_there_are_no_users() {
-    let repository = TestRepository::start();
+    let repository = TestRepository::start().await;
     let anna = create_as(&repository, "anna").await.user;
     repository.delete(anna.id).await;
     let mut answers = answers(&repository, 1).await;
@@ -123,7 +130,7 @@ async fn a_follower_too_far_back_gets_a_snapshot_even_if_there_are_no_users() {
 
 #[actix::test]
 async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
-    let repository = TestRepository::start();
+    let repository = TestRepository::start().await;
     create_as(&repository, "first").await;
     let creates = (0..1000).map(|n| format!("user{n}")).collect::<Vec<_>>();
     for group in creates.chunks(100) {
@@ -134,36 +141,44 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
-    answers.put(request).await;
+    let first = answers.deliver_answer(request).await;
+    let mut answer = answers.codec.decode_control(&first).unwrap().input;
     let mut users = 0;
-    for _ in 0..5 {
-        let answer = answers.next_input().await;
-        let Input::SnapshotPart(part) = &answer else { panic!("no snapshot") };
-        users += part.users.len();
+    for part in 1..=5 {
+        let Input::SnapshotPart(snapshot) = &answer else { panic!("no snapshot") };
+        assert_eq!(snapshot.part, part);
+        users += snapshot.users.len();
         follower.step(answer);
+        if part == 5 {
+            break;
+        }
+        answer = answers.next_input().await;
     }
     assert_eq!((users, follower.cursor().position.seq), (1001, 1001));
 }
 
 #[actix::test]
 async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
-    let repository = TestRepository::start();
+    let repository = TestRepository::start().await;
     let mut answers = answers(&repository, 100).await;
     let to = Destination::Queue(SYNC_REQUESTS_QUEUE.into());
     let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
-    answers.send(Outgoing { to, message }).await;
+    answers.bus.publish(vec![Outgoing { to, message }]).await.unwrap();
     assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
 }
 
 #[test]
 fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
-    let record = |data: &str| LogRecord {
-        position: Position::default(),
-        prev_hash: RecordHash::default(),
-        kind: contract::EventKind::CREATED,
-        recorded_at_ms: 0,
-        traceparent: None,
-        data: data.into(),
+    let record = |data: &str| SentRecord {
+        record: LogRecord {
+            position: Position::default(),
+            prev_hash: RecordHash::default(),
+            kind: contract::EventKind::CREATED,
+            recorded_at_ms: 0,
+            traceparent: None,
+            data: data.into(),
+        },
+        sealed_hash: None,
     };
     let records = vec![record("aaaa"), record("bb"), record("c")];
     for (limit, kept) in [(1, 1), (4, 1), (6, 2), (7, 3)] {
@@ -173,16 +188,16 @@ fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
 
 #[actix::test]
 async fn after_pruning_who_stands_there_goes_on_and_who_is_further_back_gets_a_snapshot() {
-    let repository = TestRepository::start();
+    let repository = TestRepository::start().await;
     for name in ["anna", "bert", "carl", "dora"] {
         create_as(&repository, name).await;
     }
-    let places = repository.records();
-    ask(&repository.addr, RecordPublished { seq: 3 }).await.unwrap().unwrap();
-    let repository = repository.restart_keeping(2).await;
-    let pruned = || repository.metrics.writer.pruned_seq.get() == 2;
-    until_holds("two are gone", Duration::from_secs(10), pruned).await;
-    assert!(repository.records().is_empty(), "the log does not begin at 1 any more");
+    let places = repository.records().await;
+    ask(&repository.mailbox, RecordPublished { seq: 3 }).await.unwrap().unwrap();
+    let retention = Retention { age_ms: 0, rows: 2 };
+    let pruned = ask(&repository.mailbox, Prune(retention)).await.unwrap().unwrap();
+    assert_eq!((pruned.records, pruned.log_start_seq), (2, 2));
+    assert!(repository.records().await.is_empty(), "the log does not begin at 1 any more");
     let at = |seq: usize| Cursor { position: places[seq - 1].position, ..Cursor::default() };
     let mut answers = answers(&repository, 100).await;
     let SyncAnswer::Continue(answer) = answers.ask(at(2)).await else { panic!("no records") };
@@ -201,4 +216,28 @@ async fn after_pruning_who_stands_there_goes_on_and_who_is_further_back_gets_a_s
     create_as(&repository, "emil").await;
     let SyncAnswer::Continue(answer) = answers.ask(at(4)).await else { panic!("no records") };
     assert_eq!((answer.records.len(), answer.records[0].record.position.seq), (1, 5));
+}
+
+#[actix::test]
+async fn after_a_panic_questions_are_received_all_the_same() {
+    let bus = TestBus::new(panics_once(
+        |call| matches!(call, Call::Subscribe(queue) if queue.name == SYNC_REQUESTS_QUEUE),
+    ));
+    let repository = TestRepository::start().await;
+    let mut answers = answers_over(bus, &repository, 100).await;
+    assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
+    let failed = "receiving questions: panicked: as the test wants it";
+    assert_eq!(repository.health.degraded(), [failed]);
+}
+
+#[actix::test]
+async fn after_a_panic_followers_are_answered_all_the_same() {
+    let bus = TestBus::new(panics_once(
+        |call| matches!(call, Call::Publish(batch) if batch[0].message.kind == "sync.answer.v1"),
+    ));
+    let repository = TestRepository::start().await;
+    let mut answers = answers_over(bus, &repository, 100).await;
+    assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
+    let failed = "answering followers: panicked: as the test wants it";
+    assert_eq!(repository.health.degraded(), [failed]);
 }

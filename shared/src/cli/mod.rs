@@ -1,0 +1,158 @@
+//! What every binary does the same way: read the settings, serve until a signal, exit.
+//!
+//! A subcommand is a variant of [`Action`] and a file here.
+
+use std::error::Error;
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::bus::AmqpBus;
+use crate::config::{BusConfig, CommonConfig, ListenAddress};
+use crate::telemetry::ErrorChain;
+
+mod healthcheck;
+mod open_files;
+mod serve;
+mod settings;
+mod signals;
+
+pub use open_files::max_connections;
+pub use settings::command;
+
+/// The exit code for settings that cannot be used: `EX_CONFIG` of sysexits.
+const EXIT_CONFIG: u8 = 78;
+
+/// A binary: what differs between them.
+pub trait Application {
+    /// All settings.
+    type Config: Args;
+    /// What runs.
+    type Running;
+    /// Name of the binary.
+    const NAME: &'static str;
+    /// What it is, for `--help`.
+    const ABOUT: &'static str;
+
+    /// The settings that every binary has.
+    fn common(config: &Self::Config) -> &CommonConfig;
+
+    /// What is wrong with settings that are good one by one: a line each.
+    fn problems(config: &Self::Config) -> Vec<String>;
+
+    /// Where it listens.
+    fn listens(config: &Self::Config) -> Vec<&ListenAddress>;
+
+    /// Starts it. `bus` is the broker's, if the settings name one.
+    fn start(
+        config: Self::Config,
+        bus: Option<AmqpBus>,
+    ) -> impl Future<Output = Result<Self::Running, Box<dyn Error>>>;
+
+    /// What a person at a terminal is told when it runs.
+    fn greeting(_running: &Self::Running) -> Option<String> {
+        None
+    }
+
+    /// Finishes what is in progress, and stops.
+    fn stop(running: Self::Running) -> impl Future<Output = ()>;
+}
+
+/// A binary that is one of two processes was started without a broker: they could not meet.
+#[derive(Debug, thiserror::Error)]
+#[error("set AMQP_URL or AMQP_URL_FILE; the binary `standalone` needs no broker")]
+pub struct BrokerMissing;
+
+impl BrokerMissing {
+    /// The error, if no setting names a broker.
+    pub fn in_config(config: &BusConfig) -> Option<Self> {
+        (config.amqp_url.is_none() && config.amqp_url_file.is_none()).then_some(Self)
+    }
+}
+
+/// The command line.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli<C: Args> {
+    #[command(flatten)]
+    config: C,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Action {
+    /// Serve until SIGTERM or Ctrl-C; a second signal ends it at once (the default)
+    Serve,
+    /// Ask the running service whether it is ready; exit 0 if it is
+    Healthcheck,
+}
+
+const EXIT_CODES: &str = "\
+Every setting is a flag or an environment variable; an empty variable counts as unset.
+Times are written as 500ms, 10s, 15m, 12h or 7d.
+
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 78 settings are wrong";
+
+/// The whole of `main`.
+pub fn run<A: Application>() -> ExitCode {
+    match run_action::<A>() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(A::NAME),
+    }
+}
+
+fn run_action<A: Application>() -> Result<(), Failure> {
+    let settings = settings::parse::<A>(std::env::args_os().collect())?;
+    match settings.cli.action.unwrap_or(Action::Serve) {
+        Action::Serve => serve::serve::<A>(settings),
+        Action::Healthcheck => {
+            let config = settings.into_config(Vec::new())?;
+            healthcheck::healthcheck(&A::listens(&config)).map_err(Failure::other)
+        }
+    }
+}
+
+/// Why the process ends without having done what it should.
+enum Failure {
+    /// The command line is not understood, or asks for help only.
+    Usage(clap::Error),
+    /// These settings are wrong, one line each.
+    Settings(Vec<String>),
+    /// Anything else.
+    Other(Box<dyn Error>),
+}
+
+impl Failure {
+    fn other(error: impl Into<Box<dyn Error>>) -> Self {
+        Self::Other(error.into())
+    }
+
+    /// Prints it; gives the exit code.
+    fn tell(self, binary: &str) -> ExitCode {
+        match self {
+            Self::Usage(error) => {
+                // Nobody may listen any more.
+                let _ = error.print();
+                u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+            }
+            Self::Settings(problems) => {
+                for problem in problems {
+                    tell(&format!("{binary}: {problem}"));
+                }
+                ExitCode::from(EXIT_CONFIG)
+            }
+            Self::Other(error) => {
+                tell(&format!("{binary}: {}", ErrorChain(&*error)));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// To the person or the supervisor who has started it.
+#[expect(clippy::print_stderr, reason = "the log may not be set up, and this ends the process")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}

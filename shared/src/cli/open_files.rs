@@ -1,0 +1,65 @@
+//! How many files and sockets the process may have open, and how many of them HTTP may take.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// More than this is not asked for: some systems allow a thousand million.
+const WANTED: u64 = 1024 * 1024;
+/// Files that HTTP must leave: databases with a reader for each worker, the log, the broker's
+/// connections, temporary files.
+const RESERVED: u64 = 256;
+/// Two services may share a process; each may take a half, so that neither starves the other.
+const SERVICES: u64 = 2;
+/// Without so many a service is of no use at all.
+const FEWEST: u64 = 64;
+
+/// Raises the soft limit of open files to the hard one: the soft one is 1024 on most systems, from a
+/// time when programs could not wait for more.
+pub(super) fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
+        Ok(()) => tracing::debug!(before = current, now = wanted, "raised the limit of open files"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            limit = current,
+            "cannot raise the limit of open files"
+        ),
+    }
+}
+
+/// How many HTTP connections one service may have open: its share of the files that are left after
+/// databases and broker.
+pub fn max_connections() -> usize {
+    share_of(getrlimit(Resource::Nofile).current.unwrap_or(WANTED))
+}
+
+fn share_of(open_files: u64) -> usize {
+    let share = open_files.min(WANTED).saturating_sub(RESERVED) / SERVICES;
+    usize::try_from(share.max(FEWEST)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_services_and_their_databases_never_need_more_files_than_there_are() {
+        for open_files in [1024_u64, 4096, 65_536, u64::MAX] {
+            let taken = SERVICES * u64::try_from(share_of(open_files)).unwrap();
+            assert!(taken + RESERVED <= open_files, "{open_files}");
+        }
+        assert_eq!(share_of(1024), 384);
+        assert_eq!(share_of(10), 64);
+    }
+
+    #[test]
+    fn the_soft_limit_is_raised_to_the_hard_one() {
+        raise_limit();
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let most = maximum.unwrap_or(WANTED).min(WANTED);
+        assert!(current.is_none_or(|current| current >= most), "{current:?} of {maximum:?}");
+    }
+}

@@ -1,0 +1,63 @@
+//! `serve`, the default subcommand: from the settings to the exit.
+
+use std::error::Error;
+use std::time::Duration;
+
+use super::settings::Settings;
+use super::{Application, Failure, open_files, signals};
+use crate::bus::{AmqpBus, AmqpConfig};
+use crate::config::BusConfig;
+use crate::telemetry::{ErrorChain, LogFormat, init_logging};
+
+/// How long the broker may take to confirm one batch of events.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting to the broker may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Starts the services, waits for a signal, and stops them.
+///
+/// # Errors
+/// They cannot start.
+pub(super) fn serve<A: Application>(settings: Settings<A::Config>) -> Result<(), Failure> {
+    actix_web::rt::System::new().block_on(async {
+        let mut problems = A::problems(&settings.cli.config);
+        let common = A::common(&settings.cli.config);
+        let (log, log_format) = (common.log.clone(), common.log_format);
+        let bus = amqp_bus(&common.bus, A::NAME).unwrap_or_else(|error| {
+            problems.push(ErrorChain(&*error).to_string());
+            None
+        });
+        let config = settings.into_config(problems)?;
+        let _log = init_logging(&log, log_format).map_err(Failure::other)?;
+        let mut stop_asked = signals::listen().map_err(Failure::other)?;
+        open_files::raise_limit();
+        let starting = A::start(config, bus);
+        let running = tokio::select! {
+            started = starting => started.map_err(Failure::Other)?,
+            _ = &mut stop_asked => return Ok(()),
+        };
+        if let (LogFormat::Text, Some(greeting)) = (log_format, A::greeting(&running)) {
+            greet(&greeting);
+        }
+        // An error means that nobody listens to signals any more, which a signal would have ended.
+        let _ = stop_asked.await;
+        A::stop(running).await;
+        Ok(())
+    })
+}
+
+/// The bus of the broker that the settings name, if they name one. It connects when it is used.
+fn amqp_bus(config: &BusConfig, name: &str) -> Result<Option<AmqpBus>, Box<dyn Error>> {
+    let Some(url) = config.url()? else { return Ok(None) };
+    Ok(Some(AmqpBus::new(&AmqpConfig {
+        url,
+        connection_name: name.to_owned(),
+        confirm_timeout: CONFIRM_TIMEOUT,
+        connect_timeout: CONNECT_TIMEOUT,
+    })?))
+}
+
+#[expect(clippy::print_stdout, reason = "for the person who has just started it, whatever LOG is")]
+fn greet(text: &str) {
+    println!("{text}");
+}

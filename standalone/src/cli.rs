@@ -1,0 +1,69 @@
+//! Both services as one binary.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use shared::bus::{AmqpBus, Bus, InProcessBus};
+use shared::cli::Application;
+use shared::clock::Clock;
+use shared::config::{CommonConfig, ListenAddress, local_address};
+
+use crate::{Config, Running, start};
+
+/// `standalone`.
+pub struct StandaloneBinary;
+
+impl Application for StandaloneBinary {
+    type Config = Config;
+    type Running = Running;
+    const NAME: &'static str = "standalone";
+    const ABOUT: &'static str =
+        "Lockstep in one process: users, login and logout, with nothing to install";
+
+    fn common(config: &Config) -> &CommonConfig {
+        &config.common
+    }
+
+    fn problems(config: &Config) -> Vec<String> {
+        let Config { common, hashing, user_service, .. } = config;
+        [common.problems(), user_service.problems(), hashing.problems()].concat()
+    }
+
+    fn listens(config: &Config) -> Vec<&ListenAddress> {
+        vec![&config.user_service.user_service_listen, &config.auth_service.auth_service_listen]
+    }
+
+    async fn start(config: Config, bus: Option<AmqpBus>) -> Result<Running, Box<dyn Error>> {
+        let bus: Arc<dyn Bus> = match bus {
+            Some(bus) => Arc::new(bus),
+            None => Arc::new(InProcessBus::new()),
+        };
+        Ok(start(&config, bus, Clock::system()).await?)
+    }
+
+    /// What to try.
+    fn greeting(running: &Running) -> Option<String> {
+        let users = local_address(running.user_service_address());
+        let auth = local_address(running.auth_service_address());
+        Some(format!(
+            r#"
+Lockstep is running.
+  user_service  http://{users}   its API: http://{users}/docs
+  auth_service  http://{auth}   its API: http://{auth}/docs
+
+Try it from another terminal:
+  curl -i http://{users}/users -H 'Content-Type: application/json' \
+       -d '{{"username":"testuser","password":"testpassword"}}'
+  curl -i http://{auth}/login -H 'Content-Type: application/json' \
+       -d '{{"username":"testuser","password":"testpassword"}}'
+  curl -i -X POST http://{auth}/logout -H "Authorization: Bearer $TOKEN"
+
+Stop it with Ctrl-C.
+"#
+        ))
+    }
+
+    async fn stop(running: Running) {
+        running.stop().await;
+    }
+}

@@ -1,0 +1,180 @@
+//! Settings as an operator gives them to the binary: empty, wrong, from files; and its signals.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use shared::cli::command;
+use standalone::cli::StandaloneBinary;
+use testkit::wait::until;
+
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_standalone"));
+    command.env_clear();
+    command
+}
+
+/// Reads the settings and finds nobody at port 1: cheap, and it does nothing.
+fn read_settings(variables: &[(&str, &str)]) -> Output {
+    let listen = "--user-service-listen=127.0.0.1:1";
+    binary().args([listen, "healthcheck"]).envs(variables.iter().copied()).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn every_setting_may_be_empty_and_is_unset_then() {
+    let command = command::<StandaloneBinary>();
+    let names: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_env()).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let output = read_settings(&[(name.to_str().unwrap(), "")]);
+        assert_eq!(output.status.code(), Some(1), "{name:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("does not answer"), "{name:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn every_setting_has_a_text_and_says_its_variable() {
+    for arg in command::<StandaloneBinary>().get_arguments() {
+        let id = arg.get_id().as_str();
+        if !["help", "version"].contains(&id) {
+            assert!(arg.get_help().is_some_and(|help| !help.to_string().is_empty()), "{id}");
+            let variable = id.to_uppercase();
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
+        }
+    }
+}
+
+#[test]
+fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let variables = [
+        ("DATA_DIR", data.to_str().unwrap()),
+        ("HASH_THREADS", "0"),
+        ("LOG_FORMAT", "xml"),
+        ("SHUTDOWN_GRACE", "10"),
+        ("LOG", "info,bogus"),
+        ("USER_SERVICE_LISTEN", "nowhere"),
+        ("PASSWORD_MIN_CHARS", "200"),
+        ("AMQP_URL_FILE", "/no/such/file"),
+        ("TOKEN_LIFETIME", "900d"),
+        ("ARGON2_PARALLELISM", "9999"),
+    ];
+    let output = binary().envs(variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    let told = stderr(&output);
+    for wrong in [
+        "--hash-threads",
+        "--log-format",
+        "--shutdown-grace",
+        "LOG must be",
+        "--user-service-listen",
+        "PASSWORD_MIN_CHARS is more",
+        "/no/such/file",
+        "--token-lifetime",
+        "8 times ARGON2_PARALLELISM",
+    ] {
+        assert!(told.contains(wrong), "{wrong} is not in\n{told}");
+    }
+    assert_eq!(told.lines().count(), 9, "{told}");
+    assert!(!data.exists(), "something was started");
+}
+
+#[test]
+fn a_secret_and_its_file_exclude_each_other() {
+    let urls = [("AMQP_URL", "amqp://x"), ("AMQP_URL_FILE", "/x"), ("SEALING_KEY", "x")];
+    let output = binary().envs(urls).env("SEALING_KEY_FILE", "/x").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let told = stderr(&output);
+    assert!(told.contains("AMQP_URL or AMQP_URL_FILE"), "{told}");
+    assert!(told.contains("SEALING_KEY or SEALING_KEY_FILE"), "{told}");
+    assert!(!told.contains("amqp://x"), "a secret is told");
+}
+
+/// Ends the process whatever the test comes to.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    /// On names instead of addresses.
+    fn start(directory: &tempfile::TempDir, settings: &[(&str, &str)]) -> Self {
+        let child = binary()
+            .env("DATA_DIR", directory.path())
+            .env("USER_SERVICE_LISTEN", "localhost:0")
+            .env("AUTH_SERVICE_LISTEN", "localhost:0")
+            .env("ARGON2_MEMORY_KIB", "8")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+
+    /// Reads log lines up to the one that has this text.
+    fn lines_until(lines: &mut impl Iterator<Item = String>, text: &str) -> Vec<String> {
+        let mut read = Vec::new();
+        while !read.last().is_some_and(|line: &String| line.contains(text)) {
+            read.push(lines.next().expect("it runs"));
+        }
+        read
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = ["-c", "kill -\"$1\" \"$0\"", &self.0.id().to_string(), name];
+        assert!(Command::new("/bin/sh").args(kill).status().unwrap().success());
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        let bound = Duration::from_secs(30);
+        until("it ends", bound, async || self.0.try_wait().unwrap()).await.code()
+    }
+}
+
+#[tokio::test]
+async fn with_json_each_line_of_the_output_is_json_and_names_are_good_to_listen_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&directory, &[("LOG_FORMAT", "json")]);
+    let output = process.0.stdout.take().unwrap();
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let mut read = Process::lines_until(&mut lines, "auth_service listens");
+    process.signal("INT");
+    read.extend(lines);
+    for line in &read {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_stop_that_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&directory, &[("SHUTDOWN_GRACE", "1h")]);
+    let output = process.0.stdout.take().unwrap();
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let listens = Process::lines_until(&mut lines, "user_service listens").pop().unwrap();
+    let address = listens.rsplit("address=").next().unwrap();
+    // A request that never comes whole keeps the first stop waiting.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+        Content-Length: 9\r\n\r\n{";
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    Process::lines_until(&mut lines, "Stop it with");
+    process.signal("TERM");
+    // The first has arrived once nobody is listening any more.
+    let refused = async || std::net::TcpStream::connect(address).is_err().then_some(());
+    until("the first signal has arrived", Duration::from_secs(30), refused).await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(128 + 15));
+}

@@ -1,0 +1,145 @@
+//! All users at one place in the log, by way of a temporary file: a snapshot that stayed open until
+//! a slow bus has taken the last part would keep the database from tidying up. Parts can be sent as
+//! soon as they are in the file: a follower that heard nothing until the last one was read would
+//! think its question lost, and ask again.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use contract::SnapshotUser;
+use shared::secrets::SealingKeys;
+use tempfile::NamedTempFile;
+use tokio::sync::watch;
+
+use super::super::sealing::seal_user;
+use crate::store::{Snapshot, StoreError};
+
+/// How many users travel in one message: some 90 kB, of which followers hold many at a time.
+const USERS_PER_PART: u32 = 250;
+
+/// The half that sends.
+pub(super) struct Spool {
+    /// How many parts there are: at least one.
+    pub(super) parts: u32,
+    /// One line of JSON for each part.
+    lines: BufReader<File>,
+    /// How many parts are in the file.
+    written: watch::Receiver<u32>,
+    /// How many of them were read again.
+    taken: u32,
+}
+
+/// The half that reads the users into the file.
+pub(super) struct Spooling<'a> {
+    snapshot: Box<dyn Snapshot + 'a>,
+    key: &'a SealingKeys,
+    file: File,
+    parts: u32,
+    written: watch::Sender<u32>,
+}
+
+/// It was not written, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SnapshotError {
+    #[error("the database failed")]
+    Store(#[from] StoreError),
+    #[error("the temporary file of the snapshot failed")]
+    File(#[from] io::Error),
+    #[error("the snapshot cannot be encoded")]
+    Json(#[from] serde_json::Error),
+    #[error("the users were not read to the end")]
+    Unfinished,
+}
+
+/// Begins: the two halves are to be run at the same time.
+pub(super) fn begin<'a>(
+    snapshot: Box<dyn Snapshot + 'a>,
+    key: &'a SealingKeys,
+    directory: &Path,
+) -> Result<(Spooling<'a>, Spool), SnapshotError> {
+    let parts = snapshot.count().div_ceil(USERS_PER_PART).max(1);
+    let spool = NamedTempFile::new_in(directory)?;
+    let lines = BufReader::new(spool.reopen()?);
+    // From here on it has no name, and is gone when both halves are.
+    let file = spool.into_file();
+    let (sender, written) = watch::channel(0);
+    let spooling = Spooling { snapshot, key, file, parts, written: sender };
+    Ok((spooling, Spool { parts, lines, written, taken: 0 }))
+}
+
+impl Spooling<'_> {
+    /// Reads at its own pace, whatever the bus does.
+    pub(super) async fn run(mut self) -> Result<(), SnapshotError> {
+        let mut after = 0;
+        for part in 1..=self.parts {
+            let page = self.snapshot.list_credentials(after, USERS_PER_PART).await?;
+            after = page.last().map_or(after, |last| last.user.id.0);
+            let users: Vec<SnapshotUser> =
+                page.iter().map(|found| seal_user(found, self.key)).collect();
+            let mut line = serde_json::to_vec(&users)?;
+            line.push(b'\n');
+            self.file.write_all(&line)?;
+            self.written.send_replace(part);
+            // The other half is on the same thread.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+impl Spool {
+    /// The users of the next part, as soon as they are there.
+    pub(super) async fn next_part(&mut self) -> Result<Vec<SnapshotUser>, SnapshotError> {
+        let taken = self.taken;
+        let more = self.written.wait_for(|written| *written > taken).await;
+        if more.is_err() {
+            return Err(SnapshotError::Unfinished);
+        }
+        self.taken += 1;
+        let mut line = String::new();
+        self.lines.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::test_repository::{TestRepository, create_as};
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    #[actix::test]
+    async fn a_part_can_be_sent_before_the_last_one_is_read() {
+        let repository = TestRepository::start().await;
+        create_as(&repository, "first").await;
+        for group in 0..3 {
+            let names: Vec<String> = (0..100).map(|n| format!("user{group}x{n}")).collect();
+            join_all(names.iter().map(|name| create_as(&repository, name))).await;
+        }
+        let snapshot = repository.log.snapshot().await.unwrap();
+        assert_eq!(snapshot.head().position.seq, 301);
+        let directory = repository.directory.path();
+        let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
+        assert_eq!(spool.parts, 2);
+        assert!(spool.next_part().now_or_never().is_none(), "nothing is read yet");
+        let mut reading = Box::pin(spooling.run());
+        assert!((&mut reading).now_or_never().is_none(), "one part is read");
+        assert_eq!(spool.next_part().now_or_never().unwrap().unwrap().len(), 250);
+        // Who is created meanwhile belongs to a later place in the log.
+        create_as(&repository, "later").await;
+        reading.await.unwrap();
+        assert_eq!(spool.next_part().await.unwrap().len(), 51);
+    }
+
+    #[actix::test]
+    async fn a_snapshot_whose_reading_failed_has_no_next_part() {
+        let repository = TestRepository::start().await;
+        let snapshot = repository.log.snapshot().await.unwrap();
+        let directory = repository.directory.path();
+        let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
+        drop(spooling);
+        assert!(matches!(spool.next_part().await, Err(SnapshotError::Unfinished)));
+    }
+}

@@ -1,0 +1,71 @@
+//! A bus in this process that makes trouble when it is told to, for the unit tests of the actors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::BoxFuture;
+use shared::bus::{Bus, BusError, BusStatus, InProcessBus, Outgoing, QueueSpec, Subscription};
+
+/// What a bus is asked to do.
+pub(super) enum Call<'a> {
+    Publish(&'a [Outgoing]),
+    Subscribe(&'a QueueSpec),
+}
+
+/// What becomes of it.
+pub(super) enum Trouble {
+    No,
+    Unreachable,
+    Panic,
+}
+
+/// An in-process bus behind a judge of its calls.
+pub(super) struct TestBus<F> {
+    inside: InProcessBus,
+    judge: F,
+}
+
+impl<F: Fn(Call<'_>) -> Trouble + Send + Sync + 'static> TestBus<F> {
+    pub(super) fn new(judge: F) -> Arc<Self> {
+        Arc::new(Self { inside: InProcessBus::new(), judge })
+    }
+
+    fn judge(&self, call: Call<'_>) -> Result<(), BusError> {
+        match (self.judge)(call) {
+            Trouble::No => Ok(()),
+            Trouble::Unreachable => Err(BusError::Unreachable("as the test wants it".into())),
+            Trouble::Panic => panic!("as the test wants it"),
+        }
+    }
+}
+
+impl<F: Fn(Call<'_>) -> Trouble + Send + Sync + 'static> Bus for TestBus<F> {
+    fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        Box::pin(async move {
+            self.judge(Call::Publish(&batch))?;
+            self.inside.publish(batch).await
+        })
+    }
+
+    fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        Box::pin(async move {
+            self.judge(Call::Subscribe(&queue))?;
+            self.inside.subscribe(queue).await
+        })
+    }
+
+    fn status(&self) -> BusStatus {
+        BusStatus::Connected
+    }
+}
+
+/// Panics at the first call of which `is_it` is true.
+pub(super) fn panics_once(
+    is_it: impl Fn(&Call<'_>) -> bool + Send + Sync + 'static,
+) -> impl Fn(Call<'_>) -> Trouble + Send + Sync + 'static {
+    let has_panicked = AtomicBool::new(false);
+    move |call| {
+        let is_first = is_it(&call) && !has_panicked.swap(true, Ordering::Relaxed);
+        if is_first { Trouble::Panic } else { Trouble::No }
+    }
+}

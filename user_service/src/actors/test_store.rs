@@ -1,0 +1,109 @@
+//! A store whose writer makes trouble when it is told to, for the unit tests of the actors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use crate::store::{
+    Change, Committed, LogReader, Opened, Pruned, Reader, Retention, Store, StoreError, Writer,
+};
+
+/// What is wrong just now.
+#[derive(Clone, Default)]
+pub(super) struct Troubles {
+    /// Nothing can be written.
+    pub(super) is_full: Arc<AtomicBool>,
+    /// The next pruning panics.
+    pub(super) prune_panics: Arc<AtomicBool>,
+    /// The next commit panics.
+    pub(super) commit_panics: Arc<AtomicBool>,
+}
+
+/// A store with troubles.
+pub(super) struct TroubledStore {
+    pub(super) inside: Arc<dyn Store>,
+    pub(super) troubles: Troubles,
+}
+
+struct TroubledWriter {
+    inside: Box<dyn Writer>,
+    troubles: Troubles,
+}
+
+impl Troubles {
+    fn check(&self, panics: &AtomicBool) -> Result<(), StoreError> {
+        assert!(!panics.swap(false, Ordering::Relaxed), "as the test wants it");
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::Full(Arc::new(std::io::Error::other("as the test wants it"))));
+        }
+        Ok(())
+    }
+
+    fn check_room(&self) -> Result<(), StoreError> {
+        self.check(&AtomicBool::new(false))
+    }
+}
+
+impl Store for TroubledStore {
+    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        async {
+            self.troubles.check_room()?;
+            let Opened { writer, head } = self.inside.open_writer().await?;
+            let troubles = self.troubles.clone();
+            Ok(Opened { writer: Box::new(TroubledWriter { inside: writer, troubles }), head })
+        }
+        .boxed_local()
+    }
+
+    fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>> {
+        self.inside.open_reader()
+    }
+
+    fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
+        self.inside.open_log_reader()
+    }
+}
+
+impl Writer for TroubledWriter {
+    fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Committed, StoreError>> {
+        async move {
+            self.troubles.check(&self.troubles.commit_panics)?;
+            self.inside.commit(changes, now_ms).await
+        }
+        .boxed_local()
+    }
+
+    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.record_published(seq)
+    }
+
+    fn prune(
+        &mut self,
+        retention: Retention,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Pruned, StoreError>> {
+        async move {
+            self.troubles.check(&self.troubles.prune_panics)?;
+            self.inside.prune(retention, now_ms).await
+        }
+        .boxed_local()
+    }
+
+    fn probe(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            self.troubles.check_room()?;
+            self.inside.probe().await
+        }
+        .boxed_local()
+    }
+
+    fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
+        self.inside.close()
+    }
+}

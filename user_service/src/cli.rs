@@ -1,0 +1,63 @@
+//! This service as a binary of its own.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use clap::Args;
+use shared::bus::AmqpBus;
+use shared::cli::{Application, BrokerMissing};
+use shared::clock::Clock;
+use shared::config::{CommonConfig, HashingArgs, ListenAddress};
+use shared::hashing::{HashingMetrics, HashingThreads};
+use shared::telemetry::Registry;
+
+use crate::config::Config;
+use crate::{Deps, Running, start};
+
+/// `user_service`.
+pub struct UserServiceBinary;
+
+/// Its settings.
+#[derive(Args, Clone, Debug)]
+pub struct BinaryConfig {
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    hashing: HashingArgs,
+}
+
+impl Application for UserServiceBinary {
+    type Config = BinaryConfig;
+    type Running = Running;
+    const NAME: &'static str = "user_service";
+    const ABOUT: &'static str = "Creates, reads, renames and deletes users";
+
+    fn common(config: &BinaryConfig) -> &CommonConfig {
+        &config.config.common
+    }
+
+    fn problems(BinaryConfig { config, hashing }: &BinaryConfig) -> Vec<String> {
+        let missing = BrokerMissing::in_config(&config.common.bus).map(|error| error.to_string());
+        [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
+    }
+
+    fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {
+        vec![&config.config.service.user_service_listen]
+    }
+
+    async fn start(
+        BinaryConfig { config, hashing }: BinaryConfig,
+        bus: Option<AmqpBus>,
+    ) -> Result<Running, Box<dyn Error>> {
+        let bus = Arc::new(bus.ok_or(BrokerMissing)?);
+        let mut registry = Registry::default();
+        let metrics = HashingMetrics::register(&mut registry);
+        let hashing = HashingThreads::start((&hashing).into(), metrics)?;
+        let store = config.store();
+        Ok(start(config, Deps { store, bus, hashing, clock: Clock::system(), registry }).await?)
+    }
+
+    async fn stop(running: Running) {
+        running.stop().await;
+    }
+}

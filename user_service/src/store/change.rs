@@ -1,0 +1,100 @@
+//! What can be done to the users, as plain data, and what may become of it.
+
+use contract::UserId;
+use shared::hashing::PasswordHash;
+use shared::idempotency::IdempotentRequest;
+use shared::identity::Username;
+
+use super::StoreError;
+use crate::domain::{NewPassword, Precondition, Written};
+
+/// One change of one user. Together with its record in the log it is made whole or not at all.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// See [`CreateUser`].
+    Create(CreateUser),
+    /// See [`UpdateUser`].
+    Update(UpdateUser),
+    /// See [`DeleteUser`].
+    Delete(DeleteUser),
+    /// See [`ReplaceHash`].
+    ReplaceHash(ReplaceHash),
+}
+
+/// "Create this user": records `user.created`, unless the name is taken.
+#[derive(Clone, Debug)]
+pub struct CreateUser {
+    /// The name.
+    pub username: Username,
+    /// The hash of the password.
+    pub password_hash: PasswordHash,
+    /// Set if the client may repeat the request and wants the first answer then.
+    pub idempotency: Option<IdempotentRequest>,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
+}
+
+/// "Give this user another name, another password, or both": records `user.updated`, unless that
+/// changes nothing.
+#[derive(Clone, Debug)]
+pub struct UpdateUser {
+    /// The user.
+    pub id: UserId,
+    /// The new name.
+    pub username: Option<Username>,
+    /// The new password.
+    pub password: Option<NewPassword>,
+    /// What must hold of the user.
+    pub precondition: Precondition,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
+}
+
+/// "Delete this user": records `user.deleted`.
+#[derive(Clone, Debug)]
+pub struct DeleteUser {
+    /// The user.
+    pub id: UserId,
+    /// What must hold of the user.
+    pub precondition: Precondition,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
+}
+
+/// "Store this hash of the same password": records `user.updated` with the versions as they are,
+/// so that followers get the hash.
+#[derive(Clone, Debug)]
+pub struct ReplaceHash {
+    /// The user.
+    pub id: UserId,
+    /// The version of the password that was hashed again.
+    pub password_version: i64,
+    /// Its new hash.
+    pub password_hash: PasswordHash,
+}
+
+/// What became of one change.
+pub type Outcome = Result<Written, ChangeError>;
+
+/// Why a change was not made: all is as before.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// No user has the id.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// The precondition does not hold.
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
+    /// Another user has the name.
+    #[error("another user has this name")]
+    NameTaken,
+    /// The password is no longer the one that was verified or hashed again.
+    #[error("the password has changed since it was checked")]
+    PasswordChanged,
+    /// The idempotency key came with another request before.
+    #[error("the idempotency key stands for another request")]
+    KeyReused,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

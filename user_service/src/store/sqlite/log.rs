@@ -1,0 +1,134 @@
+//! The log of changes: dense, each record with the hash over it and all before it, and written in
+//! the transaction of the change. It holds no hashes of passwords.
+
+use std::sync::Arc;
+
+use contract::{EventKind, LogRecord, Position, RecordHash, UserChange, UserId};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use shared::hashing::PasswordHash;
+use shared::log_sync::record_hash;
+
+use super::super::{PresentPassword, StoredRecord};
+use super::StoreError;
+
+/// Appends the record that says what is left of a user; its number.
+///
+/// The end is read here, in the same transaction, and not kept in memory: a change that is undone
+/// takes its record along, and the next one gets the same number.
+pub(super) fn append(
+    connection: &Connection,
+    kind: &EventKind,
+    change: &UserChange,
+    recorded_at_ms: i64,
+    traceparent: Option<&str>,
+) -> Result<i64, StoreError> {
+    let data =
+        serde_json::to_string(change).map_err(|error| StoreError::Failed(Arc::new(error)))?;
+    let Position { seq, hash: prev_hash } = end(connection)?;
+    let seq = seq + 1;
+    let hash = record_hash(prev_hash, seq, kind, recorded_at_ms, &data);
+    let sql = "INSERT INTO user_log (seq, hash, recorded_at_ms, kind, traceparent, data)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    connection.prepare_cached(sql)?.execute(params![
+        seq,
+        hash.0,
+        recorded_at_ms,
+        kind.as_str(),
+        traceparent,
+        data
+    ])?;
+    Ok(seq)
+}
+
+/// Where the log ends. If all of it was pruned, that is where it begins.
+pub(super) fn end(connection: &Connection) -> Result<Position, StoreError> {
+    let sql = "SELECT seq, hash FROM user_log ORDER BY seq DESC LIMIT 1";
+    match connection.prepare_cached(sql)?.query_row([], to_position).optional()? {
+        Some(end) => Ok(end),
+        None => start(connection),
+    }
+}
+
+/// Where the log begins: the last record that was pruned, or the place before the first.
+pub(super) fn start(connection: &Connection) -> Result<Position, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT seq, hash FROM log_start")?;
+    Ok(statement.query_row([], to_position)?)
+}
+
+fn to_position(row: &Row<'_>) -> rusqlite::Result<Position> {
+    Ok(Position { seq: row.get(0)?, hash: RecordHash(row.get(1)?) })
+}
+
+/// Deletes the records up to `seq`, which must be there; how many.
+///
+/// The hash of the last one stays known: a follower that has come so far goes on from it, and so
+/// does the log itself.
+pub(super) fn delete_through(connection: &Connection, seq: i64) -> Result<usize, StoreError> {
+    let sql = "UPDATE log_start SET (seq, hash) = (SELECT seq, hash FROM user_log WHERE seq = ?1)";
+    connection.prepare_cached(sql)?.execute([seq])?;
+    Ok(connection.prepare_cached("DELETE FROM user_log WHERE seq <= ?1")?.execute([seq])?)
+}
+
+/// The hash of the record `seq`; nothing if there is none (any more). Where the log begins it is
+/// known, although the record there is gone.
+pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<RecordHash>, StoreError> {
+    let start = start(connection)?;
+    if seq == start.seq {
+        return Ok(Some(start.hash));
+    }
+    let mut statement = connection.prepare_cached("SELECT hash FROM user_log WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], |row| row.get(0).map(RecordHash)).optional()?)
+}
+
+/// Up to `limit` records after `seq`, in their order, without a gap; with the hashes of passwords
+/// that are still the users' present ones.
+pub(super) fn records_after(
+    connection: &Connection,
+    seq: i64,
+    limit: u32,
+) -> Result<Vec<StoredRecord>, StoreError> {
+    let Some(mut prev_hash) = hash_at(connection, seq)? else { return Ok(Vec::new()) };
+    // What a record leaves of its user is inside its data, whatever its kind.
+    let sql = "SELECT log.seq, log.hash, recorded_at_ms, kind, traceparent, data,
+                      users.id, users.password_version, users.password_hash
+               FROM user_log AS log
+               LEFT JOIN users ON users.id = data ->> '$.id'
+                    AND users.password_version = data ->> '$.user.password_version'
+               WHERE log.seq > ?1 ORDER BY log.seq LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut records = Vec::new();
+    for record in statement.query_map(params![seq, limit], to_record)? {
+        let mut stored = record?;
+        stored.record.prev_hash = std::mem::replace(&mut prev_hash, stored.record.position.hash);
+        records.push(stored);
+    }
+    Ok(records)
+}
+
+/// The hash of the record before is not in its row: the caller knows it.
+fn to_record(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
+    let kind: String = row.get(3)?;
+    let unreadable = || {
+        let reason = format!("{kind} is not a kind of event").into();
+        rusqlite::Error::FromSqlConversionFailure(3, Type::Text, reason)
+    };
+    let record = LogRecord {
+        position: to_position(row)?,
+        prev_hash: RecordHash::default(),
+        kind: EventKind::parse(&kind).ok_or_else(unreadable)?,
+        recorded_at_ms: row.get(2)?,
+        traceparent: row.get(4)?,
+        data: row.get(5)?,
+    };
+    Ok(StoredRecord { record, password: to_password(row)? })
+}
+
+fn to_password(row: &Row<'_>) -> rusqlite::Result<Option<PresentPassword>> {
+    let Some(id) = row.get::<_, Option<i64>>(6)? else { return Ok(None) };
+    Ok(Some(PresentPassword {
+        id: UserId(id),
+        password_version: row.get(7)?,
+        hash: PasswordHash::from_phc(row.get::<_, String>(8)?),
+    }))
+}

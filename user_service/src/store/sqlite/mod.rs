@@ -1,0 +1,100 @@
+//! SQLite: one writing connection that commits in groups, and read-only connections beside it.
+
+mod checksum;
+mod incarnation;
+mod log;
+mod migrations;
+mod pruning;
+mod published;
+mod reader;
+mod responses;
+#[cfg(test)]
+mod tests;
+mod users;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use contract::Head;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use rusqlite::Connection;
+use shared::sqlite::{Durability, OpenError, map_into_memory, open_reader, open_writer};
+
+use super::{LogReader, Opened, Reader, Store, StoreError};
+use reader::SqliteReader;
+use writer::SqliteWriter;
+
+/// The database in a file.
+pub(super) struct SqliteStore {
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    fn writer(&self) -> Result<Opened, StoreError> {
+        // This database is the truth: what was answered survives a loss of power.
+        let connection =
+            open_writer(&self.path, Durability::Full, &migrations::all()).map_err(open_error)?;
+        incarnation::begin(&connection)?;
+        checksum::compute_if_absent(&connection)?;
+        let head = read_head(&connection)?;
+        Ok(Opened { writer: Box::new(SqliteWriter::new(connection)), head })
+    }
+}
+
+impl Store for SqliteStore {
+    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        ready(self.writer()).boxed_local()
+    }
+
+    fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>> {
+        let open = || -> Result<Box<dyn Reader>, StoreError> {
+            let connection = open_reader(&self.path)?;
+            map_into_memory(&connection)?;
+            Ok(Box::new(SqliteReader::new(connection)))
+        };
+        ready(open()).boxed_local()
+    }
+
+    fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
+        let open = || -> Result<Box<dyn LogReader>, StoreError> {
+            Ok(Box::new(SqliteReader::new(open_reader(&self.path)?)))
+        };
+        ready(open()).boxed_local()
+    }
+}
+
+/// Where the log ends, as seen by this connection. To be called in a transaction.
+fn read_head(connection: &Connection) -> Result<Head, StoreError> {
+    Ok(Head {
+        incarnation: incarnation::read(connection)?,
+        position: log::end(connection)?,
+        checksum: Some(checksum::read(connection)?),
+    })
+}
+
+impl From<shared::sqlite::StoreError> for StoreError {
+    fn from(error: shared::sqlite::StoreError) -> Self {
+        match error {
+            shared::sqlite::StoreError::Full(source) => Self::Full(source),
+            shared::sqlite::StoreError::Failed(source) => Self::Failed(source),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        shared::sqlite::StoreError::from(error).into()
+    }
+}
+
+fn open_error(error: OpenError) -> StoreError {
+    let is_full = error.is_full_disk();
+    let source = Arc::new(error);
+    if is_full { StoreError::Full(source) } else { StoreError::Failed(source) }
+}

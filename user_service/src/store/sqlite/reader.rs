@@ -1,0 +1,132 @@
+//! A read-only connection.
+
+use contract::{Head, RecordHash, UserId};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use rusqlite::{Connection, Transaction};
+use shared::idempotency::IdempotentRequest;
+use shared::identity::Username;
+
+use super::super::{ChangeError, LogReader, Reader, Records, Snapshot, StoreError};
+use super::{log, published, read_head, responses, users};
+use crate::domain::{Credentials, User, Written};
+
+/// Owns a connection, which it keeps with its prepared statements.
+pub(super) struct SqliteReader {
+    connection: Connection,
+}
+
+impl SqliteReader {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    /// What `read` sees is of one moment.
+    fn at_one_moment<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        read(&transaction)
+    }
+}
+
+// A single statement sees one moment by itself.
+impl Reader for SqliteReader {
+    fn find_user(&self, id: UserId) -> LocalBoxFuture<'_, Result<Option<User>, StoreError>> {
+        ready(users::find(&self.connection, id)).boxed_local()
+    }
+
+    fn find_user_by_name<'a>(
+        &'a self,
+        username: &'a Username,
+    ) -> LocalBoxFuture<'a, Result<Option<User>, StoreError>> {
+        ready(users::find_by_key(&self.connection, username.key())).boxed_local()
+    }
+
+    fn find_credentials(
+        &self,
+        id: UserId,
+    ) -> LocalBoxFuture<'_, Result<Option<Credentials>, StoreError>> {
+        ready(users::find_credentials(&self.connection, id)).boxed_local()
+    }
+
+    fn list_users(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>> {
+        ready(users::list(&self.connection, after, limit)).boxed_local()
+    }
+
+    fn find_response<'a>(
+        &'a self,
+        request: &'a IdempotentRequest,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'a, Result<Option<Written>, ChangeError>> {
+        ready(responses::find(&self.connection, request, now_ms)).boxed_local()
+    }
+}
+
+impl LogReader for SqliteReader {
+    fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
+        ready(self.at_one_moment(read_head)).boxed_local()
+    }
+
+    fn find_published(&self) -> LocalBoxFuture<'_, Result<i64, StoreError>> {
+        ready(published::read(&self.connection)).boxed_local()
+    }
+
+    fn find_record_hash(
+        &self,
+        seq: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<RecordHash>, StoreError>> {
+        ready(self.at_one_moment(|connection| log::hash_at(connection, seq))).boxed_local()
+    }
+
+    fn list_records(
+        &self,
+        seq: i64,
+        limit: u32,
+    ) -> LocalBoxFuture<'_, Result<Records, StoreError>> {
+        let records = self.at_one_moment(|connection| {
+            let records = log::records_after(connection, seq, limit)?;
+            Ok(Records { records, head: read_head(connection)? })
+        });
+        ready(records).boxed_local()
+    }
+
+    fn snapshot(&self) -> LocalBoxFuture<'_, Result<Box<dyn Snapshot + '_>, StoreError>> {
+        let begin = || -> Result<Box<dyn Snapshot + '_>, StoreError> {
+            let transaction = self.connection.unchecked_transaction()?;
+            let (head, count) = (read_head(&transaction)?, users::count(&transaction)?);
+            Ok(Box::new(SqliteSnapshot { transaction, head, count }))
+        };
+        ready(begin()).boxed_local()
+    }
+}
+
+/// An open read transaction: while it lives, the WAL is not begun again and grows.
+struct SqliteSnapshot<'a> {
+    transaction: Transaction<'a>,
+    head: Head,
+    count: u32,
+}
+
+impl Snapshot for SqliteSnapshot<'_> {
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn list_credentials(
+        &mut self,
+        after: i64,
+        limit: u32,
+    ) -> LocalBoxFuture<'_, Result<Vec<Credentials>, StoreError>> {
+        ready(users::list_credentials(&self.transaction, after, limit)).boxed_local()
+    }
+}

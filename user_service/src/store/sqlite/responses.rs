@@ -1,0 +1,79 @@
+//! The first answers to requests with an `Idempotency-Key`.
+
+use std::sync::Arc;
+
+use contract::UserId;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use shared::idempotency::IdempotentRequest;
+use shared::sqlite::idempotency::{self, Lookup};
+
+use super::super::{ChangeError, Outcome};
+use super::StoreError;
+use crate::domain::{User, Written};
+
+/// The answer as it is stored: what a client is told of a user who was just created.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredResponse {
+    Created {
+        id: UserId,
+        username: String,
+        /// Absent in rows of earlier versions; no answer shows it.
+        #[serde(default)]
+        username_key: String,
+        seq: i64,
+    },
+    NameTaken,
+}
+
+/// What was answered before, nothing if this is the first request.
+pub(super) fn find(
+    connection: &Connection,
+    request: &IdempotentRequest,
+    now_ms: i64,
+) -> Result<Option<Written>, ChangeError> {
+    match idempotency::find(connection, request, now_ms).map_err(StoreError::from)? {
+        Lookup::Nothing => Ok(None),
+        Lookup::OtherRequest => Err(ChangeError::KeyReused),
+        Lookup::Outcome(stored) => decode(&stored)?.map(Some),
+    }
+}
+
+/// Stores the outcome of a creation, if it is one that a repeated request should get again.
+pub(super) fn record(
+    connection: &Connection,
+    request: &IdempotentRequest,
+    outcome: &Outcome,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let response = match outcome {
+        Ok(Written { user: User { id, username, username_key, .. }, seq }) => {
+            StoredResponse::Created {
+                id: *id,
+                username: username.clone(),
+                username_key: username_key.clone(),
+                seq: *seq,
+            }
+        }
+        Err(ChangeError::NameTaken) => StoredResponse::NameTaken,
+        Err(_) => return Ok(()),
+    };
+    let encoded = serde_json::to_string(&response).map_err(not_json)?;
+    Ok(idempotency::record(connection, request, &encoded, now_ms)?)
+}
+
+/// Both versions of a user who was just created are 1.
+fn decode(stored: &str) -> Result<Outcome, StoreError> {
+    Ok(match serde_json::from_str(stored).map_err(not_json)? {
+        StoredResponse::NameTaken => Err(ChangeError::NameTaken),
+        StoredResponse::Created { id, username, username_key, seq } => {
+            let user = User { id, username, username_key, version: 1, password_version: 1 };
+            Ok(Written { user, seq })
+        }
+    })
+}
+
+fn not_json(error: serde_json::Error) -> StoreError {
+    StoreError::Failed(Arc::new(error))
+}

@@ -1,0 +1,170 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use contract::{EventKind, Position, RecordHash, UserChange, UserId};
+use rusqlite::{Connection, params};
+use shared::log_sync::{follows, record_hash};
+use tempfile::TempDir;
+
+use super::super::conformance::{Engine, passes_conformance};
+use super::super::{Store, in_file};
+use super::*;
+
+struct SqliteEngine {
+    directory: TempDir,
+}
+
+impl SqliteEngine {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("users.db")
+    }
+
+    fn run(&self, sql: &str) {
+        Connection::open(self.path()).unwrap().execute_batch(sql).unwrap();
+    }
+}
+
+impl Engine for SqliteEngine {
+    fn store(&self) -> Arc<dyn Store> {
+        in_file(self.path())
+    }
+
+    fn fail_to_record(&self, username: &str) {
+        self.run(&format!(
+            "CREATE TRIGGER fail BEFORE INSERT ON user_log
+             WHEN NEW.data ->> '$.user.username' = '{username}'
+             BEGIN SELECT RAISE(ABORT, 'as the test wants it'); END"
+        ));
+    }
+
+    fn rename_last_kind(&self, kind: &str) {
+        self.run(&format!(
+            "UPDATE user_log SET kind = '{kind}' WHERE seq = (SELECT max(seq) FROM user_log)"
+        ));
+    }
+}
+
+passes_conformance!(SqliteEngine::new());
+
+/// Users and a log as the version before 0003 left them, published up to its second record.
+fn former_database(path: &Path) {
+    let mut connection = Connection::open(path).unwrap();
+    migrations::all().to_version(&mut connection, 3).unwrap();
+    let data = |id: i64, name: &str, version: i64, hash: Option<&str>| {
+        serde_json::json!({"id": id, "username": name, "version": version,
+                           "password_version": 1, "password_hash": hash})
+        .to_string()
+    };
+    let sealed = Some("v1.key.sealed");
+    let mut chain = RecordHash::default();
+    for (seq, kind, data) in [
+        (1, "user.created.v1", data(1, "Anna", 1, sealed)),
+        (2, "user.created.v1", data(2, "bert", 1, sealed)),
+        (3, "user.updated.v1", data(2, "Bert", 2, sealed)),
+        (4, "user.created.v1", data(3, "carl", 1, sealed)),
+        (5, "user.deleted.v1", data(1, "Anna", 2, None)),
+    ] {
+        let kind = EventKind::parse(kind).unwrap();
+        chain = record_hash(chain, seq, &kind, 5, &data);
+        connection
+            .execute(
+                "INSERT INTO user_log VALUES (?1, ?2, 5, ?3, 'trace', ?4)",
+                params![seq, chain.0, kind.as_str(), data],
+            )
+            .unwrap();
+    }
+    connection
+        .execute_batch(
+            "INSERT INTO users VALUES (2, 'Bert', 'bert', '$argon2id$b', 2, 1),
+                                      (3, 'carl', 'carl', '$argon2id$c', 1, 1);
+             UPDATE published SET seq = 2;
+             INSERT INTO users_digest VALUES (1, zeroblob(16));
+             DELETE FROM users_digest;",
+        )
+        .unwrap();
+}
+
+#[actix::test]
+async fn of_a_log_with_sealed_hashes_what_is_published_goes_and_the_rest_is_stated_anew() {
+    let engine = SqliteEngine::new();
+    former_database(&engine.path());
+    let before: [u8; 16] = Connection::open(engine.path())
+        .unwrap()
+        .query_row("SELECT chain FROM user_log WHERE seq = 2", [], |row| row.get(0))
+        .unwrap();
+    let store = engine.store();
+    let Opened { mut writer, head } = store.open_writer().await.unwrap();
+    let log = store.open_log_reader().await.unwrap();
+    assert_eq!(log.find_record_hash(2).await.unwrap(), Some(RecordHash(before)));
+    assert!(log.list_records(0, 10).await.unwrap().records.is_empty());
+    let records = log.list_records(2, 10).await.unwrap().records;
+    let mut position = Position { seq: 2, hash: RecordHash(before) };
+    for stored in &records {
+        assert!(follows(position, &stored.record), "{:?}", stored.record);
+        assert!(!stored.record.data.contains("sealed"), "{}", stored.record.data);
+        position = stored.record.position;
+    }
+    assert_eq!((records.len(), position), (3, head.position));
+    let left = |n: usize| -> UserChange { serde_json::from_str(&records[n].record.data).unwrap() };
+    let bert = left(0).user.unwrap();
+    assert_eq!(
+        (bert.username.as_str(), bert.username_key.as_str(), bert.version),
+        ("Bert", "bert", 2)
+    );
+    assert_eq!(left(2), UserChange { id: UserId(1), user: None });
+    assert_eq!(records[0].record.traceparent.as_deref(), Some("trace"));
+    assert!(records[1].password.is_some(), "it can be sealed as it is sent");
+    writer.probe().await.unwrap();
+    let users = store.open_reader().await.unwrap().list_users(0, 10).await.unwrap();
+    assert_eq!(users.len(), 2);
+}
+
+#[actix::test]
+async fn a_log_of_which_all_is_published_begins_where_it_ended() {
+    let engine = SqliteEngine::new();
+    former_database(&engine.path());
+    engine.run("UPDATE published SET seq = 5");
+    let store = engine.store();
+    let Opened { head, .. } = store.open_writer().await.unwrap();
+    assert_eq!(head.position.seq, 5);
+    let log = store.open_log_reader().await.unwrap();
+    assert_eq!(log.find_record_hash(5).await.unwrap(), Some(head.position.hash));
+    assert_eq!(log.find_record_hash(4).await.unwrap(), None);
+}
+
+#[actix::test]
+async fn a_checksum_that_is_absent_is_computed_from_the_users() {
+    let engine = SqliteEngine::new();
+    former_database(&engine.path());
+    let Opened { head, writer } = engine.store().open_writer().await.unwrap();
+    writer.close().await.unwrap();
+    engine.run("DELETE FROM users_checksum");
+    let again = engine.store().open_writer().await.unwrap().head;
+    assert_eq!(head.checksum, again.checksum);
+    assert_ne!(head.checksum, Some(contract::UsersChecksum::default()));
+}
+
+#[actix::test]
+async fn what_was_written_is_in_the_databases_own_file_when_it_is_closed() {
+    let engine = SqliteEngine::new();
+    former_database(&engine.path());
+    let store = engine.store();
+    let Opened { writer, head } = store.open_writer().await.unwrap();
+    writer.close().await.unwrap();
+    let copy = engine.directory.path().join("copy.db");
+    std::fs::copy(engine.path(), &copy).unwrap();
+    let log = in_file(copy).open_log_reader().await.unwrap();
+    assert_eq!(log.find_head().await.unwrap(), head);
+}
+
+#[actix::test]
+async fn a_database_of_a_newer_version_is_refused_and_that_is_no_full_disk() {
+    let engine = SqliteEngine::new();
+    engine.run("PRAGMA user_version = 99");
+    let refused = engine.store().open_writer().await.err().unwrap();
+    assert!(matches!(refused, StoreError::Failed(_)), "{refused}");
+}

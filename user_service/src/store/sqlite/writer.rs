@@ -1,0 +1,165 @@
+//! The writing connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use contract::EventKind;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use rusqlite::{Connection, TransactionBehavior};
+use shared::fail_point::fail_point;
+use shared::sqlite::{close_writer, in_savepoint};
+
+use super::super::{
+    Change, ChangeError, Committed, CreateUser, DeleteUser, Outcome, Pruned, ReplaceHash,
+    Retention, StoreError, UpdateUser, Writer,
+};
+use super::{checksum, log, pruning, published, read_head, responses, users};
+use crate::domain::{Credentials, NewPassword, User, Written};
+
+/// Owns the only connection that writes.
+pub(super) struct SqliteWriter {
+    connection: Connection,
+}
+
+impl SqliteWriter {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    fn run_group(&mut self, changes: Vec<Change>, now_ms: i64) -> Result<Committed, StoreError> {
+        // Immediate: a deferred transaction could fail to become a writer half way.
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for change in changes {
+            let mut outcome = Err(ChangeError::Store(StoreError::Failed(Arc::new(Panicked))));
+            in_savepoint(&transaction, |connection| {
+                let work = AssertUnwindSafe(|| apply(connection, change, now_ms));
+                if let Ok(applied) = catch_unwind(work) {
+                    outcome = applied;
+                }
+                // Whatever else is refused has written nothing, but perhaps the refusal itself.
+                !matches!(outcome, Err(ChangeError::Store(_)))
+            })?;
+            outcomes.push(outcome);
+        }
+        let head = read_head(&transaction)?;
+        transaction.commit()?;
+        fail_point("committed");
+        Ok(Committed { outcomes, head })
+    }
+}
+
+/// A change made the engine panic; the panic hook has logged it.
+#[derive(Debug, thiserror::Error)]
+#[error("the change panicked")]
+struct Panicked;
+
+impl Writer for SqliteWriter {
+    fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Committed, StoreError>> {
+        ready(self.run_group(changes, now_ms)).boxed_local()
+    }
+
+    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        ready(published::advance(&self.connection, seq)).boxed_local()
+    }
+
+    fn prune(
+        &mut self,
+        retention: Retention,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Pruned, StoreError>> {
+        ready(pruning::prune(&mut self.connection, retention, now_ms)).boxed_local()
+    }
+
+    fn probe(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        ready(published::touch(&self.connection)).boxed_local()
+    }
+
+    fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
+        ready(close_writer(self.connection).map_err(StoreError::from)).boxed_local()
+    }
+}
+
+/// Makes one change.
+fn apply(connection: &Connection, change: Change, now_ms: i64) -> Outcome {
+    match change {
+        Change::Create(create) => create_once(connection, &create, now_ms),
+        Change::Update(update) => update_user(connection, update, now_ms),
+        Change::Delete(delete) => delete_user(connection, &delete, now_ms),
+        Change::ReplaceHash(replace) => replace_hash(connection, &replace, now_ms),
+    }
+}
+
+fn create_once(connection: &Connection, create: &CreateUser, now_ms: i64) -> Outcome {
+    let Some(request) = &create.idempotency else { return create_user(connection, create, now_ms) };
+    if let Some(first) = responses::find(connection, request, now_ms)? {
+        return Ok(first);
+    }
+    let outcome = create_user(connection, create, now_ms);
+    responses::record(connection, request, &outcome, now_ms)?;
+    outcome
+}
+
+fn create_user(connection: &Connection, create: &CreateUser, now_ms: i64) -> Outcome {
+    let user = users::insert(connection, &create.username, &create.password_hash)?;
+    checksum::replace(connection, None, Some(&user))?;
+    let traceparent = create.traceparent.as_deref();
+    let seq = log::append(connection, &EventKind::CREATED, &user.left(), now_ms, traceparent)?;
+    Ok(Written { user, seq })
+}
+
+fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outcome {
+    let found = users::find_credentials(connection, update.id)?;
+    let Credentials { user: before, mut password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
+    if !update.precondition.holds(&before) {
+        return Err(ChangeError::PreconditionFailed);
+    }
+    let username = update.username.filter(|name| name.as_shown() != before.username);
+    if username.is_none() && update.password.is_none() {
+        return Ok(Written { user: before, seq: log::end(connection)?.seq });
+    }
+    let mut user = User { version: before.version + 1, ..before.clone() };
+    if let Some(NewPassword { hash, verified_password_version }) = update.password {
+        if verified_password_version != before.password_version {
+            return Err(ChangeError::PasswordChanged);
+        }
+        user.password_version += 1;
+        password_hash = hash;
+    }
+    if let Some(name) = username {
+        (user.username, user.username_key) = (name.as_shown().to_owned(), name.key().to_owned());
+    }
+    users::write(connection, &user, &password_hash)?;
+    checksum::replace(connection, Some(&before), Some(&user))?;
+    let traceparent = update.traceparent.as_deref();
+    let seq = log::append(connection, &EventKind::UPDATED, &user.left(), now_ms, traceparent)?;
+    Ok(Written { user, seq })
+}
+
+fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Outcome {
+    let user = users::find(connection, delete.id)?.ok_or(ChangeError::NoSuchUser)?;
+    if !delete.precondition.holds(&user) {
+        return Err(ChangeError::PreconditionFailed);
+    }
+    users::delete(connection, user.id)?;
+    checksum::replace(connection, Some(&user), None)?;
+    let traceparent = delete.traceparent.as_deref();
+    let seq = log::append(connection, &EventKind::DELETED, &user.gone(), now_ms, traceparent)?;
+    Ok(Written { user, seq })
+}
+
+fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> Outcome {
+    let user = users::find(connection, replace.id)?.ok_or(ChangeError::NoSuchUser)?;
+    if user.password_version != replace.password_version {
+        return Err(ChangeError::PasswordChanged);
+    }
+    users::write(connection, &user, &replace.password_hash)?;
+    let seq = log::append(connection, &EventKind::UPDATED, &user.left(), now_ms, None)?;
+    Ok(Written { user, seq })
+}
