@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +146,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         health.clone(),
     );
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(api.launch(), app);
+    let paths = move |app: &mut ServiceConfig| api.configure(app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {
@@ -203,6 +204,12 @@ struct ApiParts {
 }
 
 impl ApiParts {
+    fn configure(&self, app: &mut ServiceConfig) {
+        // Requests whose client may be gone look at how many passwords wait.
+        app.app_data(Rc::new(self.hashing.clone()));
+        http::configure(self.launch(), app);
+    }
+
     /// Called once on each worker's thread, whose actors it starts.
     fn launch(&self) -> Api {
         let parts = self.clone();

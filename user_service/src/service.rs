@@ -8,11 +8,13 @@
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Arbiter;
+use actix_web::web::ServiceConfig;
 use contract::Head;
 use shared::actors::{Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
@@ -128,7 +130,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config);
     let repository = actors.repository.clone();
-    let configure = move |app: &mut _| http::configure(parts.launch_api(&repository), app);
+    let configure = move |app: &mut ServiceConfig| parts.configure(&repository, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
@@ -189,6 +191,12 @@ struct ApiParts {
 }
 
 impl ApiParts {
+    fn configure(&self, repository: &Mailbox<UserRepository>, app: &mut ServiceConfig) {
+        // Requests whose client may be gone look at how many passwords wait.
+        app.app_data(Rc::new(self.hashing.clone()));
+        http::configure(self.launch_api(repository), app);
+    }
+
     /// Called once on each worker's thread, whose actors it starts.
     fn launch_api(&self, repository: &Mailbox<UserRepository>) -> Api {
         let store = Arc::clone(&self.store);

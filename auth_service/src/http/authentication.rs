@@ -66,8 +66,7 @@ impl Authenticator {
     }
 
     async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
-        let Some(username_key) = attempt.username_key.clone() else { return Ok(None) };
-        let command = FindCredential { username_key };
+        let command = FindCredential { username_keys: attempt.username_keys.clone() };
         ask(&self.reader, command).await?.map_err(Problem::internal)
     }
 

@@ -13,7 +13,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 pub use common_passwords::{PasswordBlocklist, PasswordGuessable};
 pub use password::{Password, PasswordPolicy, PasswordRefused};
-pub use username::{Username, UsernameRefused};
+pub use username::{NAME_RULES, Username, UsernameRefused};
 
 /// Unicode's Normalization Form C: the same text is always the same characters.
 fn nfc(text: &str) -> Cow<'_, str> {
