@@ -17,7 +17,8 @@ use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use contract::Head;
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::{Bus, BusStatus};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
@@ -26,11 +27,12 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
 use crate::actors::sync_responder::Answering;
 use crate::actors::user_repository::Close;
@@ -74,7 +76,7 @@ pub enum StartError {
     DataDir(#[from] DataDirError),
     /// The sealing key is of no use.
     #[error("cannot use the sealing key")]
-    SealingKey(#[from] SealingKeyError),
+    SealingKeys(#[from] SealingKeyError),
     /// The database cannot be used.
     #[error("cannot use the database of users")]
     Store(#[from] StoreError),
@@ -113,7 +115,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
-    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let Deps { store, bus, hashing, clock, mut registry } = deps;
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
@@ -181,7 +183,7 @@ fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
 struct ApiParts {
     store: Arc<dyn Store>,
     hashing: HashingThreads,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
@@ -226,19 +228,22 @@ impl ApiParts {
 
         let pruner =
             LogPruner::new(repository.clone(), config.log_retention(), health.clone(), writer);
+        let codec = Codec::new(Arc::clone(&self.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
             store: Arc::clone(store),
             repository: repository.clone(),
             head: head.clone(),
             sealing_key: Arc::clone(&self.sealing_key),
+            codec: codec.clone(),
             health: health.clone(),
         });
-        let key = Arc::clone(&self.sealing_key);
-        let receiver =
-            RehashReceiver::new(Arc::clone(&bus), repository.clone(), key, health.clone());
+        let (key, taken) = (Arc::clone(&self.sealing_key), metrics.dead_letters.clone());
+        let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
+        let access = BusAccess { bus, codec, dead_letters: letters };
+        let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
         let responder = SyncResponder::new(Answering {
-            bus,
+            access,
             store: Arc::clone(store),
             sealing_key: Arc::clone(&self.sealing_key),
             directory: config.common.data_dir.clone(),
