@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::{Bus, BusStatus};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::{CommonConfig, cores};
@@ -17,17 +19,17 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer,
     ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::RepositoryError;
-use crate::actors::revocations::{FlushRevocations, RevocationsError, TokenTimes};
+use crate::actors::revocations::{FlushRevocations, RevocationsError, RevokeInMemory, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialReader, CredentialRepository, DeadLetters, KeyRing, Progress, Revocations,
+    Applied, CredentialReader, CredentialRepository, KeyRing, Progress, Revocations,
     UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
@@ -59,7 +61,7 @@ pub enum StartError {
     DataDir(#[from] DataDirError),
     /// The key that is shared with user_service.
     #[error("the sealing key is of no use")]
-    SealingKey(#[from] SealingKeyError),
+    SealingKeys(#[from] SealingKeyError),
     /// The key that tokens are signed with.
     #[error("the signing key is of no use")]
     SigningKey(#[from] SigningKeyError),
@@ -103,7 +105,8 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let metrics = ServiceMetrics::register(&mut deps.registry);
     let http_metrics = HttpMetrics::register(&mut deps.registry);
     let claim = claim_data_dir(&common.data_dir, "auth_service")?;
-    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
+    let codec = Codec::new(Arc::clone(&sealing_key));
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
     let server = server_config(&common, &service);
     let readers = readers(&common.data_dir, server.workers)?;
@@ -118,6 +121,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         verifier,
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
+        codec: codec.clone(),
         health: health.clone(),
         revocations: writers.revocations.clone(),
         key_ring: key_ring.launch(&health),
@@ -142,7 +146,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         health.clone(),
     );
     let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| http::configure(api.launch(), app);
+    let paths = move |app: &mut ServiceConfig| api.configure(app);
     let http = match serve(&server, http_metrics, probes, http::document(), paths) {
         Ok(http) => http,
         Err(error) => {
@@ -151,7 +155,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         }
     };
     let consumer =
-        writers.follow(deps.bus, service.auth_replica, progress, metrics.following, &health);
+        writers.follow(deps.bus, codec, service.auth_replica, progress, metrics.following, &health);
     tracing::info!(address = %http.address, "auth_service listens");
     Ok(Running { address: http.address, http, consumer, writers, _claim: claim })
 }
@@ -185,11 +189,12 @@ struct ApiParts {
     verifier: Arc<Verifier>,
     revoked: RevokedView,
     bus: Arc<dyn Bus>,
+    codec: Codec,
     health: Health,
     revocations: Mailbox<Revocations>,
     key_ring: Mailbox<KeyRing>,
     applied: watch::Receiver<Applied>,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
     clock: Clock,
     metrics: LoginMetrics,
@@ -199,6 +204,12 @@ struct ApiParts {
 }
 
 impl ApiParts {
+    fn configure(&self, app: &mut ServiceConfig) {
+        // Requests whose client may be gone look at how many passwords wait.
+        app.app_data(Rc::new(self.hashing.clone()));
+        http::configure(self.launch(), app);
+    }
+
     /// Called once on each worker's thread, whose actors it starts.
     fn launch(&self) -> Api {
         let parts = self.clone();
@@ -208,6 +219,7 @@ impl ApiParts {
                 hasher: PasswordHasher::launch(parts.hashing, &parts.health),
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
+                codec: parts.codec,
             },
             tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
             revocations: parts.revocations,
@@ -234,7 +246,7 @@ impl Stores {
     fn open(
         data_dir: &Path,
         config: &AuthServiceConfig,
-        sealing_key: &Arc<SealingKey>,
+        sealing_key: &Arc<SealingKeys>,
         clock: &Clock,
         metrics: &ServiceMetrics,
     ) -> Result<Self, StartError> {
@@ -249,11 +261,12 @@ impl Stores {
 
     /// Each on a thread of its own, which it may block.
     fn launch(self, health: &Health) -> Writers {
-        let arbiters = [Arbiter::new(), Arbiter::new()];
+        let arbiters = [(); 3].map(|()| Arbiter::new());
+        let revoke = self.revocations.in_memory();
         let (applied, revoked) = (self.repository.applied(), self.revocations.view());
         let repository = self.repository.launch(&arbiters[0].handle(), health);
         let revocations = self.revocations.launch(&arbiters[1].handle(), health);
-        Writers { repository, revocations, applied, revoked, arbiters }
+        Writers { repository, revocations, applied, revoked, revoke, arbiters }
     }
 }
 
@@ -263,29 +276,37 @@ struct Writers {
     revocations: Mailbox<Revocations>,
     applied: watch::Receiver<Applied>,
     revoked: RevokedView,
-    arbiters: [Arbiter; 2],
+    revoke: RevokeInMemory,
+    /// The repository's and the revocations': each may wait for the disk there. The last one is the
+    /// consumer's and the dead letters': decoding batches must not hold up what a login waits for.
+    arbiters: [Arbiter; 3],
 }
 
 impl Writers {
     fn follow(
         &self,
         bus: Arc<dyn Bus>,
+        codec: Codec,
         replica: String,
         progress: watch::Sender<Progress>,
         metrics: FollowingMetrics,
         health: &Health,
     ) -> Mailbox<UserEventConsumer> {
+        let (thread, taken) = (self.arbiters[2].handle(), metrics.dead_letters.clone());
         let following = FollowLoop {
-            dead_letters: DeadLetters::launch(Arc::clone(&bus), health),
+            dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
+            codec,
             progress,
             bus,
             repository: self.repository.clone(),
             applied: self.applied.clone(),
             revocations: self.revocations.clone(),
+            revoke: self.revoke.clone(),
             replica,
             metrics,
+            health: health.clone(),
         };
-        UserEventConsumer::launch(following, health)
+        UserEventConsumer::launch(&thread, following, health)
     }
 
     async fn stop(self) {
@@ -338,18 +359,28 @@ fn readiness(
     health: Health,
 ) -> impl Fn() -> ReadinessReport + Send + Sync {
     move || {
-        let Applied { cursor, has_foreign_seal, .. } = *applied.borrow();
+        let Applied { cursor, unopenable, .. } = applied.borrow().clone();
+        let Progress { loaded, foreign_key, is_stuck, .. } = progress.borrow().clone();
         let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
         if cursor.is_none() {
-            report.reasons.push(match progress.borrow().loaded {
+            report.reasons.push(match loaded {
                 None => "catching up: no sync with user_service yet".to_owned(),
                 Some((part, parts)) => {
                     format!("catching up: part {part} of {parts} of a snapshot is loaded")
                 }
             });
         }
-        if has_foreign_seal {
-            report.reasons.push("sealed hashes were made with another key".to_owned());
+        if unopenable.count > 0 {
+            report.reasons.push(unopenable.to_string());
+        }
+        if let Some(key) = foreign_key {
+            report.degraded.push(format!(
+                "user_service authenticates with the key {key}, which is not here: give both \
+                 services the same sealing keys"
+            ));
+        }
+        if is_stuck {
+            report.degraded.push("the projection cannot be written".to_owned());
         }
         if let BusStatus::Down { cause } = bus.status() {
             report.degraded.push(cause);

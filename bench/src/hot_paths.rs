@@ -12,9 +12,11 @@ use contract::{
     UserId, UserState,
 };
 use serde_json::{Value, json};
-use shared::bus::InProcessBus;
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Delivery, Destination, InProcessBus, Outgoing};
 use shared::clock::Clock;
-use shared::log_sync::{Effect, Follower, Input, record_hash};
+use shared::log_sync::{Effect, Follower, record_hash};
+use shared::secrets::SealingKeys;
 use shared::sqlite::{Durability, open_writer};
 use standalone::{Config, start};
 
@@ -152,11 +154,13 @@ fn apply(times: u64, directory: &Path) {
     let incarnation = Incarnation([7; 16]);
     let cursor = Cursor { incarnation, ..Cursor::default() };
     let mut follower = Follower::new(cursor, "bench".into(), "nobody".into());
-    let mut log = records();
+    let (codec, mut log) = (codec(), records());
     for _ in 0..times.div_ceil(BATCH) {
         let (mut batch, mut last) = (Vec::new(), cursor);
-        for record in log.by_ref().take(usize::try_from(BATCH).unwrap()) {
-            for effect in follower.step(Input::Record(incarnation, record)) {
+        for sent in log.by_ref().take(usize::try_from(BATCH).unwrap()) {
+            let delivery = delivered(codec.encode_event(&sent, incarnation));
+            let input = codec.decode_event(&delivery).unwrap().input;
+            for effect in follower.step(input) {
                 let Effect::Apply(records, cursor) = effect else { panic!("{effect:?}") };
                 batch.extend(records);
                 last = cursor;
@@ -167,12 +171,24 @@ fn apply(times: u64, directory: &Path) {
 }
 
 fn encode(times: u64) {
-    let record = records().next().unwrap();
+    let (codec, record) = (codec(), records().next().unwrap());
     let incarnation = Incarnation([7; 16]);
     for _ in 0..times {
-        let outgoing = user_service::actors::event_publisher::to_outgoing(&record, incarnation);
+        let outgoing = codec.encode_event(&record, incarnation);
         assert!(std::hint::black_box(outgoing).message.is_persistent);
     }
+}
+
+fn codec() -> Codec {
+    Codec::new(Arc::new(SealingKeys::parse(&SealingKeys::generate()).unwrap()))
+}
+
+fn delivered(Outgoing { to, message }: Outgoing) -> Delivery {
+    let routing_key = match to {
+        Destination::Topic { routing_key, .. } => routing_key,
+        Destination::Queue(name) => name,
+    };
+    Delivery { message, routing_key, is_redelivered: false, tag: 1 }
 }
 
 /// A log that never ends: users are created one after the other.

@@ -11,6 +11,6 @@ pub struct IdempotentRequest {
     pub scope: &'static str,
     /// As the client gave it.
     pub key: String,
-    /// A keyed hash of the request, see `SealingKey::fingerprint`.
+    /// A keyed hash of the request, see `SealingKeys::fingerprint`.
     pub fingerprint: String,
 }

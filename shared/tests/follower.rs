@@ -2,37 +2,44 @@
 #![expect(clippy::panic, reason = "a panic here is a failed test")]
 
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, SentRecord, SnapshotPart,
-    SyncRequest,
+    Cursor, EventKind, Head, Incarnation, Position, RecordHash, SnapshotPart, SyncRequest,
+    UserChange, UserId,
 };
-use shared::log_sync::{AskReason, Effect, Follower, Input, record_hash};
+use shared::log_sync::{
+    AskReason, Effect, Follower, Input, NextChange, ReceivedContinue, ReceivedRecord, record_hash,
+};
 
 const NOW: Incarnation = Incarnation([1; 16]);
 const BEFORE: Incarnation = Incarnation([2; 16]);
 
 /// A log of that many records.
-fn log(length: i64) -> Vec<SentRecord> {
+fn log(length: i64) -> Vec<ReceivedRecord> {
     let mut end = Position::default();
     let mut record = |seq| {
-        let (kind, data) = (EventKind::UPDATED, format!("change {seq}"));
-        let hash = record_hash(end.hash, seq, &kind, 0, &data);
+        let hash = record_hash(end.hash, seq, &EventKind::UPDATED, 0, "a change");
         let (position, prev_hash) = (Position { seq, hash }, end.hash);
         end = position;
-        let record =
-            LogRecord { position, prev_hash, kind, recorded_at_ms: 0, traceparent: None, data };
-        SentRecord { record, sealed_hash: None }
+        let change = Some(UserChange { id: UserId(seq), user: None });
+        ReceivedRecord { position, prev_hash, change, sealed_hash: None }
     };
     (1..=length).map(&mut record).collect()
+}
+
+/// What the record does.
+fn change(seq: usize) -> NextChange {
+    let ReceivedRecord { position, prev_hash, change, sealed_hash } = record(seq);
+    let Some(change) = change else { panic!("the record can be read") };
+    NextChange { position, prev_hash, change, sealed_hash }
 }
 
 /// A follower that has applied the first record.
 fn follower() -> Follower {
     let [first] = log(1).try_into().unwrap_or_else(|_| panic!("one record"));
-    let cursor = Cursor { incarnation: NOW, position: first.record.position };
+    let cursor = Cursor { incarnation: NOW, position: first.position };
     Follower::new(cursor, "session".into(), "queue".into())
 }
 
-fn record(seq: usize) -> SentRecord {
+fn record(seq: usize) -> ReceivedRecord {
     log(9).swap_remove(seq - 1)
 }
 
@@ -44,16 +51,16 @@ fn asked(effects: &[Effect]) -> Option<(&SyncRequest, AskReason)> {
 }
 
 /// The answer to what the follower has just asked.
-fn answer(effects: &[Effect], records: Vec<SentRecord>, head_seq: i64) -> Input {
+fn answer(effects: &[Effect], records: Vec<ReceivedRecord>, head_seq: i64) -> Input {
     let Some((SyncRequest { nonce, cursor, .. }, _)) = asked(effects) else {
         panic!("nothing was asked: {effects:?}");
     };
     let (nonce, at) = (nonce.clone(), *cursor);
-    Input::Continue(Continue { nonce, at, incarnation: NOW, records, head_seq })
+    Input::Continue(ReceivedContinue { nonce, at, incarnation: NOW, records, head_seq })
 }
 
 fn head(seq: usize) -> Input {
-    let position = record(seq).record.position;
+    let position = record(seq).position;
     Input::Head(Head { incarnation: NOW, position, checksum: None })
 }
 
@@ -61,7 +68,7 @@ fn head(seq: usize) -> Input {
 fn the_next_record_is_applied_and_a_duplicate_is_not() {
     let mut follower = follower();
     let effects = follower.step(Input::Record(NOW, record(2)));
-    assert_eq!(effects, [Effect::Apply(vec![record(2)], follower.cursor())]);
+    assert_eq!(effects, [Effect::Apply(vec![change(2)], follower.cursor())]);
     assert_eq!(follower.cursor().position.seq, 2);
     assert_eq!(follower.step(Input::Record(NOW, record(2))), []);
 }
@@ -107,10 +114,10 @@ fn another_incarnation_is_asked_about_before_anything_of_it_is_applied() {
 }
 
 #[test]
-fn a_changed_record_is_not_applied() {
+fn a_record_of_another_history_is_not_applied() {
     let mut follower = follower();
     let mut changed = record(2);
-    changed.record.data = "something else".into();
+    changed.prev_hash = RecordHash([9; 16]);
     let effects = follower.step(Input::Record(NOW, changed));
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::RecordHash));
     follower.step(answer(&effects, vec![record(2)], 2));
@@ -141,7 +148,7 @@ fn snapshot(effects: &[Effect], seq: usize) -> Input {
     let Some((SyncRequest { nonce, .. }, _)) = asked(effects) else {
         panic!("nothing was asked: {effects:?}");
     };
-    let as_of = Cursor { incarnation: NOW, position: record(seq).record.position };
+    let as_of = Cursor { incarnation: NOW, position: record(seq).position };
     let (nonce, users) = (nonce.clone(), vec![]);
     Input::SnapshotPart(SnapshotPart { nonce, as_of, part: 1, parts: 1, users, checksum: None })
 }
@@ -149,7 +156,7 @@ fn snapshot(effects: &[Effect], seq: usize) -> Input {
 #[test]
 fn records_wait_while_a_snapshot_is_wanted_so_that_it_comes_in_under_load_too() {
     let mut follower = follower();
-    let effects = follower.step(Input::Unappliable);
+    let effects = follower.step(Input::SnapshotNeeded(AskReason::Unappliable));
     for seq in 2..=4 {
         assert_eq!(follower.step(Input::Record(NOW, record(seq))), []);
     }
@@ -158,14 +165,14 @@ fn records_wait_while_a_snapshot_is_wanted_so_that_it_comes_in_under_load_too() 
         matches!(effects[1], Effect::SwapIn(Cursor { position: Position { seq: 3, .. }, .. })),
         "{effects:?}"
     );
-    assert_eq!(effects[2], Effect::Apply(vec![record(4)], follower.cursor()));
+    assert_eq!(effects[2], Effect::Apply(vec![change(4)], follower.cursor()));
 }
 
 #[test]
 fn whoever_wants_a_snapshot_still_wants_it_when_no_answer_comes() {
     let mut follower = follower();
     let wants = |effects: &[Effect]| asked(effects).is_some_and(|(request, _)| request.snapshot);
-    assert!(wants(&follower.step(Input::Unappliable)));
+    assert!(wants(&follower.step(Input::SnapshotNeeded(AskReason::Unappliable))));
     follower.step(Input::Waited);
     assert!(wants(&follower.step(Input::Waited)));
     let effects = follower.step(Input::Connected);
@@ -183,12 +190,31 @@ fn more_records_beyond_a_gap_than_can_be_held_are_asked_for_later() {
         follower.step(Input::Record(NOW, record.clone()));
     }
     let [second, last] = [&log[1], &log[10_099]];
-    let after = follower.step(answer(&effects, vec![second.clone()], second.record.position.seq));
+    let after = follower.step(answer(&effects, vec![second.clone()], second.position.seq));
     let reached = follower.cursor().position.seq;
-    assert!(reached < last.record.position.seq && asked(&after).is_none(), "{reached}");
+    assert!(reached < last.position.seq && asked(&after).is_none(), "{reached}");
     let effects = follower.step(Input::Record(NOW, last.clone()));
     assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Gap));
     let missing = log[usize::try_from(reached).unwrap_or_default()..].to_vec();
-    follower.step(answer(&effects, missing, last.record.position.seq));
-    assert_eq!(follower.cursor().position.seq, last.record.position.seq);
+    follower.step(answer(&effects, missing, last.position.seq));
+    assert_eq!(follower.cursor().position.seq, last.position.seq);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_gone_past_by_a_snapshot_wherever_it_comes() {
+    let unreadable = |seq| ReceivedRecord { change: None, ..record(seq) };
+    let reason = |effects: &[Effect]| asked(effects).map(|(r, reason)| (r.snapshot, reason));
+    let wanted = Some((true, AskReason::Unappliable));
+    let mut live = follower();
+    assert_eq!(reason(&live.step(Input::Record(NOW, unreadable(2)))), wanted);
+    assert_eq!(live.step(Input::Record(NOW, unreadable(2))), [], "it is asked for once");
+
+    let mut asking = follower();
+    let effects = asking.step(Input::Connected);
+    let after = asking.step(answer(&effects, vec![record(2), unreadable(3), record(4)], 4));
+    assert_eq!((asking.cursor().position.seq, reason(&after)), (2, wanted));
+    let effects = asking.step(snapshot(&after, 4));
+    assert_eq!((asking.cursor().position.seq, reason(&effects)), (4, None));
+    let old = asking.step(Input::Record(NOW, unreadable(3)));
+    assert_eq!(old, [], "it is behind");
 }

@@ -23,6 +23,8 @@ pub struct ServiceMetrics {
     pub writer: WriterMetrics,
     /// Of questions by followers.
     pub answers: AnswerMetrics,
+    /// Messages that could not be decoded.
+    pub dead_letters: Counter,
 }
 
 /// Of the writer. `writes / groups` tells how well group commit works.
@@ -48,7 +50,10 @@ impl ServiceMetrics {
         let answers = AnswerMetrics::default();
         let help = "Questions of followers, by what they got and why";
         registry.register("sync_answers", help, answers.answers.clone());
-        Self { writer: WriterMetrics::register(registry), answers }
+        let dead_letters = Counter::default();
+        let help = "Messages that could not be decoded";
+        registry.register("dead_letters", help, dead_letters.clone());
+        Self { writer: WriterMetrics::register(registry), answers, dead_letters }
     }
 }
 

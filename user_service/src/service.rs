@@ -8,14 +8,17 @@
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Arbiter;
+use actix_web::web::ServiceConfig;
 use contract::Head;
 use shared::actors::{Health, Mailbox, ask};
-use shared::bus::{Bus, BusStatus};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::cores;
@@ -24,11 +27,12 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKey, SealingKeyError, claim_data_dir};
+use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
 use crate::actors::sync_responder::Answering;
 use crate::actors::user_repository::Close;
@@ -72,7 +76,7 @@ pub enum StartError {
     DataDir(#[from] DataDirError),
     /// The sealing key is of no use.
     #[error("cannot use the sealing key")]
-    SealingKey(#[from] SealingKeyError),
+    SealingKeys(#[from] SealingKeyError),
     /// The database cannot be used.
     #[error("cannot use the database of users")]
     Store(#[from] StoreError),
@@ -111,7 +115,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
     let common = &config.common;
-    let sealing_key = Arc::new(SealingKey::from_config(&common.sealing_key, &common.data_dir)?);
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let Deps { store, bus, hashing, clock, mut registry } = deps;
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
@@ -126,7 +130,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config);
     let repository = actors.repository.clone();
-    let configure = move |app: &mut _| http::configure(parts.launch_api(&repository), app);
+    let configure = move |app: &mut ServiceConfig| parts.configure(&repository, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
@@ -179,7 +183,7 @@ fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
 struct ApiParts {
     store: Arc<dyn Store>,
     hashing: HashingThreads,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
@@ -187,6 +191,12 @@ struct ApiParts {
 }
 
 impl ApiParts {
+    fn configure(&self, repository: &Mailbox<UserRepository>, app: &mut ServiceConfig) {
+        // Requests whose client may be gone look at how many passwords wait.
+        app.app_data(Rc::new(self.hashing.clone()));
+        http::configure(self.launch_api(repository), app);
+    }
+
     /// Called once on each worker's thread, whose actors it starts.
     fn launch_api(&self, repository: &Mailbox<UserRepository>) -> Api {
         let store = Arc::clone(&self.store);
@@ -218,19 +228,22 @@ impl ApiParts {
 
         let pruner =
             LogPruner::new(repository.clone(), config.log_retention(), health.clone(), writer);
+        let codec = Codec::new(Arc::clone(&self.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
             store: Arc::clone(store),
             repository: repository.clone(),
             head: head.clone(),
             sealing_key: Arc::clone(&self.sealing_key),
+            codec: codec.clone(),
             health: health.clone(),
         });
-        let key = Arc::clone(&self.sealing_key);
-        let receiver =
-            RehashReceiver::new(Arc::clone(&bus), repository.clone(), key, health.clone());
+        let (key, taken) = (Arc::clone(&self.sealing_key), metrics.dead_letters.clone());
+        let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
+        let access = BusAccess { bus, codec, dead_letters: letters };
+        let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
         let responder = SyncResponder::new(Answering {
-            bus,
+            access,
             store: Arc::clone(store),
             sealing_key: Arc::clone(&self.sealing_key),
             directory: config.common.data_dir.clone(),

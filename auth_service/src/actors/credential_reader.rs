@@ -20,8 +20,8 @@ const MAILBOX: usize = 1024;
 
 /// "Who has this name?"
 pub struct FindCredential {
-    /// The name as compared.
-    pub username_key: String,
+    /// The forms in which it is compared: the first that somebody has counts.
+    pub username_keys: Vec<String>,
 }
 
 impl Command for FindCredential {
@@ -53,12 +53,17 @@ impl CredentialReader {
         Mailbox::start(health, MAILBOX, |_| Self { pool, connection: None })
     }
 
-    fn find(&mut self, username_key: &str) -> Result<Option<Credential>, FindError> {
+    fn find(&mut self, username_keys: &[String]) -> Result<Option<Credential>, FindError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.pool.get().map_err(|error| FindError::Open(error.into()))?),
         };
-        Ok(projection::find_credential(connection, username_key)?)
+        for key in username_keys {
+            if let Some(found) = projection::find_credential(connection, key)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -70,6 +75,6 @@ impl Handler<Ask<FindCredential>> for CredentialReader {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FindCredential>, _: &mut Self::Context) {
-        ask.answer(|command| self.find(&command.username_key));
+        ask.answer(|command| self.find(&command.username_keys));
     }
 }

@@ -8,14 +8,17 @@
 //! **When it dies**: a command that panics fails alone and is undone; the consumer goes back to
 //! the stored cursor. The database can be had again from the log of user_service.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
-use contract::{Cursor, SealedHash, SentRecord, SnapshotUser, UserId, UsersChecksum};
+use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
 use shared::actors::{Ask, Command, Health, Mailbox};
-use shared::secrets::SealingKey;
+use shared::log_sync::NextChange;
+use shared::secrets::{SealingKeys, UnsealError};
 use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
 
@@ -25,10 +28,13 @@ use crate::store::staging::{self, Refused};
 /// Commands that may wait: the consumer sends one and waits for its answer.
 const MAILBOX: usize = 16;
 
-/// "Write these records' changes and the cursor behind them."
+/// How often the hashes are looked through while some cannot be opened.
+const RECOUNT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// "Write these changes and the cursor behind them."
 pub struct ApplyEvents {
     /// Those that come next after the stored cursor; may be none.
-    pub records: Arc<[SentRecord]>,
+    pub changes: Vec<NextChange>,
     /// The place behind them.
     pub cursor: Cursor,
 }
@@ -68,14 +74,37 @@ impl Command for SwapIn {
 }
 
 /// How far the projection is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// The stored cursor; none before the first answer of user_service.
     pub cursor: Option<Cursor>,
     /// The checksum over all users there.
     pub checksum: UsersChecksum,
-    /// The last sealed hash that was applied names another key than ours.
-    pub has_foreign_seal: bool,
+    /// Users who cannot log in because their hash cannot be opened.
+    pub unopenable: Unopenable,
+}
+
+/// Stored hashes that cannot be opened with the keys that are here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unopenable {
+    /// How many.
+    pub count: u64,
+    /// A key that some of them were sealed with and that is not here.
+    pub missing_key: Option<String>,
+}
+
+impl fmt::Display for Unopenable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} hashes cannot be opened", self.count)?;
+        match &self.missing_key {
+            Some(key) => write!(
+                f,
+                ": the sealing key {key} is missing; give both services the same sealing keys, or \
+                 wait until user_service has sent them anew"
+            ),
+            None => f.write_str(": user_service is asked to send them anew"),
+        }
+    }
 }
 
 impl Applied {
@@ -90,9 +119,11 @@ pub struct CredentialRepository {
     /// The only one that writes to `projection.db`.
     connection: Connection,
     /// Tells whether hashes are sealed with our key.
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
     /// Read by the waiting logins, the readiness probe and the consumer.
     applied: watch::Sender<Applied>,
+    /// When the hashes were looked through.
+    counted_at: Instant,
 }
 
 impl CredentialRepository {
@@ -100,16 +131,16 @@ impl CredentialRepository {
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open(path: &Path, sealing_key: Arc<SealingKey>) -> Result<Self, RepositoryError> {
+    pub fn open(path: &Path, sealing_key: Arc<SealingKeys>) -> Result<Self, RepositoryError> {
         // Normal: whatever a power cut takes comes again, because the cursor goes with it.
         let connection = open_writer(path, Durability::Normal, &projection::migrations())?;
         let applied = watch::Sender::new(Applied::default());
-        let repository = Self { connection, sealing_key, applied };
-        let youngest = projection::find_youngest_sealed_hash(&repository.connection)?;
+        let counted_at = Instant::now();
+        let repository = Self { connection, sealing_key, applied, counted_at };
         let cursor = projection::find_cursor(&repository.connection)?;
-        let has_foreign_seal = youngest.is_some_and(|sealed| !repository.is_ours(&sealed));
         let checksum = projection::find_checksum(&repository.connection)?;
-        repository.applied.send_replace(Applied { cursor, checksum, has_foreign_seal });
+        let unopenable = repository.count_unopenable()?;
+        repository.applied.send_replace(Applied { cursor, checksum, unopenable });
         Ok(repository)
     }
 
@@ -123,32 +154,59 @@ impl CredentialRepository {
         Mailbox::start_on(thread, health, MAILBOX, |_| self)
     }
 
-    fn is_ours(&self, sealed: &SealedHash) -> bool {
-        self.sealing_key.is_key_of(sealed)
-    }
-
     /// Called after each commit and before its answer.
-    fn publish(&self, cursor: Cursor, checksum: UsersChecksum, last_sealed: Option<&SealedHash>) {
+    fn publish(&self, cursor: Cursor, checksum: UsersChecksum) {
         self.applied.send_modify(|applied| {
             (applied.cursor, applied.checksum) = (Some(cursor), checksum);
-            if let Some(sealed) = last_sealed {
-                applied.has_foreign_seal = !self.is_ours(sealed);
-            }
         });
     }
 
-    fn apply(&mut self, ApplyEvents { records, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
-        let checksum = projection::apply(&mut self.connection, records, cursor)?;
-        let sealed = records.iter().rev().find_map(|sent| sent.sealed_hash.as_ref());
-        self.publish(*cursor, checksum, sealed);
+    /// Looks through all hashes, at most every few seconds: only where one cannot be opened.
+    fn recount(&mut self) -> Result<(), StoreError> {
+        self.counted_at = Instant::now();
+        let unopenable = self.count_unopenable()?;
+        if unopenable != self.applied.borrow().unopenable {
+            let Unopenable { count, missing_key } = &unopenable;
+            tracing::warn!(
+                count,
+                missing_key,
+                "hashes that cannot be opened: asking for them anew"
+            );
+        }
+        self.applied.send_modify(|applied| applied.unopenable = unopenable);
+        Ok(())
+    }
+
+    fn count_unopenable(&self) -> Result<Unopenable, StoreError> {
+        let mut unopenable = Unopenable::default();
+        projection::for_each_sealed_hash(&self.connection, |sealed| {
+            if let Err(error) = self.sealing_key.check_openable(sealed) {
+                unopenable.count += 1;
+                if let UnsealError::UnknownKey { key_id } = error {
+                    unopenable.missing_key.get_or_insert(key_id);
+                }
+            }
+        })?;
+        Ok(unopenable)
+    }
+
+    fn apply(&mut self, ApplyEvents { changes, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
+        let checksum = projection::apply(&mut self.connection, changes, cursor)?;
+        self.publish(*cursor, checksum);
+        let mut hashes = changes.iter().filter_map(|next| next.sealed_hash.as_ref());
+        let is_news =
+            hashes.any(|sealed| self.sealing_key.check_openable(sealed.as_str()).is_err());
+        let is_known = self.applied.borrow().unopenable.count > 0;
+        if (is_news && !is_known) || (is_known && self.counted_at.elapsed() >= RECOUNT_INTERVAL) {
+            self.recount()?;
+        }
         Ok(())
     }
 
     fn swap_in(&mut self, cursor: Cursor) -> Result<(), StoreError> {
         let checksum = staging::swap_in(&mut self.connection, &cursor)?;
-        let sealed = projection::find_youngest_sealed_hash(&self.connection)?;
-        self.publish(cursor, checksum, sealed.as_ref());
-        Ok(())
+        self.publish(cursor, checksum);
+        self.recount()
     }
 }
 

@@ -2,14 +2,12 @@
 
 pub mod credential_reader;
 pub mod credential_repository;
-pub mod dead_letters;
 pub mod key_ring;
 pub mod revocations;
 pub mod user_event_consumer;
 
 pub use credential_reader::{CredentialReader, FindCredential};
 pub use credential_repository::{Applied, CredentialRepository};
-pub use dead_letters::{DeadLetters, SendToDeadLetters};
 pub use key_ring::{KeyRing, ListKeys, SignToken};
 pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeRefused, RevokeToken};
 pub use user_event_consumer::{Progress, UserEventConsumer};

@@ -98,6 +98,29 @@ pub struct TokenTimes {
     pub leeway_s: i64,
 }
 
+impl TokenTimes {
+    /// When all tokens that users have at `now_s` have expired.
+    fn all_expired_s(self, now_s: i64) -> i64 {
+        now_s + self.lifetime_s + self.leeway_s + LATE_LOGIN_S
+    }
+}
+
+/// Ends tokens in the view alone, whatever the disk says; [`RevokeUsers`] makes it durable.
+#[derive(Clone)]
+pub struct RevokeInMemory {
+    view: RevokedView,
+    clock: Clock,
+    times: TokenTimes,
+}
+
+impl RevokeInMemory {
+    /// The user's tokens of passwords before this version are dead.
+    pub fn now(&self, user: UserId, min_password_version: i64) {
+        let until_s = self.times.all_expired_s(self.clock.unix_s());
+        self.view.insert_user(user, min_password_version, until_s);
+    }
+}
+
 /// The owner of the dead tokens.
 pub struct Revocations {
     /// The only one that writes to `tokens.db`.
@@ -132,6 +155,11 @@ impl Revocations {
     /// What the HTTP workers read.
     pub fn view(&self) -> RevokedView {
         self.view.clone()
+    }
+
+    /// Ends the tokens of users at once, before it is on the disk.
+    pub fn in_memory(&self) -> RevokeInMemory {
+        RevokeInMemory { view: self.view.clone(), clock: self.clock.clone(), times: self.times }
     }
 
     /// Names the signing key that this list of dead tokens belongs to.
@@ -264,8 +292,7 @@ impl Handler<Ask<RevokeUsers>> for Revocations {
     fn handle(&mut self, ask: Ask<RevokeUsers>, context: &mut Self::Context) {
         self.before_push(context);
         let (RevokeUsers(users), reply) = ask.into_parts();
-        let TokenTimes { lifetime_s, leeway_s } = self.times;
-        let until_s = self.clock.unix_s() + lifetime_s + leeway_s + LATE_LOGIN_S;
+        let until_s = self.times.all_expired_s(self.clock.unix_s());
         let (view, dead) = (self.view.clone(), users.clone());
         self.group.push_with(
             reply,

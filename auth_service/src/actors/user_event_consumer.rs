@@ -11,16 +11,17 @@
 //! again or is asked for.
 
 mod agreement;
-mod deliveries;
-mod following;
+mod follow_loop;
 mod progress;
-mod setback;
+mod repair_pacing;
+mod session_error;
 mod subscriptions;
+mod sync_session;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command, Health, Mailbox};
 
-pub use self::following::FollowLoop;
+pub use self::follow_loop::FollowLoop;
 pub use self::progress::Progress;
 
 /// Commands that may wait: there is only one.
@@ -40,9 +41,9 @@ pub struct UserEventConsumer {
 }
 
 impl UserEventConsumer {
-    /// Starts the actor on this thread.
-    pub fn launch(following: FollowLoop, health: &Health) -> Mailbox<Self> {
-        Mailbox::start(health, MAILBOX, |_| Self { following: Some(following) })
+    /// Starts the actor on that thread, which decodes and nothing else.
+    pub fn launch(thread: &ArbiterHandle, following: FollowLoop, health: &Health) -> Mailbox<Self> {
+        Mailbox::start_on(thread, health, MAILBOX, |_| Self { following: Some(following) })
     }
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use contract::PasswordRehashed;
-use contract::topology::REHASH_QUEUE;
 use secrecy::SecretString;
 use shared::actors::{Mailbox, ask};
-use shared::bus::{Bus, Destination, Message, Outgoing};
+use shared::bus::Bus;
+use shared::bus::cloud_event::Codec;
 use shared::hashing::{
     CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
 };
 use shared::http::Problem;
 use shared::identity::Password;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 
 use super::bodies::LoginAttempt;
 use crate::actors::{CredentialReader, FindCredential};
@@ -25,9 +25,11 @@ pub struct Authenticator {
     /// Verifies passwords.
     pub hasher: Mailbox<PasswordHasher>,
     /// Opens the hashes of the projection.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
     /// Takes hashes that were made anew.
     pub bus: Arc<dyn Bus>,
+    /// Writes them.
+    pub codec: Codec,
 }
 
 impl Authenticator {
@@ -64,8 +66,7 @@ impl Authenticator {
     }
 
     async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
-        let Some(username_key) = attempt.username_key.clone() else { return Ok(None) };
-        let command = FindCredential { username_key };
+        let command = FindCredential { username_keys: attempt.username_keys.clone() };
         ask(&self.reader, command).await?.map_err(Problem::internal)
     }
 
@@ -108,17 +109,17 @@ impl Authenticator {
             return;
         }
         let Credential { id, password_version, .. } = *credential;
-        let (hasher, key, bus) =
-            (self.hasher.clone(), Arc::clone(&self.sealing_key), Arc::clone(&self.bus));
+        let (hasher, key, codec, bus) = (
+            self.hasher.clone(),
+            Arc::clone(&self.sealing_key),
+            self.codec.clone(),
+            Arc::clone(&self.bus),
+        );
         actix_web::rt::spawn(async move {
             let Ok(Ok(hash)) = ask(&hasher, HashPassword(password)).await else { return };
             let sealed_hash = key.seal(&hash, id, password_version);
             let command = PasswordRehashed { id, password_version, sealed_hash };
-            let Ok(body) = serde_json::to_vec(&command) else { return };
-            let kind = "password.rehashed".to_owned();
-            let message = Message { kind, body: body.into(), ..Message::default() };
-            let to = Destination::Queue(REHASH_QUEUE.to_owned());
-            if let Err(error) = bus.publish(vec![Outgoing { to, message }]).await {
+            if let Err(error) = bus.publish(vec![codec.encode_rehash(&command)]).await {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
                     "a new hash was not sent"

@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub(super) struct LoginAttempt {
     /// Compared without regard to case, Unicode composition and width
-    // The form in which names are compared; None if it is too long for a name. The name is not
-    // judged: user_service may have accepted it under the rules of another version.
+    // The forms in which it is looked up. The name is not judged: user_service may have accepted it
+    // under the rules of another version.
     #[schema(value_type = String, rename = "username", example = "testuser")]
-    pub(super) username_key: Option<String>,
+    pub(super) username_keys: Vec<String>,
     // None if it breaks the rules: then no user has this password.
     #[schema(value_type = String, example = "testpassword", format = Password)]
     pub(super) password: Option<Password>,
@@ -23,7 +23,10 @@ pub(super) struct LoginAttempt {
 impl LoginAttempt {
     /// Prepares both as user_service did when they were set.
     pub(super) fn new(username: &str, password: &SecretString) -> Self {
-        Self { username_key: Username::lookup_key(username), password: Password::prepare(password) }
+        Self {
+            username_keys: Username::lookup_keys(username),
+            password: Password::prepare(password),
+        }
     }
 
     /// # Errors

@@ -6,7 +6,7 @@ use contract::{Claims, TokenResponse};
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
-use shared::http::{ClientAddress, IdempotencyKey, JsonBody, Members, Problem};
+use shared::http::{ClientAddress, ClientPresence, IdempotencyKey, JsonBody, Members, Problem};
 use shared::idempotency::IdempotentRequest;
 use shared::secrets::random_bytes;
 
@@ -34,11 +34,11 @@ const CLIENT: &str = "lockstep";
 pub(super) async fn login(
     after: WaitFor,
     key: IdempotencyKey,
-    address: ClientAddress,
+    (client, address): (ClientPresence, ClientAddress),
     JsonBody(members): JsonBody,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = try_login(after, key, address, members, &api).await;
+    let outcome = try_login(after, key, (&client, address), members, &api).await;
     api.metrics.count(match &outcome {
         Ok(_) => "ok",
         Err(problem) => problem.kind().slug(),
@@ -49,7 +49,7 @@ pub(super) async fn login(
 async fn try_login(
     after: WaitFor,
     key: IdempotencyKey,
-    address: ClientAddress,
+    (client, address): (&ClientPresence, ClientAddress),
     members: Members,
     api: &Api,
 ) -> Result<String, Problem> {
@@ -64,9 +64,9 @@ async fn try_login(
     after.wait(api).await?;
     let present = api.authenticator.present_password(&attempt).await?;
     // What is too long for a name is counted like one name that nobody has.
-    let name = attempt.username_key.as_deref().unwrap_or_default();
+    let name = attempt.username_keys.last().map_or("", String::as_str);
     let guess = api.guesses.begin(name, present, address).await?;
-    let found = api.authenticator.authenticate(&attempt).await?;
+    let found = client.hashed(api.authenticator.authenticate(&attempt)).await?;
     guess.settle(found.is_some());
     let credential = found.ok_or_else(wrong_credentials)?;
     let mut claims = claims_for(credential, api);

@@ -20,7 +20,7 @@ use std::time::Duration;
 use shared::actors::Mailbox;
 use shared::clock::Clock;
 use shared::http::GuessLimit;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use shared::tokens::TokenRules;
 use tokio::sync::watch;
 
@@ -45,7 +45,7 @@ pub struct Api {
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
     /// Slows the guessing of passwords down.
     pub guesses: GuessLimit,
     /// Tells the time.

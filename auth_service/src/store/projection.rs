@@ -1,12 +1,11 @@
 //! The projection of user_service's log: credentials, and the cursor in the same transaction.
 
 use contract::{
-    Cursor, Incarnation, Position, RecordHash, SealedHash, SentRecord, UserChange, UserId,
-    UserState, UsersChecksum,
+    Cursor, Incarnation, Position, RecordHash, SealedHash, UserId, UserState, UsersChecksum,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use rusqlite_migration::{M, Migrations};
-use shared::log_sync::user_checksum;
+use shared::log_sync::{NextChange, user_checksum};
 use shared::sqlite::StoreError;
 
 use crate::domain::Credential;
@@ -110,22 +109,22 @@ fn read_checksum(row: &Row<'_>) -> rusqlite::Result<UsersChecksum> {
     Ok(user_checksum(UserId(row.get(0)?), row.get(1)?, username))
 }
 
-/// Applies the records in their order, and the cursor behind them, in one transaction. There may
-/// be no records: then a new incarnation vouches for the place. Answers with the checksum over all
+/// Applies the changes in their order, and the cursor behind them, in one transaction. There may
+/// be no changes: then a new incarnation vouches for the place. Answers with the checksum over all
 /// users then.
 ///
 /// # Errors
 /// See [`ApplyError`].
 pub fn apply(
     connection: &mut Connection,
-    records: &[SentRecord],
+    changes: &[NextChange],
     cursor: &Cursor,
 ) -> Result<UsersChecksum, ApplyError> {
     let transaction = connection.transaction()?;
-    check_continuity(find_cursor(&transaction)?.unwrap_or_default(), records, cursor)?;
+    check_continuity(find_cursor(&transaction)?.unwrap_or_default(), changes, cursor)?;
     let mut checksum = find_checksum(&transaction)?;
-    for record in records {
-        checksum = apply_one(&transaction, record, checksum)?;
+    for next in changes {
+        checksum = apply_one(&transaction, next, checksum)?;
     }
     write_cursor(&transaction, cursor, checksum)?;
     transaction.commit()?;
@@ -135,15 +134,15 @@ pub fn apply(
 /// The follower sees to this; here it is checked once more, because a hole would never be noticed.
 fn check_continuity(
     stored: Cursor,
-    records: &[SentRecord],
+    changes: &[NextChange],
     cursor: &Cursor,
 ) -> Result<(), ApplyError> {
     let mut at = stored.position;
-    for SentRecord { record, .. } in records {
-        if (record.position.seq, record.prev_hash) != (at.seq + 1, at.hash) {
-            return Err(unappliable(record.position.seq, "it does not follow what is stored"));
+    for next in changes {
+        if (next.position.seq, next.prev_hash) != (at.seq + 1, at.hash) {
+            return Err(unappliable(next.position.seq, "it does not follow what is stored"));
         }
-        at = record.position;
+        at = next.position;
     }
     if at == cursor.position {
         Ok(())
@@ -156,18 +155,13 @@ fn check_continuity(
 /// all users after the record, from that before it.
 fn apply_one(
     connection: &Connection,
-    SentRecord { record, sealed_hash }: &SentRecord,
+    NextChange { position, change, sealed_hash, .. }: &NextChange,
     checksum: UsersChecksum,
 ) -> Result<UsersChecksum, ApplyError> {
-    let seq = record.position.seq;
-    let refuse = |reason: String| ApplyError::Unappliable { seq, reason };
-    // The library's message may hold a value, which has no place in a log.
-    let change: UserChange = serde_json::from_str(&record.data)
-        .map_err(|error| refuse(format!("its data cannot be read at column {}", error.column())))?;
     let before = checksum_of(connection, change.id)?.unwrap_or_default();
     match &change.user {
         Some(state) => write(connection, UPSERT, change.id, state, sealed_hash.as_ref())
-            .map_err(|error| error.at(seq))?,
+            .map_err(|error| error.at(position.seq))?,
         None => {
             connection
                 .prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?
@@ -252,17 +246,21 @@ pub fn find_credential(
     Ok(found.optional()?)
 }
 
-/// The sealed hash of the youngest user who has one.
+/// Shows each stored hash.
 ///
 /// # Errors
 /// The database failed.
-pub fn find_youngest_sealed_hash(
+pub fn for_each_sealed_hash(
     connection: &Connection,
-) -> Result<Option<SealedHash>, StoreError> {
-    let sql = "SELECT sealed_hash FROM credentials WHERE sealed_hash IS NOT NULL
-               ORDER BY user_id DESC LIMIT 1";
-    let found = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional()?;
-    Ok(found.map(SealedHash::new))
+    mut look: impl FnMut(&str),
+) -> Result<(), StoreError> {
+    let sql = "SELECT sealed_hash FROM credentials WHERE sealed_hash IS NOT NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        look(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod following;
 mod forge;
 mod guessing;
 mod idempotency;
+mod later_versions;
 mod login;
 mod poison;
 mod repair;

@@ -34,7 +34,7 @@ async fn an_event_that_cannot_be_decoded_is_kept_aside_and_asked_for_again() {
     app.bring().await;
     // Nobody had to declare the queue beforehand.
     let letter = dead_letter(&app.bus).await;
-    assert!(letter.headers[DEAD_LETTER_REASON].contains(header::SEQUENCE));
+    assert!(letter.headers[DEAD_LETTER_REASON].contains("altered"), "{letter:?}");
     assert_eq!(letter.headers[DEAD_LETTER_ROUTING_KEY], "user.created");
     assert_eq!((&letter.id, &letter.body), (&event.id, &event.body));
     assert!(event.headers.iter().all(|(name, value)| letter.headers.get(name) == Some(value)));

@@ -7,8 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::event::header;
-use contract::topology::{HEAD_ROUTING_KEY, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
+use contract::topology::{SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
 use contract::{
     Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, RecordHash, SentRecord,
     SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange, UserId, UserState,
@@ -16,11 +15,12 @@ use contract::{
 };
 use futures_util::StreamExt;
 use secrecy::SecretString;
+use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec};
-use shared::hashing::{HashParams, Hasher, PasswordHash};
+use shared::hashing::{HashParams, Hasher, PasswordHash, SeenParams};
 use shared::identity::{Password, Username};
 use shared::log_sync::{Decision, decide, record_hash, user_checksum};
-use shared::secrets::{SealingKey, random_bytes};
+use shared::secrets::{SealingKeys, random_bytes};
 
 /// The parameters that the service under test takes for today's.
 pub(crate) const PARAMS: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
@@ -34,7 +34,8 @@ const PART: usize = 2;
 #[derive(Clone)]
 pub(crate) struct UserService {
     bus: InProcessBus,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
+    codec: Codec,
     state: Rc<RefCell<State>>,
     /// Whether questions are answered.
     answers: Rc<Cell<bool>>,
@@ -57,7 +58,7 @@ struct State {
 impl UserService {
     pub(crate) async fn start(bus: &InProcessBus, data_dir: &Path) -> Self {
         let sealing_key =
-            Arc::new(SealingKey::load_or_create(&data_dir.join("sealing.key")).unwrap());
+            Arc::new(SealingKeys::load_or_create(&data_dir.join("sealing.key")).unwrap());
         let state = State {
             incarnation: Incarnation(random_bytes()),
             replay_limit: 1000,
@@ -68,7 +69,8 @@ impl UserService {
         let parts_sent = Rc::new(Cell::new(usize::MAX));
         let answer_time = Rc::default();
         let bus = bus.clone();
-        let service = Self { bus, sealing_key, state, answers, parts_sent, answer_time };
+        let codec = Codec::new(Arc::clone(&sealing_key));
+        let service = Self { bus, sealing_key, codec, state, answers, parts_sent, answer_time };
         let queue = QueueSpec {
             name: SYNC_REQUESTS_QUEUE.into(),
             lifetime: QueueLifetime::Shared,
@@ -80,7 +82,10 @@ impl UserService {
         actix_web::rt::spawn(async move {
             while let Some(question) = questions.next().await {
                 questions.acknowledge_through(question.tag).await.unwrap();
-                answering.answer(&serde_json::from_slice(&question.message.body).unwrap()).await;
+                // A follower with other keys asks in vain.
+                if let Ok(request) = answering.codec.decode_question(&question) {
+                    answering.answer(&request).await;
+                }
             }
         });
         service
@@ -139,7 +144,24 @@ impl UserService {
 
     /// Commits a record that nobody can apply.
     pub(crate) fn write_nonsense(&self) {
-        self.state.borrow_mut().write(EventKind::CREATED, r#"{"id":"x"}"#.to_owned());
+        self.write_raw("user.created.v1", r#"{"id":"x"}"#);
+    }
+
+    /// Commits a record of any kind, which leaves the users here as they are.
+    pub(crate) fn write_raw(&self, kind: &str, data: &str) {
+        let kind = EventKind::parse(kind).unwrap();
+        self.state.borrow_mut().write(kind, data.to_owned());
+    }
+
+    /// Commits a change of a kind and with members of a later version.
+    pub(crate) fn lock(&self, id: i64) {
+        let (mut state, hash) = self.state.borrow().users[&id].clone();
+        state.version += 1;
+        let mut user = serde_json::to_value(&state).unwrap();
+        user["locked_until"] = "2030-01-01".into();
+        let data = serde_json::json!({"id": id, "user": user, "by": {"admin": 7}}).to_string();
+        self.write_raw("user.locked.v9", &data);
+        self.state.borrow_mut().users.insert(id, (state, hash));
     }
 
     /// The last record's number.
@@ -161,9 +183,8 @@ impl UserService {
     pub(crate) async fn publish_head(&self) {
         let Cursor { incarnation, position } = self.state.borrow().head();
         let checksum = Some(self.state.borrow().checksum());
-        let body = serde_json::to_vec(&Head { incarnation, position, checksum }).unwrap();
-        let message = Message { body: body.into(), ..Message::default() };
-        self.bus.publish(vec![to_users(HEAD_ROUTING_KEY, message)]).await.unwrap();
+        let head = Head { incarnation, position, checksum };
+        self.bus.publish(vec![self.codec.encode_head(&head)]).await.unwrap();
     }
 
     /// Sends any message as if it were an event.
@@ -175,7 +196,7 @@ impl UserService {
         let state = self.state.borrow();
         let record = state.log[usize::try_from(seq).unwrap() - 1].clone();
         let sent = state.with_sealed_hash(record, &self.sealing_key);
-        to_users(sent.record.kind.routing_key(), event_of(state.incarnation, &sent))
+        self.codec.encode_event(&sent, state.incarnation)
     }
 
     /// Whether questions are answered from now on.
@@ -237,13 +258,7 @@ impl UserService {
         tokio::time::sleep(self.answer_time.get()).await;
         let mut answers = self.state.borrow().answers_to(request, &self.sealing_key);
         answers.truncate(self.parts_sent.get());
-        let outgoing = |answer: &SyncAnswer| Outgoing {
-            to: Destination::Queue(request.reply_to.clone()),
-            message: Message {
-                body: serde_json::to_vec(answer).unwrap().into(),
-                ..Message::default()
-            },
-        };
+        let outgoing = |answer| self.codec.encode_answer(&request.reply_to, answer);
         self.bus.publish(answers.iter().map(outgoing).collect()).await.unwrap();
     }
 }
@@ -257,7 +272,7 @@ impl State {
         self.log.push(LogRecord { position, prev_hash, kind, recorded_at_ms, traceparent, data });
     }
 
-    fn with_sealed_hash(&self, record: LogRecord, key: &SealingKey) -> SentRecord {
+    fn with_sealed_hash(&self, record: LogRecord, key: &SealingKeys) -> SentRecord {
         let stated = serde_json::from_str::<UserChange>(&record.data).ok();
         let stated = stated.and_then(|change| Some((change.id, change.user?.password_version)));
         let sealed_hash = stated.and_then(|(id, password_version)| {
@@ -287,7 +302,7 @@ impl State {
         self.log.get(usize::try_from(seq).ok()? - 1).map(|record| record.position.hash)
     }
 
-    fn answers_to(&self, request: &SyncRequest, key: &SealingKey) -> Vec<SyncAnswer> {
+    fn answers_to(&self, request: &SyncRequest, key: &SealingKeys) -> Vec<SyncAnswer> {
         let (head, at) = (self.head(), request.cursor.position.seq);
         match decide(request, head.position, self.hash_at(at), self.replay_limit) {
             Decision::Continue => {
@@ -304,7 +319,7 @@ impl State {
         }
     }
 
-    fn snapshot(&self, nonce: &str, key: &SealingKey) -> Vec<SyncAnswer> {
+    fn snapshot(&self, nonce: &str, key: &SealingKeys) -> Vec<SyncAnswer> {
         let user = |(id, (state, hash)): (&i64, &(UserState, PasswordHash))| {
             let (id, state) = (UserId(*id), state.clone());
             let sealed_hash = Some(key.seal(hash, id, state.password_version));
@@ -326,7 +341,7 @@ impl State {
 
 fn hash(password: &str, params: HashParams) -> PasswordHash {
     let password = Password::prepare(&SecretString::from(password)).unwrap();
-    Hasher::new(params).unwrap().hash(&password).unwrap()
+    Hasher::new(params, SeenParams::default()).unwrap().hash(&password).unwrap()
 }
 
 fn state_of(username: &str, version: i64, password_version: i64) -> UserState {
@@ -339,28 +354,4 @@ fn to_users(routing_key: &str, message: Message) -> Outgoing {
     let to =
         Destination::Topic { exchange: USERS_EXCHANGE.into(), routing_key: routing_key.into() };
     Outgoing { to, message }
-}
-
-fn event_of(incarnation: Incarnation, sent: &SentRecord) -> Message {
-    let SentRecord { record, sealed_hash } = sent;
-    let time = jiff::Timestamp::from_millisecond(record.recorded_at_ms).unwrap();
-    let headers = [
-        (header::SPEC_VERSION, "1.0".to_owned()),
-        (header::ID, record.position.hash.to_string()),
-        (header::SOURCE, "/lockstep/user_service".to_owned()),
-        (header::TYPE, record.kind.to_string()),
-        (header::TIME, time.to_string()),
-        (header::SEQUENCE, record.position.seq.to_string()),
-        (header::INCARNATION, incarnation.to_string()),
-        (header::PREV_HASH, record.prev_hash.to_string()),
-    ];
-    let sealed = sealed_hash.as_ref().map(|hash| (header::SEALED_HASH, hash.as_str().to_owned()));
-    let headers = headers.into_iter().chain(sealed);
-    Message {
-        id: record.position.hash.to_string(),
-        kind: record.kind.to_string(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(),
-        body: record.data.clone().into(),
-        is_persistent: true,
-    }
 }

@@ -117,7 +117,7 @@ pub struct UserState {
     pub password_version: i64,
 }
 
-/// A password's Argon2id hash, sealed for the other service (`shared::secrets::SealingKey`).
+/// A password's Argon2id hash, sealed for the other service (`shared::secrets::SealingKeys`).
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SealedHash(String);

@@ -16,6 +16,9 @@ pub const HEAD_ROUTING_KEY: &str = "log.head";
 pub const SYNC_REQUESTS_QUEUE: &str = "user_service.sync.v2";
 /// Queue of [`super::PasswordRehashed`], taken by user_service.
 pub const REHASH_QUEUE: &str = "user_service.rehash.v2";
+/// Header of every message between the services: `<key id>.<base64url(HMAC-SHA-256)>` over the
+/// message, under a key that the services share.
+pub const MAC: &str = "x-lockstep-mac";
 /// Where a copy of each message goes that nobody could decode or apply, with its reason.
 pub const DEAD_LETTERS_QUEUE: &str = "lockstep.dead_letters.v2";
 /// Headers exchange to which the broker itself sends what nobody could receive.

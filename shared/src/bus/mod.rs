@@ -8,6 +8,8 @@
 //! implementation passes it.
 
 mod amqp;
+pub mod cloud_event;
+mod dead_letters;
 mod in_process;
 mod topic;
 
@@ -22,6 +24,7 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 
 pub use amqp::{AmqpBus, AmqpConfig, InvalidAmqpUrl};
+pub use dead_letters::DeadLetters;
 pub use in_process::InProcessBus;
 
 /// Publishes and subscribes.

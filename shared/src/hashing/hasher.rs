@@ -1,9 +1,12 @@
 //! The hashing itself: one thread's memory, reserved once and used for every password.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Version};
+use tokio::sync::watch;
 
 use super::PasswordHash;
 use crate::identity::Password;
@@ -32,9 +35,37 @@ pub struct Hasher {
     engine: Engine,
     /// Of as many blocks as `params` ask for.
     memory: Memory,
-    /// Looks like a hash and is none, verified when there is no user: the work is the same. It is
-    /// not computed: a service that nobody has asked for a password yet takes no memory for it.
-    decoy: PasswordHash,
+    /// What stored hashes cost lately; a name that nobody has costs the same.
+    seen: SeenParams,
+    /// The work that was done, for tests.
+    #[cfg(test)]
+    work: Vec<(u32, u32, u32)>,
+}
+
+/// The parameters of the stored hashes that were verified lately, by all threads together.
+///
+/// After a change of the settings most stored hashes still have the old parameters. If the decoy had
+/// today's, time would tell known names from unknown ones. So it has those of one of these, chosen by
+/// chance: where old and new ones are mixed, so are the decoys.
+#[derive(Clone, Debug, Default)]
+pub struct SeenParams(Arc<watch::Sender<VecDeque<Params>>>);
+
+/// How many are remembered.
+const SEEN_MAX: usize = 64;
+
+impl SeenParams {
+    fn remember(&self, params: &Params) {
+        self.0.send_modify(|seen| {
+            seen.truncate(SEEN_MAX - 1);
+            seen.push_front(params.clone());
+        });
+    }
+
+    fn pick(&self) -> Option<Params> {
+        let [chance] = random_bytes::<1>();
+        let seen = self.0.borrow();
+        seen.get(usize::from(chance) % seen.len().max(1)).cloned()
+    }
 }
 
 /// What came of comparing a password with a hash.
@@ -76,11 +107,17 @@ impl Hasher {
     ///
     /// # Errors
     /// The parameters are out of bounds, or there is no room for the memory.
-    pub fn new(params: HashParams) -> Result<Self, HashFault> {
+    pub fn new(params: HashParams, seen: SeenParams) -> Result<Self, HashFault> {
         let params = params.to_argon2()?;
         let memory = reserve(&params)?;
-        let decoy = to_phc(&params, &random_bytes::<SALT_LEN>(), &random_bytes::<OUTPUT_LEN>())?;
-        Ok(Self { params, engine: Engine::detect(), memory, decoy })
+        Ok(Self {
+            params,
+            engine: Engine::detect(),
+            memory,
+            seen,
+            #[cfg(test)]
+            work: Vec::new(),
+        })
     }
 
     /// A new hash in PHC form, with a random salt.
@@ -104,10 +141,9 @@ impl Hasher {
         password: &Password,
         stored: Option<&PasswordHash>,
     ) -> Result<Verification, HashFault> {
-        let is_known = stored.is_some();
-        let decoy = self.decoy.clone();
-        let stored = phc::PasswordHash::new(stored.unwrap_or(&decoy).expose_phc())
-            .map_err(|_| HashFault::NotAHash)?;
+        let Some(stored) = stored else { return self.verify_nobody(password) };
+        let stored =
+            phc::PasswordHash::new(stored.expose_phc()).map_err(|_| HashFault::NotAHash)?;
         if stored.algorithm != ARGON2ID_IDENT {
             return Err(HashFault::NotAHash);
         }
@@ -120,13 +156,22 @@ impl Hasher {
         };
         let mut output = vec![0; expected.len()];
         self.fill(&params, password, &salt, &mut output)?;
+        self.seen.remember(&params);
         // `Output` compares in constant time.
         let is_equal = Output::new(&output).is_ok_and(|computed| computed == expected);
-        Ok(if is_equal && is_known {
+        Ok(if is_equal {
             Verification::Right { is_outdated: !self.is_current(&params) }
         } else {
             Verification::Wrong
         })
+    }
+
+    /// The work without a hash to compare with.
+    fn verify_nobody(&mut self, password: &Password) -> Result<Verification, HashFault> {
+        let params = self.seen.pick().unwrap_or_else(|| self.params.clone());
+        let mut output = vec![0; params.output_len().unwrap_or(OUTPUT_LEN)];
+        self.fill(&params, password, &random_bytes::<SALT_LEN>(), &mut output)?;
+        Ok(Verification::Wrong)
     }
 
     fn is_current(&self, params: &Params) -> bool {
@@ -141,6 +186,8 @@ impl Hasher {
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashFault> {
+        #[cfg(test)]
+        self.work.push((params.m_cost(), params.t_cost(), params.p_cost()));
         let inputs = Inputs { password: password.expose_bytes(), salt, secret: &[] };
         if params.block_count() <= self.params.block_count() {
             hash_into(self.engine, self.memory.blocks(), params, &inputs, output)
@@ -174,13 +221,17 @@ mod tests {
 
     const SMALL: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
 
+    fn new_hasher(params: HashParams) -> Hasher {
+        Hasher::new(params, SeenParams::default()).unwrap()
+    }
+
     fn password(text: &str) -> Password {
         Password::prepare(&SecretString::from(text)).unwrap()
     }
 
     #[test]
     fn a_hash_verifies_its_own_password_alone() {
-        let mut hasher = Hasher::new(SMALL).unwrap();
+        let mut hasher = new_hasher(SMALL);
         let hash = hasher.hash(&password("testpassword")).unwrap();
         let text = hash.expose_phc();
         assert!(text.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{text}");
@@ -192,28 +243,43 @@ mod tests {
 
     #[test]
     fn nobody_has_a_password() {
-        let mut hasher = Hasher::new(SMALL).unwrap();
+        let mut hasher = new_hasher(SMALL);
         assert_eq!(hasher.verify(&password(""), None), Ok(Verification::Wrong));
     }
 
     #[test]
-    fn the_decoy_is_as_much_work_as_a_hash() {
-        let mut hasher = Hasher::new(SMALL).unwrap();
-        let hash = hasher.hash(&password("testpassword")).unwrap();
-        let decoy = hasher.decoy.clone();
-        let (ours, theirs) = (decoy.expose_phc(), hash.expose_phc());
-        assert_eq!(ours.len(), theirs.len());
-        assert_eq!(ours.rsplitn(3, '$').last(), theirs.rsplitn(3, '$').last(), "its parameters");
-        assert_eq!(hasher.verify(&password(""), Some(&decoy)), Ok(Verification::Wrong));
+    fn a_name_that_nobody_has_is_as_much_work_as_the_stored_hashes_also_after_a_change() {
+        let old = HashParams { memory_kib: 256, iterations: 2, parallelism: 1 };
+        let stored = new_hasher(old).hash(&password("testpassword")).unwrap();
+        let seen = SeenParams::default();
+        let mut verifying = Hasher::new(SMALL, seen.clone()).unwrap();
+        let mut other_thread = Hasher::new(SMALL, seen).unwrap();
+        other_thread.verify(&password("x"), None).unwrap();
+        assert_eq!(other_thread.work, [(64, 1, 1)], "today's, while none was seen");
+        verifying.verify(&password("x"), Some(&stored)).unwrap();
+        other_thread.verify(&password("x"), None).unwrap();
+        assert_eq!(other_thread.work[1], verifying.work[0]);
+        assert_eq!(verifying.work, [(256, 2, 1)]);
+        // Half of the stored hashes are renewed: half of the decoys cost as much as these.
+        let renewed = verifying.hash(&password("testpassword")).unwrap();
+        for _ in 0..SEEN_MAX / 2 {
+            verifying.verify(&password("x"), Some(&stored)).unwrap();
+            verifying.verify(&password("x"), Some(&renewed)).unwrap();
+        }
+        other_thread.work.clear();
+        for _ in 0..200 {
+            other_thread.verify(&password("x"), None).unwrap();
+        }
+        let dear = other_thread.work.iter().filter(|work| **work == (256, 2, 1)).count();
+        assert!((50..=150).contains(&dear), "{dear} of 200");
     }
 
     #[test]
     fn hashes_of_other_parameters_verify_and_are_outdated() {
         for (memory_kib, iterations, parallelism) in [(32, 1, 1), (256, 2, 1), (64, 1, 2)] {
             let params = HashParams { memory_kib, iterations, parallelism };
-            let hash = Hasher::new(params).unwrap().hash(&password("testpassword")).unwrap();
-            let verified =
-                Hasher::new(SMALL).unwrap().verify(&password("testpassword"), Some(&hash));
+            let hash = new_hasher(params).hash(&password("testpassword")).unwrap();
+            let verified = new_hasher(SMALL).verify(&password("testpassword"), Some(&hash));
             assert_eq!(verified, Ok(Verification::Right { is_outdated: true }), "{params:?}");
         }
     }
@@ -221,7 +287,7 @@ mod tests {
     #[test]
     fn the_memory_that_is_used_again_does_not_change_the_result() {
         use argon2::{Argon2, PasswordVerifier};
-        let mut hasher = Hasher::new(SMALL).unwrap();
+        let mut hasher = new_hasher(SMALL);
         for n in 0..20 {
             let text = format!("password {n}");
             let hash = hasher.hash(&password(&text)).unwrap();
@@ -231,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_stored_text_that_is_no_hash_is_a_fault_and_not_a_wrong_password() {
-        let mut hasher = Hasher::new(SMALL).unwrap();
+        let mut hasher = new_hasher(SMALL);
         for bad in [
             "",
             "x",
@@ -248,6 +314,6 @@ mod tests {
     #[test]
     fn parameters_out_of_bounds_are_refused() {
         let none = HashParams { memory_kib: 0, iterations: 0, parallelism: 0 };
-        assert!(matches!(Hasher::new(none), Err(HashFault::Params(_))));
+        assert!(matches!(Hasher::new(none, SeenParams::default()), Err(HashFault::Params(_))));
     }
 }

@@ -21,7 +21,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::PasswordHash;
-use super::hasher::{HashFault, HashParams, Hasher, Verification};
+use super::hasher::{HashFault, HashParams, Hasher, SeenParams, Verification};
 use super::priority;
 use crate::actors::{Ask, Command, Health, Mailbox, Reply};
 use crate::identity::Password;
@@ -161,12 +161,18 @@ impl HashingThreads {
     /// The parameters are out of bounds.
     pub fn start(config: HashingConfig, metrics: HashingMetrics) -> Result<Self, HashFault> {
         let (jobs, inbox) = bounded(config.queue);
+        let seen = SeenParams::default();
         for n in 0..config.threads.max(1) {
             let (hasher, inbox, metrics) =
-                (Hasher::new(config.params)?, inbox.clone(), metrics.clone());
+                (Hasher::new(config.params, seen.clone())?, inbox.clone(), metrics.clone());
             spawn_thread(n, hasher, inbox, metrics);
         }
         Ok(Self { jobs, metrics })
+    }
+
+    /// Whether more than half of the queue is taken.
+    pub fn is_crowded(&self) -> bool {
+        self.jobs.capacity().is_some_and(|capacity| self.jobs.len() * 2 > capacity)
     }
 }
 

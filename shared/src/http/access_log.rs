@@ -3,22 +3,25 @@
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 use futures_util::FutureExt;
 
+use super::answer_body::AnswerBody;
+use super::connection::Link;
 use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
 use super::problem::{Problem, shortened};
-use super::unread_body::{hold, hold_until_sent};
+use super::unread_body::hold;
 
 /// The most characters of the path in a log line, and of the error with its causes.
 const MAX_PATH: usize = 256;
@@ -32,13 +35,14 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 pub(super) async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+) -> Result<ServiceResponse<AnswerBody>, actix_web::Error> {
     let started_at = Instant::now();
     let context = match request.app_data::<RequestIds>() {
         Some(ids) => RequestContext::from_headers(request.headers(), ids),
         None => return Err(Problem::internal("the server has no RequestIds").into()),
     };
     request.extensions_mut().insert(context.clone());
+    let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     // The panic hook has logged where and why.
@@ -54,8 +58,12 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         // Answers are about persons, and a cache may keep even a 404 unless it is told not to.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    if headers.get(header::CONNECTION).is_some_and(|value| value == "close") {
+        // actix ignores the header alone.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     record(&response, &context, started_at);
-    Ok(hold_until_sent(response, body))
+    Ok(response.map_body(|_, sent| AnswerBody::new(sent, body, in_hand)))
 }
 
 /// A client that is told to come again later is told so in its time.

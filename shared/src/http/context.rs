@@ -49,7 +49,7 @@ impl RequestIds {
         Self { worker: HEXLOWER.encode(&random_bytes::<8>()), made: Cell::new(0) }
     }
 
-    fn next(&self) -> String {
+    pub(super) fn next(&self) -> String {
         self.made.set(self.made.get() + 1);
         let mut id = String::with_capacity(32);
         id.push_str(&self.worker);

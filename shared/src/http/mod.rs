@@ -2,8 +2,11 @@
 //! answer; what they have in common is here.
 
 mod access_log;
+mod answer_body;
 mod body;
 mod client_address;
+mod client_presence;
+mod connection;
 mod context;
 mod docs;
 mod exposition;
@@ -22,6 +25,7 @@ mod unread_body;
 
 pub use body::{BODY_LIMIT, JsonBody};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
+pub use client_presence::ClientPresence;
 pub use context::RequestContext;
 pub use idempotency_key::IdempotencyKey;
 pub use members::Members;

@@ -1,18 +1,26 @@
 //! Starting and stopping an HTTP server.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Request};
+use actix_server::{GracefulShutdownSignal, Server, ServerHandle};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, apply_fn_factory, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::rt::net::{TcpSocket, TcpStream};
+use actix_web::{App, web};
 use utoipa::openapi::OpenApi;
 
 use crate::config::ListenAddress;
 
 use super::access_log::observe;
 use super::client_address::TrustedProxies;
+use super::connection::{Link, Refusals, RequestStream, run};
 use super::context::RequestIds;
 use super::docs;
 use super::metrics::HttpMetrics;
@@ -20,10 +28,10 @@ use super::overload::OverloadPacing;
 use super::probes::Probes;
 use super::problem::{Problem, ProblemKind};
 
-/// How a client that is slow with its request's head is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long a client whose body was not read may take to read its answer.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
@@ -81,10 +89,15 @@ pub fn serve(
 ) -> Result<RunningHttpServer, ServeError> {
     let listen = &config.listen;
     let failed = |source| ServeError::Listen { listen: listen.clone(), source };
-    let metrics = web::Data::new(metrics);
+    let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
     let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
-    let server = HttpServer::new(move || {
+    let listeners = bind(listen.all()).map_err(failed)?;
+    let address = listeners.first().map_or(Ok(listen.first()), TcpListener::local_addr);
+    let address = address.map_err(failed)?;
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
+    let app = move || {
         App::new()
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
@@ -96,25 +109,93 @@ pub fn serve(
             .configure(|app| docs::configure(&openapi, app))
             .default_service(web::to(no_such_path))
             .wrap(from_fn(observe))
-    })
-    .workers(config.workers)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .keep_alive(KEEP_ALIVE)
-    // A client that closes is gone, as it is for most proxies: its password is not hashed.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
-    // The signals belong to main, which stops the services in their order.
-    .disable_signals()
-    .max_connections((config.max_connections / config.workers.max(1)).max(1))
-    .bind(listen.all())
-    .map_err(failed)?;
-    let address = server.addrs().first().copied().unwrap_or(listen.first());
-    let running = server.run();
+    };
+    let mut builder = builder
+        .workers(config.workers)
+        .max_concurrent_connections((config.max_connections / config.workers.max(1)).max(1))
+        .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
+        // The signals belong to main, which stops the services in their order.
+        .disable_signals();
+    for listener in listeners {
+        let (app, refused, stopping) = (app.clone(), refused.clone(), stopping.clone());
+        let connections =
+            move || over_tcp(app(), address, stopping.clone(), Refusals::new(refused.clone()));
+        builder = builder.listen("http", listener, connections).map_err(failed)?;
+    }
+    let running = builder.run();
     let handle = running.handle();
     actix_web::rt::spawn(running);
     Ok(RunningHttpServer { address, handle })
 }
 
+/// Listens on every address. A name such as localhost may have one that this machine lacks: one that
+/// works is enough.
+fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let (listeners, errors): (Vec<_>, Vec<_>) =
+        addresses.iter().map(|address| bind_one(*address)).partition(Result::is_ok);
+    match errors.into_iter().find_map(Result::err) {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners.into_iter().flatten().collect()),
+    }
+}
+
+fn bind_one(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A service that starts again takes its port over from connections that are still closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Answers on TCP connections with an app, over the layer of `connection`.
+fn over_tcp<S, B>(
+    app: impl IntoServiceFactory<S, Request>,
+    address: SocketAddr,
+    stopping: GracefulShutdownSignal,
+    refusals: Refusals,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
+where
+    S: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<B>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    let signal = stopping.clone();
+    let refusals = Rc::new(refusals);
+    let http = HttpService::build()
+        // Between requests the connection's layer keeps the time, and a client that has closed its
+        // side gets its answer.
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(Duration::ZERO)
+        .h1_allow_half_closed(true)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .local_addr(address)
+        .graceful_shutdown_signal(move || {
+            let signal = signal.clone();
+            async move { signal.notified().await }
+        })
+        .on_connect_ext(|stream: &RequestStream, data| {
+            data.insert(stream.link());
+        })
+        // The app's own host and address serve to make absolute links, and there are none.
+        .h1(map_config(app, |()| AppConfig::default()));
+    apply_fn_factory(http, move |stream: TcpStream, http: &_| {
+        let peer = stream.peer_addr().ok();
+        let link = Link::new(stream);
+        let actix = Service::call(http, (RequestStream::new(Rc::clone(&link)), peer));
+        let (stopping, refusals) = (stopping.clone(), Rc::clone(&refusals));
+        async move {
+            run(link, actix, stopping.notified(), &refusals).await;
+            Ok(())
+        }
+    })
+}
+
 async fn no_such_path() -> Result<&'static str, Problem> {
-    Err(Problem::new(ProblemKind::NoSuchPath, "see /docs for the paths that there are"))
+    Err(Problem::new(ProblemKind::NoSuchPath, "/docs lists the paths of this service"))
 }

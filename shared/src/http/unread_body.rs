@@ -1,9 +1,9 @@
-//! Bodies that nobody reads to their end.
+//! Request bodies that no handler reads to their end.
 //!
-//! When a handler drops a chunked body, actix reads on and throws away whatever comes, without
-//! limit: a client could keep a worker busy for ever. A body that is still held when the answer
-//! goes out makes it close the connection instead (after a second in which the client may read the
-//! answer). So every body is held until then.
+//! When a handler drops a chunked body, actix reads the rest and throws it away, without limit: a
+//! client could keep a worker busy without end. A body that is still held when the answer is sent
+//! makes actix close the connection instead, after a second in which the client may read the answer.
+//! So every body is held until its answer is sent.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -11,8 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_web::HttpMessage;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
 use futures_util::Stream;
@@ -32,17 +31,6 @@ pub(super) fn hold(request: &mut ServiceRequest) -> Option<Held> {
     Some(Held(payload))
 }
 
-/// Holds it until the answer has gone out.
-pub(super) fn hold_until_sent(
-    response: ServiceResponse<BoxBody>,
-    held: Option<Held>,
-) -> ServiceResponse<BoxBody> {
-    match held {
-        Some(held) => response.map_body(|_, body| BoxBody::new(HoldingBody { body, held })),
-        None => response,
-    }
-}
-
 /// What handlers read.
 struct Read(Rc<RefCell<Payload>>);
 
@@ -51,27 +39,5 @@ impl Stream for Read {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
-    }
-}
-
-/// The answer's body, and the request's.
-struct HoldingBody {
-    body: BoxBody,
-    #[expect(dead_code, reason = "kept for its Drop")]
-    held: Held,
-}
-
-impl MessageBody for HoldingBody {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.body.as_pin_mut().poll_next(context)
     }
 }

@@ -16,6 +16,10 @@ const MAX_CHARS: usize = 64;
 /// A character takes at most this many when it is decomposed.
 const MAX_DECOMPOSITION: usize = 4;
 
+/// Names the rules and tables by which [`Username::key`] is made. A database that was written under
+/// another one has keys to renew.
+pub const NAME_RULES: &str = "2, Unicode 18";
+
 /// A name that the profile allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username {
@@ -73,11 +77,22 @@ impl Username {
         Ok(Self { shown: shown.into_owned(), key })
     }
 
-    /// The key under which a user is looked up who claims this name, or nothing if it is nobody's.
+    /// The keys under which a user is looked up who claims this name; the first that somebody has
+    /// counts. There are none if the text is too long for a name.
     ///
-    /// It does not judge the name: a user whose name an older version has accepted is found, too.
-    pub fn lookup_key(given: &str) -> Option<String> {
-        composed(given).ok().map(|shown| key_of(&shown))
+    /// The name is not judged: a user whose name an older version has accepted is found, too. And
+    /// two users whose names were two for an older version, and are one today, both are: one of them
+    /// still has the key of that version, which is no key of today's, and so nobody else's.
+    pub fn lookup_keys(given: &str) -> Vec<String> {
+        let Ok(shown) = composed(given) else { return Vec::new() };
+        let mut keys = vec![key_by_first_rules(&shown), key_of(&shown)];
+        keys.dedup();
+        keys
+    }
+
+    /// The key of a name that is stored as shown, by the rules of today.
+    pub fn key_today(shown: &str) -> String {
+        key_of(shown)
     }
 
     /// The name as it was given, in NFC.
@@ -115,14 +130,23 @@ fn expect_allowed(text: &str) -> Result<(), UsernameRefused> {
     }
 }
 
-/// The rules of RFC 8265 section 3.3 in their order: width, case, normalization.
+/// The rules of RFC 8265 section 3.3 in their order, width, case and normalization, and two more: the
+/// final sigma is a sigma, as it is in capitals, and joiners are not compared, as they need not be
+/// visible.
 fn key_of(shown: &str) -> String {
-    // One small sigma: which one toLowerCase gives depends on the letters around it.
-    let narrow = width_mapped(shown).replace('Σ', "σ");
-    let lower = const { CaseMapper::new() }
-        .lowercase_to_string(&narrow, &LanguageIdentifier::UNKNOWN)
-        .into_owned();
-    nfc(&lower).into_owned()
+    let lower = lower_case(&width_mapped(shown));
+    let plain = lower.chars().filter(|character| !['\u{200c}', '\u{200d}'].contains(character));
+    nfc(&plain.map(|c| if c == 'ς' { 'σ' } else { c }).collect::<String>()).into_owned()
+}
+
+/// The key by rules 1: no capital became a final sigma, and joiners were compared.
+fn key_by_first_rules(shown: &str) -> String {
+    nfc(&lower_case(&width_mapped(shown).replace('Σ', "σ"))).into_owned()
+}
+
+fn lower_case(text: &str) -> String {
+    let mapper = const { CaseMapper::new() };
+    mapper.lowercase_to_string(text, &LanguageIdentifier::UNKNOWN).into_owned()
 }
 
 /// Full-width and half-width characters become the ordinary ones.
@@ -149,11 +173,14 @@ fn width_mapped(text: &str) -> Cow<'_, str> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use aws_lc_rs::digest::{Context, SHA256};
+    use data_encoding::HEXLOWER;
     use icu_normalizer::DecomposingNormalizerBorrowed;
     use icu_properties::CodePointSetData;
     use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
     use proptest::prelude::*;
 
+    use super::super::every_character;
     use super::*;
 
     fn expect_fixed_point(given: &str) {
@@ -161,7 +188,7 @@ mod tests {
         let again = Username::parse(name.as_shown());
         assert_eq!(again.as_ref(), Ok(&name), "{given:?}");
         assert_eq!(key_of(name.key()), name.key(), "{given:?}");
-        assert_eq!(Username::lookup_key(given).as_deref(), Some(name.key()), "{given:?}");
+        assert_eq!(Username::lookup_keys(given).last().unwrap(), name.key(), "{given:?}");
     }
 
     #[test]
@@ -171,7 +198,9 @@ mod tests {
         for same in ["jos\u{e9}", "JOS\u{c9}", "\u{ff2a}os\u{e9}"] {
             assert_eq!(Username::parse(same).unwrap().key(), given.key(), "{same}");
         }
-        assert_eq!(Username::parse("ΟΔΟΣ").unwrap().key(), "οδοσ");
+        for same in ["ΟΔΟΣ", "οδος", "οδοσ"] {
+            assert_eq!(Username::parse(same).unwrap().key(), "οδοσ");
+        }
         assert_eq!(Username::parse("ｶﾞｽ").unwrap().key(), "ガス");
     }
 
@@ -219,7 +248,7 @@ mod tests {
         }
         for long in ["é".repeat(65), "x".repeat(16_000)] {
             assert_eq!(Username::parse(&long), Err(UsernameRefused::TooLong));
-            assert_eq!(Username::lookup_key(&long), None);
+            assert!(Username::lookup_keys(&long).is_empty());
         }
     }
 
@@ -238,13 +267,40 @@ mod tests {
 
     #[test]
     fn a_name_that_is_refused_today_can_still_be_looked_up() {
-        assert_eq!(Username::lookup_key("\u{1f08}\u{345}").as_deref(), Some("\u{1f80}"));
-        assert_eq!(Username::lookup_key("a b").as_deref(), Some("a b"));
+        assert_eq!(Username::lookup_keys("\u{1f08}\u{345}"), ["\u{1f80}"]);
+        assert_eq!(Username::lookup_keys("a b"), ["a b"]);
+    }
+
+    #[test]
+    fn a_key_of_the_first_rules_is_looked_up_before_that_of_today() {
+        assert_eq!(Username::lookup_keys("Νίκος"), ["νίκος", "νίκοσ"]);
+        assert_eq!(Username::lookup_keys("ΝΊΚΟΣ"), ["νίκοσ"]);
+    }
+
+    #[test]
+    fn a_joiner_is_shown_where_it_is_allowed_and_not_compared() {
+        let sri = Username::parse("ශ්\u{200d}රී").unwrap();
+        assert_eq!((sri.as_shown(), sri.key()), ("ශ්\u{200d}රී", "ශ්රී"));
+        assert_eq!(Username::parse("ශ්රී").unwrap().key(), sri.key());
+    }
+
+    /// If this fails, the rules or the tables have changed: give [`NAME_RULES`] a new name, and
+    /// record the checksum here. Databases renew their keys when they see the new name.
+    #[test]
+    fn the_name_of_the_rules_stands_for_what_they_make_of_every_character() {
+        let mut checksum = Context::new(&SHA256);
+        for character in every_character() {
+            let text = character.to_string();
+            checksum.update(&[u8::from(Username::parse(&text).is_ok())]);
+            checksum.update(Username::key_today(&text).as_bytes());
+        }
+        let checksum = HEXLOWER.encode(&checksum.finish().as_ref()[..8]);
+        assert_eq!((NAME_RULES, checksum.as_str()), ("2, Unicode 18", "bdc2cfd5d74fc721"));
     }
 
     #[test]
     fn every_character_parses_to_itself_and_no_invisible_one_parses() {
-        for character in '\0'..=char::MAX {
+        for character in every_character() {
             let text = character.to_string();
             if let Ok(name) = Username::parse(&text) {
                 expect_fixed_point(&text);
@@ -261,7 +317,7 @@ mod tests {
     #[test]
     fn every_pair_that_can_compose_parses_to_itself() {
         let nfd = DecomposingNormalizerBorrowed::new_nfd();
-        let decomposed: Vec<Vec<char>> = ('\0'..=char::MAX)
+        let decomposed: Vec<Vec<char>> = every_character()
             // Hangul follows one rule; these are an example of each of its two forms.
             .filter(|character| !('\u{ac02}'..='\u{d7a3}').contains(character))
             .map(|character| nfd.normalize_iter([character].into_iter()).collect())

@@ -7,11 +7,9 @@
 
 use std::collections::VecDeque;
 
-use contract::{
-    Continue, Cursor, Head, Incarnation, SentRecord, SnapshotPart, SnapshotUser, SyncRequest,
-};
+use contract::{Cursor, Head, Incarnation, SnapshotPart, SnapshotUser, SyncRequest};
 
-use super::record_hash::follows;
+use super::received::{NextChange, ReceivedContinue, ReceivedRecord};
 
 /// How many records wait for the answer that closes the gap before them. More are dropped: the
 /// next answer or head brings them again.
@@ -25,17 +23,17 @@ pub enum Input {
     /// The subscription was opened (again): whatever was on its way may be lost.
     Connected,
     /// An event arrived.
-    Record(Incarnation, SentRecord),
+    Record(Incarnation, ReceivedRecord),
     /// The log's end, as of some moment.
     Head(Head),
     /// An answer.
-    Continue(Continue),
+    Continue(ReceivedContinue),
     /// A part of an answer.
     SnapshotPart(SnapshotPart),
     /// A good while has passed since the last `Waited` (some seconds).
     Waited,
-    /// The projection refused records that fit: only a snapshot helps.
-    Unappliable,
+    /// The projection cannot go on from what it has, for this reason: only a snapshot helps.
+    SnapshotNeeded(AskReason),
 }
 
 /// Why the follower asked.
@@ -55,11 +53,20 @@ pub enum AskReason {
     More,
     /// The last question was not answered in time.
     Unanswered,
-    /// The projection refused records that fit.
+    /// What comes next cannot be read or applied.
     Unappliable,
+    /// The users here are not those that user_service has at the same place.
+    Difference,
+    /// Hashes here cannot be opened with the keys that the services share now.
+    UnopenableHashes,
 }
 
 impl AskReason {
+    /// No number of records helps.
+    pub fn needs_snapshot(self) -> bool {
+        matches!(self, Self::Unappliable | Self::Difference | Self::UnopenableHashes)
+    }
+
     /// The reason as a metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,6 +78,8 @@ impl AskReason {
             Self::More => "more",
             Self::Unanswered => "unanswered",
             Self::Unappliable => "unappliable",
+            Self::Difference => "difference",
+            Self::UnopenableHashes => "unopenable_hashes",
         }
     }
 }
@@ -80,8 +89,8 @@ impl AskReason {
 pub enum Effect {
     /// Send the question.
     Ask(SyncRequest, AskReason),
-    /// Write the records' changes and the cursor in one transaction. There may be no records.
-    Apply(Vec<SentRecord>, Cursor),
+    /// Write the changes and the cursor in one transaction. There may be no changes.
+    Apply(Vec<NextChange>, Cursor),
     /// Load the users aside; the first part empties what lay there.
     Stage {
         /// Counts from 1.
@@ -103,7 +112,7 @@ pub struct Follower {
     /// The one question whose answer is awaited.
     question: Option<Question>,
     /// Records beyond a gap, in order of arrival.
-    held: VecDeque<(Incarnation, SentRecord)>,
+    held: VecDeque<(Incarnation, ReceivedRecord)>,
     /// Incarnations known not to be the current one.
     superseded: VecDeque<Incarnation>,
     /// The cursor's `seq` when a head last lay further on: if it is still the same at the next head,
@@ -169,31 +178,53 @@ impl Follower {
             Input::Continue(answer) => self.on_continue(answer, &mut effects),
             Input::SnapshotPart(part) => self.on_snapshot_part(part, &mut effects),
             Input::Waited => self.on_waited(&mut effects),
-            Input::Unappliable => self.ask(AskReason::Unappliable, None, &mut effects),
+            Input::SnapshotNeeded(reason) => self.ask(reason, None, &mut effects),
         }
         effects
     }
 
-    fn take(&mut self, incarnation: Incarnation, record: SentRecord, effects: &mut Vec<Effect>) {
+    fn take(
+        &mut self,
+        incarnation: Incarnation,
+        record: ReceivedRecord,
+        effects: &mut Vec<Effect>,
+    ) {
         if incarnation != self.cursor.incarnation {
             if !self.superseded.contains(&incarnation) {
                 self.hold(incarnation, record);
                 self.ask_once(AskReason::Incarnation, Some(incarnation), effects);
             }
-        } else if record.record.position.seq <= self.cursor.position.seq {
+        } else if record.position.seq <= self.cursor.position.seq {
             // A duplicate.
         } else if self.question.as_ref().is_some_and(|question| question.wants_snapshot) {
             // Applied, it would make the snapshot void: under load none would ever come in time.
             self.hold(incarnation, record);
-        } else if follows(self.cursor.position, &record.record) {
-            self.cursor = Cursor { incarnation, position: record.record.position };
-            self.behind_at = None;
-            push_apply(effects, record, self.cursor);
-        } else if record.record.position.seq == self.cursor.position.seq + 1 {
+        } else if record.follows(self.cursor.position) {
+            self.apply_next(record, effects);
+        } else if record.position.seq == self.cursor.position.seq + 1 {
             self.ask_once(AskReason::RecordHash, None, effects);
         } else {
             self.hold(incarnation, record);
             self.ask_once(AskReason::Gap, None, effects);
+        }
+    }
+
+    /// Applies the record that comes next, or asks for a way past it.
+    fn apply_next(&mut self, record: ReceivedRecord, effects: &mut Vec<Effect>) {
+        let ReceivedRecord { position, prev_hash, change, sealed_hash } = record;
+        let Some(change) = change else {
+            self.ask(AskReason::Unappliable, None, effects);
+            return;
+        };
+        self.cursor.position = position;
+        self.behind_at = None;
+        let next = NextChange { position, prev_hash, change, sealed_hash };
+        if let Some(Effect::Apply(changes, last)) = effects.last_mut() {
+            // Joins the transaction before it.
+            changes.push(next);
+            *last = self.cursor;
+        } else {
+            effects.push(Effect::Apply(vec![next], self.cursor));
         }
     }
 
@@ -213,7 +244,7 @@ impl Follower {
         }
     }
 
-    fn on_continue(&mut self, answer: Continue, effects: &mut Vec<Effect>) {
+    fn on_continue(&mut self, answer: ReceivedContinue, effects: &mut Vec<Effect>) {
         let Some(question) = self.question.take_if(|q| q.nonce == answer.nonce) else { return };
         if answer.at == self.cursor {
             let has_records = !answer.records.is_empty();
@@ -228,26 +259,27 @@ impl Follower {
         self.release_held(effects);
     }
 
-    /// Applies what fits from the front; whether that was everything.
+    /// Applies what follows from the front; whether that was everything.
     fn apply_all(
         &mut self,
         incarnation: Incarnation,
-        records: Vec<SentRecord>,
+        records: Vec<ReceivedRecord>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let offered = records.len();
-        let mut fitting = Vec::with_capacity(offered);
         self.cursor.incarnation = incarnation;
+        // Also without records: a new incarnation vouches for the place.
+        effects.push(Effect::Apply(Vec::with_capacity(records.len()), self.cursor));
         for record in records {
-            if !follows(self.cursor.position, &record.record) {
-                break;
+            if !record.follows(self.cursor.position) {
+                return false;
             }
-            self.cursor = Cursor { incarnation, position: record.record.position };
-            fitting.push(record);
+            self.apply_next(record, effects);
+            if self.question.is_some() {
+                // It could not be read.
+                return false;
+            }
         }
-        let is_intact = fitting.len() == offered;
-        effects.push(Effect::Apply(fitting, self.cursor));
-        is_intact
+        true
     }
 
     fn on_snapshot_part(&mut self, part: SnapshotPart, effects: &mut Vec<Effect>) {
@@ -303,7 +335,7 @@ impl Follower {
         }
     }
 
-    fn hold(&mut self, incarnation: Incarnation, record: SentRecord) {
+    fn hold(&mut self, incarnation: Incarnation, record: ReceivedRecord) {
         if self.held.len() < HELD_MAX {
             self.held.push_back((incarnation, record));
         }
@@ -313,9 +345,7 @@ impl Follower {
     /// and again. If it is genuine, the next head tells of it.
     fn drop_beyond_gaps(&mut self, effects: &mut Vec<Effect>) {
         for (incarnation, record) in std::mem::take(&mut self.held) {
-            if incarnation == self.cursor.incarnation
-                && follows(self.cursor.position, &record.record)
-            {
+            if incarnation == self.cursor.incarnation && record.follows(self.cursor.position) {
                 self.take(incarnation, record, effects);
             }
         }
@@ -342,7 +372,7 @@ impl Follower {
         self.asked += 1;
         let nonce = format!("{}-{}", self.session, self.asked);
         // Whoever asks again still wants what was wanted.
-        let wants_snapshot = reason == AskReason::Unappliable
+        let wants_snapshot = reason.needs_snapshot()
             || self.question.as_ref().is_some_and(|question| question.wants_snapshot);
         self.question = Some(Question {
             nonce: nonce.clone(),
@@ -359,15 +389,5 @@ impl Follower {
             snapshot: wants_snapshot,
         };
         effects.push(Effect::Ask(request, reason));
-    }
-}
-
-/// Joins the record to the transaction before it, if there is one.
-fn push_apply(effects: &mut Vec<Effect>, record: SentRecord, cursor: Cursor) {
-    if let Some(Effect::Apply(records, last)) = effects.last_mut() {
-        records.push(record);
-        *last = cursor;
-    } else {
-        effects.push(Effect::Apply(vec![record], cursor));
     }
 }

@@ -2,11 +2,13 @@
 //! without IO, clock or randomness of their own. The actors run it, and so do the tests.
 
 mod follower;
+mod received;
 mod record_hash;
 mod responder;
 mod users_checksum;
 
 pub use follower::{AskReason, Effect, Follower, Input};
+pub use received::{NextChange, ReceivedContinue, ReceivedRecord};
 pub use record_hash::{follows, is_intact, record_hash};
 pub use responder::{Decision, SnapshotReason, decide};
 pub use users_checksum::user_checksum;

@@ -33,11 +33,9 @@ pub fn is_intact(record: &LogRecord) -> bool {
     record_hash(*prev_hash, position.seq, kind, *recorded_at_ms, data) == position.hash
 }
 
-/// Whether `record` is the one that comes next after `position`, unharmed.
-pub fn follows(position: Position, record: &LogRecord) -> bool {
-    record.position.seq == position.seq + 1
-        && record.prev_hash == position.hash
-        && is_intact(record)
+/// Whether `record` is the one that comes next after `at`, unharmed.
+pub fn follows(at: Position, record: &LogRecord) -> bool {
+    record.position.seq == at.seq + 1 && record.prev_hash == at.hash && is_intact(record)
 }
 
 #[cfg(test)]

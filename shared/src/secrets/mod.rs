@@ -9,4 +9,4 @@ mod sealing;
 pub use data_dir::{DataDirClaim, DataDirError, claim_data_dir};
 pub use key_file::{KeyFileError, load_or_create, read_secret_file};
 pub use random::random_bytes;
-pub use sealing::{SealingKey, SealingKeyError, UnsealError};
+pub use sealing::{NotAuthentic, SealingKeyError, SealingKeys, UnsealError};

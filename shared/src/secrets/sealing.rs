@@ -1,80 +1,121 @@
-//! Password hashes on their way from user_service to auth_service.
+//! The keys that the two services share: they seal password hashes, and authenticate messages.
 //!
-//! AES-256-GCM (NIST SP 800-38D) under a key that the two services share: who reads the bus, the
-//! projection reads no hash. The user's id and password version are associated data, so a sealed hash
-//! opens for one password of one user, whatever else changes about them. The form is
+//! Hashes are sealed with AES-256-GCM (NIST SP 800-38D): who reads the bus or the projection reads
+//! no hash. The user's id and password version are associated data, so a sealed hash opens for one
+//! password of one user, whatever else changes about them. The form is
 //! `v2.<key id>.<base64url(nonce, sealed)>`; `v1.` of earlier versions was bound to the user's
-//! version, and is sent anew.
+//! version, and is sent anew. Messages carry an HMAC-SHA-256 as `<key id>.<base64url(mac)>`.
+//!
+//! Keys are a ring, so that one can be replaced while both services run: the first seals and signs,
+//! all open, and all but those marked `unseal-only` are accepted on messages.
 
 use std::fmt;
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
+use contract::{SealedHash, UserId};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
 use super::key_file::{KeyFileError, load_or_create};
 use super::random::random_bytes;
 use crate::hashing::PasswordHash;
-use contract::{SealedHash, UserId};
 
-/// Bytes of the key.
+/// Bytes of a key.
 const KEY_LEN: usize = 32;
 /// Names the form of a sealed hash.
 const FORM: &str = "v2";
+/// Marks the key after it.
+const UNSEAL_ONLY: &str = "unseal-only";
 
-/// The key that the two services share.
-pub struct SealingKey {
-    key: RandomizedNonceKey,
+/// The keys that the two services share.
+pub struct SealingKeys {
+    /// Seals, signs, and fingerprints requests.
+    first: Key,
+    /// Accepted as well, while a key is being replaced.
+    others: Vec<Key>,
+}
+
+/// One key, with what is derived from it.
+struct Key {
+    /// Names it, and tells nothing of it.
     id: String,
+    hashes: RandomizedNonceKey,
+    messages: hmac::Key,
     fingerprints: hmac::Key,
+    /// Not accepted on messages.
+    is_unseal_only: bool,
 }
 
 /// The sealed hash cannot be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnsealError {
-    /// It was sealed with another key.
-    #[error("sealed with another key: the two services must share one sealing key")]
-    OtherKey,
-    /// It was changed, sealed for another password, or has another form.
+    /// It was sealed with a key that is not on the ring.
+    #[error("sealed with the key {key_id}, which this service does not have")]
+    UnknownKey {
+        /// Which one.
+        key_id: String,
+    },
+    /// It was sealed by an earlier version.
+    #[error("sealed in a form of an earlier version")]
+    FormerForm,
+    /// It was changed, or sealed for another password.
     #[error("not a hash that was sealed for this user and password")]
     NotGenuine,
 }
 
-/// The key is not 32 bytes in base64url.
+/// The message was not sent by a holder of the keys, or was changed since.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAuthentic {
+    /// It has no MAC, or what is there is none.
+    #[error("the message is not authenticated")]
+    NoMac,
+    /// The two services do not share this key.
+    #[error("authenticated with the key {key_id}, which this service does not accept")]
+    UnknownKey {
+        /// Which one.
+        key_id: String,
+    },
+    /// The MAC is not that of this message.
+    #[error("the message was altered, or sent for another purpose")]
+    WrongMac,
+}
+
+/// The text holds no key ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sealing key must be 32 bytes in base64url without padding")]
+#[error(
+    "sealing keys must be 32 bytes in base64url without padding, one a line; the first seals, \
+     further ones may be marked \"unseal-only KEY\""
+)]
 pub struct NotAKey;
 
-impl SealingKey {
-    /// A new random key, in the form of the file and of [`SealingKey::parse`].
+impl SealingKeys {
+    /// A new random key, in the form of the file and of [`SealingKeys::parse`].
     pub fn generate() -> String {
         BASE64URL_NOPAD.encode(&random_bytes::<KEY_LEN>())
     }
 
-    /// Reads a key in text form.
+    /// Reads keys in text form, separated by white space or commas.
     ///
     /// # Errors
-    /// It is not one.
+    /// One of them is no key, there is none, or the first does not seal.
     pub fn parse(text: &str) -> Result<Self, NotAKey> {
-        let bytes = BASE64URL_NOPAD.decode(text.trim().as_bytes()).map_err(|_| NotAKey)?;
-        if bytes.len() != KEY_LEN {
-            return Err(NotAKey);
+        let words = text.split(|c: char| c.is_whitespace() || c == ',');
+        let mut words = words.filter(|word| !word.is_empty());
+        let mut keys = Vec::new();
+        while let Some(word) = words.next() {
+            let is_unseal_only = word == UNSEAL_ONLY;
+            let key = if is_unseal_only { words.next().ok_or(NotAKey)? } else { word };
+            keys.push(Key::parse(key, is_unseal_only)?);
         }
-        let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| NotAKey)?;
-        let derived = |purpose: &[u8]| {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
-            hmac::sign(&key, purpose)
-        };
-        let id =
-            HEXLOWER.encode(&digest(&SHA256, derived(b"lockstep key id").as_ref()).as_ref()[..4]);
-        let fingerprints =
-            hmac::Key::new(hmac::HMAC_SHA256, derived(b"lockstep request fingerprint").as_ref());
-        Ok(Self { key, id, fingerprints })
+        let mut keys = keys.into_iter();
+        let first = keys.next().filter(|first| !first.is_unseal_only).ok_or(NotAKey)?;
+        Ok(Self { first, others: keys.collect() })
     }
 
-    /// Reads the key file, or makes it.
+    /// Reads the key file, or makes it with one key.
     ///
     /// # Errors
     /// The file cannot be used, or holds no key.
@@ -83,10 +124,11 @@ impl SealingKey {
         Ok(Self::parse(&String::from_utf8_lossy(&content))?)
     }
 
-    /// The key that the settings name: given itself, or in a file that is made if it is not there.
+    /// The keys that the settings name: given themselves, or in a file that is made if it is not
+    /// there.
     ///
     /// # Errors
-    /// It cannot be had, or is none.
+    /// There is no key, or what is there is none.
     pub fn from_config(
         config: &crate::config::SealingKeyConfig,
         data_dir: &Path,
@@ -99,15 +141,21 @@ impl SealingKey {
         }
     }
 
+    /// Names the key that seals.
+    pub fn first_id(&self) -> &str {
+        &self.first.id
+    }
+
     /// Seals the hash of one password of one user.
     pub fn seal(&self, hash: &PasswordHash, user: UserId, password_version: i64) -> SealedHash {
         let mut sealed = hash.expose_phc().as_bytes().to_vec();
-        let nonce = seal_in_place(&self.key, &associated_data(user, password_version), &mut sealed);
+        let aad = associated_data(user, password_version);
+        let nonce = seal_in_place(&self.first.hashes, &aad, &mut sealed);
         let payload = [nonce.as_ref().as_slice(), &sealed].concat();
-        SealedHash::new(format!("{FORM}.{}.{}", self.id, BASE64URL_NOPAD.encode(&payload)))
+        SealedHash::new(format!("{FORM}.{}.{}", self.first.id, BASE64URL_NOPAD.encode(&payload)))
     }
 
-    /// Opens what [`SealingKey::seal`] made for the same password of the same user.
+    /// Opens what [`SealingKeys::seal`] made for the same password of the same user.
     ///
     /// # Errors
     /// See [`UnsealError`].
@@ -117,32 +165,102 @@ impl SealingKey {
         user: UserId,
         password_version: i64,
     ) -> Result<PasswordHash, UnsealError> {
-        let mut parts = sealed.as_str().splitn(3, '.');
-        let (Some(FORM), Some(key_id), Some(payload)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(UnsealError::NotGenuine);
-        };
-        if key_id != self.id {
-            return Err(UnsealError::OtherKey);
+        let (key, payload) = self.key_of(sealed.as_str())?;
+        key.open(payload, user, password_version).ok_or(UnsealError::NotGenuine)
+    }
+
+    /// Whether a sealed hash has today's form and names a key of the ring, which can be told without
+    /// opening it.
+    ///
+    /// # Errors
+    /// See [`UnsealError`].
+    pub fn check_openable(&self, sealed: &str) -> Result<(), UnsealError> {
+        self.key_of(sealed).map(drop)
+    }
+
+    fn key_of<'a>(&self, sealed: &'a str) -> Result<(&Key, &'a str), UnsealError> {
+        let mut parts = sealed.splitn(3, '.');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(FORM), Some(key_id), Some(payload)) => self
+                .find(key_id)
+                .map(|key| (key, payload))
+                .ok_or_else(|| UnsealError::UnknownKey { key_id: key_id.to_owned() }),
+            (Some("v1"), Some(_), Some(_)) => Err(UnsealError::FormerForm),
+            _ => Err(UnsealError::NotGenuine),
         }
-        self.open(payload, user, password_version).ok_or(UnsealError::NotGenuine)
     }
 
-    /// Whether a sealed hash names this key, as far as it can be told without opening it.
-    pub fn is_key_of(&self, sealed: &SealedHash) -> bool {
-        let mut parts = sealed.as_str().split('.');
-        parts.next() == Some(FORM) && parts.next() == Some(&self.id)
+    fn find(&self, id: &str) -> Option<&Key> {
+        std::iter::once(&self.first).chain(&self.others).find(|key| key.id == id)
     }
 
-    /// A fingerprint of a request for `Idempotency-Key`: equal for equal parts, and of no use
+    /// The MAC over the parts of a message, for [`SealingKeys::verify`].
+    pub fn sign<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+        let mac = mac_over(&self.first.messages, parts);
+        format!("{}.{}", self.first.id, BASE64URL_NOPAD.encode(mac.as_ref()))
+    }
+
+    /// Whether the MAC is that of these parts, under a key that is accepted. Takes the same time
+    /// wherever the MAC differs.
+    ///
+    /// # Errors
+    /// See [`NotAuthentic`].
+    pub fn verify<'a>(
+        &self,
+        mac: &str,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), NotAuthentic> {
+        let (key_id, mac) = mac.split_once('.').ok_or(NotAuthentic::NoMac)?;
+        let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).map_err(|_| NotAuthentic::NoMac)?;
+        let key = self.find(key_id).filter(|key| !key.is_unseal_only);
+        let key = key.ok_or_else(|| NotAuthentic::UnknownKey { key_id: shortened(key_id) })?;
+        verify_slices_are_equal(mac_over(&key.messages, parts).as_ref(), &mac)
+            .map_err(|_| NotAuthentic::WrongMac)
+    }
+
+    /// A fingerprint of a request for `Idempotency-Key`: equal for equal parts, and worthless
     /// without the key to somebody who wants to guess a password from a stolen database.
     pub fn fingerprint(&self, parts: &[&[u8]]) -> String {
-        let mut context = hmac::Context::with_key(&self.fingerprints);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part);
+        let mac = mac_over(&self.first.fingerprints, parts.iter().copied());
+        BASE64URL_NOPAD.encode(mac.as_ref())
+    }
+}
+
+/// What stands in the place of a key's name may come from anybody.
+fn shortened(key_id: &str) -> String {
+    key_id.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
+}
+
+/// Each part after its length, so that no two lists of parts give the same bytes.
+fn mac_over<'a>(key: &hmac::Key, parts: impl IntoIterator<Item = &'a [u8]>) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.sign()
+}
+
+impl Key {
+    fn parse(text: &str, is_unseal_only: bool) -> Result<Self, NotAKey> {
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| NotAKey)?;
+        if bytes.len() != KEY_LEN {
+            return Err(NotAKey);
         }
-        BASE64URL_NOPAD.encode(context.sign().as_ref())
+        let hashes = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| NotAKey)?;
+        let root = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        let derived = |purpose: &[u8]| hmac::sign(&root, purpose);
+        let hmac_key =
+            |purpose: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, derived(purpose).as_ref());
+        let id =
+            HEXLOWER.encode(&digest(&SHA256, derived(b"lockstep key id").as_ref()).as_ref()[..4]);
+        Ok(Self {
+            id,
+            hashes,
+            messages: hmac_key(b"lockstep message authentication"),
+            fingerprints: hmac_key(b"lockstep request fingerprint"),
+            is_unseal_only,
+        })
     }
 
     fn open(&self, payload: &str, user: UserId, password_version: i64) -> Option<PasswordHash> {
@@ -150,25 +268,25 @@ impl SealingKey {
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let aad = Aad::from(associated_data(user, password_version));
-        let opened = self.key.open_in_place(nonce, aad, sealed).ok()?;
+        let opened = self.hashes.open_in_place(nonce, aad, sealed).ok()?;
         std::str::from_utf8(opened).ok().map(PasswordHash::from_phc)
     }
 }
 
-/// The key file cannot be used.
+/// The keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SealingKeyError {
     /// As a file.
-    #[error("the sealing key's file is of no use")]
+    #[error("cannot use the file of the sealing keys")]
     File(#[from] KeyFileError),
-    /// As a key.
+    /// As keys.
     #[error(transparent)]
     Content(#[from] NotAKey),
 }
 
-impl fmt::Debug for SealingKey {
+impl fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealingKey({})", self.id)
+        write!(f, "SealingKeys({} and {} more)", self.first.id, self.others.len())
     }
 }
 
@@ -188,38 +306,90 @@ fn associated_data(user: UserId, password_version: i64) -> [u8; 16] {
 mod tests {
     use super::*;
 
-    fn key() -> SealingKey {
-        SealingKey::parse(&SealingKey::generate()).unwrap()
+    fn keys() -> SealingKeys {
+        SealingKeys::parse(&SealingKeys::generate()).unwrap()
+    }
+
+    fn a_hash() -> PasswordHash {
+        PasswordHash::from_phc("$argon2id$x")
     }
 
     #[test]
     fn a_sealed_hash_opens_for_its_user_and_password_alone() {
-        let (key, hash) = (key(), PasswordHash::from_phc("$argon2id$x"));
-        let sealed = key.seal(&hash, UserId(7), 3);
+        let keys = keys();
+        let sealed = keys.seal(&a_hash(), UserId(7), 3);
         assert!(!sealed.as_str().contains("argon2id"));
-        assert_eq!(key.unseal(&sealed, UserId(7), 3), Ok(hash.clone()));
-        assert_eq!(key.unseal(&sealed, UserId(8), 3), Err(UnsealError::NotGenuine));
-        assert_eq!(key.unseal(&sealed, UserId(7), 4), Err(UnsealError::NotGenuine));
-        assert_ne!(key.seal(&hash, UserId(7), 3), sealed, "the nonce is new each time");
+        assert_eq!(keys.unseal(&sealed, UserId(7), 3), Ok(a_hash()));
+        assert_eq!(keys.unseal(&sealed, UserId(8), 3), Err(UnsealError::NotGenuine));
+        assert_eq!(keys.unseal(&sealed, UserId(7), 4), Err(UnsealError::NotGenuine));
+        assert_ne!(keys.seal(&a_hash(), UserId(7), 3), sealed, "the nonce is new each time");
     }
 
     #[test]
-    fn what_another_key_sealed_is_told_from_what_was_changed() {
-        let key = key();
-        let sealed = self::key().seal(&PasswordHash::from_phc("hash"), UserId(1), 1);
-        assert_eq!(key.unseal(&sealed, UserId(1), 1), Err(UnsealError::OtherKey));
-        assert!(!key.is_key_of(&sealed));
-        for bad in ["", "v2.", "v2.x", "v1.x.AAAA", "hash"] {
-            assert!(key.unseal(&SealedHash::new(bad), UserId(1), 1).is_err(), "{bad:?}");
+    fn what_another_key_or_an_earlier_version_sealed_is_told_from_what_was_changed() {
+        let (ours, theirs) = (keys(), keys());
+        let sealed = theirs.seal(&a_hash(), UserId(1), 1);
+        let unknown = UnsealError::UnknownKey { key_id: theirs.first_id().to_owned() };
+        assert_eq!(ours.unseal(&sealed, UserId(1), 1), Err(unknown.clone()));
+        assert_eq!(ours.check_openable(sealed.as_str()), Err(unknown));
+        for (text, expected) in [
+            ("v1.key.AAAA", UnsealError::FormerForm),
+            ("", UnsealError::NotGenuine),
+            ("v2.", UnsealError::NotGenuine),
+            ("hash", UnsealError::NotGenuine),
+            (&format!("v2.{}.AAAA", ours.first_id()), UnsealError::NotGenuine),
+        ] {
+            let opened = ours.unseal(&SealedHash::new(text), UserId(1), 1);
+            assert_eq!(opened, Err(expected), "{text:?}");
         }
-        let short = SealedHash::new(format!("v2.{}.AAAA", key.id));
-        assert_eq!(key.unseal(&short, UserId(1), 1), Err(UnsealError::NotGenuine));
+    }
+
+    #[test]
+    fn a_key_is_replaced_while_both_are_accepted_and_one_that_only_unseals_signs_nothing() {
+        let [old, new] = [SealingKeys::generate(), SealingKeys::generate()];
+        let before = SealingKeys::parse(&old).unwrap();
+        let (sealed, mac) = (before.seal(&a_hash(), UserId(1), 1), before.sign([b"m".as_slice()]));
+        for (text, is_mac_accepted) in [
+            (format!("{new}\n{old}\n"), true),
+            (format!("{new},{old}"), true),
+            (format!("{new}\nunseal-only {old}\n"), false),
+        ] {
+            let ring = SealingKeys::parse(&text).unwrap();
+            assert_eq!(ring.unseal(&sealed, UserId(1), 1), Ok(a_hash()), "{text}");
+            assert_eq!(ring.verify(&mac, [b"m".as_slice()]).is_ok(), is_mac_accepted, "{text}");
+            assert_ne!(ring.first_id(), before.first_id());
+        }
+    }
+
+    #[test]
+    fn a_ring_begins_with_a_key_that_seals() {
+        let key = SealingKeys::generate();
+        let only_unseals = format!("unseal-only {key}");
+        let cut_off = format!("{key} unseal-only");
+        for bad in ["", " \n", "short", &only_unseals, &cut_off, &format!("{key}\nshort")] {
+            assert!(SealingKeys::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_mac_is_that_of_its_parts_alone() {
+        let keys = keys();
+        let mac = keys.sign([b"ab".as_slice(), b"c"]);
+        assert_eq!(keys.verify(&mac, [b"ab".as_slice(), b"c"]), Ok(()));
+        let moved = keys.verify(&mac, [b"a".as_slice(), b"bc"]);
+        assert_eq!(moved, Err(NotAuthentic::WrongMac));
+        for none in ["", "x", "x.!"] {
+            assert_eq!(keys.verify(none, [b"ab".as_slice()]), Err(NotAuthentic::NoMac));
+        }
+        let theirs = self::keys().sign([b"ab".as_slice(), b"c"]);
+        let unknown = keys.verify(&theirs, [b"ab".as_slice(), b"c"]);
+        assert!(matches!(unknown, Err(NotAuthentic::UnknownKey { .. })), "{unknown:?}");
     }
 
     #[test]
     fn a_fingerprint_keeps_its_parts_apart() {
-        let key = key();
-        assert_eq!(key.fingerprint(&[b"a", b"b"]), key.fingerprint(&[b"a", b"b"]));
-        assert_ne!(key.fingerprint(&[b"a", b"b"]), key.fingerprint(&[b"ab", b""]));
+        let keys = keys();
+        assert_eq!(keys.fingerprint(&[b"a", b"b"]), keys.fingerprint(&[b"a", b"b"]));
+        assert_ne!(keys.fingerprint(&[b"a", b"b"]), keys.fingerprint(&[b"ab", b""]));
     }
 }

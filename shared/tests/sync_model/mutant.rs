@@ -1,7 +1,9 @@
 //! Mutations of the protocol, made where messages pass so that the code under test stays whole.
 
-use contract::{Continue, Cursor, RecordHash, SentRecord};
-use shared::log_sync::{Follower, record_hash};
+use contract::{Cursor, EventKind, RecordHash};
+use shared::log_sync::{Follower, ReceivedContinue, ReceivedRecord, record_hash};
+
+use crate::world::name_of;
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +20,17 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// Makes a record fit wherever its number does.
-    pub(crate) fn forge_hash(mutant: Option<Self>, mut sent: SentRecord, at: Cursor) -> SentRecord {
+    pub(crate) fn forge_hash(
+        mutant: Option<Self>,
+        mut record: ReceivedRecord,
+        at: Cursor,
+    ) -> ReceivedRecord {
         if mutant == Some(Self::HashNotChecked) {
-            let record = &mut sent.record;
             record.prev_hash = at.position.hash;
-            let seq = record.position.seq;
-            record.position.hash =
-                record_hash(record.prev_hash, seq, &record.kind, 0, &record.data);
+            let (seq, kind) = (record.position.seq, EventKind::UPDATED);
+            record.position.hash = record_hash(record.prev_hash, seq, &kind, 0, name_of(&record));
         }
-        sent
+        record
     }
 
     /// The hash that the log is said to have where the follower stands.
@@ -49,9 +53,9 @@ impl Mutant {
     /// Makes an answer fit wherever the follower stands.
     pub(crate) fn forge_continue(
         mutant: Option<Self>,
-        mut answer: Continue,
+        mut answer: ReceivedContinue,
         follower: &Follower,
-    ) -> Continue {
+    ) -> ReceivedContinue {
         Self::forge_nonce(mutant, &mut answer.nonce, follower);
         if mutant == Some(Self::ContinueNotBound) {
             answer.at = follower.cursor();
@@ -59,7 +63,7 @@ impl Mutant {
         let mut cursor = answer.at;
         for record in &mut answer.records {
             *record = Self::forge_hash(mutant, record.clone(), cursor);
-            cursor.position = record.record.position;
+            cursor.position = record.position;
         }
         answer
     }

@@ -3,10 +3,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, RecordHash, SentRecord,
-    SnapshotPart, SnapshotUser, SyncRequest, UserId, UserState,
+    Cursor, EventKind, Head, Incarnation, Position, RecordHash, SnapshotPart, SnapshotUser,
+    SyncRequest, UserChange, UserId, UserState,
 };
-use shared::log_sync::{Decision, Effect, Follower, Input, decide, record_hash};
+use shared::log_sync::{
+    AskReason, Decision, Effect, Follower, Input, ReceivedContinue, ReceivedRecord, decide,
+    record_hash,
+};
 
 use crate::action::Action;
 use crate::mutant::Mutant;
@@ -14,22 +17,22 @@ use crate::mutant::Mutant;
 /// What is on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wire {
-    Event(Incarnation, SentRecord),
+    Event(Incarnation, ReceivedRecord),
     Head(Head),
     Ask(SyncRequest),
-    Continue(Continue),
+    Continue(ReceivedContinue),
     Snapshot(SnapshotPart),
 }
 
 /// Everything, everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    log: Vec<SentRecord>,
-    pub(crate) log_copy: Option<Vec<SentRecord>>,
+    log: Vec<ReceivedRecord>,
+    pub(crate) log_copy: Option<Vec<ReceivedRecord>>,
     /// The log of each incarnation, the last being the present one.
-    pub(crate) histories: Vec<Vec<SentRecord>>,
+    pub(crate) histories: Vec<Vec<ReceivedRecord>>,
     pub(crate) follower: Follower,
-    /// The projection: the `data` of what was applied, in order, and its stored cursor.
+    /// The projection: the names of what was applied, in order, and its stored cursor.
     projection: (Vec<String>, Cursor),
     pub(crate) projection_copy: Option<(Vec<String>, Cursor)>,
     /// In the same database: a crash leaves it there.
@@ -54,6 +57,16 @@ fn incarnation(n: usize) -> Incarnation {
 
 fn follower(cursor: Cursor, session: usize) -> Follower {
     Follower::new(cursor, session.to_string(), "q".into())
+}
+
+/// Each record creates a user, so that a projection shows what it was made of.
+fn state_of(username: String) -> UserState {
+    UserState { username_key: username.clone(), username, version: 1, password_version: 1 }
+}
+
+pub(crate) fn name_of(record: &ReceivedRecord) -> &String {
+    let change = record.change.as_ref().unwrap();
+    &change.user.as_ref().unwrap().username
 }
 
 impl World {
@@ -143,7 +156,7 @@ impl World {
             Action::Quiet => self.step(Input::Connected, usize::MAX),
             Action::Distrust => {
                 self.distrusts += 1;
-                self.step(Input::Unappliable, usize::MAX);
+                self.step(Input::SnapshotNeeded(AskReason::Difference), usize::MAX);
             }
         }
     }
@@ -153,7 +166,7 @@ impl World {
     }
 
     fn end(&self) -> Position {
-        self.log.last().map(|sent| sent.record.position).unwrap_or_default()
+        self.log.last().map(|sent| sent.position).unwrap_or_default()
     }
 
     fn head_cursor(&self) -> Cursor {
@@ -166,13 +179,12 @@ impl World {
 
     fn write(&mut self, publish: bool) {
         let Position { seq, hash: prev_hash } = self.end();
-        let (kind, data) = (EventKind::UPDATED, format!("change {}", self.writes));
+        let name = format!("change {}", self.writes);
         self.writes += 1;
-        let hash = record_hash(prev_hash, seq + 1, &kind, 0, &data);
+        let hash = record_hash(prev_hash, seq + 1, &EventKind::UPDATED, 0, &name);
         let position = Position { seq: seq + 1, hash };
-        let record =
-            LogRecord { position, prev_hash, kind, recorded_at_ms: 0, traceparent: None, data };
-        let sent = SentRecord { record, sealed_hash: None };
+        let change = Some(UserChange { id: UserId(seq + 1), user: Some(state_of(name)) });
+        let sent = ReceivedRecord { position, prev_hash, change, sealed_hash: None };
         self.log.push(sent.clone());
         self.remember_history();
         if publish {
@@ -242,11 +254,11 @@ impl World {
         let at = usize::try_from(request.cursor.position.seq).unwrap();
         let hash_there = match at {
             0 => Some(RecordHash::default()),
-            n => self.log.get(n - 1).map(|sent| sent.record.position.hash),
+            n => self.log.get(n - 1).map(|sent| sent.position.hash),
         };
         let hash_there = Mutant::forge_hash_there(mutant, hash_there, request.cursor);
         match decide(&request, self.end(), hash_there, 10) {
-            Decision::Continue => self.send(Wire::Continue(Continue {
+            Decision::Continue => self.send(Wire::Continue(ReceivedContinue {
                 nonce: request.nonce,
                 at: request.cursor,
                 incarnation: self.incarnation(),
@@ -261,14 +273,9 @@ impl World {
     /// A user for each record, so that a projection shows what it was made of; in two parts if they
     /// are several, so that a follower may stop half way.
     fn send_snapshot(&mut self, nonce: &str) {
-        let user = |sent: &SentRecord| SnapshotUser {
-            id: UserId(sent.record.position.seq),
-            state: UserState {
-                username: sent.record.data.clone(),
-                username_key: sent.record.data.clone(),
-                version: 1,
-                password_version: 1,
-            },
+        let user = |sent: &ReceivedRecord| SnapshotUser {
+            id: UserId(sent.position.seq),
+            state: state_of(name_of(sent).to_owned()),
             sealed_hash: None,
         };
         let users: Vec<SnapshotUser> = self.log.iter().map(user).collect();
@@ -296,9 +303,10 @@ impl World {
                 self.questions += 1;
                 self.send(Wire::Ask(request));
             }
-            Effect::Apply(records, cursor) => {
-                self.has_replayed |= !records.is_empty();
-                self.projection.0.extend(records.into_iter().map(|sent| sent.record.data));
+            Effect::Apply(changes, cursor) => {
+                self.has_replayed |= !changes.is_empty();
+                let left = changes.into_iter().filter_map(|next| next.change.user);
+                self.projection.0.extend(left.map(|state| state.username));
                 self.projection.1 = cursor;
             }
             Effect::Stage { part, users, .. } => {
@@ -323,12 +331,12 @@ impl World {
         let history = vouched.map_or(&[][..], |n| &self.histories[n - 1]);
         usize::try_from(cursor.position.seq) == Ok(applied.len())
             && applied.len() <= history.len()
-            && applied.iter().zip(history).all(|(data, sent)| *data == sent.record.data)
+            && applied.iter().zip(history).all(|(name, sent)| name == name_of(sent))
     }
 
     pub(crate) fn is_agreed(&self) -> bool {
         self.projection.1 == self.head_cursor()
-            && self.projection.0.iter().eq(self.log.iter().map(|sent| &sent.record.data))
+            && self.projection.0.iter().eq(self.log.iter().map(name_of))
     }
 
     /// From here on nothing is lost any more: does the follower get there? What was on its way may

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use shared::bus::InProcessBus;
 use shared::clock::Clock;
 use shared::identity::Username;
-use shared::telemetry::{LogFormat, init_logging};
+use shared::telemetry::init_logging;
 use standalone::{Config, start_with};
 use user_service::domain::Precondition;
 use user_service::store::{
@@ -80,7 +80,7 @@ struct Cli {
 async fn serves_until_it_is_killed() {
     let mistake = Mistake::from_environment();
     let config = Cli::parse_from(["sabotaged"]).config;
-    let _log = init_logging("info,access=warn", LogFormat::Json).unwrap();
+    let _log = init_logging(&config.common.log, config.common.log_format).unwrap();
     let inside = config.for_user_service().store();
     let path = config.common.data_dir.join("users.db");
     let store = Arc::new(SabotagedStore { inside, mistake, path });
@@ -121,9 +121,9 @@ struct SabotagedWriter {
 }
 
 impl Store for SabotagedStore {
-    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
-        async {
-            let Opened { writer: inside, head } = self.inside.open_writer().await?;
+    fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        async move {
+            let Opened { writer: inside, head } = self.inside.open_writer(now_ms).await?;
             let log = self.inside.open_log_reader().await?;
             let (mistake, path) = (self.mistake, self.path.clone());
             let writer = SabotagedWriter { inside, log, mistake, path, commits: 0, updates: 0 };

@@ -1,24 +1,48 @@
 //! Consuming a queue of questions or commands to this service.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use shared::actors::Backoff;
-use shared::bus::{Bus, BusError, Message, QueueLifetime, QueueSpec, Subscription};
+use shared::bus::cloud_event::{Codec, Undecodable};
+use shared::bus::{Bus, BusError, DeadLetters, Delivery, QueueLifetime, QueueSpec, Subscription};
 use tokio::time::sleep;
+
+/// What a consumer of this service's queues works with. Clones lead to the same.
+#[derive(Clone)]
+pub struct BusAccess {
+    /// Brings and takes messages.
+    pub bus: Arc<dyn Bus>,
+    /// Reads and writes them.
+    pub codec: Codec,
+    /// Takes those that cannot be used.
+    pub dead_letters: DeadLetters,
+}
+
+impl BusAccess {
+    /// Puts what cannot be decoded among the dead letters.
+    pub(super) fn bury(
+        &self,
+        Delivery { message, routing_key, .. }: &Delivery,
+        error: &Undecodable,
+    ) {
+        self.dead_letters.send(message.clone(), routing_key.clone(), error.to_string());
+    }
+}
 
 /// A queue whose consumers, all processes of this service, share the work.
 pub(super) fn shared_queue(name: &str, prefetch: u16) -> QueueSpec {
     QueueSpec { name: name.into(), lifetime: QueueLifetime::Shared, bindings: vec![], prefetch }
 }
 
-/// Hands each message to `handle`, one after the other, and acknowledges it then. Never ends by
+/// Hands each delivery to `handle`, one after the other, and acknowledges it then. Never ends by
 /// itself: whatever becomes of the bus, it consumes again. `what` names it for the log.
 pub(super) async fn consume(
     bus: &dyn Bus,
     queue: QueueSpec,
     what: &'static str,
-    mut handle: impl AsyncFnMut(Message),
+    mut handle: impl AsyncFnMut(&Delivery),
 ) -> Result<(), Infallible> {
     let mut backoff = Backoff::new(what);
     loop {
@@ -35,10 +59,10 @@ pub(super) async fn consume(
 
 async fn until_cut_off(
     mut subscription: Subscription,
-    handle: &mut impl AsyncFnMut(Message),
+    handle: &mut impl AsyncFnMut(&Delivery),
 ) -> BusError {
     while let Some(delivery) = subscription.next().await {
-        handle(delivery.message).await;
+        handle(&delivery).await;
         if let Err(error) = subscription.acknowledge_through(delivery.tag).await {
             return error;
         }

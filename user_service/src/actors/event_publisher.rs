@@ -16,20 +16,17 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use contract::Head;
-use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use shared::actors::{Ask, AskError, Backoff, Command, Health, Mailbox, ask, supervise};
-use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, BusError, Outgoing};
 use shared::fail_point::fail_point;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::sealing::seal_record;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store::{LogReader, Records, Store, StoreError};
-pub use event_message::to_outgoing;
-
-mod event_message;
 
 /// The loop that publishes, for the log and `/readyz`.
 const PUBLISHING: &str = "publishing events";
@@ -67,7 +64,9 @@ pub struct Publishing {
     /// The hint that something is there, and what `Head` tells.
     pub head: watch::Receiver<Option<Head>>,
     /// Seals the hashes of passwords.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
+    /// Writes the events.
+    pub codec: Codec,
     /// Watches the loops.
     pub health: Health,
 }
@@ -154,6 +153,7 @@ impl Relay {
         let heads = tell_heads(
             health.clone(),
             Arc::clone(&self.publishing.bus),
+            self.publishing.codec.clone(),
             self.publishing.head.clone(),
             stopping.clone(),
         );
@@ -220,15 +220,16 @@ impl Relay {
         loop {
             let Records { records, head } = reader.list_records(self.seq(), self.batch).await?;
             let Some(last) = records.last().map(|stored| stored.record.position) else { break };
-            let key = &self.publishing.sealing_key;
+            let Publishing { sealing_key, codec, .. } = &self.publishing;
             let mut batch: Vec<Outgoing> = records
                 .into_iter()
-                .map(|stored| to_outgoing(&seal_record(stored, key), head.incarnation))
+                .map(|stored| seal_record(stored, sealing_key))
+                .map(|sent| codec.encode_event(&sent, head.incarnation))
                 .collect();
             // The end of a burst travels with it.
             let is_end = last == head.position;
             if is_end {
-                batch.push(beacon(&head));
+                batch.push(codec.encode_head(&head));
             }
             fail_point("log_read");
             self.publish(batch).await?;
@@ -288,6 +289,7 @@ impl Relay {
 async fn tell_heads(
     health: Health,
     bus: Arc<dyn Bus>,
+    codec: Codec,
     head: watch::Receiver<Option<Head>>,
     stopping: watch::Receiver<()>,
 ) {
@@ -301,7 +303,7 @@ async fn tell_heads(
                 _ = period.tick() => {}
             }
             let Some(now) = *head.borrow() else { continue };
-            if let Err(error) = bus.publish(vec![beacon(&now)]).await {
+            if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
                 // The publisher warns of the same; the next second tries again.
                 tracing::debug!(error = &error as &dyn Error, "the log's end was not told");
             }
@@ -312,22 +314,6 @@ async fn tell_heads(
 
 async fn until_closed(mut stopping: watch::Receiver<()>) {
     while stopping.changed().await.is_ok() {}
-}
-
-/// The log's end, for followers that miss the last events.
-fn beacon(head: &Head) -> Outgoing {
-    Outgoing {
-        to: Destination::Topic {
-            exchange: USERS_EXCHANGE.into(),
-            routing_key: HEAD_ROUTING_KEY.into(),
-        },
-        message: Message {
-            id: head.position.hash.to_string(),
-            kind: HEAD_ROUTING_KEY.into(),
-            body: serde_json::to_vec(head).unwrap_or_default().into(),
-            ..Message::default()
-        },
-    }
 }
 
 #[cfg(test)]

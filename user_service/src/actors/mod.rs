@@ -1,6 +1,6 @@
 //! The actors: each owns one invariant.
 
-mod consuming;
+pub mod consuming;
 pub mod event_publisher;
 pub mod log_pruner;
 pub mod rehash_receiver;

@@ -16,10 +16,10 @@ use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
 use futures_util::future::pending;
 use shared::actors::{Health, Mailbox, ask, supervise};
-use shared::bus::{Bus, Message};
-use shared::secrets::{SealingKey, UnsealError};
+use shared::bus::Delivery;
+use shared::secrets::{SealingKeys, UnsealError};
 
-use super::consuming::{consume, shared_queue};
+use super::consuming::{BusAccess, consume, shared_queue};
 use super::user_repository::UserRepository;
 use crate::store::{Change, ReplaceHash};
 
@@ -30,7 +30,7 @@ const PREFETCH: u16 = 16;
 
 /// The receiver.
 pub struct RehashReceiver {
-    bus: Arc<dyn Bus>,
+    access: BusAccess,
     receiving: Arc<Receiving>,
     health: Health,
 }
@@ -38,14 +38,12 @@ pub struct RehashReceiver {
 /// What a message needs.
 struct Receiving {
     repository: Mailbox<UserRepository>,
-    sealing_key: Arc<SealingKey>,
+    sealing_key: Arc<SealingKeys>,
 }
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
 enum ReceiveError {
-    #[error("the message cannot be decoded")]
-    Json(#[from] serde_json::Error),
     #[error("the hash cannot be opened")]
     Unseal(#[from] UnsealError),
     #[error("what was sealed is not an Argon2id hash")]
@@ -55,12 +53,12 @@ enum ReceiveError {
 impl RehashReceiver {
     /// Hands what comes by the bus to the writer.
     pub fn new(
-        bus: Arc<dyn Bus>,
+        access: BusAccess,
         repository: Mailbox<UserRepository>,
-        sealing_key: Arc<SealingKey>,
+        sealing_key: Arc<SealingKeys>,
         health: Health,
     ) -> Self {
-        Self { bus, receiving: Arc::new(Receiving { repository, sealing_key }), health }
+        Self { access, receiving: Arc::new(Receiving { repository, sealing_key }), health }
     }
 }
 
@@ -68,13 +66,16 @@ impl Actor for RehashReceiver {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let (bus, health) = (Arc::clone(&self.bus), self.health.clone());
+        let (access, health) = (self.access.clone(), self.health.clone());
         let receiving = Arc::clone(&self.receiving);
         let running = async move {
             supervise(&health, RECEIVING, pending(), async || {
                 let queue = shared_queue(REHASH_QUEUE, PREFETCH);
-                let take = async |message| receiving.take(&message).await;
-                consume(&*bus, queue, RECEIVING, take).await
+                let take = async |delivery: &Delivery| match access.codec.decode_rehash(delivery) {
+                    Ok(rehashed) => receiving.take(rehashed).await,
+                    Err(error) => access.bury(delivery, &error),
+                };
+                consume(&*access.bus, queue, RECEIVING, take).await
             })
             .await;
         };
@@ -83,15 +84,15 @@ impl Actor for RehashReceiver {
 }
 
 impl Receiving {
-    async fn take(&self, message: &Message) {
-        let replace = match self.decode(message) {
+    async fn take(&self, rehashed: PasswordRehashed) {
+        let user_id = rehashed.id.0;
+        let replace = match self.unseal(&rehashed) {
             Ok(replace) => replace,
             Err(error) => {
-                let (error, message_id) = (&error as &dyn Error, &message.id);
-                return tracing::warn!(error, message_id, "a new hash was refused");
+                let error = &error as &dyn Error;
+                return tracing::warn!(error, user_id, "a new hash was refused");
             }
         };
-        let user_id = replace.id.0;
         match ask(&self.repository, Change::ReplaceHash(replace)).await {
             Ok(Ok(_)) => tracing::debug!(user_id, "a new hash is stored"),
             Ok(Err(error)) => tracing::debug!(%error, user_id, "a new hash was not stored"),
@@ -99,10 +100,10 @@ impl Receiving {
         }
     }
 
-    fn decode(&self, message: &Message) -> Result<ReplaceHash, ReceiveError> {
-        let PasswordRehashed { id, password_version, sealed_hash } =
-            serde_json::from_slice(&message.body)?;
-        let password_hash = self.sealing_key.unseal(&sealed_hash, id, password_version)?;
+    fn unseal(&self, rehashed: &PasswordRehashed) -> Result<ReplaceHash, ReceiveError> {
+        let PasswordRehashed { id, password_version, sealed_hash } = rehashed;
+        let (id, password_version) = (*id, *password_version);
+        let password_hash = self.sealing_key.unseal(sealed_hash, id, password_version)?;
         if !password_hash.is_argon2id() {
             return Err(ReceiveError::NotAHash);
         }
@@ -115,8 +116,10 @@ mod tests {
     use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
     use super::super::test_repository::{TestRepository, create_as};
     use super::*;
-    use contract::UserId;
-    use shared::bus::{Destination, Outgoing};
+    use crate::actors::test_repository::access;
+    use contract::{SealedHash, UserId};
+    use shared::bus::cloud_event::Codec;
+    use shared::bus::{Bus, Destination, Message, Outgoing};
     use shared::hashing::PasswordHash;
     use std::time::Duration;
     use testkit::wait::until;
@@ -124,25 +127,24 @@ mod tests {
     fn receiver(repository: &TestRepository, bus: &Arc<dyn Bus>) -> Mailbox<RehashReceiver> {
         let (mailbox, key) = (repository.mailbox.clone(), Arc::clone(&repository.key));
         let health = repository.health.clone();
-        let receiver = RehashReceiver::new(Arc::clone(bus), mailbox, key, health);
+        let receiver = RehashReceiver::new(access(repository, bus), mailbox, key, health);
         Mailbox::start(&repository.health, 1, |_| receiver)
     }
 
-    fn rehashed(repository: &TestRepository, id: UserId, hash: &str) -> Vec<u8> {
-        let hash = PasswordHash::from_phc(hash);
-        let sealed_hash = repository.key.seal(&hash, id, 1);
-        serde_json::to_vec(&PasswordRehashed { id, password_version: 1, sealed_hash }).unwrap()
+    fn sealed(repository: &TestRepository, id: UserId, hash: &str) -> SealedHash {
+        repository.key.seal(&PasswordHash::from_phc(hash), id, 1)
+    }
+
+    fn rehashed(repository: &TestRepository, id: UserId, sealed_hash: SealedHash) -> Outgoing {
+        let command = PasswordRehashed { id, password_version: 1, sealed_hash };
+        Codec::new(Arc::clone(&repository.key)).encode_rehash(&command)
     }
 
     /// Sends them until the last one is stored: messages to a queue that is not declared yet are
     /// gone.
-    async fn until_stored(repository: &TestRepository, bus: &dyn Bus, bodies: &[Vec<u8>]) {
-        let send = |body: &Vec<u8>| Outgoing {
-            to: Destination::Queue(REHASH_QUEUE.into()),
-            message: Message { body: body.clone().into(), ..Message::default() },
-        };
+    async fn until_stored(repository: &TestRepository, bus: &dyn Bus, messages: &[Outgoing]) {
         until("the hash is stored", Duration::from_secs(10), async || {
-            bus.publish(bodies.iter().map(send).collect()).await.unwrap();
+            bus.publish(messages.to_vec()).await.unwrap();
             let records = repository.log.list_records(1, 1).await.unwrap().records;
             let hash = records.into_iter().next()?.password?.hash;
             (hash == PasswordHash::from_phc("$argon2id$new")).then_some(())
@@ -156,15 +158,16 @@ mod tests {
         let repository = TestRepository::start().await;
         let anna = create_as(&repository, "anna").await.user.id;
         let _receiver = receiver(&repository, &bus);
-        let for_another = rehashed(&repository, UserId(9), "$argon2id$other");
-        let renamed = String::from_utf8(for_another).unwrap().replace("\"id\":9", "\"id\":1");
-        let bodies = [
-            b"no JSON".to_vec(),
-            rehashed(&repository, anna, "no hash"),
-            renamed.into_bytes(),
-            rehashed(&repository, anna, "$argon2id$new"),
+        let to = Destination::Queue(REHASH_QUEUE.into());
+        let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
+        let of = |id, hash| sealed(&repository, id, hash);
+        let messages = [
+            Outgoing { to, message },
+            rehashed(&repository, anna, of(anna, "no hash")),
+            rehashed(&repository, anna, of(UserId(9), "$argon2id$other")),
+            rehashed(&repository, anna, of(anna, "$argon2id$new")),
         ];
-        until_stored(&repository, &*bus, &bodies).await;
+        until_stored(&repository, &*bus, &messages).await;
     }
 
     #[actix::test]
@@ -174,8 +177,8 @@ mod tests {
         let repository = TestRepository::start().await;
         let anna = create_as(&repository, "anna").await.user.id;
         let _receiver = receiver(&repository, &bus);
-        let bodies = [rehashed(&repository, anna, "$argon2id$new")];
-        until_stored(&repository, &*bus, &bodies).await;
+        let new = sealed(&repository, anna, "$argon2id$new");
+        until_stored(&repository, &*bus, &[rehashed(&repository, anna, new)]).await;
         let failed = "receiving new hashes: panicked: as the test wants it";
         assert_eq!(repository.health.degraded(), [failed]);
     }

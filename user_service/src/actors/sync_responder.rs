@@ -19,12 +19,12 @@ use contract::topology::SYNC_REQUESTS_QUEUE;
 use contract::{Continue, Head, SentRecord, SnapshotPart, SyncAnswer, SyncRequest};
 use futures_util::future::{pending, try_join};
 use shared::actors::{Health, supervise};
-use shared::bus::{Bus, BusError, Destination, Message, Outgoing};
+use shared::bus::{BusError, Delivery};
 use shared::log_sync::{Decision, decide};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use tokio::sync::mpsc;
 
-use super::consuming::{consume, shared_queue};
+use super::consuming::{BusAccess, consume, shared_queue};
 use super::sealing::seal_record;
 use crate::metrics::AnswerMetrics;
 use crate::store::{LogReader, Records, Store, StoreError};
@@ -47,12 +47,12 @@ const BYTES_PER_ANSWER: usize = 1024 * 1024;
 
 /// What an answer is made from.
 pub struct Answering {
-    /// Takes the answers.
-    pub bus: Arc<dyn Bus>,
+    /// Brings the questions and takes the answers.
+    pub access: BusAccess,
     /// Has the log and the users.
     pub store: Arc<dyn Store>,
     /// Seals the hashes of passwords.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
     /// Where snapshots are written aside.
     pub directory: PathBuf,
     /// A follower that is so many records behind gets a snapshot.
@@ -94,8 +94,6 @@ enum AnswerError {
     Log(#[from] StoreError),
     #[error("there is no snapshot")]
     Snapshot(#[from] SnapshotError),
-    #[error("the answer cannot be encoded")]
-    Json(#[from] serde_json::Error),
     #[error("the follower has asked again")]
     Superseded,
 }
@@ -107,8 +105,8 @@ impl Answering {
         let mut questions = Questions::new(inbox);
         let receiving = supervise(&self.health, RECEIVING, pending(), async || {
             let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
-            let take = async |message| receive(&message, &asked).await;
-            consume(&*self.bus, queue, RECEIVING, take).await
+            let take = async |delivery: &Delivery| self.receive(delivery, &asked).await;
+            consume(&*self.access.bus, queue, RECEIVING, take).await
         });
         let answering = supervise(&self.health, "answering followers", pending(), async || {
             self.run(&mut questions).await
@@ -207,23 +205,15 @@ impl Answering {
     }
 
     async fn send(&self, request: &SyncRequest, answer: &SyncAnswer) -> Result<(), AnswerError> {
-        let message = Message {
-            id: request.nonce.clone(),
-            kind: "sync.answer".into(),
-            body: serde_json::to_vec(answer)?.into(),
-            ..Message::default()
-        };
-        let to = Destination::Queue(request.reply_to.clone());
-        Ok(self.bus.publish(vec![Outgoing { to, message }]).await?)
+        let BusAccess { bus, codec, .. } = &self.access;
+        Ok(bus.publish(vec![codec.encode_answer(&request.reply_to, answer)]).await?)
     }
-}
 
-async fn receive(message: &Message, asked: &mpsc::Sender<SyncRequest>) {
-    match serde_json::from_slice(&message.body) {
-        // The loop that answers lives as long as this one.
-        Ok(request) => drop(asked.send(request).await),
-        Err(error) => {
-            tracing::warn!(%error, message_id = message.id, "a question cannot be decoded");
+    async fn receive(&self, delivery: &Delivery, asked: &mpsc::Sender<SyncRequest>) {
+        match self.access.codec.decode_question(delivery) {
+            // The loop that answers lives as long as this one.
+            Ok(request) => drop(asked.send(request).await),
+            Err(error) => self.access.bury(delivery, &error),
         }
     }
 }

@@ -5,14 +5,18 @@ use std::sync::atomic::AtomicBool;
 
 use actix::Arbiter;
 use contract::{Head, LogRecord, UserId};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use shared::actors::{Health, Mailbox, ask};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, DeadLetters};
 use shared::clock::Clock;
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use tokio::sync::watch;
 
+use super::consuming::BusAccess;
 use super::user_repository::{Close, UserRepository};
 use crate::domain::{Precondition, Written};
 use crate::metrics::ServiceMetrics;
@@ -24,7 +28,7 @@ pub(super) struct TestRepository {
     pub(super) log: Box<dyn LogReader>,
     pub(super) head: watch::Receiver<Option<Head>>,
     pub(super) is_writable: Arc<AtomicBool>,
-    pub(super) key: Arc<SealingKey>,
+    pub(super) key: Arc<SealingKeys>,
     pub(super) health: Health,
     pub(super) metrics: ServiceMetrics,
     pub(super) directory: tempfile::TempDir,
@@ -48,7 +52,7 @@ impl TestRepository {
     }
 
     async fn open(directory: tempfile::TempDir, store: Arc<dyn Store>) -> Self {
-        let key = Arc::new(SealingKey::parse(&SealingKey::generate()).unwrap());
+        let key = Arc::new(SealingKeys::parse(&SealingKeys::generate()).unwrap());
         let metrics = ServiceMetrics::register(&mut Registry::default());
         let health = Health::default();
         let clock = Clock::manual(1_700_000_000_000);
@@ -87,4 +91,12 @@ pub(super) fn create(name: &str) -> Change {
 
 pub(super) async fn create_as(repository: &TestRepository, name: &str) -> Written {
     ask(&repository.mailbox, create(name)).await.unwrap().unwrap()
+}
+
+/// A way to the bus with the repository's keys.
+pub(in crate::actors) fn access(repository: &TestRepository, bus: &Arc<dyn Bus>) -> BusAccess {
+    let (here, health) = (Arbiter::current(), &repository.health);
+    let dead_letters = DeadLetters::launch(&here, Arc::clone(bus), health, Counter::default());
+    let codec = Codec::new(Arc::clone(&repository.key));
+    BusAccess { bus: Arc::clone(bus), codec, dead_letters }
 }

@@ -6,7 +6,7 @@ use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::hashing::HashPassword;
-use shared::http::{IdempotencyKey, JsonBody, Problem, RequestContext};
+use shared::http::{ClientPresence, IdempotencyKey, JsonBody, Problem, RequestContext};
 use shared::idempotency::IdempotentRequest;
 
 use super::Api;
@@ -37,6 +37,7 @@ const SCOPE: &str = "POST /users";
 pub(super) async fn create_user(
     api: web::Data<Api>,
     key: IdempotencyKey,
+    client: ClientPresence,
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
@@ -52,7 +53,8 @@ pub(super) async fn create_user(
     {
         return Ok(answer(&first));
     }
-    let password_hash = ask(&api.hasher, HashPassword(password)).await??;
+    let hashing = async { Ok(ask(&api.hasher, HashPassword(password)).await??) };
+    let password_hash = client.hashed(hashing).await?;
     let traceparent = context.traceparent;
     let create = CreateUser { username, password_hash, idempotency, traceparent };
     Ok(answer(&ask(&api.repository, Change::Create(create)).await??))

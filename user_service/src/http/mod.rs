@@ -18,7 +18,7 @@ use shared::actors::Mailbox;
 use shared::hashing::PasswordHasher;
 use shared::http::GuessLimit;
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 
 use crate::actors::{UserReader, UserRepository};
 
@@ -35,7 +35,7 @@ pub struct Api {
     /// Hashes, by threads that all workers share.
     pub hasher: Mailbox<PasswordHasher>,
     /// Makes fingerprints of requests with an `Idempotency-Key`.
-    pub sealing_key: Arc<SealingKey>,
+    pub sealing_key: Arc<SealingKeys>,
     /// Slows the guessing of current passwords down.
     pub guesses: GuessLimit,
     /// What a new password must be like.

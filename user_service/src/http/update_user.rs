@@ -5,7 +5,7 @@ use contract::UserRepresentation;
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::{HashPassword, PasswordHash, Verification, VerifyPassword};
-use shared::http::{ClientAddress, JsonBody, Problem, ProblemKind, RequestContext};
+use shared::http::{ClientAddress, ClientPresence, JsonBody, Problem, ProblemKind, RequestContext};
 use shared::identity::{Password, Username};
 
 use super::Api;
@@ -23,6 +23,7 @@ const ATTEMPTS: usize = 3;
 struct PasswordChange {
     new: Password,
     current: SecretString,
+    client: ClientPresence,
     address: ClientAddress,
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn update_user(
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,
-    address: ClientAddress,
+    (client, address): (ClientPresence, ClientAddress),
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
@@ -59,7 +60,7 @@ pub(super) async fn update_user(
     let updated = match changes.password.zip(changes.current_password) {
         None => ask(&api.repository, Change::Update(command)).await??,
         Some((new, current)) => {
-            let change = PasswordChange { new, current, address };
+            let change = PasswordChange { new, current, client, address };
             change_password(&api, command, &change).await?
         }
     };
@@ -77,10 +78,14 @@ async fn change_password(
     let mut hash = None;
     let mut last = Problem::from(ChangeError::PasswordChanged);
     for _ in 0..ATTEMPTS {
-        let verified_password_version = verify_current(api, &command, change).await?;
-        let hash = match &hash {
-            Some(hash) => PasswordHash::clone(hash),
-            None => hash.insert(ask(&api.hasher, HashPassword(change.new.clone())).await??).clone(),
+        let verified_password_version =
+            change.client.hashed(verify_current(api, &command, change)).await?;
+        let hash = if let Some(hash) = &hash {
+            PasswordHash::clone(hash)
+        } else {
+            let password = HashPassword(change.new.clone());
+            let hashing = async { Ok(ask(&api.hasher, password).await??) };
+            hash.insert(change.client.hashed(hashing).await?).clone()
         };
         let attempt = UpdateUser {
             password: Some(NewPassword { hash, verified_password_version }),

@@ -4,6 +4,7 @@
 mod bad_input;
 mod changing_users;
 mod concurrency;
+mod connections;
 mod creating_users;
 mod cutting_off;
 mod idempotency;

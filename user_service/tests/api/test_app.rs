@@ -37,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) directory: Arc<TempDir>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) flags: Vec<&'static str>,
+    pub(crate) hashing: HashingConfig,
 }
 
 #[derive(Parser)]
@@ -48,7 +49,7 @@ struct Cli {
 impl Default for Setup {
     fn default() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        Self { directory, bus: Arc::new(InProcessBus::new()), flags: vec![] }
+        Self { directory, bus: Arc::new(InProcessBus::new()), flags: vec![], hashing: CHEAP }
     }
 }
 
@@ -62,7 +63,8 @@ impl Setup {
         arguments.extend(&self.flags);
         let config = Cli::parse_from(arguments).config;
         let mut registry = Registry::default();
-        let hashing = hashing(&mut registry);
+        let metrics = HashingMetrics::register(&mut registry);
+        let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
         let store = config.store();
         let deps = Deps { store, bus: self.bus, hashing, clock: Clock::system(), registry };
         let running = start(config, deps).await?;
@@ -74,12 +76,12 @@ impl Setup {
     }
 }
 
-/// Cheap hashes: what they cost is not tested here.
-fn hashing(registry: &mut Registry) -> HashingThreads {
-    let params = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
-    let config = HashingConfig { params, threads: 2, queue: 128 };
-    HashingThreads::start(config, HashingMetrics::register(registry)).unwrap()
-}
+/// What hashes cost is mostly not tested.
+const CHEAP: HashingConfig = HashingConfig {
+    params: HashParams { memory_kib: 64, iterations: 1, parallelism: 1 },
+    threads: 2,
+    queue: 128,
+};
 
 impl TestApp {
     pub(crate) async fn start() -> Self {

@@ -1,13 +1,10 @@
 //! Whether the projection holds the users that user_service has, and how old that knowledge is.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use contract::{Cursor, Head, UsersChecksum};
 
 use crate::actors::credential_repository::Applied;
-
-/// A projection that differs is repaired by a snapshot, and not more often than this.
-const REPAIR_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Compares what is applied with what user_service says of itself.
 #[derive(Default)]
@@ -20,15 +17,6 @@ pub(super) struct Agreement {
     snapshot: Option<(Cursor, UsersChecksum)>,
     /// Where a difference was told last.
     told_at: Option<Cursor>,
-    /// When a difference was repaired last.
-    repaired_at: Option<Instant>,
-}
-
-/// The projection's users are not those of user_service, although it stands at the same place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Difference {
-    /// A snapshot is due.
-    pub(super) needs_repair: bool,
 }
 
 impl Agreement {
@@ -46,7 +34,7 @@ impl Agreement {
 
     /// When the log was last known to be no further than what is applied now; nothing if that is
     /// no news.
-    pub(super) fn take_level_at(&mut self, applied: &Applied) -> Option<Instant> {
+    pub(super) fn take_caught_up_at(&mut self, applied: &Applied) -> Option<Instant> {
         let cursor = applied.cursor?;
         let (head, heard_at) = self.awaited?;
         if head.incarnation != cursor.incarnation {
@@ -60,32 +48,25 @@ impl Agreement {
         })
     }
 
-    /// Compares with the last head, if that is of the very place that is applied. A difference is
-    /// told once for each place.
-    pub(super) fn find_difference(&mut self, applied: &Applied) -> Option<Difference> {
-        let head = self.head?;
+    /// Whether the users here are not those of user_service at the very same place, as far as the
+    /// last head tells. Each place is told once.
+    pub(super) fn finds_difference(&mut self, applied: &Applied) -> bool {
+        let Some(head) = self.head else { return false };
         let there = head.cursor();
         let is_comparable = applied.cursor == Some(there) && self.told_at != Some(there);
-        if !is_comparable || head.checksum? == applied.checksum {
-            return None;
+        let differs = head.checksum.is_some_and(|checksum| checksum != applied.checksum);
+        if is_comparable && differs {
+            self.told_at = Some(there);
         }
-        self.told_at = Some(there);
-        let rests = |at: Instant| at.elapsed() < REPAIR_INTERVAL;
-        let needs_repair = !self.repaired_at.is_some_and(rests);
-        if needs_repair {
-            self.repaired_at = Some(Instant::now());
-        }
-        Some(Difference { needs_repair })
+        is_comparable && differs
     }
 
     /// Whether the users of the snapshot that was swapped in are those that it was said to have.
-    /// If not, another one would be no better for a while.
     pub(super) fn is_snapshot_whole(&mut self, applied: &Applied) -> bool {
         let Some((as_of, checksum)) = self.snapshot.take() else { return true };
         let is_whole = applied.cursor != Some(as_of) || applied.checksum == checksum;
         if !is_whole {
             self.told_at = Some(as_of);
-            self.repaired_at = Some(Instant::now());
         }
         is_whole
     }
@@ -115,28 +96,25 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_told_once_at_each_place_and_repaired_once_in_a_while() {
+    fn a_difference_is_told_once_at_each_place() {
         let mut agreement = Agreement::default();
         agreement.hear(head(5, 1));
-        assert_eq!(agreement.find_difference(&applied(4, 2)), None, "another place");
-        assert_eq!(agreement.find_difference(&applied(5, 1)), None, "the same");
-        let repaired = Some(Difference { needs_repair: true });
-        assert_eq!(agreement.find_difference(&applied(5, 2)), repaired);
-        assert_eq!(agreement.find_difference(&applied(5, 2)), None, "told");
+        assert!(!agreement.finds_difference(&applied(4, 2)), "another place");
+        assert!(!agreement.finds_difference(&applied(5, 1)), "the same");
+        assert!(agreement.finds_difference(&applied(5, 2)));
+        assert!(!agreement.finds_difference(&applied(5, 2)), "told");
         agreement.hear(head(6, 1));
-        let told = Some(Difference { needs_repair: false });
-        assert_eq!(agreement.find_difference(&applied(6, 2)), told);
+        assert!(agreement.finds_difference(&applied(6, 2)));
     }
 
     #[test]
-    fn a_snapshot_that_is_not_what_it_says_is_not_repaired_by_another() {
+    fn a_snapshot_that_is_not_what_it_says_is_told_at_once() {
         let mut agreement = Agreement::default();
         let place = Cursor { position: position(5), ..Cursor::default() };
         agreement.hear_snapshot(place, Some(checksum(1)));
         assert!(!agreement.is_snapshot_whole(&applied(5, 2)));
-        agreement.hear(head(6, 1));
-        let told = Some(Difference { needs_repair: false });
-        assert_eq!(agreement.find_difference(&applied(6, 2)), told);
+        agreement.hear(head(5, 1));
+        assert!(!agreement.finds_difference(&applied(5, 2)), "told");
     }
 
     #[test]
@@ -145,8 +123,8 @@ mod tests {
         for seq in [5, 6, 7] {
             agreement.hear(head(seq, 1));
         }
-        assert_eq!(agreement.take_level_at(&applied(4, 1)), None);
-        assert!(agreement.take_level_at(&applied(6, 1)).is_some());
-        assert_eq!(agreement.take_level_at(&applied(7, 1)), None, "no news");
+        assert_eq!(agreement.take_caught_up_at(&applied(4, 1)), None);
+        assert!(agreement.take_caught_up_at(&applied(6, 1)).is_some());
+        assert_eq!(agreement.take_caught_up_at(&applied(7, 1)), None, "no news");
     }
 }

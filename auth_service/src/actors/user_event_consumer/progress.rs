@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// What is known of the way. It outlives the subscriptions: while user_service is down it stays
 /// known how far its log was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The last record that the log is known to have; at first, the last that is applied.
     pub head_seq: i64,
@@ -12,12 +12,22 @@ pub struct Progress {
     pub caught_up_at: Instant,
     /// The last part of a snapshot that was loaded, and of how many; nothing while none is.
     pub loaded: Option<(u32, u32)>,
+    /// The key that user_service authenticates with, if it is not among ours.
+    pub foreign_key: Option<String>,
+    /// The projection cannot be written: only tokens are ended meanwhile.
+    pub is_stuck: bool,
 }
 
 impl Progress {
     /// Before anything was heard.
     pub fn start_at(applied_seq: i64) -> Self {
-        Self { head_seq: applied_seq, caught_up_at: Instant::now(), loaded: None }
+        Self {
+            head_seq: applied_seq,
+            caught_up_at: Instant::now(),
+            loaded: None,
+            foreign_key: None,
+            is_stuck: false,
+        }
     }
 
     /// How many records the projection is known to be behind.

@@ -7,11 +7,9 @@ use contract::topology::{ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, proj
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use shared::bus::{Binding, Bus, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
-use shared::log_sync::Input;
 use tokio::time::{Instant, sleep_until};
 
-use super::deliveries::{Undecodable, read_control, read_event};
-use super::setback::SessionError;
+use super::session_error::SessionError;
 
 /// Events that may be unacknowledged at once.
 const PREFETCH: u16 = 1000;
@@ -38,19 +36,8 @@ pub(super) enum Arrival {
     Waited,
     /// No head came: an answer may.
     Quiet,
-}
-
-impl Arrival {
-    /// Reads it, or gives the delivery back with what is wrong with it.
-    pub(super) fn read(self) -> Result<Input, Box<(Delivery, Undecodable)>> {
-        let (outcome, delivery) = match self {
-            Self::Event(delivery) => (read_event(&delivery.message), delivery),
-            Self::Control(delivery) => (read_control(&delivery), delivery),
-            Self::Waited => return Ok(Input::Waited),
-            Self::Quiet => return Ok(Input::Connected),
-        };
-        outcome.map_err(|undecodable| Box::new((delivery, undecodable)))
-    }
+    /// What was put off is due.
+    Alarm,
 }
 
 /// A subscription with the last tag that it gave and the last that was acknowledged.
@@ -107,6 +94,8 @@ pub(super) struct Subscriptions {
     has_heard: bool,
     /// It was asked since.
     is_quiet: bool,
+    /// When [`Arrival::Alarm`] is to come.
+    alarm: Option<Instant>,
 }
 
 impl Subscriptions {
@@ -142,6 +131,7 @@ impl Subscriptions {
             heard_at: waited_at,
             has_heard: false,
             is_quiet: false,
+            alarm: None,
         })
     }
 
@@ -169,6 +159,10 @@ impl Subscriptions {
                 self.waited_at = Instant::now();
                 Ok(Arrival::Waited)
             }
+            () = sleep_until(self.alarm.unwrap_or(self.waited_at)), if self.alarm.is_some() => {
+                self.alarm = None;
+                Ok(Arrival::Alarm)
+            }
             delivery = self.control.next() => {
                 (self.has_heard, self.is_quiet) = (true, false);
                 Ok(Arrival::Control(delivery?))
@@ -185,6 +179,11 @@ impl Subscriptions {
     /// The first answer is there, or does not come: from now on events are taken.
     pub(super) fn take_events(&mut self) {
         self.takes_events = true;
+    }
+
+    /// When [`Arrival::Alarm`] comes.
+    pub(super) fn set_alarm(&mut self, alarm: Option<Instant>) {
+        self.alarm = alarm;
     }
 
     /// How far apart [`Arrival::Waited`] comes from now on.

@@ -2,8 +2,10 @@ use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
 use super::super::test_repository::{TestRepository, create_as};
 use super::*;
 use contract::event::header;
+use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use futures_util::StreamExt;
-use shared::bus::{Binding, QueueLifetime, QueueSpec, Subscription};
+use shared::bus::{Binding, Message, QueueLifetime, QueueSpec, Subscription};
+use shared::log_sync::Input;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use testkit::wait::{until, within};
 
@@ -48,6 +50,7 @@ fn publisher(repository: &TestRepository, bus: &Arc<dyn Bus>) -> Mailbox<EventPu
         repository: repository.mailbox.clone(),
         head: repository.head.clone(),
         sealing_key: Arc::clone(&repository.key),
+        codec: Codec::new(Arc::clone(&repository.key)),
         health: repository.health.clone(),
     });
     Mailbox::start(&repository.health, 1, |_| publisher)
@@ -70,9 +73,10 @@ async fn a_burst_ends_with_the_logs_end() {
     create_as(&repository, "anna").await;
     let mut heads = listen(&*bus, HEAD_ROUTING_KEY).await;
     let _publisher = publisher(&repository, &bus);
-    let message = next(&mut heads).await;
-    let head: Head = serde_json::from_slice(&message.body).unwrap();
-    assert_eq!((head, message.kind.as_str()), (repository.head(), "log.head"));
+    let delivery = within("a head", BOUND, heads.next()).await.unwrap();
+    let codec = Codec::new(Arc::clone(&repository.key));
+    let input = codec.decode_control(&delivery).unwrap().input;
+    assert_eq!(input, Input::Head(repository.head()));
 }
 
 #[actix::test]
@@ -134,7 +138,7 @@ async fn a_stop_without_the_bus_ends() {
 }
 
 fn is_head(outgoing: &Outgoing) -> bool {
-    outgoing.message.kind == HEAD_ROUTING_KEY
+    outgoing.message.kind == "log.head.v1"
 }
 
 #[actix::test]

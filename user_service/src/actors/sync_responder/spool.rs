@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use contract::SnapshotUser;
-use shared::secrets::SealingKey;
+use shared::secrets::SealingKeys;
 use tempfile::NamedTempFile;
 use tokio::sync::watch;
 
@@ -33,7 +33,7 @@ pub(super) struct Spool {
 /// The half that reads the users into the file.
 pub(super) struct Spooling<'a> {
     snapshot: Box<dyn Snapshot + 'a>,
-    key: &'a SealingKey,
+    key: &'a SealingKeys,
     file: File,
     parts: u32,
     written: watch::Sender<u32>,
@@ -55,7 +55,7 @@ pub(super) enum SnapshotError {
 /// Begins: the two halves are to be run at the same time.
 pub(super) fn begin<'a>(
     snapshot: Box<dyn Snapshot + 'a>,
-    key: &'a SealingKey,
+    key: &'a SealingKeys,
     directory: &Path,
 ) -> Result<(Spooling<'a>, Spool), SnapshotError> {
     let parts = snapshot.count().div_ceil(USERS_PER_PART).max(1);

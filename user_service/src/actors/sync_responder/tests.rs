@@ -1,12 +1,13 @@
 use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
-use super::super::test_repository::{TestRepository, create_as};
+use super::super::test_repository::{TestRepository, access, create_as};
 use super::super::user_repository::{Prune, RecordPublished};
 use super::*;
 use crate::store::Retention;
 use contract::{Cursor, LogRecord, Position, RecordHash, SnapshotUser, UsersChecksum};
 use futures_util::StreamExt;
 use shared::actors::{Mailbox, ask};
-use shared::bus::{QueueLifetime, QueueSpec, Subscription};
+use shared::bus::cloud_event::Codec;
+use shared::bus::{Bus, Destination, Message, Outgoing, QueueLifetime, QueueSpec, Subscription};
 use shared::hashing::PasswordHash;
 use shared::log_sync::{Effect, Follower, Input, user_checksum};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use testkit::wait::until;
 
 struct Answers {
     bus: Arc<dyn Bus>,
+    codec: Codec,
     inbox: Subscription,
     _responder: Mailbox<SyncResponder>,
 }
@@ -32,7 +34,7 @@ async fn answers_over(
     replay_limit: i64,
 ) -> Answers {
     let responder = SyncResponder::new(Answering {
-        bus: Arc::clone(&bus),
+        access: access(repository, &bus),
         store: Arc::clone(&repository.store),
         sealing_key: Arc::clone(&repository.key),
         directory: repository.directory.path().to_owned(),
@@ -48,35 +50,35 @@ async fn answers_over(
         prefetch: 100,
     };
     let inbox = bus.subscribe(spec).await.unwrap();
-    Answers { bus, inbox, _responder: responder }
+    let codec = Codec::new(Arc::clone(&repository.key));
+    Answers { bus, codec, inbox, _responder: responder }
 }
 
 impl Answers {
-    async fn send(&self, body: Vec<u8>) {
-        let to = Destination::Queue(SYNC_REQUESTS_QUEUE.into());
-        let message = Message { body: body.into(), ..Message::default() };
-        self.bus.publish(vec![Outgoing { to, message }]).await.unwrap();
+    async fn next_delivery(&mut self) -> Delivery {
+        tokio::time::timeout(Duration::from_secs(10), self.inbox.next()).await.unwrap().unwrap()
     }
 
-    async fn next(&mut self) -> SyncAnswer {
-        let delivery = tokio::time::timeout(Duration::from_secs(10), self.inbox.next());
-        serde_json::from_slice(&delivery.await.unwrap().unwrap().message.body).unwrap()
+    /// For a follower.
+    async fn next_input(&mut self) -> Input {
+        let delivery = self.next_delivery().await;
+        self.codec.decode_control(&delivery).unwrap().input
     }
 
     async fn ask(&mut self, cursor: Cursor) -> SyncAnswer {
         let request =
             SyncRequest { nonce: "n".into(), reply_to: "answers".into(), cursor, snapshot: false };
-        self.ask_as(&request).await
+        let delivery = self.deliver_answer(&request).await;
+        serde_json::from_slice(&delivery.message.body).unwrap()
     }
 
-    async fn ask_as(&mut self, request: &SyncRequest) -> SyncAnswer {
-        let body = serde_json::to_vec(request).unwrap();
+    async fn deliver_answer(&mut self, request: &SyncRequest) -> Delivery {
+        let question = self.codec.encode_question(request);
         // After a panic the queue is declared a moment later.
         until("there is an answer", Duration::from_secs(10), async || {
-            self.send(body.clone()).await;
+            self.bus.publish(vec![question.clone()]).await.unwrap();
             let answer = tokio::time::timeout(Duration::from_secs(2), self.inbox.next());
-            let delivery = answer.await.ok()?.unwrap();
-            Some(serde_json::from_slice(&delivery.message.body).unwrap())
+            answer.await.ok().flatten()
         })
         .await
     }
@@ -92,9 +94,8 @@ async fn a_follower_with_nothing_gets_all_records_and_arrives_at_the_head() {
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
-    let answer = answers.ask_as(request).await;
-    let SyncAnswer::Continue(answer) = answer else { panic!("no records") };
-    follower.step(Input::Continue(answer));
+    let answer = answers.deliver_answer(request).await;
+    follower.step(answers.codec.decode_control(&answer).unwrap().input);
     assert_eq!(follower.cursor(), repository.head().cursor());
 }
 
@@ -140,17 +141,18 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
     let [Effect::Ask(request, _)] = &effects[..] else { panic!("{effects:?}") };
-    let mut answer = answers.ask_as(request).await;
+    let first = answers.deliver_answer(request).await;
+    let mut answer = answers.codec.decode_control(&first).unwrap().input;
     let mut users = 0;
     for part in 1..=5 {
-        let SyncAnswer::Snapshot(snapshot) = answer else { panic!("no snapshot") };
+        let Input::SnapshotPart(snapshot) = &answer else { panic!("no snapshot") };
         assert_eq!(snapshot.part, part);
         users += snapshot.users.len();
-        follower.step(Input::SnapshotPart(snapshot));
+        follower.step(answer);
         if part == 5 {
             break;
         }
-        answer = answers.next().await;
+        answer = answers.next_input().await;
     }
     assert_eq!((users, follower.cursor().position.seq), (1001, 1001));
 }
@@ -159,7 +161,9 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
 async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
     let repository = TestRepository::start().await;
     let mut answers = answers(&repository, 100).await;
-    answers.send(b"no JSON".to_vec()).await;
+    let to = Destination::Queue(SYNC_REQUESTS_QUEUE.into());
+    let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
+    answers.bus.publish(vec![Outgoing { to, message }]).await.unwrap();
     assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
 }
 
@@ -229,7 +233,7 @@ async fn after_a_panic_questions_are_received_all_the_same() {
 #[actix::test]
 async fn after_a_panic_followers_are_answered_all_the_same() {
     let bus = TestBus::new(panics_once(
-        |call| matches!(call, Call::Publish(batch) if batch[0].message.kind == "sync.answer"),
+        |call| matches!(call, Call::Publish(batch) if batch[0].message.kind == "sync.answer.v1"),
     ));
     let repository = TestRepository::start().await;
     let mut answers = answers_over(bus, &repository, 100).await;

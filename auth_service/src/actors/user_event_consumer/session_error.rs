@@ -22,9 +22,6 @@ pub(super) enum SessionError {
     /// An actor failed, for instance because the disk is full.
     #[error("the projection cannot be written")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
-    /// A fault in the program; the panic hook has told the log.
-    #[error("following the log panicked")]
-    Panicked,
 }
 
 impl SessionError {

@@ -1,0 +1,412 @@
+//! The one codec of everything that travels between the services.
+//!
+//! Each message is a CloudEvent 1.0 in the binary mode of the AMQP binding: attributes in headers
+//! `cloudEvents_*`, the data in the body. Beside them a header carries a MAC over the purpose, the
+//! routing key, every attribute and the body, so that a message that was altered, or sent again for
+//! another purpose or under another key, is not taken. Whoever can write to the broker can therefore
+//! delay, double and reorder, and nothing else.
+//!
+//! Decoding also checks the hash of each record and reads its data, once: what the rest of a follower
+//! gets is [`crate::log_sync::Input`].
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use contract::event::{SOURCE, SPEC_VERSION, header};
+use contract::topology::{
+    HEAD_ROUTING_KEY, MAC, REHASH_QUEUE, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE,
+};
+use contract::{
+    EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash, SentRecord,
+    SyncAnswer, SyncRequest, UserChange,
+};
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Delivery, Destination, Message, Outgoing};
+use crate::log_sync::{Input, ReceivedContinue, ReceivedRecord, is_intact};
+use crate::secrets::{NotAuthentic, SealingKeys, random_bytes};
+
+/// CloudEvents `source` of what auth_service sends.
+const AUTH_SERVICE: &str = "/lockstep/auth_service";
+/// Attributes are the headers that begin so.
+const ATTRIBUTE: &str = "cloudEvents_";
+/// Longest list of what one message could not give.
+const UNREADABLE_MAX: usize = 16;
+
+/// What a message is for. A MAC is good for one purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Event,
+    Head,
+    Question,
+    Answer,
+    Rehash,
+}
+
+impl Purpose {
+    /// Goes into the MAC; the CloudEvents `type` of all but events, whose kind it is.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Head => "log.head.v1",
+            Self::Question => "sync.request.v1",
+            Self::Answer => "sync.answer.v1",
+            Self::Rehash => "password.rehashed.v1",
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Event | Self::Head | Self::Answer => SOURCE,
+            Self::Question | Self::Rehash => AUTH_SERVICE,
+        }
+    }
+}
+
+/// Why a message is not taken: it belongs to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    /// Nobody who shares the keys has sent it so.
+    #[error(transparent)]
+    NotAuthentic(#[from] NotAuthentic),
+    /// An attribute is missing or wrong.
+    #[error("the header {0} is missing or wrong")]
+    Header(&'static str),
+    /// The body is not UTF-8.
+    #[error("the body is not UTF-8")]
+    Encoding,
+    /// A record's hash is not that of its content: the log is damaged.
+    #[error("record {seq} has not the hash of its content")]
+    RecordHash {
+        /// Which record.
+        seq: i64,
+    },
+    /// The JSON is not what it should be. The library's message may hold a value, which has no place
+    /// in a log.
+    #[error("the data cannot be read at line {line}, column {column}")]
+    Data {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+}
+
+impl Undecodable {
+    /// The message comes from the other service all the same.
+    pub fn is_authentic(&self) -> bool {
+        !matches!(self, Self::NotAuthentic(_))
+    }
+}
+
+impl From<serde_json::Error> for Undecodable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Data { line: error.line(), column: error.column() }
+    }
+}
+
+/// A genuine record that this version cannot use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    /// The event that carries it, for the dead letters.
+    pub event: Outgoing,
+    /// What is wrong with it.
+    pub reason: Undecodable,
+}
+
+/// What a message tells the follower, and the records in it that belong to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// For the follower.
+    pub input: Input,
+    /// The first of the records in it that could not be read.
+    pub unreadable: Vec<UnreadableRecord>,
+}
+
+impl From<Input> for Decoded {
+    fn from(input: Input) -> Self {
+        Self { input, unreadable: Vec::new() }
+    }
+}
+
+/// Encodes and decodes with the keys that the services share. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Codec {
+    keys: Arc<SealingKeys>,
+}
+
+impl Codec {
+    /// A codec with these keys.
+    pub fn new(keys: Arc<SealingKeys>) -> Self {
+        Self { keys }
+    }
+
+    /// The event that carries the record; `incarnation` vouches for it.
+    pub fn encode_event(&self, sent: &SentRecord, incarnation: Incarnation) -> Outgoing {
+        let SentRecord { record, sealed_hash } = sent;
+        let mut attributes = BTreeMap::from([
+            (header::TIME, rfc_3339(record.recorded_at_ms)),
+            (header::SEQUENCE, record.position.seq.to_string()),
+            (header::INCARNATION, incarnation.to_string()),
+            (header::PREV_HASH, record.prev_hash.to_string()),
+        ]);
+        let optional = [
+            (header::TRACEPARENT, record.traceparent.clone()),
+            (header::SEALED_HASH, sealed_hash.as_ref().map(|hash| hash.as_str().to_owned())),
+        ];
+        attributes.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        Outgoing {
+            to: to_users(record.kind.routing_key()),
+            message: self.message(
+                Purpose::Event,
+                record.kind.routing_key(),
+                Draft {
+                    id: record.position.hash.to_string(),
+                    kind: record.kind.as_str(),
+                    attributes,
+                    body: record.data.clone().into_bytes(),
+                    is_persistent: true,
+                },
+            ),
+        }
+    }
+
+    /// The log's end, for followers that miss the last events.
+    pub fn encode_head(&self, head: &Head) -> Outgoing {
+        let id = head.position.hash.to_string();
+        let message = self.document(Purpose::Head, HEAD_ROUTING_KEY, id, head);
+        Outgoing { to: to_users(HEAD_ROUTING_KEY), message }
+    }
+
+    /// A follower's question.
+    pub fn encode_question(&self, request: &SyncRequest) -> Outgoing {
+        let id = request.nonce.clone();
+        let message = self.document(Purpose::Question, SYNC_REQUESTS_QUEUE, id, request);
+        Outgoing { to: Destination::Queue(SYNC_REQUESTS_QUEUE.to_owned()), message }
+    }
+
+    /// An answer to the follower whose queue is `reply_to`.
+    pub fn encode_answer(&self, reply_to: &str, answer: &SyncAnswer) -> Outgoing {
+        let id = match answer {
+            SyncAnswer::Continue(answer) => answer.nonce.clone(),
+            SyncAnswer::Snapshot(part) => format!("{}-{}", part.nonce, part.part),
+        };
+        let message = self.document(Purpose::Answer, reply_to, id, answer);
+        Outgoing { to: Destination::Queue(reply_to.to_owned()), message }
+    }
+
+    /// "Keep this hash."
+    pub fn encode_rehash(&self, command: &PasswordRehashed) -> Outgoing {
+        let id = HEXLOWER.encode(&random_bytes::<8>());
+        let message = self.document(Purpose::Rehash, REHASH_QUEUE, id, command);
+        Outgoing { to: Destination::Queue(REHASH_QUEUE.to_owned()), message }
+    }
+
+    /// Reads an event of a user.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_event(&self, delivery: &Delivery) -> Result<Decoded, Undecodable> {
+        let message = self.authenticate(Purpose::Event, delivery)?;
+        let kind = EventKind::parse(text(message, header::TYPE)?);
+        let time: Timestamp = parsed(message, header::TIME)?;
+        let data = String::from_utf8(message.body.to_vec()).map_err(|_| Undecodable::Encoding)?;
+        let incarnation = parsed(message, header::INCARNATION)?;
+        let position = Position {
+            seq: parsed(message, header::SEQUENCE)?,
+            hash: parsed(message, header::ID)?,
+        };
+        let record = LogRecord {
+            position,
+            prev_hash: parsed(message, header::PREV_HASH)?,
+            kind: kind.ok_or(Undecodable::Header(header::TYPE))?,
+            recorded_at_ms: time.as_millisecond(),
+            traceparent: message.headers.get(header::TRACEPARENT).cloned(),
+            data,
+        };
+        let sealed_hash = message.headers.get(header::SEALED_HASH).map(SealedHash::new);
+        let mut unreadable = Vec::new();
+        let sent = SentRecord { record, sealed_hash };
+        let record = self.receive(sent, incarnation, &mut unreadable);
+        Ok(Decoded { input: Input::Record(incarnation, record), unreadable })
+    }
+
+    /// Reads what comes to a follower's own queue: heads by their routing key, answers by the
+    /// queue's name.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_control(&self, delivery: &Delivery) -> Result<Decoded, Undecodable> {
+        if delivery.routing_key == HEAD_ROUTING_KEY {
+            return Ok(Input::Head(self.read(Purpose::Head, delivery)?).into());
+        }
+        let answer = match self.read(Purpose::Answer, delivery)? {
+            SyncAnswer::Snapshot(part) => return Ok(Input::SnapshotPart(part).into()),
+            SyncAnswer::Continue(answer) => answer,
+        };
+        let (incarnation, mut unreadable) = (answer.incarnation, Vec::new());
+        let records = answer.records.into_iter();
+        let records = records.map(|sent| self.receive(sent, incarnation, &mut unreadable));
+        let input = Input::Continue(ReceivedContinue {
+            nonce: answer.nonce,
+            at: answer.at,
+            incarnation,
+            records: records.collect(),
+            head_seq: answer.head_seq,
+        });
+        Ok(Decoded { input, unreadable })
+    }
+
+    /// Reads a question.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_question(&self, delivery: &Delivery) -> Result<SyncRequest, Undecodable> {
+        self.read(Purpose::Question, delivery)
+    }
+
+    /// Reads a new hash.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_rehash(&self, delivery: &Delivery) -> Result<PasswordRehashed, Undecodable> {
+        self.read(Purpose::Rehash, delivery)
+    }
+
+    /// Checks the record's hash and reads its data. A record of which nothing can be made is told
+    /// beside, and is no error: it may be an old one that the follower has gone past.
+    fn receive(
+        &self,
+        sent: SentRecord,
+        incarnation: Incarnation,
+        unreadable: &mut Vec<UnreadableRecord>,
+    ) -> ReceivedRecord {
+        let change = read_change(&sent.record).map_err(|reason| {
+            if unreadable.len() < UNREADABLE_MAX {
+                let event = self.encode_event(&sent, incarnation);
+                unreadable.push(UnreadableRecord { event, reason });
+            }
+        });
+        let SentRecord { record: LogRecord { position, prev_hash, .. }, sealed_hash } = sent;
+        ReceivedRecord { position, prev_hash, change: change.ok(), sealed_hash }
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        delivery: &Delivery,
+    ) -> Result<T, Undecodable> {
+        Ok(serde_json::from_slice(&self.authenticate(purpose, delivery)?.body)?)
+    }
+
+    fn authenticate<'a>(
+        &self,
+        purpose: Purpose,
+        Delivery { message, routing_key, .. }: &'a Delivery,
+    ) -> Result<&'a Message, Undecodable> {
+        let mac = message.headers.get(MAC).ok_or(NotAuthentic::NoMac)?;
+        let covered = Covered::of(purpose, routing_key, message);
+        self.keys.verify(mac, covered.parts())?;
+        Ok(message)
+    }
+
+    fn document(
+        &self,
+        purpose: Purpose,
+        routing_key: &str,
+        id: String,
+        document: &impl Serialize,
+    ) -> Message {
+        let kind = purpose.as_str();
+        // These types hold texts and numbers alone, which JSON can always say.
+        let body = serde_json::to_vec(document).unwrap_or_default();
+        let (attributes, is_persistent) = (BTreeMap::new(), false);
+        self.message(purpose, routing_key, Draft { id, kind, attributes, body, is_persistent })
+    }
+
+    fn message(&self, purpose: Purpose, routing_key: &str, draft: Draft<'_>) -> Message {
+        let Draft { id, kind, mut attributes, body, is_persistent } = draft;
+        attributes.extend([
+            (header::SPEC_VERSION, SPEC_VERSION.to_owned()),
+            (header::ID, id.clone()),
+            (header::SOURCE, purpose.source().to_owned()),
+            (header::TYPE, kind.to_owned()),
+        ]);
+        let headers = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut message = Message {
+            id,
+            kind: kind.to_owned(),
+            headers: headers.collect(),
+            body: body.into(),
+            is_persistent,
+        };
+        let mac = self.keys.sign(Covered::of(purpose, routing_key, &message).parts());
+        message.headers.insert(MAC.to_owned(), mac);
+        message
+    }
+}
+
+/// A message without what all have.
+struct Draft<'a> {
+    id: String,
+    kind: &'a str,
+    attributes: BTreeMap<&'static str, String>,
+    body: Vec<u8>,
+    is_persistent: bool,
+}
+
+/// What a MAC covers.
+struct Covered<'a> {
+    purpose: Purpose,
+    routing_key: &'a str,
+    message: &'a Message,
+    /// Keeps attributes and body apart.
+    attribute_count: [u8; 8],
+}
+
+impl<'a> Covered<'a> {
+    fn of(purpose: Purpose, routing_key: &'a str, message: &'a Message) -> Self {
+        let attribute_count = (attributes(message).count() as u64).to_be_bytes();
+        Self { purpose, routing_key, message, attribute_count }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let before = [self.purpose.as_str(), self.routing_key].map(str::as_bytes);
+        let named = attributes(self.message).flat_map(|(name, value)| [name, value]);
+        let before = before.into_iter().chain([self.attribute_count.as_slice()]);
+        before.chain(named.map(String::as_bytes)).chain([self.message.body.as_ref()])
+    }
+}
+
+fn attributes(message: &Message) -> impl Iterator<Item = (&String, &String)> {
+    message.headers.iter().filter(|(name, _)| name.starts_with(ATTRIBUTE))
+}
+
+fn read_change(record: &LogRecord) -> Result<UserChange, Undecodable> {
+    if !is_intact(record) {
+        return Err(Undecodable::RecordHash { seq: record.position.seq });
+    }
+    Ok(serde_json::from_str(&record.data)?)
+}
+
+fn to_users(routing_key: &str) -> Destination {
+    Destination::Topic { exchange: USERS_EXCHANGE.to_owned(), routing_key: routing_key.to_owned() }
+}
+
+/// With milliseconds always, because the record's hash covers them: `time` must lead back to them.
+fn rfc_3339(unix_ms: i64) -> String {
+    let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.3}")
+}
+
+fn text<'a>(message: &'a Message, name: &'static str) -> Result<&'a str, Undecodable> {
+    message.headers.get(name).map(String::as_str).ok_or(Undecodable::Header(name))
+}
+
+fn parsed<T: FromStr>(message: &Message, name: &'static str) -> Result<T, Undecodable> {
+    text(message, name)?.parse().map_err(|_| Undecodable::Header(name))
+}

@@ -1,0 +1,285 @@
+//! Where a request ends. Only one request at a time is passed on to actix, so this decides no more
+//! than how far: what a request means, and whether it is allowed, is actix's to say.
+
+use bytes::{Bytes, BytesMut};
+use httparse::{EMPTY_HEADER, Error, Request, Status};
+
+use crate::http::problem::ProblemKind;
+
+/// The most bytes of a request line with its headers.
+pub(super) const HEAD_LIMIT: usize = 32 * 1024;
+/// The most headers, as in actix.
+const MAX_HEADERS: usize = 96;
+/// The most bytes of a line between chunks.
+const MAX_CHUNK_LINE: usize = 1024;
+
+/// Splits what a client sends into requests.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    phase: Phase,
+    /// How much of an incomplete head was looked at already.
+    seen: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// Before or inside a head.
+    #[default]
+    Head,
+    /// In a body, or a chunk's data, of which this many bytes are left.
+    Body { left: u64, is_chunk: bool },
+    /// Before the line with a chunk's size.
+    ChunkSize,
+    /// Behind a chunk's data, before the end of its line.
+    ChunkEnd,
+    /// Behind the last chunk, among the trailers.
+    Trailers,
+    /// The request is complete.
+    Complete,
+}
+
+/// Why nothing more of this request is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The head: the client gets this problem.
+    Head(ProblemKind),
+    /// The chunks of the body: its reader learns of an early end.
+    Body,
+}
+
+impl Framing {
+    /// Whether all of the current request was passed on.
+    pub(super) fn is_complete(&self) -> bool {
+        self.phase == Phase::Complete
+    }
+
+    /// Whether the next byte begins or continues a head.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.phase == Phase::Head
+    }
+
+    /// Lets the next request begin.
+    pub(super) fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes the bytes that belong to the current request. None: more must arrive first, or the
+    /// request is complete.
+    pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Bytes, Broken> {
+        if self.phase == Phase::Head {
+            return self.take_head(buffer);
+        }
+        let mut end = 0;
+        while let Some(length) = self.step(&buffer[end..])? {
+            end += length;
+        }
+        Ok(buffer.split_to(end).freeze())
+    }
+
+    fn take_head(&mut self, buffer: &mut BytesMut) -> Result<Bytes, Broken> {
+        let is_new = self.seen == 0;
+        let has_line = buffer[self.seen.min(buffer.len())..].contains(&b'\n');
+        self.seen = buffer.len();
+        // Byte after byte of a head should not be parsed again and again.
+        if buffer.is_empty() || !(is_new || has_line || buffer.len() > HEAD_LIMIT) {
+            return Ok(Bytes::new());
+        }
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+        let mut request = Request::new(&mut headers);
+        let too_large = Err(Broken::Head(ProblemKind::HeadTooLarge));
+        match request.parse(buffer) {
+            Ok(Status::Complete(length)) if length <= HEAD_LIMIT => {
+                self.phase = body_of(request.headers);
+                let upgrades = upgrades(request.headers, buffer);
+                let mut head = buffer.split_to(length);
+                for (start, end) in upgrades {
+                    head[start..end].fill(b' ');
+                }
+                Ok(head.freeze())
+            }
+            Ok(Status::Partial) if buffer.len() <= HEAD_LIMIT => Ok(Bytes::new()),
+            Ok(_) | Err(Error::TooManyHeaders) => too_large,
+            Err(_) => Err(Broken::Head(ProblemKind::Malformed)),
+        }
+    }
+
+    /// How many of these bytes the next part of the body takes; nothing if it is not there yet.
+    fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
+        match self.phase {
+            Phase::Head | Phase::Complete => Ok(None),
+            _ if bytes.is_empty() => Ok(None),
+            Phase::Body { left, is_chunk } => {
+                let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                self.phase = match left - taken as u64 {
+                    0 if is_chunk => Phase::ChunkEnd,
+                    0 => Phase::Complete,
+                    left => Phase::Body { left, is_chunk },
+                };
+                Ok(Some(taken))
+            }
+            Phase::ChunkSize => self.step_line(bytes, |line| match chunk_size(line)? {
+                0 => Some(Phase::Trailers),
+                left => Some(Phase::Body { left, is_chunk: true }),
+            }),
+            Phase::ChunkEnd => {
+                self.step_line(bytes, |line| line.is_empty().then_some(Phase::ChunkSize))
+            }
+            Phase::Trailers => self.step_line(bytes, |line| {
+                Some(if line.is_empty() { Phase::Complete } else { Phase::Trailers })
+            }),
+        }
+    }
+
+    fn step_line(
+        &mut self,
+        bytes: &[u8],
+        next: impl FnOnce(&[u8]) -> Option<Phase>,
+    ) -> Result<Option<usize>, Broken> {
+        let Some(end) = bytes.iter().take(MAX_CHUNK_LINE).position(|byte| *byte == b'\n') else {
+            return if bytes.len() < MAX_CHUNK_LINE { Ok(None) } else { Err(Broken::Body) };
+        };
+        let line = bytes[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r'));
+        self.phase = line.and_then(next).ok_or(Broken::Body)?;
+        Ok(Some(end + 1))
+    }
+}
+
+/// What follows a head. What actix refuses (both lengths at once, say) does not matter here.
+fn body_of(headers: &[httparse::Header<'_>]) -> Phase {
+    let named = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    if named("transfer-encoding").is_some() {
+        return Phase::ChunkSize;
+    }
+    let length = named("content-length").and_then(|header| str::from_utf8(header.value).ok());
+    match length.and_then(|text| text.trim().parse().ok()) {
+        None | Some(0) => Phase::Complete,
+        Some(left) => Phase::Body { left, is_chunk: false },
+    }
+}
+
+/// Where a head asks for another protocol, which RFC 9110 section 7.8 lets a server ignore. actix
+/// does not: it would close the connection after the answer, or take what follows for WebSocket.
+fn upgrades(headers: &[httparse::Header<'_>], buffer: &[u8]) -> Vec<(usize, usize)> {
+    let mut ranges = Vec::new();
+    let start = buffer.as_ptr() as usize;
+    for header in headers {
+        let at = header.value.as_ptr() as usize - start;
+        if header.name.eq_ignore_ascii_case("upgrade") {
+            ranges.push((at, at + header.value.len()));
+        } else if header.name.eq_ignore_ascii_case("connection") {
+            let mut begin = 0;
+            for option in header.value.split(|byte| *byte == b',') {
+                if option.trim_ascii().eq_ignore_ascii_case(b"upgrade") {
+                    ranges.push((at + begin, at + begin + option.len()));
+                }
+                begin += option.len() + 1;
+            }
+        }
+    }
+    ranges
+}
+
+/// RFC 9112 section 7.1: hexadecimal digits, perhaps followed by extensions.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at(digits);
+    let rest = rest.trim_ascii_start();
+    let is_extension = rest.is_empty() || rest.starts_with(b";");
+    let is_text = rest.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
+    if !(1..=16).contains(&digits) || !is_extension || !is_text {
+        return None;
+    }
+    u64::from_str_radix(str::from_utf8(size).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is passed on of one request when the bytes arrive in pieces of this size, and what is
+    /// left.
+    fn first(bytes: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>), Broken> {
+        let (mut framing, mut buffer, mut passed) =
+            (Framing::default(), BytesMut::new(), Vec::new());
+        for part in bytes.chunks(piece) {
+            buffer.extend_from_slice(part);
+            loop {
+                let taken = framing.take(&mut buffer)?;
+                if taken.is_empty() {
+                    break;
+                }
+                passed.extend_from_slice(&taken);
+            }
+        }
+        assert!(framing.is_complete() || passed.is_empty() || !framing.is_in_head());
+        Ok((passed, buffer.to_vec()))
+    }
+
+    const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[test]
+    fn a_request_ends_where_its_body_ends_however_it_arrives() {
+        for request in [
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "\r\n\r\nGET / HTTP/1.1\nHost: x\n\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{\r\n}\r",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1 ; a=\"b\"\r\n\n\r\n00\r\nT: 1\r\n\r\n",
+        ] {
+            let bytes = [request.as_bytes(), NEXT].concat();
+            for piece in [1, 2, 7, 1000] {
+                let (passed, left) = first(&bytes, piece).unwrap();
+                assert_eq!(String::from_utf8_lossy(&passed), request, "{piece}");
+                assert_eq!(left, NEXT, "{piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_heads_are_refused_at_once() {
+        for head in ["\0", "\u{feff}GET", "GET / HTTP/1.1\r\nHost x\r\n\r\n", "GET / HTTP/9.9\r\n"]
+        {
+            let refused = first(head.as_bytes(), 1000);
+            assert_eq!(refused, Err(Broken::Head(ProblemKind::Malformed)), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_above_the_limit_is_refused_whether_it_ends_or_not() {
+        let path = "x".repeat(HEAD_LIMIT);
+        let headers = "a: b\r\n".repeat(MAX_HEADERS + 1);
+        for head in [
+            format!("GET /{path} HTTP/1.1\r\n\r\n"),
+            format!("GET /{path}"),
+            format!("GET / HTTP/1.1\r\n{headers}\r\n"),
+        ] {
+            for piece in [900, 100_000] {
+                let refused = first(head.as_bytes(), piece);
+                assert_eq!(refused, Err(Broken::Head(ProblemKind::HeadTooLarge)));
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_chunks_are_told_from_those_that_have_not_arrived() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for bad in ["\r\n", "x\r\n", "-1\r\n", "1\n", "1\r\nab", "1 2\r\n", "11111111111111111\r\n"]
+        {
+            let bad = format!("{head}{bad}\r\n\r\n");
+            assert_eq!(first(bad.as_bytes(), 1000), Err(Broken::Body), "{bad:?}");
+        }
+        let endless = format!("{head}1;{}", "x".repeat(MAX_CHUNK_LINE));
+        assert_eq!(first(endless.as_bytes(), 1000), Err(Broken::Body));
+        assert!(first(format!("{head}5\r\nhe").as_bytes(), 1).is_ok());
+    }
+
+    #[test]
+    fn an_upgrade_is_blanked_out_and_nothing_else() {
+        let head = "GET / HTTP/1.1\r\nHost: upgrade\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+            Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n";
+        let (passed, _) = first(head.as_bytes(), 1000).unwrap();
+        let wanted = head.replace("Connection: Upgrade,", "Connection:        ,");
+        assert_eq!(String::from_utf8_lossy(&passed), wanted.replace("h2c", "   "));
+    }
+}

@@ -1,0 +1,265 @@
+//! A thin layer between TCP and actix's HTTP/1.1, for what actix leaves to others: requests are
+//! passed on one at a time, a client that stops reading or sending is cut off, what actix refuses is
+//! answered with a problem like everything else, and the last answer reaches its client.
+//!
+//! actix reads ahead: it decodes the next request while it answers one. So a stray byte behind a
+//! request ended the connection without an answer, and a request behind one with `Connection: close`
+//! was carried out.
+
+mod framing;
+mod refusal;
+mod request_stream;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_web::rt::net::TcpStream;
+use actix_web::rt::time::{Sleep, sleep_until, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::problem::ProblemKind;
+
+pub(super) use refusal::Refusals;
+pub(super) use request_stream::RequestStream;
+
+/// How long a request's head may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection is kept between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to read anything of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same while the server stops: who reads at all reads something in this time.
+const WRITE_TIMEOUT_AT_STOP: Duration = Duration::from_secs(2);
+/// How long a connection that ends still takes what its client sends. Closed at once, TCP would
+/// reset it, and the client might lose the answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What one connection's layers and its requests share.
+pub(super) struct Link {
+    /// Nothing once the connection ends.
+    stream: RefCell<Option<TcpStream>>,
+    /// The app has a request.
+    is_in_hand: Cell<bool>,
+    /// The app has given its answer; not all of it may be written.
+    is_answered: Cell<bool>,
+    /// The client sends no more. It may wait for its answer all the same, or be gone.
+    has_half_closed: Cell<bool>,
+    /// The problem that ends the connection.
+    refusal: Cell<Option<ProblemKind>>,
+    waiting: Cell<(Wait, Instant)>,
+    /// Since when the client has read nothing of what there is to write.
+    stuck_since: Cell<Option<Instant>>,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// Its first request.
+    First,
+    /// The next request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The app.
+    Answer,
+}
+
+/// A request in the app's hands, from its head to the end of its answer.
+pub(super) struct InHand(Rc<Link>);
+
+/// How a connection ends.
+enum End {
+    /// actix is done with it.
+    Done,
+    /// The client gets a problem.
+    Refused(ProblemKind),
+    /// There is nobody to tell.
+    Abandoned,
+}
+
+impl Link {
+    pub(super) fn new(stream: TcpStream) -> Rc<Self> {
+        Rc::new(Self {
+            stream: RefCell::new(Some(stream)),
+            is_in_hand: Cell::new(false),
+            is_answered: Cell::new(false),
+            has_half_closed: Cell::new(false),
+            refusal: Cell::new(None),
+            waiting: Cell::new((Wait::First, Instant::now())),
+            stuck_since: Cell::new(None),
+        })
+    }
+
+    fn poll_stream<T>(
+        &self,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match self.stream.borrow_mut().as_mut() {
+            Some(stream) => poll(Pin::new(stream)),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Whether the client sends no more.
+    pub(super) fn has_half_closed(&self) -> bool {
+        self.has_half_closed.get()
+    }
+
+    /// Marks a request as the app's until the guard is dropped.
+    pub(super) fn take_in_hand(self: Rc<Self>) -> InHand {
+        self.is_in_hand.set(true);
+        InHand(self)
+    }
+
+    fn wait_for(&self, wait: Wait) {
+        if self.waiting.get().0 != wait {
+            self.waiting.set((wait, Instant::now()));
+        }
+    }
+
+    fn note_progress(&self, has_written: bool) {
+        if has_written {
+            self.stuck_since.set(None);
+        } else if self.stuck_since.get().is_none() {
+            self.stuck_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// When this connection must end if nothing happens, and how.
+    fn deadline(&self, is_stopping: bool) -> Option<(Instant, End)> {
+        if let Some(since) = self.stuck_since.get() {
+            let limit = if is_stopping { WRITE_TIMEOUT_AT_STOP } else { WRITE_TIMEOUT };
+            return Some((since + limit, End::Abandoned));
+        }
+        match self.waiting.get() {
+            (Wait::First, since) => Some((since + HEAD_TIMEOUT, End::Abandoned)),
+            (Wait::Idle, since) => Some((since + KEEP_ALIVE, End::Abandoned)),
+            (Wait::Head, since) => {
+                Some((since + HEAD_TIMEOUT, End::Refused(ProblemKind::HeadTooSlow)))
+            }
+            (Wait::Answer, _) => None,
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.is_answered.set(true);
+    }
+}
+
+/// Runs actix's side of a connection to its end.
+pub(super) async fn run(
+    link: Rc<Link>,
+    actix: impl Future,
+    stopping: impl Future<Output = ()>,
+    refusals: &Refusals,
+) {
+    let end = {
+        let (mut actix, mut stopping) = (pin!(actix), pin!(stopping));
+        let mut timer = pin!(sleep_until((Instant::now() + HEAD_TIMEOUT).into()));
+        let mut is_stopping = false;
+        poll_fn(|context| {
+            is_stopping = is_stopping || stopping.as_mut().poll(context).is_ready();
+            let is_done = actix.as_mut().poll(context).is_ready();
+            if let Some(kind) = link.refusal.get() {
+                return Poll::Ready(End::Refused(kind));
+            }
+            if is_done {
+                return Poll::Ready(End::Done);
+            }
+            poll_deadline(&link, is_stopping, timer.as_mut(), context)
+        })
+        .await
+        // Here actix lets go of the request in hand, if there is one.
+    };
+    let Some(mut stream) = link.stream.take() else { return };
+    match end {
+        End::Abandoned => {}
+        // Nothing was sent that nobody has read: closing loses nothing.
+        End::Done if stream.try_read(&mut [0; 1]).is_err() => {}
+        End::Done => linger(&mut stream).await,
+        End::Refused(kind) => {
+            let answer = refusals.answer(kind);
+            let sent = timeout(WRITE_TIMEOUT_AT_STOP, stream.write_all(&answer)).await;
+            if matches!(sent, Ok(Ok(()))) {
+                linger(&mut stream).await;
+            }
+        }
+    }
+}
+
+fn poll_deadline(
+    link: &Link,
+    is_stopping: bool,
+    mut timer: Pin<&mut Sleep>,
+    context: &mut Context<'_>,
+) -> Poll<End> {
+    let Some((deadline, end)) = link.deadline(is_stopping) else { return Poll::Pending };
+    // Deadlines mostly move on: the timer is set again when it is due, or when it would be late.
+    if timer.deadline().into_std() > deadline {
+        timer.as_mut().reset(deadline.into());
+    }
+    while timer.as_mut().poll(context).is_ready() {
+        if Instant::now() >= deadline {
+            return Poll::Ready(end);
+        }
+        timer.as_mut().reset(deadline.into());
+    }
+    Poll::Pending
+}
+
+/// Sends no more, and throws away what still comes.
+async fn linger(stream: &mut TcpStream) {
+    let discard = async {
+        let mut discarded = [0; 4096];
+        if stream.shutdown().await.is_ok() {
+            while matches!(stream.read(&mut discarded).await, Ok(1..)) {}
+        }
+    };
+    // The end of the time is as good as that of the client.
+    let _ = timeout(LINGER, discard).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::rt::net::TcpListener;
+
+    async fn link() -> Rc<Link> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Link::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap())
+    }
+
+    fn left(link: &Link, is_stopping: bool) -> Option<Duration> {
+        let (deadline, _) = link.deadline(is_stopping)?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    #[actix_web::test]
+    async fn a_client_that_reads_nothing_is_given_up_sooner_while_the_server_stops() {
+        let link = link().await;
+        link.wait_for(Wait::Answer);
+        assert_eq!(left(&link, true), None);
+        link.note_progress(false);
+        assert!(left(&link, false).unwrap() > WRITE_TIMEOUT_AT_STOP);
+        assert!(left(&link, true).unwrap() <= WRITE_TIMEOUT_AT_STOP);
+        link.note_progress(true);
+        assert_eq!(left(&link, false), None);
+    }
+
+    #[actix_web::test]
+    async fn a_head_that_goes_on_arriving_has_one_deadline_from_its_first_byte() {
+        let link = link().await;
+        link.wait_for(Wait::Idle);
+        link.wait_for(Wait::Head);
+        let first = link.deadline(false).map(|(deadline, _)| deadline);
+        link.wait_for(Wait::Head);
+        assert_eq!(link.deadline(false).map(|(deadline, _)| deadline), first);
+    }
+}

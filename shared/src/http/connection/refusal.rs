@@ -1,0 +1,50 @@
+//! Answers to what is no request: they have the form of all other problems, a line in the access log
+//! and a count in the metrics.
+
+use std::time::SystemTime;
+
+use actix_web::http::header::HttpDate;
+use contract::problem::PROBLEM_JSON;
+
+use crate::http::context::RequestIds;
+use crate::http::metrics::HttpMetrics;
+use crate::http::problem::{Problem, ProblemKind};
+
+/// Makes the refusals of one worker.
+pub(in crate::http) struct Refusals {
+    ids: RequestIds,
+    metrics: HttpMetrics,
+}
+
+impl Refusals {
+    pub(in crate::http) fn new(metrics: HttpMetrics) -> Self {
+        Self { ids: RequestIds::new(), metrics }
+    }
+
+    /// The bytes of the answer.
+    pub(super) fn answer(&self, kind: ProblemKind) -> Vec<u8> {
+        let detail = match kind {
+            ProblemKind::HeadTooSlow => "the request line and the headers did not arrive in time",
+            ProblemKind::HeadTooLarge => "the request line or the headers are too large",
+            _ => "this is not a request of HTTP/1.1 (RFC 9112)",
+        };
+        let (status, request_id) = (kind.status(), self.ids.next());
+        self.metrics.observe("", "unknown", status.as_u16(), 0.0);
+        let cause = kind.title();
+        tracing::info!(target: "access", status = status.as_u16(), request_id, cause);
+        let document = Problem::new(kind, detail).document();
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        let (date, length) = (date(), body.len());
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\
+             content-type: {PROBLEM_JSON}\r\ncache-control: no-store\r\n\
+             x-content-type-options: nosniff\r\nx-request-id: {request_id}\r\ndate: {date}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the Date header of RFC 9110; nothing depends on it")]
+fn date() -> HttpDate {
+    SystemTime::now().into()
+}

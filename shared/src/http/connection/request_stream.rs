@@ -1,0 +1,179 @@
+//! The stream that actix reads requests from and writes answers to.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::rt::net::TcpStream;
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::framing::{Broken, Framing};
+use super::{Link, Wait};
+use crate::http::problem::ProblemKind;
+
+/// How much is read at once.
+const READ_SIZE: usize = 8 * 1024;
+/// How much of the next requests is read while one is answered: it shows whether the client closes.
+const READ_AHEAD: usize = 8 * 1024;
+
+/// Passes on one request at a time. The next one waits until the answer is sent, so nothing behind
+/// a request can spoil its answer, and nothing behind an answer that closes is carried out.
+pub(in crate::http) struct RequestStream {
+    link: Rc<Link>,
+    framing: Framing,
+    /// Read from the client, and not passed on.
+    buffer: BytesMut,
+    /// To be passed on.
+    passing: Bytes,
+    /// The client sends no more.
+    has_ended: bool,
+}
+
+impl RequestStream {
+    pub(in crate::http) fn new(link: Rc<Link>) -> Self {
+        let (framing, buffer, passing) = (Framing::default(), BytesMut::new(), Bytes::new());
+        Self { link, framing, buffer, passing, has_ended: false }
+    }
+
+    pub(in crate::http) fn link(&self) -> Rc<Link> {
+        Rc::clone(&self.link)
+    }
+
+    /// Reads from the client; false if there is no more.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.has_ended {
+            return Poll::Ready(Ok(false));
+        }
+        let buffer = &mut self.buffer;
+        let read = self.link.poll_stream(|stream| poll_read_buf(stream, context, buffer));
+        if ready!(read)? > 0 {
+            return Poll::Ready(Ok(true));
+        }
+        self.has_ended = true;
+        self.link.has_half_closed.set(true);
+        Poll::Ready(Ok(false))
+    }
+
+    /// The bytes of the current request that can be passed on now; none at its early end.
+    fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.link.refusal.get().is_some() {
+                // The connection ends without actix.
+                return Poll::Pending;
+            }
+            if self.framing.is_complete() {
+                if self.buffer.len() >= READ_AHEAD || !ready!(self.poll_fill(context))? {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if self.framing.is_in_head() && !self.buffer.is_empty() {
+                self.link.wait_for(Wait::Head);
+            }
+            let was_in_head = self.framing.is_in_head();
+            match self.framing.take(&mut self.buffer) {
+                Ok(bytes) if !bytes.is_empty() => {
+                    if was_in_head {
+                        self.link.wait_for(Wait::Answer);
+                    }
+                    self.passing = bytes;
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(_) => {}
+                Err(Broken::Head(kind)) => self.link.refusal.set(Some(kind)),
+                // What follows cannot be told from the body.
+                Err(Broken::Body) => {
+                    self.has_ended = true;
+                    self.buffer.clear();
+                }
+            }
+            if self.link.refusal.get().is_none() && !ready!(self.poll_fill(context))? {
+                if self.framing.is_in_head() && !self.buffer.is_empty() {
+                    self.link.refusal.set(Some(ProblemKind::Malformed));
+                    continue;
+                }
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// The answer is sent: lets the next request begin.
+    fn release(&mut self, context: &Context<'_>) {
+        if !self.link.is_answered.replace(false) {
+            return;
+        }
+        self.link.is_in_hand.set(false);
+        if self.framing.is_complete() {
+            self.framing.begin();
+            self.link.wait_for(Wait::Idle);
+            if self.has_ended || !self.buffer.is_empty() {
+                context.waker().wake_by_ref();
+            }
+        }
+    }
+}
+
+fn poll_read_buf(
+    stream: Pin<&mut TcpStream>,
+    context: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let start = buffer.len();
+    // Zeroed, as `unsafe` is not used here: as much as one read takes.
+    buffer.resize(start + READ_SIZE, 0);
+    let mut read = ReadBuf::new(&mut buffer[start..]);
+    let outcome = stream.poll_read(context, &mut read);
+    let length = read.filled().len();
+    buffer.truncate(start + length);
+    outcome.map_ok(|()| length)
+}
+
+impl AsyncRead for RequestStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.passing.is_empty() {
+            ready!(self.poll_request(context))?;
+        }
+        let length = self.passing.len().min(out.remaining());
+        out.put_slice(&self.passing[..length]);
+        self.passing.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for RequestStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let link = &self.link;
+        if !link.is_in_hand.get() {
+            // No handler has the request: actix itself refuses it, with an empty answer. The
+            // connection sends a problem in its place.
+            let is_too_large = bytes.get(9..12) == Some(b"431");
+            let kind =
+                if is_too_large { ProblemKind::HeadTooLarge } else { ProblemKind::Malformed };
+            link.refusal.set(Some(kind));
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = link.poll_stream(|stream| stream.poll_write(context, bytes));
+        link.note_progress(written.is_ready());
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // actix flushes when it has written all that it has; TCP itself has nothing to flush.
+        self.release(context);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.poll_stream(|stream| stream.poll_shutdown(context))
+    }
+}
