@@ -168,7 +168,8 @@ impl Journey {
         }
         let mut response = request.send_body(body.to_owned()).await.unwrap();
         let text = String::from_utf8_lossy(&response.body().await.unwrap()).into_owned();
-        self.said.push_str(&format!("{:?}\n{text}\n", response.headers()));
+        let headers = format!("{:?}\n", response.headers());
+        self.said.extend([headers.as_str(), text.as_str()]);
         (response.status().as_u16(), text)
     }
 
@@ -231,19 +232,21 @@ impl Journey {
         }
     }
 
-    /// A dead letter, and events that wait on disk for a service that is down.
+    /// Events that nobody can read, and some that wait on disk for a service that is down.
     async fn fill_the_broker(&mut self) {
-        // What nobody can read; the library has no other client here.
-        let publish = "rabbit_basic:publish(rabbit_misc:r(<<\"/\">>, exchange, <<\"users\">>), \
-            <<\"user.updated\">>, [], <<\"unreadable\">>).";
-        self.broker.control(&["eval", publish]);
+        let stranger = BASE64URL_NOPAD.encode(b"another key of thirty-two bytes!");
+        self.stop_auth();
+        let misled = self.spawn("auth_service", &[("SEALING_KEY", &stranger)]);
+        misled.address_of("auth_service");
+        assert_eq!(self.put_user(&json!({"username": "ada.misread"})).await, 200);
         until("a dead letter is there", BOUND, async || {
             let queues = self.broker.control(&["list_queues", "name", "messages"]);
             let is_dead = |line: &str| line.contains("dead_letters") && !line.ends_with("\t0");
             queues.lines().any(is_dead).then_some(())
         })
         .await;
-        self.stop_auth();
+        self.hear(&misled);
+        misled.stop();
         assert_eq!(self.put_user(&json!({"username": "ada.waits"})).await, 200);
         assert_eq!(self.put_user(&json!({"username": "ada"})).await, 200);
     }
