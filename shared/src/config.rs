@@ -115,8 +115,8 @@ pub struct HashingArgs {
           value_parser = clap::value_parser!(u32).range(1..=0xff_ffff))]
     pub argon2_parallelism: u32,
 
-    /// Threads that hash passwords [default: one for each core, fewer if the memory or process limit
-    /// of the container is too low]
+    /// Threads that hash passwords; each needs ARGON2_MEMORY_KIB of memory [default: one for each
+    /// core]
     #[arg(long, env, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub hash_threads: Option<u16>,
 

@@ -1,11 +1,19 @@
-//! The directions of dependency that Cargo cannot hold: between the rooms of one crate.
+//! The directions of dependency that Cargo cannot hold: between the rooms of one crate, and the
+//! wall around the databases.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
+
+#[path = "architecture/source.rs"]
+mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use source::Source;
+
 /// In the room, no line of code may name any of these.
-const RULES: &[(&str, &[&str])] = &[
+type Rule = (&'static str, &'static [&'static str]);
+
+const RULES: &[Rule] = &[
     (
         "domain",
         &[
@@ -21,26 +29,14 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("store", &["actix", "tokio::", "crate::http", "crate::actors"]),
-    ("http", &["crate::store", "rusqlite", "r2d2"]),
+    ("http", &["rusqlite", "r2d2"]),
     ("actors", &["crate::http", "actix_web"]),
 ];
 
 /// Rooms of the shared crate that must not know what is named.
-const SHARED_RULES: &[(&str, &[&str])] = &[
+const SHARED_RULES: &[Rule] = &[
     (
-        "contract",
-        &[
-            "actix",
-            "tokio",
-            "rusqlite",
-            "crate::bus",
-            "crate::http",
-            "crate::sqlite",
-            "crate::log_sync",
-        ],
-    ),
-    (
-        "sync",
+        "log_sync",
         &[
             "actix",
             "tokio",
@@ -55,6 +51,9 @@ const SHARED_RULES: &[(&str, &[&str])] = &[
     ("sqlite", &["actix", "crate::bus", "crate::http"]),
     ("tokens", &["actix", "rusqlite", "crate::bus", "crate::http"]),
 ];
+
+/// Words that name an engine, also in parts of paths: `shared::{clock, sqlite}`.
+const ENGINES: &[&str] = &["rusqlite", "rusqlite_migration", "r2d2", "r2d2_sqlite", "sqlite"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -73,17 +72,45 @@ fn rust_files(room: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Lines of code that name something forbidden; comments may, and so may tests at a file's end.
-fn breaches(source: &Path, rules: &[(&str, &[&str])]) -> Vec<String> {
+/// Lines of code that name something forbidden; comments may, and so may tests.
+fn breaches(source: &Path, rules: &[Rule]) -> Vec<String> {
     let mut found = Vec::new();
     for (room, forbidden) in rules {
         for file in rust_files(&source.join(room)) {
-            let text = fs::read_to_string(&file).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            if source::is_test_only(&file) {
+                continue;
+            }
+            for line in Source::read(&file).without_tests().code.lines() {
                 for word in forbidden.iter().filter(|word| line.contains(**word)) {
                     found.push(format!("{}: {word}: {}", file.display(), line.trim()));
                 }
+            }
+        }
+    }
+    found
+}
+
+/// Where something outside `store/` names an engine or holds SQL, tests not excepted, and where
+/// `store/` hands an engine out.
+fn ladders(source: &Path) -> Vec<String> {
+    let (inside, outside): (Vec<_>, Vec<_>) = rust_files(source).into_iter().partition(|file| {
+        file.starts_with(source.join("store")) || *file == source.join("store.rs")
+    });
+    let mut found = Vec::new();
+    for file in outside {
+        let source = Source::read(&file);
+        for word in source.words().filter(|word| ENGINES.contains(word)) {
+            found.push(format!("{}: names {word}", file.display()));
+        }
+        for text in source.texts.iter().filter(|text| source::is_sql(text)) {
+            found.push(format!("{}: SQL: {text}", file.display()));
+        }
+    }
+    for file in inside.iter().filter(|file| file.parent() == Some(&source.join("store"))) {
+        for item in Source::read(file).public_items() {
+            let hands_out = source::words(&item).any(|word| ENGINES.contains(&word));
+            if hands_out {
+                found.push(format!("{}: hands out an engine: {item}", file.display()));
             }
         }
     }
@@ -105,14 +132,9 @@ fn the_rooms_of_the_kit_do_not_know_each_other_upwards() {
 }
 
 #[test]
-fn a_breach_is_found() {
-    let source = tempfile::tempdir().unwrap();
-    for room in ["domain", "store", "http", "actors"] {
-        fs::create_dir(source.path().join(room)).unwrap();
-    }
-    fs::write(source.path().join("http/x.rs"), "use crate::store::users;\n").unwrap();
-    fs::write(source.path().join("domain/y.rs"), "// crate::store in a comment\n").unwrap();
-    assert_eq!(breaches(source.path(), RULES).len(), 1);
+fn nothing_of_user_service_but_its_store_names_an_engine_or_speaks_sql() {
+    let found = ladders(&workspace().join("user_service/src"));
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
@@ -121,5 +143,80 @@ fn the_services_do_not_depend_on_each_other() {
         let manifest = fs::read_to_string(workspace().join(service).join("Cargo.toml")).unwrap();
         let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
         assert!(!dependencies.contains(other), "{service} depends on {other}");
+    }
+}
+
+/// A service of these files.
+fn service(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let source = tempfile::tempdir().unwrap();
+    for room in ["domain", "store", "http", "actors"] {
+        fs::create_dir(source.path().join(room)).unwrap();
+    }
+    for (file, text) in files {
+        fs::write(source.path().join(file), text).unwrap();
+    }
+    source
+}
+
+#[test]
+fn a_breach_is_found_and_comments_and_tests_are_none() {
+    let source = service(&[
+        ("http/x.rs", "use rusqlite::Connection;\n"),
+        ("domain/y.rs", "// crate::store in a comment\n"),
+        ("actors/mod.rs", "#[cfg(test)]\nmod helper;\nuse crate::http::Api;\n"),
+        ("actors/helper.rs", "use actix_web::test;\n"),
+        ("store/mod.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use actix::test;\n}\n"),
+    ]);
+    let found = breaches(source.path(), RULES);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found.iter().any(|breach| breach.contains("crate::http::Api")), "{found:#?}");
+}
+
+#[test]
+fn a_ladder_of_each_kind_is_found() {
+    for (file, text) in [
+        ("actors/x.rs", "use rusqlite::Connection;"),
+        ("actors/x.rs", "use rusqlite as database;"),
+        ("actors/x.rs", "extern crate rusqlite as database;"),
+        ("http/x.rs", "use shared::sqlite::StoreError;"),
+        ("http/x.rs", "use shared::{clock::Clock, sqlite as files};"),
+        ("domain/x.rs", "fn f(c: &r2d2::Pool<()>) {}"),
+        ("service.rs", "use crate::store::sqlite::SqliteStore;"),
+        ("metrics.rs", "#[cfg(test)]\nmod tests {\n    use rusqlite::Connection;\n}"),
+        ("actors/x.rs", r#"const Q: &str = "SELECT 1 FROM users";"#),
+        ("actors/x.rs", r#"fn f() { run("delete from users") }"#),
+        ("actors/x.rs", "const Q: &str = \"UPDATE users\n    SET version = 1\";"),
+        ("http/x.rs", "const Q: &str = r#\"insert  into users values (\"x\")\"#;"),
+        ("cli.rs", r#"run(concat!("CREATE TABLE t ", "(x)"))"#),
+        ("main.rs", r#"run("WITH n AS (SELECT 1) SELECT * FROM n")"#),
+        ("main.rs", r#"run(include_str!("../migrations/0001_users.sql"))"#),
+        ("config.rs", r#"run("PRAGMA user_version")"#),
+        ("store/mod.rs", "pub use rusqlite;"),
+        ("store/mod.rs", "pub use rusqlite as database;"),
+        ("store/mod.rs", "pub(crate) use shared::{\n    clock,\n    sqlite::StoreError,\n};"),
+        ("store/mod.rs", "pub mod sqlite;"),
+        ("store/mod.rs", "pub use sqlite::SqliteStore;"),
+        ("store/x.rs", "pub type Connection = rusqlite::Connection;"),
+        ("store/x.rs", "pub fn open() -> rusqlite::Connection { todo() }"),
+    ] {
+        let source = service(&[(file, text)]);
+        assert_eq!(ladders(source.path()).len(), 1, "{file}: {text}");
+    }
+}
+
+#[test]
+fn what_is_no_ladder_is_not_taken_for_one() {
+    for (file, text) in [
+        ("actors/x.rs", "// rusqlite, SELECT * FROM users\nuse crate::store::Change;"),
+        ("actors/x.rs", "/* shared::sqlite */ fn f<'a>(x: &'a str) -> char { '\"' }"),
+        ("http/x.rs", r#"const DETAIL: &str = "update the settings before you select a user";"#),
+        ("http/x.rs", r#"const DETAIL: &str = "a value from the set";"#),
+        ("store/mod.rs", "mod sqlite;\nuse rusqlite::Connection;\nfn f(c: Connection) {}"),
+        ("store/mod.rs", "pub fn in_file() -> Arc<dyn Store> { sqlite::open() }"),
+        ("store/sqlite.rs", "use rusqlite::Connection;"),
+    ] {
+        let source = service(&[(file, text)]);
+        let found = ladders(source.path());
+        assert!(found.is_empty(), "{found:#?}");
     }
 }

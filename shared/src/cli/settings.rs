@@ -124,10 +124,8 @@ mod tests {
     #[test]
     fn all_wrong_values_are_told_and_the_rest_is_read() {
         let arguments =
-            ["--hash-threads=0", "--log-format", "xml", "--log", "warn", "--hash-queue"];
-        let Ok(Settings { cli, problems }) = parse(&[&arguments[..], &["-1"]].concat()) else {
-            panic!("not parsed")
-        };
+            ["--hash-threads=0", "--log-format", "xml", "--log", "warn", "--hash-queue=-1"];
+        let Ok(Settings { cli, problems }) = parse(&arguments) else { panic!("not parsed") };
         let told = problems.join("\n");
         for flag in ["--hash-threads <N>", "--log-format <FORMAT>", "--hash-queue <N>"] {
             assert!(told.contains(flag), "{flag} is not in\n{told}");

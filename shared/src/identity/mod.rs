@@ -19,3 +19,11 @@ pub use username::{NAME_RULES, Username, UsernameRefused};
 fn nfc(text: &str) -> Cow<'_, str> {
     const { ComposingNormalizerBorrowed::new_nfc() }.normalize(text)
 }
+
+/// Every character of the planes that have any, and the first of each other plane: those have
+/// nothing but code points that are not assigned, or private.
+#[cfg(test)]
+fn every_character() -> impl Iterator<Item = char> {
+    let others = (4..=16).filter_map(|plane| char::from_u32(plane << 16));
+    ('\0'..='\u{3ffff}').chain('\u{e0000}'..='\u{effff}').chain(others)
+}

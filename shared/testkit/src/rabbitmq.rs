@@ -84,6 +84,11 @@ impl RabbitMq {
         }
     }
 
+    /// Where all its files are: data, logs and configuration.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// For AMQP. It stays the same when the node is restarted.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)

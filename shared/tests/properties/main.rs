@@ -1,7 +1,8 @@
 //! What holds for any input at all. `fuzz/` searches for inputs that break it, for as long as one lets
 //! it; here a few thousand are tried in every run.
-#![expect(clippy::expect_used, reason = "a panic here is a failed test")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic here is a failed test")]
 
+mod events;
 mod names;
 mod requests;
 mod tokens;
@@ -26,6 +27,13 @@ proptest! {
     #[test]
     fn what_looks_like_json_is_read_like_json(input in r#"[\[\]{}:,"a-c0-9 \\ue.-]{0,40}"#) {
         requests::check(input.as_bytes());
+    }
+
+    #[test]
+    fn what_the_other_service_has_not_sent_is_no_message(
+        input in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        events::check(&input);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod client;
 mod journeys;
 mod old_data;
+mod secrets;
 mod system;
 
 use system::System;

@@ -105,6 +105,6 @@ impl System {
 }
 
 /// The binaries of the workspace lie side by side.
-fn path_of(binary: &str) -> PathBuf {
+pub(crate) fn path_of(binary: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_standalone")).with_file_name(binary)
 }

@@ -121,9 +121,9 @@ struct SabotagedWriter {
 }
 
 impl Store for SabotagedStore {
-    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
-        async {
-            let Opened { writer: inside, head } = self.inside.open_writer().await?;
+    fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        async move {
+            let Opened { writer: inside, head } = self.inside.open_writer(now_ms).await?;
             let log = self.inside.open_log_reader().await?;
             let (mistake, path) = (self.mistake, self.path.clone());
             let writer = SabotagedWriter { inside, log, mistake, path, commits: 0, updates: 0 };

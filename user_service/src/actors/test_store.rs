@@ -47,10 +47,10 @@ impl Troubles {
 }
 
 impl Store for TroubledStore {
-    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
-        async {
+    fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        async move {
             self.troubles.check_room()?;
-            let Opened { writer, head } = self.inside.open_writer().await?;
+            let Opened { writer, head } = self.inside.open_writer(now_ms).await?;
             let troubles = self.troubles.clone();
             Ok(Opened { writer: Box::new(TroubledWriter { inside: writer, troubles }), head })
         }

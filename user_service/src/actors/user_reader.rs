@@ -31,9 +31,9 @@ const MAILBOX_CAPACITY: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct FindUser(pub UserId);
 
-/// "Who has this name?"
+/// "Who has this name?" It is not judged: a version with other rules may have accepted it.
 #[derive(Clone, Debug)]
-pub struct FindUserByName(pub Username);
+pub struct FindUserByName(pub String);
 
 /// "What proves to be the user with this id?"
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +116,13 @@ impl Handler<Ask<FindUserByName>> for UserReader {
     fn handle(&mut self, ask: Ask<FindUserByName>, _: &mut Self::Context) {
         let reader = Rc::clone(&self.reader);
         ask.answer_later(async move |FindUserByName(name)| {
-            reader.get().await?.find_user_by_name(&name).await
+            let reader = reader.get().await?;
+            for key in Username::lookup_keys(&name) {
+                if let Some(found) = reader.find_user_by_key(&key).await? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
         });
     }
 }

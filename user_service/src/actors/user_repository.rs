@@ -103,7 +103,7 @@ impl UserRepository {
             is_writable: Arc::new(AtomicBool::new(false)),
             metrics,
         };
-        match repository.store.open_writer().await {
+        match repository.store.open_writer(repository.clock.unix_ms()).await {
             Ok(opened) => repository.take(opened),
             Err(error @ StoreError::Full(_)) => tracing::error!(
                 error = &error as &dyn Error,
@@ -213,8 +213,8 @@ impl UserRepository {
     }
 
     fn open_again(&mut self, context: &mut Context<Self>) {
-        let store = Arc::clone(&self.store);
-        let opening = async move { store.open_writer().await };
+        let (store, now_ms) = (Arc::clone(&self.store), self.clock.unix_ms());
+        let opening = async move { store.open_writer(now_ms).await };
         context.wait(opening.into_actor(self).map(|opened, repository, context| match opened {
             Ok(opened) => {
                 repository.take(opened);

@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
 use shared::http::{Problem, ProblemKind};
-use shared::identity::Username;
 
 use super::Api;
 use super::bodies::representation;
@@ -50,11 +49,7 @@ pub(super) async fn list_users(
 }
 
 async fn find_by_name(api: &Api, name: &str) -> Result<HttpResponse, Problem> {
-    // A text that breaks the rules of names is no user's name.
-    let found = match Username::parse(name) {
-        Ok(name) => ask(&api.reader, FindUserByName(name)).await??,
-        Err(_) => None,
-    };
+    let found = ask(&api.reader, FindUserByName(name.to_owned())).await??;
     let users: Vec<UserRepresentation> = found.iter().map(representation).collect();
     Ok(HttpResponse::Ok().json(users))
 }

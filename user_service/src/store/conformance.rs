@@ -26,6 +26,9 @@ pub(super) trait Engine {
     /// From now on the engine fails to record changes that leave this name.
     fn fail_to_record(&self, username: &str);
 
+    /// The name is compared in this form, as if a version with other rules had written the database.
+    fn compare_by_older_rules(&self, username: &str, key: &str);
+
     /// The last record of the log is of this kind, as if another version had written it.
     fn rename_last_kind(&self, kind: &str);
 }
@@ -70,6 +73,7 @@ cases! { $
     the_checksum_is_that_of_the_users_after_every_change,
     a_restart_keeps_everything_and_begins_a_new_incarnation,
     users_are_found_by_id_and_name_and_listed_in_pages,
+    a_key_by_older_rules_is_renewed_with_a_record_unless_another_user_has_it,
 }
 
 /// An opened database with its readers.
@@ -84,7 +88,7 @@ struct Db {
 impl Db {
     async fn open(engine: &impl Engine) -> Self {
         let store = engine.store();
-        let Opened { writer, head } = store.open_writer().await.unwrap();
+        let Opened { writer, head } = store.open_writer(NOW_MS).await.unwrap();
         let reader = store.open_reader().await.unwrap();
         let log = store.open_log_reader().await.unwrap();
         Self { store, writer, head, reader, log }
@@ -559,7 +563,7 @@ pub(super) async fn a_restart_keeps_everything_and_begins_a_new_incarnation(engi
 pub(super) async fn users_are_found_by_id_and_name_and_listed_in_pages(engine: &impl Engine) {
     let mut db = Db::open(engine).await;
     db.commit(["anna", "bert", "carl"].map(create).into()).await;
-    let found = db.reader.find_user_by_name(&name("BERT")).await.unwrap().unwrap();
+    let found = db.reader.find_user_by_key("bert").await.unwrap().unwrap();
     assert_eq!((found.id, found.username.as_str()), (UserId(2), "bert"));
     assert_eq!(db.reader.find_user(UserId(2)).await.unwrap(), Some(found));
     assert_eq!(db.reader.find_user(UserId(4)).await.unwrap(), None);
@@ -572,4 +576,28 @@ pub(super) async fn users_are_found_by_id_and_name_and_listed_in_pages(engine: &
         (page(0, 2).await, page(1, 5).await, page(3, 5).await),
         (vec![1, 2], vec![2, 3], vec![])
     );
+}
+
+pub(super) async fn a_key_by_older_rules_is_renewed_with_a_record_unless_another_user_has_it(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    let (anna, dora) = (db.create("Anna").await, db.create("Dora").await);
+    engine.compare_by_older_rules("Anna", "ANNA");
+    engine.compare_by_older_rules("Dora", "DORA");
+    let second_dora = db.create("dora").await;
+    let seq = db.head.position.seq;
+    for _ in 0..2 {
+        db = db.reopen(engine).await;
+        let found = db.reader.find_user_by_key("anna").await.unwrap();
+        assert_eq!(found.as_ref(), Some(&anna), "with the version that it had");
+        assert_eq!(db.head.position.seq, seq + 1, "one record, at the first start alone");
+        assert_eq!(db.log.find_head().await.unwrap(), db.head);
+        let left: UserChange =
+            serde_json::from_str(&db.records().await.pop().unwrap().record.data).unwrap();
+        assert_eq!(left, anna.left());
+        let by_old_key = db.reader.find_user_by_key("DORA").await.unwrap().unwrap();
+        assert_eq!(by_old_key.id, dora.id);
+        assert_eq!(db.reader.find_user_by_key("dora").await.unwrap(), Some(second_dora.clone()));
+    }
 }

@@ -22,7 +22,6 @@ use contract::{Head, LogRecord, RecordHash, UserId};
 use futures_util::future::LocalBoxFuture;
 use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
-use shared::identity::Username;
 
 pub use change::{Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser};
 
@@ -35,9 +34,10 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
 
 /// A database of users, not yet opened.
 pub trait Store: Send + Sync {
-    /// Opens the writer, of which there is one at a time: brings the form of the tables up to date,
-    /// and begins a new incarnation of the log.
-    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>>;
+    /// Opens the writer, of which there is one at a time, at the time `now_ms` (milliseconds since
+    /// 1970): brings the form of the tables and the compared forms of the names up to date, the
+    /// latter with records in the log, and begins a new incarnation of the log.
+    fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>>;
 
     /// Opens a reader of users. Each belongs to one thread.
     fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>>;
@@ -119,10 +119,10 @@ pub trait Reader: Send {
     /// The user with this id.
     fn find_user(&self, id: UserId) -> LocalBoxFuture<'_, Result<Option<User>, StoreError>>;
 
-    /// The user with this name.
-    fn find_user_by_name<'a>(
+    /// The user whose name is compared in this form.
+    fn find_user_by_key<'a>(
         &'a self,
-        username: &'a Username,
+        username_key: &'a str,
     ) -> LocalBoxFuture<'a, Result<Option<User>, StoreError>>;
 
     /// The user with this id, and the hash of their password.

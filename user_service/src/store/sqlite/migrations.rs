@@ -22,6 +22,7 @@ pub(super) fn all() -> Migrations<'static> {
             include_str!("../../../migrations/sqlite/0003_states_without_hashes.sql"),
             state_what_is_left,
         ),
+        M::up(include_str!("../../../migrations/sqlite/0004_name_rules.sql")),
     ])
 }
 
@@ -102,9 +103,7 @@ fn key_of(transaction: &Transaction<'_>, id: UserId, username: &str) -> rusqlite
             |row| row.get(0),
         )
         .optional()?;
-    let parsed = || Username::parse(username).map(|name| name.key().to_owned());
-    // A name that the user has no more, and that would not be taken today: a later record says so.
-    Ok(stored.or_else(|| parsed().ok()).unwrap_or_else(|| username.to_owned()))
+    Ok(stored.unwrap_or_else(|| Username::key_today(username)))
 }
 
 fn failed(error: impl Display) -> HookError {

@@ -4,6 +4,7 @@ mod checksum;
 mod incarnation;
 mod log;
 mod migrations;
+mod name_keys;
 mod pruning;
 mod published;
 mod reader;
@@ -36,20 +37,21 @@ impl SqliteStore {
         Self { path }
     }
 
-    fn writer(&self) -> Result<Opened, StoreError> {
+    fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
         // This database is the truth: what was answered survives a loss of power.
-        let connection =
+        let mut connection =
             open_writer(&self.path, Durability::Full, &migrations::all()).map_err(open_error)?;
         incarnation::begin(&connection)?;
         checksum::compute_if_absent(&connection)?;
+        name_keys::renew(&mut connection, now_ms)?;
         let head = read_head(&connection)?;
         Ok(Opened { writer: Box::new(SqliteWriter::new(connection)), head })
     }
 }
 
 impl Store for SqliteStore {
-    fn open_writer(&self) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
-        ready(self.writer()).boxed_local()
+    fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        ready(self.writer(now_ms)).boxed_local()
     }
 
     fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>> {

@@ -5,7 +5,6 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::{Connection, Transaction};
 use shared::idempotency::IdempotentRequest;
-use shared::identity::Username;
 
 use super::super::{ChangeError, LogReader, Reader, Records, Snapshot, StoreError};
 use super::{log, published, read_head, responses, users};
@@ -37,11 +36,11 @@ impl Reader for SqliteReader {
         ready(users::find(&self.connection, id)).boxed_local()
     }
 
-    fn find_user_by_name<'a>(
+    fn find_user_by_key<'a>(
         &'a self,
-        username: &'a Username,
+        username_key: &'a str,
     ) -> LocalBoxFuture<'a, Result<Option<User>, StoreError>> {
-        ready(users::find_by_key(&self.connection, username.key())).boxed_local()
+        ready(users::find_by_key(&self.connection, username_key)).boxed_local()
     }
 
     fn find_credentials(

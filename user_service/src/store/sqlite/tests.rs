@@ -41,6 +41,13 @@ impl Engine for SqliteEngine {
         ));
     }
 
+    fn compare_by_older_rules(&self, username: &str, key: &str) {
+        self.run(&format!(
+            "UPDATE users SET username_key = '{key}' WHERE username = '{username}';
+             DELETE FROM name_rules"
+        ));
+    }
+
     fn rename_last_kind(&self, kind: &str) {
         self.run(&format!(
             "UPDATE user_log SET kind = '{kind}' WHERE seq = (SELECT max(seq) FROM user_log)"
@@ -97,7 +104,7 @@ async fn of_a_log_with_sealed_hashes_what_is_published_goes_and_the_rest_is_stat
         .query_row("SELECT chain FROM user_log WHERE seq = 2", [], |row| row.get(0))
         .unwrap();
     let store = engine.store();
-    let Opened { mut writer, head } = store.open_writer().await.unwrap();
+    let Opened { mut writer, head } = store.open_writer(5).await.unwrap();
     let log = store.open_log_reader().await.unwrap();
     assert_eq!(log.find_record_hash(2).await.unwrap(), Some(RecordHash(before)));
     assert!(log.list_records(0, 10).await.unwrap().records.is_empty());
@@ -129,7 +136,7 @@ async fn a_log_of_which_all_is_published_begins_where_it_ended() {
     former_database(&engine.path());
     engine.run("UPDATE published SET seq = 5");
     let store = engine.store();
-    let Opened { head, .. } = store.open_writer().await.unwrap();
+    let Opened { head, .. } = store.open_writer(5).await.unwrap();
     assert_eq!(head.position.seq, 5);
     let log = store.open_log_reader().await.unwrap();
     assert_eq!(log.find_record_hash(5).await.unwrap(), Some(head.position.hash));
@@ -140,10 +147,10 @@ async fn a_log_of_which_all_is_published_begins_where_it_ended() {
 async fn a_checksum_that_is_absent_is_computed_from_the_users() {
     let engine = SqliteEngine::new();
     former_database(&engine.path());
-    let Opened { head, writer } = engine.store().open_writer().await.unwrap();
+    let Opened { head, writer } = engine.store().open_writer(5).await.unwrap();
     writer.close().await.unwrap();
     engine.run("DELETE FROM users_checksum");
-    let again = engine.store().open_writer().await.unwrap().head;
+    let again = engine.store().open_writer(5).await.unwrap().head;
     assert_eq!(head.checksum, again.checksum);
     assert_ne!(head.checksum, Some(contract::UsersChecksum::default()));
 }
@@ -153,7 +160,7 @@ async fn what_was_written_is_in_the_databases_own_file_when_it_is_closed() {
     let engine = SqliteEngine::new();
     former_database(&engine.path());
     let store = engine.store();
-    let Opened { writer, head } = store.open_writer().await.unwrap();
+    let Opened { writer, head } = store.open_writer(5).await.unwrap();
     writer.close().await.unwrap();
     let copy = engine.directory.path().join("copy.db");
     std::fs::copy(engine.path(), &copy).unwrap();
@@ -165,6 +172,6 @@ async fn what_was_written_is_in_the_databases_own_file_when_it_is_closed() {
 async fn a_database_of_a_newer_version_is_refused_and_that_is_no_full_disk() {
     let engine = SqliteEngine::new();
     engine.run("PRAGMA user_version = 99");
-    let refused = engine.store().open_writer().await.err().unwrap();
+    let refused = engine.store().open_writer(5).await.err().unwrap();
     assert!(matches!(refused, StoreError::Failed(_)), "{refused}");
 }

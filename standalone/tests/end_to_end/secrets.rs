@@ -1,0 +1,342 @@
+//! Passwords that can be told from everything else go through a whole journey, with all that there is
+//! to log; then everything that is left of it is searched for them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use awc::http::Method;
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::rabbitmq::RabbitMq;
+use testkit::service_process::ServiceProcess;
+use testkit::wait::until;
+
+use crate::system::path_of;
+
+/// How long a state may take to come about.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// What a hash in PHC form begins with.
+const HASH: &str = "$argon2";
+
+/// Each in another place; none of them is part of anything else.
+struct Canaries {
+    first: String,
+    second: String,
+    wrong: String,
+    unknown: String,
+    malformed: String,
+    broker: String,
+    sealing_key: String,
+    last: String,
+}
+
+impl Canaries {
+    fn new() -> Self {
+        let canary = |n: u8| format!("kanarienvogel{n}zwitschert{n}");
+        Self {
+            first: canary(1),
+            second: canary(2),
+            wrong: canary(3),
+            unknown: canary(4),
+            malformed: canary(5),
+            broker: canary(6),
+            sealing_key: BASE64URL_NOPAD.encode(b"kanarienvogel7zwitschert7zwitsch"),
+            last: canary(8),
+        }
+    }
+
+    /// In every spelling in which one could leak.
+    fn spellings(&self) -> Vec<String> {
+        let Self { first, second, wrong, unknown, malformed, broker, sealing_key, last } = self;
+        let mut all = Vec::new();
+        for canary in [first, second, wrong, unknown, malformed, broker, sealing_key, last] {
+            all.extend([canary.clone(), HEXLOWER.encode(canary.as_bytes())]);
+            // At each of the three places where a byte can stand in base64; without the characters
+            // that depend on what comes before and behind.
+            for before in 0..3 {
+                let text = [&b"\0\0"[..before], canary.as_bytes()].concat();
+                let encoded = BASE64_NOPAD.encode(&text);
+                all.push(encoded[4..encoded.len() - 4].to_owned());
+            }
+        }
+        all
+    }
+}
+
+/// Two services and a broker of their own, and all that they have said so far.
+struct Journey {
+    directory: TempDir,
+    broker: RabbitMq,
+    canaries: Canaries,
+    users: Option<ServiceProcess>,
+    auth: Option<ServiceProcess>,
+    users_at: SocketAddr,
+    auth_at: SocketAddr,
+    /// Log lines, metrics, and answers with their headers.
+    said: String,
+}
+
+impl Journey {
+    async fn start() -> Self {
+        let (broker, canaries) = (RabbitMq::start().await, Canaries::new());
+        broker.control(&["add_user", "lockstep", &canaries.broker]);
+        broker.control(&["set_permissions", "lockstep", ".*", ".*", ".*"]);
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let directory = tempfile::tempdir().unwrap();
+        let (users_at, auth_at) = (nowhere, nowhere);
+        let mut journey = Self {
+            directory,
+            broker,
+            canaries,
+            users: None,
+            auth: None,
+            users_at,
+            auth_at,
+            said: String::new(),
+        };
+        let users = journey.spawn("user_service", &[]);
+        journey.users_at = users.address_of("user_service");
+        journey.users = Some(users);
+        journey.start_auth("64").await;
+        journey
+    }
+
+    fn data_dir(&self, service: &str) -> PathBuf {
+        self.directory.path().join(service)
+    }
+
+    fn spawn(&self, service: &str, more: &[(&str, &str)]) -> ServiceProcess {
+        let url = format!(
+            "amqp://lockstep:{}@127.0.0.1:{}/%2f",
+            self.canaries.broker,
+            self.broker.port()
+        );
+        let data_dir = self.data_dir(service);
+        let mut settings = vec![
+            ("DATA_DIR", data_dir.to_str().unwrap()),
+            ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
+            ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
+            ("AMQP_URL", &url),
+            ("SEALING_KEY", &self.canaries.sealing_key),
+            ("ARGON2_MEMORY_KIB", "64"),
+            ("LOG", "trace"),
+        ];
+        settings.extend(more);
+        ServiceProcess::start(&path_of(service), &settings)
+    }
+
+    async fn start_auth(&mut self, memory_kib: &str) {
+        let auth = self.spawn("auth_service", &[("ARGON2_MEMORY_KIB", memory_kib)]);
+        self.auth_at = auth.address_of("auth_service");
+        self.auth = Some(auth);
+        let at = self.auth_at;
+        until("auth_service is ready", BOUND, async || {
+            (self.call(Method::GET, at, "/readyz", &[], "").await.0 == 200).then_some(())
+        })
+        .await;
+    }
+
+    fn stop_auth(&mut self) {
+        let auth = self.auth.take().unwrap();
+        self.hear(&auth);
+        auth.stop();
+    }
+
+    fn hear(&mut self, process: &ServiceProcess) {
+        for line in process.take_log() {
+            self.said.push_str(&line);
+            self.said.push('\n');
+        }
+    }
+
+    async fn call(
+        &mut self,
+        method: Method,
+        at: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut request = awc::Client::new().request(method, format!("http://{at}{path}"));
+        request = request.insert_header(("content-type", "application/json"));
+        for header in headers {
+            request = request.insert_header(*header);
+        }
+        let mut response = request.send_body(body.to_owned()).await.unwrap();
+        let text = String::from_utf8_lossy(&response.body().await.unwrap()).into_owned();
+        let headers = format!("{:?}\n", response.headers());
+        self.said.extend([headers.as_str(), text.as_str()]);
+        (response.status().as_u16(), text)
+    }
+
+    async fn post_user(&mut self, body: &Value) -> u16 {
+        let key = [("idempotency-key", "the-same-key")];
+        self.call(Method::POST, self.users_at, "/users", &key, &body.to_string()).await.0
+    }
+
+    async fn put_user(&mut self, body: &Value) -> u16 {
+        self.call(Method::PUT, self.users_at, "/users/1", &[], &body.to_string()).await.0
+    }
+
+    async fn login(&mut self, username: &str, password: &str) -> (u16, String) {
+        let body = json!({"username": username, "password": password}).to_string();
+        self.call(Method::POST, self.auth_at, "/login", &[], &body).await
+    }
+
+    async fn until_logged_in(&mut self, username: &str, password: &str) -> String {
+        let answer = until("the login succeeds", BOUND, async || {
+            let (status, answer) = self.login(username, password).await;
+            (status == 200).then_some(answer)
+        })
+        .await;
+        // What a client is given for its password is its own affair.
+        self.said = self.said.replace(&answer, "");
+        serde_json::from_str::<Value>(&answer).unwrap()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Everything that a client can do wrong with a password in it.
+    async fn mistakes(&mut self) {
+        let Canaries { first, wrong, unknown, malformed, .. } = &self.canaries;
+        let (first, wrong) = (first.clone(), wrong.clone());
+        let (unknown, bad) = (unknown.clone(), malformed.clone());
+        assert_eq!(self.login("ada", &wrong).await.0, 401);
+        assert_eq!(self.login("nobody", &unknown).await.0, 401);
+        assert_eq!(self.login("ada", &unknown.repeat(9)).await.0, 401);
+        assert_eq!(self.login("ada", &format!("{wrong}\u{7}")).await.0, 401);
+        let change = json!({"password": unknown, "current_password": wrong});
+        assert_eq!(self.put_user(&change).await, 403);
+        for body in [
+            format!(r#"{{"username":"bob","password":"{bad}"#),
+            format!(r#"{{"username":"bob","password":["{bad}"]}}"#),
+            format!(r#"{{"username":"bob","password":{{"a":"{bad}"}}}}"#),
+            format!(r#"{{"username":"bob","password":"{bad}","password":"{bad}"}}"#),
+            format!(r#"{{"username":"bob","password":"{bad}\u0007"}}"#),
+            format!(r#"{{"username":"b b","password":"{}"}}"#, bad.repeat(9)),
+            format!(r#""{bad}""#),
+            format!("username=bob&password={bad}"),
+        ] {
+            for (at, path) in [(self.users_at, "/users"), (self.auth_at, "/login")] {
+                let (status, _) = self.call(Method::POST, at, path, &[], &body).await;
+                assert!((400..500).contains(&status), "{path}: {status}");
+            }
+        }
+        let basic = BASE64_NOPAD.encode(format!("ada:{first}").as_bytes());
+        for authorization in [format!("Basic {basic}"), format!("Bearer {bad}")] {
+            let headers = [("authorization", &*authorization)];
+            let verified = self.call(Method::GET, self.auth_at, "/verify", &headers, "").await;
+            assert_eq!(verified.0, 401);
+        }
+    }
+
+    /// Events that nobody can read, and some that wait on disk for a service that is down.
+    async fn fill_the_broker(&mut self) {
+        let stranger = BASE64URL_NOPAD.encode(b"another key of thirty-two bytes!");
+        self.stop_auth();
+        let misled = self.spawn("auth_service", &[("SEALING_KEY", &stranger)]);
+        misled.address_of("auth_service");
+        assert_eq!(self.put_user(&json!({"username": "ada.misread"})).await, 200);
+        until("a dead letter is there", BOUND, async || {
+            let queues = self.broker.control(&["list_queues", "name", "messages"]);
+            let is_dead = |line: &str| line.contains("dead_letters") && !line.ends_with("\t0");
+            queues.lines().any(is_dead).then_some(())
+        })
+        .await;
+        self.hear(&misled);
+        misled.stop();
+        assert_eq!(self.put_user(&json!({"username": "ada.waits"})).await, 200);
+        assert_eq!(self.put_user(&json!({"username": "ada"})).await, 200);
+    }
+
+    async fn stop(&mut self) {
+        for at in [self.users_at, self.auth_at] {
+            let (status, _) = self.call(Method::GET, at, "/metrics", &[], "").await;
+            assert_eq!(status, 200);
+        }
+        self.stop_auth();
+        let users = self.users.take().unwrap();
+        self.hear(&users);
+        users.stop();
+        self.broker.stop().await;
+    }
+}
+
+/// All files below the directory.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if let Ok(content) = fs::read(&path) {
+            found.push((path, content));
+        }
+    }
+    found
+}
+
+fn contains(content: &[u8], text: &str) -> bool {
+    content.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[actix_web::test]
+async fn passwords_keys_and_hashes_are_nowhere_but_where_they_belong() {
+    let mut journey = Journey::start().await;
+    let (first, second) = (journey.canaries.first.clone(), journey.canaries.second.clone());
+    let new_user = json!({"username": "ada", "password": first});
+    assert_eq!(journey.post_user(&new_user).await, 201);
+    assert_eq!(journey.post_user(&new_user).await, 201, "the same again");
+    let token = journey.until_logged_in("ada", &first).await;
+    journey.mistakes().await;
+    let bearer = format!("Bearer {token}");
+    let logout = [("authorization", &*bearer)];
+    assert_eq!(journey.call(Method::POST, journey.auth_at, "/logout", &logout, "").await.0, 200);
+    let change = json!({"password": second, "current_password": first});
+    assert_eq!(journey.put_user(&change).await, 200);
+    journey.until_logged_in("ada", &second).await;
+    journey.fill_the_broker().await;
+    // With other costs, so that the next login makes the hash anew and sends it over the broker.
+    journey.start_auth("128").await;
+    journey.until_logged_in("ada", &second).await;
+    let waiting = json!({"username": "bob", "password": journey.canaries.last});
+    journey.call(Method::POST, journey.users_at, "/users", &[], &waiting.to_string()).await;
+    journey.stop().await;
+
+    let said = journey.said.as_bytes();
+    assert!(contains(said, "\"level\":\"TRACE\"") && contains(said, "/metrics"), "all was heard");
+    let signature = token.rsplit('.').next().unwrap();
+    let on_broker = files(journey.broker.directory());
+    assert!(
+        on_broker.iter().any(|(_, content)| contains(content, "ada.waits")),
+        "messages are found on the broker's disk"
+    );
+    let stored = files(journey.directory.path());
+    let is_users =
+        |path: &Path| path.file_name().unwrap().to_str().unwrap().starts_with("users.db");
+    assert!(
+        stored.iter().any(|(path, content)| is_users(path) && contains(content, HASH)),
+        "hashes are found where they belong"
+    );
+    for spelling in journey.canaries.spellings() {
+        assert!(!contains(said, &spelling), "{}", line_with(&journey.said, &spelling));
+        for (path, content) in on_broker.iter().chain(&stored) {
+            assert!(!contains(content, &spelling), "{spelling} is in {}", path.display());
+        }
+    }
+    for secret in [HASH, signature] {
+        assert!(!contains(said, secret), "{}", line_with(&journey.said, secret));
+        for (path, content) in on_broker.iter().chain(&stored) {
+            let may_be = secret == HASH && is_users(path);
+            assert!(may_be || !contains(content, secret), "{secret} is in {}", path.display());
+        }
+    }
+}
+
+fn line_with(said: &str, text: &str) -> String {
+    let line = said.lines().find(|line| line.contains(text)).unwrap_or_default();
+    let shown: String = line.chars().take(2000).collect();
+    format!("{text} is in: {shown}")
+}
