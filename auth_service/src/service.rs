@@ -33,7 +33,7 @@ use crate::actors::{
     UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Api, Authenticator, TokenChecker};
+use crate::http::{self, Api, Authenticator, Decoy, TokenChecker};
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 
 /// By how many seconds clocks may differ.
@@ -220,6 +220,7 @@ impl ApiParts {
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
                 codec: parts.codec,
+                decoy: Decoy::new(&parts.sealing_key),
             },
             tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
             revocations: parts.revocations,

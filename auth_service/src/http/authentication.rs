@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::PasswordRehashed;
+use contract::{PasswordRehashed, SealedHash, UserId};
 use secrecy::SecretString;
 use shared::actors::{Mailbox, ask};
 use shared::bus::Bus;
@@ -30,6 +30,23 @@ pub struct Authenticator {
     pub bus: Arc<dyn Bus>,
     /// Writes them.
     pub codec: Codec,
+    /// Opened where there is no hash to open.
+    pub decoy: Decoy,
+}
+
+/// A sealed text that looks like a hash and is none, so that a name that nobody has takes the same work
+/// as any other.
+pub struct Decoy(SealedHash);
+
+impl Decoy {
+    /// Seals one.
+    pub fn new(keys: &SealingKeys) -> Self {
+        let text = format!("$argon2id$v=19$m=19456,t=2,p=1${:A<22}${:A<43}", "", "");
+        Self(keys.seal(&PasswordHash::from_phc(text), Self::USER, Self::PASSWORD_VERSION))
+    }
+
+    const USER: UserId = UserId(1);
+    const PASSWORD_VERSION: i64 = 1;
 }
 
 impl Authenticator {
@@ -76,7 +93,13 @@ impl Authenticator {
         attempt: &LoginAttempt,
         credential: Option<&Credential>,
     ) -> Result<bool, Problem> {
-        let stored = credential.and_then(|credential| self.unseal(credential));
+        let stored = match credential {
+            Some(credential) => self.unseal(credential),
+            None => {
+                self.open_decoy();
+                None
+            }
+        };
         // What no profile allows is compared as the empty password with nobody's hash.
         let (password, stored) = match &attempt.password {
             Some(password) => (Some(password.clone()), stored),
@@ -98,8 +121,18 @@ impl Authenticator {
     /// 0011). `/readyz` and the log tell the operator.
     fn unseal(&self, credential: &Credential) -> Option<PasswordHash> {
         let Credential { id, password_version, sealed_hash, .. } = credential;
-        let opened = self.sealing_key.unseal(sealed_hash.as_ref()?, *id, *password_version);
+        let Some(sealed_hash) = sealed_hash else {
+            self.open_decoy();
+            return None;
+        };
+        let opened = self.sealing_key.unseal(sealed_hash, *id, *password_version);
         opened.inspect_err(|error| tracing::debug!(%id, %error, "a hash cannot be opened")).ok()
+    }
+
+    /// For the work alone: what it holds is nobody's.
+    fn open_decoy(&self) {
+        let Decoy(decoy) = &self.decoy;
+        let _ = self.sealing_key.unseal(decoy, Decoy::USER, Decoy::PASSWORD_VERSION);
     }
 
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying

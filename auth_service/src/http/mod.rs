@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::actors::{Applied, KeyRing, Revocations};
 use crate::metrics::LoginMetrics;
 
-pub use authentication::Authenticator;
+pub use authentication::{Authenticator, Decoy};
 pub use live_tokens::TokenChecker;
 pub use openapi::document;
 pub use routes::configure;

@@ -222,7 +222,8 @@ fn unappliable(seq: i64, reason: &str) -> ApplyError {
     ApplyError::Unappliable { seq, reason: reason.to_owned() }
 }
 
-/// The user with this name, compared by its key.
+/// The user with this name, compared by its key. Where there is none another user is read all the same:
+/// time must not tell that a name is nobody's.
 ///
 /// # Errors
 /// The database failed.
@@ -231,19 +232,25 @@ pub fn find_credential(
     username_key: &str,
 ) -> Result<Option<Credential>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT user_id, username, version, password_version, sealed_hash
-         FROM credentials WHERE username_key = ?1",
+        "SELECT user_id, username, version, password_version, sealed_hash, TRUE
+         FROM credentials WHERE username_key = ?1
+         UNION ALL
+         SELECT * FROM (SELECT user_id, username, version, password_version, sealed_hash, FALSE
+                        FROM credentials LIMIT 1)
+         LIMIT 1",
     )?;
-    let found = statement.query_row([username_key], |row| {
-        Ok(Credential {
+    let read = statement.query_row([username_key], |row| {
+        let has_name: bool = row.get(5)?;
+        let credential = Credential {
             id: UserId(row.get(0)?),
             username: row.get(1)?,
             version: row.get(2)?,
             password_version: row.get(3)?,
             sealed_hash: row.get::<_, Option<String>>(4)?.map(SealedHash::new),
-        })
+        };
+        Ok((has_name, credential))
     });
-    Ok(found.optional()?)
+    Ok(read.optional()?.filter(|(has_name, _)| *has_name).map(|(_, credential)| credential))
 }
 
 /// Shows each stored hash.

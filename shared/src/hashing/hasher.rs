@@ -37,6 +37,8 @@ pub struct Hasher {
     memory: Memory,
     /// What stored hashes cost lately; a name that nobody has costs the same.
     seen: SeenParams,
+    /// The hash that a name that nobody has is compared with, and what it asks for.
+    decoy: Option<(Params, PasswordHash)>,
     /// The work that was done, for tests.
     #[cfg(test)]
     work: Vec<(u32, u32, u32)>,
@@ -115,6 +117,7 @@ impl Hasher {
             engine: Engine::detect(),
             memory,
             seen,
+            decoy: None,
             #[cfg(test)]
             work: Vec::new(),
         })
@@ -142,6 +145,17 @@ impl Hasher {
         stored: Option<&PasswordHash>,
     ) -> Result<Verification, HashFault> {
         let Some(stored) = stored else { return self.verify_nobody(password) };
+        let (verification, params) = self.compare(password, stored)?;
+        self.seen.remember(&params);
+        Ok(verification)
+    }
+
+    /// Compares the password with the hash, and tells what that was made with.
+    fn compare(
+        &mut self,
+        password: &Password,
+        stored: &PasswordHash,
+    ) -> Result<(Verification, Params), HashFault> {
         let stored =
             phc::PasswordHash::new(stored.expose_phc()).map_err(|_| HashFault::NotAHash)?;
         if stored.algorithm != ARGON2ID_IDENT {
@@ -156,22 +170,29 @@ impl Hasher {
         };
         let mut output = vec![0; expected.len()];
         self.fill(&params, password, &salt, &mut output)?;
-        self.seen.remember(&params);
         // `Output` compares in constant time.
         let is_equal = Output::new(&output).is_ok_and(|computed| computed == expected);
-        Ok(if is_equal {
+        let verification = if is_equal {
             Verification::Right { is_outdated: !self.is_current(&params) }
         } else {
             Verification::Wrong
-        })
+        };
+        Ok((verification, params))
     }
 
-    /// The work without a hash to compare with.
+    /// The work without a hash to compare with: with the decoy, from its text on.
     fn verify_nobody(&mut self, password: &Password) -> Result<Verification, HashFault> {
         let params = self.seen.pick().unwrap_or_else(|| self.params.clone());
-        let mut output = vec![0; params.output_len().unwrap_or(OUTPUT_LEN)];
-        self.fill(&params, password, &random_bytes::<SALT_LEN>(), &mut output)?;
-        Ok(Verification::Wrong)
+        let decoy = match self.decoy.take() {
+            Some((of, decoy)) if of == params => decoy,
+            _ => {
+                let output = vec![0; params.output_len().unwrap_or(OUTPUT_LEN)];
+                to_phc(&params, &random_bytes::<SALT_LEN>(), &output)?
+            }
+        };
+        let compared = self.compare(password, &decoy);
+        self.decoy = Some((params, decoy));
+        compared.map(|_| Verification::Wrong)
     }
 
     fn is_current(&self, params: &Params) -> bool {
