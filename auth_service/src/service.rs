@@ -29,7 +29,7 @@ use crate::actors::credential_repository::RepositoryError;
 use crate::actors::revocations::{FlushRevocations, RevocationsError, RevokeInMemory, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialReader, CredentialRepository, KeyRing, Progress, Revocations,
+    Applied, CredentialReader, CredentialRepository, KeyRing, Progress, Revocations, SigningView,
     UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
@@ -124,6 +124,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
         codec: codec.clone(),
         health: health.clone(),
         revocations: writers.revocations.clone(),
+        signing: key_ring.view(),
         key_ring: key_ring.launch(&health),
         applied: writers.applied.clone(),
         sealing_key,
@@ -193,6 +194,7 @@ struct ApiParts {
     health: Health,
     revocations: Mailbox<Revocations>,
     key_ring: Mailbox<KeyRing>,
+    signing: SigningView,
     applied: watch::Receiver<Applied>,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
@@ -224,6 +226,7 @@ impl ApiParts {
             tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
             revocations: parts.revocations,
             key_ring: parts.key_ring,
+            signing: parts.signing,
             applied: parts.applied,
             sealing_key: parts.sealing_key,
             guesses: parts.guesses,

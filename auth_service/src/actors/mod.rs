@@ -8,6 +8,6 @@ pub mod user_event_consumer;
 
 pub use credential_reader::{CredentialReader, FindCredential};
 pub use credential_repository::{Applied, CredentialRepository};
-pub use key_ring::{KeyRing, ListKeys, SignToken};
+pub use key_ring::{KeyRing, ListKeys, SigningView};
 pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeRefused, RevokeToken};
 pub use user_event_consumer::{Progress, UserEventConsumer};

@@ -14,7 +14,7 @@ use super::Api;
 use super::bodies::LoginAttempt;
 use super::consistency::WaitFor;
 use super::problems::wrong_credentials;
-use crate::actors::{RememberLogin, SignToken};
+use crate::actors::RememberLogin;
 use crate::domain::Credential;
 
 const SCOPE: &str = "POST /login";
@@ -73,7 +73,7 @@ async fn try_login(
     if let Some(request) = request {
         claims = ask(&api.revocations, RememberLogin { request, claims }).await??;
     }
-    ask(&api.key_ring, SignToken(claims)).await?.map_err(Problem::internal)
+    api.signing.sign(&claims).map_err(Problem::internal)
 }
 
 fn claims_for(credential: Credential, api: &Api) -> Claims {

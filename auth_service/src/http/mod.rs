@@ -24,7 +24,7 @@ use shared::secrets::SealingKeys;
 use shared::tokens::TokenRules;
 use tokio::sync::watch;
 
-use crate::actors::{Applied, KeyRing, Revocations};
+use crate::actors::{Applied, KeyRing, Revocations, SigningView};
 use crate::metrics::LoginMetrics;
 
 pub use authentication::Authenticator;
@@ -40,8 +40,10 @@ pub struct Api {
     pub tokens: TokenChecker,
     /// Revokes tokens.
     pub revocations: Mailbox<Revocations>,
-    /// Signs tokens.
+    /// Lists the keys that verify tokens.
     pub key_ring: Mailbox<KeyRing>,
+    /// Signs tokens, on this thread.
+    pub signing: SigningView,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.

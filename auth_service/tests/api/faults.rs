@@ -1,9 +1,12 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
-use shared::bus::{Bus, BusError, BusStatus, Outgoing, QueueSpec, Subscription};
+use shared::bus::{
+    Bus, BusError, BusStatus, InProcessBus, Message, Outgoing, QueueSpec, Subscription,
+};
 use shared::clock::Clock;
 use shared::secrets::SealingKeys;
 use testkit::wait::until;
@@ -111,6 +114,61 @@ async fn hashes_that_cannot_be_opened_are_told_and_asked_for_anew_until_all_can_
     assert!(before == 0 && app.metric("projection_snapshots_total").await >= 1);
     for name in ["testuser", "other"] {
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
+    }
+    app.stop().await;
+}
+
+/// A bus that panics, once, at each of two calls: one of the consumer, one of the dead letters.
+struct PanicsOnce {
+    inside: InProcessBus,
+    subscribes: AtomicBool,
+    declares: AtomicBool,
+}
+
+impl Bus for PanicsOnce {
+    fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        self.inside.publish(batch)
+    }
+
+    fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        assert!(self.subscribes.swap(true, Ordering::Relaxed), "as the test wants it");
+        self.inside.subscribe(queue)
+    }
+
+    fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
+        assert!(self.declares.swap(true, Ordering::Relaxed), "as the test wants it");
+        self.inside.declare(queue)
+    }
+
+    fn status(&self) -> BusStatus {
+        self.inside.status()
+    }
+}
+
+#[actix_web::test]
+async fn after_a_panic_the_log_is_followed_and_dead_letters_are_sent_all_the_same() {
+    let app = TestApp::start().await;
+    let (subscribes, declares) = (AtomicBool::new(false), AtomicBool::new(false));
+    let bus = PanicsOnce { inside: app.bus.clone(), subscribes, declares };
+    let app = app.restart_on(Arc::new(bus), |_| {}).await;
+    app.users.publish_raw(Message { body: "x".into(), ..Message::default() }).await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    assert_eq!(app.login("testuser", "testpassword").await.status, 200);
+    until("both are shown", BOUND, async || {
+        let ready = app.get("/readyz").await;
+        let degraded = ready.json()["degraded"].to_string();
+        let are_shown =
+            ["following the log of user_service: panicked", "sending dead letters: panicked"]
+                .iter()
+                .all(|shown| degraded.contains(shown));
+        (ready.status == 200 && are_shown).then_some(())
+    })
+    .await;
+    let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
+    for name in ["following the log of user_service", "sending dead letters"] {
+        let counted = format!("loop_restarts_total{{loop=\"{name}\"}} 1");
+        assert!(metrics.contains(&counted), "{metrics}");
     }
     app.stop().await;
 }

@@ -87,6 +87,19 @@ impl System {
         self.start_processes();
     }
 
+    /// Stops all in order, and starts again with these sealing keys.
+    pub(crate) fn restart_with_sealing_keys(&mut self, keys: &str) {
+        self.stop();
+        let path = self.sealing_key_file();
+        std::fs::write(path, keys).unwrap();
+        self.start_processes();
+    }
+
+    /// The keys that both services share.
+    pub(crate) fn sealing_key_file(&self) -> PathBuf {
+        self.directory.path().join("data/sealing.key")
+    }
+
     /// Kills all, and starts again on the same files.
     pub(crate) fn kill_and_restart(&mut self) {
         for process in self.processes.drain(..) {

@@ -6,7 +6,8 @@ use contract::event::header;
 use contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE, projection_queue};
 use futures_util::StreamExt;
 use shared::bus::{
-    AmqpBus, AmqpConfig, Binding, Bus, Destination, Message, Outgoing, QueueLifetime, QueueSpec,
+    AmqpBus, AmqpConfig, Binding, Bus, Delivery, Destination, Message, Outgoing, QueueLifetime,
+    QueueSpec,
 };
 use testkit::rabbitmq::RabbitMq;
 use testkit::wait::within;
@@ -59,21 +60,22 @@ pub(crate) async fn replay(broker: &RabbitMq, round: &mut Round) {
         prefetch: 1000,
     };
     let subscription = bus.subscribe(queue).await.unwrap();
-    let captured: Vec<Message> = within(
-        "events",
-        BOUND,
-        subscription.take(CAPTURED).map(|delivery| delivery.message).collect(),
-    )
-    .await;
-    let mut again: Vec<Message> = Vec::new();
-    for message in captured {
-        again.extend([message.clone(), message.clone()]);
-        again.push(garbled(message, round));
+    let captured: Vec<Outgoing> =
+        within("events", BOUND, subscription.take(CAPTURED).map(as_it_came).collect()).await;
+    let mut again: Vec<Outgoing> = Vec::new();
+    for Outgoing { to, message } in captured {
+        let genuine = Outgoing { to: to.clone(), message: message.clone() };
+        again.extend([genuine.clone(), genuine]);
+        again.push(Outgoing { to, message: garbled(message, round) });
     }
     round.random.shuffle(&mut again);
-    let to = Destination::Queue(projection_queue("1"));
-    let batch = again.into_iter().map(|message| Outgoing { to: to.clone(), message }).collect();
-    bus.publish(batch).await.unwrap();
+    bus.publish(again).await.unwrap();
+}
+
+/// Under the routing key that it came with, which its MAC covers.
+fn as_it_came(Delivery { message, routing_key, .. }: Delivery) -> Outgoing {
+    let exchange = USERS_EXCHANGE.to_owned();
+    Outgoing { to: Destination::Topic { exchange, routing_key }, message }
 }
 
 /// As a bad network, a bad disk or a bad program would leave it.
