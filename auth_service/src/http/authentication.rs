@@ -93,13 +93,7 @@ impl Authenticator {
         attempt: &LoginAttempt,
         credential: Option<&Credential>,
     ) -> Result<bool, Problem> {
-        let stored = match credential {
-            Some(credential) => self.unseal(credential),
-            None => {
-                self.open_decoy();
-                None
-            }
-        };
+        let stored = self.unseal(credential);
         // What no profile allows is compared as the empty password with nobody's hash.
         let (password, stored) = match &attempt.password {
             Some(password) => (Some(password.clone()), stored),
@@ -119,20 +113,16 @@ impl Authenticator {
     /// Nothing if the hash has not come yet or cannot be opened. Then the password is compared with
     /// the decoy and is wrong: another answer would tell that somebody has this name (decision
     /// 0011). `/readyz` and the log tell the operator.
-    fn unseal(&self, credential: &Credential) -> Option<PasswordHash> {
-        let Credential { id, password_version, sealed_hash, .. } = credential;
-        let Some(sealed_hash) = sealed_hash else {
-            self.open_decoy();
+    fn unseal(&self, credential: Option<&Credential>) -> Option<PasswordHash> {
+        let sealed = credential.and_then(|found| Some((found, found.sealed_hash.as_ref()?)));
+        let Some((Credential { id, password_version, .. }, sealed_hash)) = sealed else {
+            // For the work alone: what it holds is nobody's.
+            let Decoy(decoy) = &self.decoy;
+            let _ = self.sealing_key.unseal(decoy, Decoy::USER, Decoy::PASSWORD_VERSION);
             return None;
         };
         let opened = self.sealing_key.unseal(sealed_hash, *id, *password_version);
         opened.inspect_err(|error| tracing::debug!(%id, %error, "a hash cannot be opened")).ok()
-    }
-
-    /// For the work alone: what it holds is nobody's.
-    fn open_decoy(&self) {
-        let Decoy(decoy) = &self.decoy;
-        let _ = self.sealing_key.unseal(decoy, Decoy::USER, Decoy::PASSWORD_VERSION);
     }
 
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
