@@ -26,7 +26,7 @@ step() {
   printf '    (%d s)\n' $((SECONDS - started))
 }
 
-# The wire types alone: whoever speaks to the services needs neither actors, runtime nor database.
+# The wire types alone: a client of the services needs neither actors, runtime nor database.
 check_contract() {
   cargo check --package contract --locked
   local tree

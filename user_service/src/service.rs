@@ -74,7 +74,7 @@ pub enum StartError {
     /// The data directory cannot be made.
     #[error("cannot use the data directory")]
     DataDir(#[from] DataDirError),
-    /// The sealing key is of no use.
+    /// The sealing key cannot be used.
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
     /// The database cannot be used.
@@ -159,8 +159,8 @@ fn server_config(config: &Config) -> HttpServerConfig {
 }
 
 fn announce(address: SocketAddr) {
-    tracing::info!("access is open: whoever reaches user_service may read and change every user");
-    // Last: whoever waits for this line finds all the others before it.
+    tracing::info!("access is open: every client that reaches user_service can read and change every user");
+    // Last: who waits for this line finds all the others before it.
     tracing::info!(%address, "user_service listens");
 }
 
@@ -289,11 +289,11 @@ impl Actors {
     /// writer can leave everything in the database's own file.
     async fn stop(self) {
         if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
-            tracing::warn!("the bus did not take the last events: they go out at the next start");
+            tracing::warn!("the broker did not confirm the last events: they are published at the next start");
         }
         join(self.readers).await;
         if let Err(error) = ask(&self.repository, Close).await {
-            tracing::error!(%error, "the database was not closed in order");
+            tracing::error!(%error, "the database was not closed cleanly");
         }
         join([self.writing]).await;
     }

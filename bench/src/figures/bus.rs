@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_micros(50);
 const ROUNDS: usize = 2;
 /// How many messages the bare pair passes on.
 const STREAM: usize = 20_000;
-/// What fills the log while the broker is away.
+/// What fills the log while the broker is down.
 const BACKLOG_LOAD: Load = Load(64, Duration::from_secs(2));
 
 pub(crate) async fn measure(system: &mut System, wrk: &Wrk) -> Vec<Figure> {
@@ -88,7 +88,7 @@ fn watch(head: &Seq, applied: &Seq, stop: &AtomicBool) -> Vec<Duration> {
     times
 }
 
-/// The log grows while the broker is away; then it comes back.
+/// The log grows while the broker is down; then it comes back.
 async fn backlog(system: &mut System, wrk: &Wrk) -> Figure {
     let (mut floors, mut ours, mut events) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {

@@ -9,7 +9,7 @@ use super::block::Block;
 /// Of a huge page, as x86-64 and most others have them.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Blocks of one thread. Whoever hashes reads all over them: with pages of 4 KiB, nearly every
+/// Blocks of one thread. Hashing reads all over them: with pages of 4 KiB, nearly every
 /// block that is read costs a walk through the page tables too.
 pub struct Memory {
     mapping: MmapMut,

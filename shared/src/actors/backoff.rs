@@ -10,7 +10,7 @@ use crate::telemetry::ErrorChain;
 
 /// The first pause; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest pause. Short: whoever comes back is served again within a second or so.
+/// The longest pause. Short, so that a server that has recovered is used again within a second.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long it must work before a failure counts as a new one. What works for a moment and fails
 /// again, over and over, must not be tried at full speed.

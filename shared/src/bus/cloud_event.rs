@@ -3,7 +3,7 @@
 //! Each message is a CloudEvent 1.0 in the binary mode of the AMQP binding: attributes in headers
 //! `cloudEvents_*`, the data in the body. Beside them a header carries a MAC over the purpose, the
 //! routing key, every attribute and the body, so that a message that was altered, or sent again for
-//! another purpose or under another key, is not taken. Whoever can write to the broker can therefore
+//! another purpose or under another key, is not taken. An attacker who can write to the broker can therefore
 //! delay, double and reorder, and nothing else.
 //!
 //! Decoding also checks the hash of each record and reads its data, once: what the rest of a follower

@@ -247,7 +247,7 @@ impl BusError {
     }
 }
 
-/// How a connection failed, in the words of whoever noticed.
+/// How a connection failed, in the words of the layer that noticed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Breakage(Arc<str>);

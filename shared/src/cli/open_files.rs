@@ -9,7 +9,7 @@ const WANTED: u64 = 1024 * 1024;
 const RESERVED: u64 = 256;
 /// Two services may share a process; each may take a half, so that neither starves the other.
 const SERVICES: u64 = 2;
-/// Without so many a service is of no use at all.
+/// A service cannot work with fewer.
 const FEWEST: u64 = 64;
 
 /// Raises the soft limit of open files to the hard one: the soft one is 1024 on most systems, from a

@@ -80,7 +80,7 @@ pub enum Verification {
     },
 }
 
-/// The hash or its parameters are of no use.
+/// The hash or its parameters cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashFault {
     /// Argon2 does not allow these parameters.
@@ -192,7 +192,7 @@ impl Hasher {
         if params.block_count() <= self.params.block_count() {
             hash_into(self.engine, self.memory.blocks(), params, &inputs, output)
         } else {
-            // A hash that was made with more memory than today's: it is made anew afterwards.
+            // A hash that was made with more memory than today's: it is rehashed afterwards.
             hash_into(self.engine, reserve(params)?.blocks(), params, &inputs, output)
         }
         .map_err(HashFault::Params)

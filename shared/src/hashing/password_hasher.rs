@@ -65,7 +65,7 @@ pub enum HashRefused {
     /// Too many wait already.
     #[error("too many passwords wait to be hashed")]
     Full,
-    /// The stored hash is of no use.
+    /// The stored hash cannot be used.
     #[error(transparent)]
     Fault(#[from] HashFault),
 }

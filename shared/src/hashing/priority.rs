@@ -1,4 +1,4 @@
-//! Whoever hashes lets everybody else go first.
+//! The hashing threads give way to all others.
 
 /// How much lower, of 40 levels.
 ///

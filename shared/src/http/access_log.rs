@@ -104,7 +104,7 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     let cause = cause.as_deref().map(|cause| shortened(cause, MAX_CAUSE));
     let cause = cause.as_deref();
     if status == 503 {
-        // Refused on purpose: whoever floods the service must not flood the alarms as well.
+        // Refused on purpose: a flood of requests must not become a flood of alarms.
         tracing::warn!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
     } else if status >= 500 {
         tracing::error!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);

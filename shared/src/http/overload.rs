@@ -1,6 +1,6 @@
 //! Refusals that take their time, so that a flood of them does not take the machine.
 //!
-//! Whoever is refused and asks again at once, without heeding `Retry-After`, would keep the cores
+//! Clients that are refused and ask again at once, without heeding `Retry-After`, would keep the cores
 //! busy with refusals, and nothing would be hashed. So a server gives a number of refusals a second
 //! without delay, and holds what is above that. To hold an answer costs memory and no time.
 

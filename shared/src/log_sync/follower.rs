@@ -371,7 +371,7 @@ impl Follower {
     fn ask(&mut self, reason: AskReason, about: Option<Incarnation>, effects: &mut Vec<Effect>) {
         self.asked += 1;
         let nonce = format!("{}-{}", self.session, self.asked);
-        // Whoever asks again still wants what was wanted.
+        // A repeated question still asks for what the first one asked for.
         let wants_snapshot = reason.needs_snapshot()
             || self.question.as_ref().is_some_and(|question| question.wants_snapshot);
         self.question = Some(Question {

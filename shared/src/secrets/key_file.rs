@@ -57,7 +57,7 @@ pub fn read_secret_file(path: &Path) -> Result<Vec<u8>, KeyFileError> {
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o004 != 0 {
         let mode = format!("{mode:04o}");
-        tracing::warn!(path = %path.display(), mode, "everybody on this machine can read this secret");
+        tracing::warn!(path = %path.display(), mode, "every user of this machine can read this secret");
     }
     let mut content = Vec::new();
     file.read_to_end(&mut content).map_err(io_error("read", path))?;

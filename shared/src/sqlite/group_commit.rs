@@ -37,7 +37,7 @@ impl GroupCommit {
     }
 
     /// [`GroupCommit::push`] with something to do after the `COMMIT` and before the reply leaves:
-    /// what is kept in memory follows what is on the disk, and whoever was answered sees it.
+    /// what is kept in memory follows what is on disk, and a client that was answered sees it.
     pub fn push_with<T, E>(
         &mut self,
         reply: Reply<Result<T, E>>,

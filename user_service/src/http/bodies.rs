@@ -18,7 +18,7 @@ pub(super) struct NewUser {
     /// 1 to 64 characters allowed by RFC 8265 `UsernameCaseMapped`
     #[schema(value_type = String, min_length = 1, max_length = 64, example = "testuser")]
     pub(super) username: Username,
-    /// By default 8 to 128 characters allowed by RFC 8265 `OpaqueString`
+    /// By default 8 to 128 characters of any kind but control characters
     #[schema(value_type = String, format = "password", example = "testpassword")]
     pub(super) password: Password,
 }
@@ -40,7 +40,7 @@ pub(super) struct UserChanges {
              nullable = false)]
     pub(super) password: Option<Password>,
     /// The current password; only together with `password`
-    // As it was given: what RFC 8265 does not allow is nobody's password.
+    // As it was given: what holds a control character is nobody's password.
     #[schema(value_type = Option<String>, format = "password", example = "testpassword",
              nullable = false)]
     pub(super) current_password: Option<SecretString>,

@@ -131,7 +131,7 @@ async fn is_current(
     stored: PasswordHash,
     current: &SecretString,
 ) -> Result<bool, Problem> {
-    // As it was given: what RFC 8265 does not allow is nobody's password.
+    // As it was given: what holds a control character is nobody's password.
     let Some(password) = Password::prepare(current) else { return Ok(false) };
     let verify = VerifyPassword { password, stored: Some(stored) };
     Ok(ask(&api.hasher, verify).await?? != Verification::Wrong)

@@ -2,7 +2,7 @@
 //!
 //! lapin reads and writes on a thread of its own, and its handshake has no time limit: a future that
 //! is dropped would leave the thread and the socket behind for as long as the other side says
-//! nothing. So the socket is opened here, and shut down by whoever gives the connection up; then the
+//! nothing. So the socket is opened here, and shut down by the code that gives the connection up; then the
 //! thread reads the end of the stream and ends too.
 
 use std::io;
