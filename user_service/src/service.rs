@@ -159,7 +159,9 @@ fn server_config(config: &Config) -> HttpServerConfig {
 }
 
 fn announce(address: SocketAddr) {
-    tracing::info!("access is open: every client that reaches user_service can read and change every user");
+    tracing::info!(
+        "access is open: every client that reaches user_service can read and change every user"
+    );
     // Last: who waits for this line finds all the others before it.
     tracing::info!(%address, "user_service listens");
 }
@@ -289,7 +291,9 @@ impl Actors {
     /// writer can leave everything in the database's own file.
     async fn stop(self) {
         if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
-            tracing::warn!("the broker did not confirm the last events: they are published at the next start");
+            tracing::warn!(
+                "the broker did not confirm the last events: they are published at the next start"
+            );
         }
         join(self.readers).await;
         if let Err(error) = ask(&self.repository, Close).await {
