@@ -1,7 +1,7 @@
 //! All wiring: which actor lives on which thread, and who knows whom.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +20,11 @@ use shared::http::{
     ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
-use shared::sqlite::{OpenError, ReadPool, StoreError, open_readers};
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
-use crate::actors::credential_repository::RepositoryError;
-use crate::actors::revocations::{FlushRevocations, RevocationsError, RevokeInMemory, TokenTimes};
+use crate::actors::revocations::{FlushRevocations, RevokeInMemory, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
     Applied, CredentialReader, CredentialRepository, KeyRing, Progress, Revocations, SigningView,
@@ -35,6 +33,7 @@ use crate::actors::{
 use crate::config::{AuthServiceConfig, Config};
 use crate::http::{self, Api, Authenticator, Decoy, TokenChecker};
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
+use crate::store::{ProjectionReader, StoreError};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
@@ -66,23 +65,17 @@ pub enum StartError {
     #[error("the signing key is of no use")]
     SigningKey(#[from] SigningKeyError),
     /// `projection.db`.
-    #[error("the projection is of no use")]
-    Projection(#[from] RepositoryError),
+    #[error("cannot use the projection of the users")]
+    Projection(#[source] StoreError),
     /// `tokens.db`.
-    #[error("the list of dead tokens is of no use")]
-    Revocations(#[from] RevocationsError),
+    #[error("cannot use the list of revoked tokens")]
+    Revocations(#[source] StoreError),
     /// `projection.db`, for readers.
-    #[error("the projection cannot be read")]
-    Readers(#[source] OpenError),
+    #[error("cannot read the projection of the users")]
+    Readers(#[source] StoreError),
     /// The HTTP server.
     #[error(transparent)]
     Serve(#[from] ServeError),
-}
-
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        Self::Revocations(error.into())
-    }
 }
 
 /// The running service.
@@ -109,7 +102,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let codec = Codec::new(Arc::clone(&sealing_key));
     let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
     let server = server_config(&common, &service);
-    let readers = readers(&common.data_dir, server.workers)?;
+    let projection = readable_projection(&common.data_dir)?;
     let rules = token_rules(&service);
     let key_ring = KeyRing::new(signing_key(&common.data_dir, &stores)?);
     let verifier = Arc::new(key_ring.verifier(&rules)?);
@@ -117,7 +110,7 @@ pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError
     let writers = stores.launch(&health);
     let api = ApiParts {
         hashing: deps.hashing,
-        readers,
+        projection,
         verifier,
         revoked: writers.revoked.clone(),
         bus: Arc::clone(&deps.bus),
@@ -186,7 +179,7 @@ impl Running {
 #[derive(Clone)]
 struct ApiParts {
     hashing: HashingThreads,
-    readers: ReadPool,
+    projection: PathBuf,
     verifier: Arc<Verifier>,
     revoked: RevokedView,
     bus: Arc<dyn Bus>,
@@ -217,7 +210,7 @@ impl ApiParts {
         let parts = self.clone();
         Api {
             authenticator: Authenticator {
-                reader: CredentialReader::launch(parts.readers, &parts.health),
+                reader: CredentialReader::launch(parts.projection, &parts.health),
                 hasher: PasswordHasher::launch(parts.hashing, &parts.health),
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
@@ -257,9 +250,11 @@ impl Stores {
         let times = TokenTimes { lifetime_s: config.token_lifetime_s(), leeway_s: LEEWAY_S };
         let path = data_dir.join("tokens.db");
         let metrics = metrics.revocations.clone();
-        let revocations = Revocations::open(&path, clock.clone(), times, metrics)?;
+        let revocations = Revocations::open(&path, clock.clone(), times, metrics)
+            .map_err(StartError::Revocations)?;
         let path = data_dir.join(PROJECTION);
-        let repository = CredentialRepository::open(&path, Arc::clone(sealing_key))?;
+        let repository = CredentialRepository::open(&path, Arc::clone(sealing_key))
+            .map_err(StartError::Projection)?;
         Ok(Self { repository, revocations })
     }
 
@@ -331,11 +326,11 @@ impl Writers {
 /// renewed as well.
 fn signing_key(data_dir: &Path, stores: &Stores) -> Result<SigningKey, StartError> {
     let path_of = |generation: &str| data_dir.join(format!("signing-{generation}.key"));
-    let mut path = path_of(&stores.revocations.generation()?);
+    let mut path = path_of(&stores.revocations.generation().map_err(StartError::Revocations)?);
     let has_projection = stores.repository.applied().borrow().cursor.is_some();
     if !has_projection && path.exists() {
         tracing::warn!("the projection is new: tokens that were signed before are dead");
-        path = path_of(&stores.revocations.renew_generation()?);
+        path = path_of(&stores.revocations.renew_generation().map_err(StartError::Revocations)?);
     }
     Ok(SigningKey::load_or_create(&path)?)
 }
@@ -348,12 +343,11 @@ fn token_rules(config: &AuthServiceConfig) -> TokenRules {
     }
 }
 
-fn readers(data_dir: &Path, workers: usize) -> Result<ReadPool, StartError> {
-    let size = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
-    let readers = open_readers(&data_dir.join(PROJECTION), size).map_err(StartError::Readers)?;
-    // Each worker takes its connection later: what is wrong with them should be known now.
-    drop(readers.get().map_err(|error| StartError::Readers(error.into()))?);
-    Ok(readers)
+/// The file that each worker opens later: what is wrong with it should be known now.
+fn readable_projection(data_dir: &Path) -> Result<PathBuf, StartError> {
+    let path = data_dir.join(PROJECTION);
+    drop(ProjectionReader::open(&path).map_err(StartError::Readers)?);
+    Ok(path)
 }
 
 fn readiness(

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_service::store::ProjectionStore;
 use clap::{Parser, ValueEnum};
 use contract::{
     Cursor, EventKind, Incarnation, LogRecord, Position, SealedHash, SentRecord, UserChange,
@@ -17,7 +18,6 @@ use shared::bus::{Delivery, Destination, InProcessBus, Outgoing};
 use shared::clock::Clock;
 use shared::log_sync::{Effect, Follower, record_hash};
 use shared::secrets::SealingKeys;
-use shared::sqlite::{Durability, open_writer};
 use standalone::{Config, start};
 
 /// Records that come together.
@@ -148,9 +148,7 @@ fn ask_again_and_again(at: SocketAddr, request: &str, times: u64) {
 }
 
 fn apply(times: u64, directory: &Path) {
-    let path = directory.join("projection.db");
-    let migrations = auth_service::store::projection::migrations();
-    let mut connection = open_writer(&path, Durability::Normal, &migrations).unwrap();
+    let mut store = ProjectionStore::open(&directory.join("projection.db")).unwrap();
     let incarnation = Incarnation([7; 16]);
     let cursor = Cursor { incarnation, ..Cursor::default() };
     let mut follower = Follower::new(cursor, "bench".into(), "nobody".into());
@@ -166,7 +164,7 @@ fn apply(times: u64, directory: &Path) {
                 last = cursor;
             }
         }
-        auth_service::store::projection::apply(&mut connection, &batch, &last).unwrap();
+        store.apply(&batch, &last).unwrap();
     }
 }
 

@@ -14,3 +14,14 @@ pub struct IdempotentRequest {
     /// A keyed hash of the request, see `SealingKeys::fingerprint`.
     pub fingerprint: String,
 }
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// Nothing: this is the first request.
+    Nothing,
+    /// The same request was answered: this is its outcome.
+    Outcome(String),
+    /// Another request used the key.
+    OtherRequest,
+}

@@ -133,9 +133,11 @@ fn the_rooms_of_the_kit_do_not_know_each_other_upwards() {
 }
 
 #[test]
-fn nothing_of_user_service_but_its_store_names_an_engine_or_speaks_sql() {
-    let found = ladders(&workspace().join("user_service/src"));
-    assert!(found.is_empty(), "{found:#?}");
+fn nothing_of_a_service_but_its_store_names_an_engine_or_speaks_sql() {
+    for service in ["user_service", "auth_service"] {
+        let found = ladders(&workspace().join(service).join("src"));
+        assert!(found.is_empty(), "{found:#?}");
+    }
 }
 
 #[test]

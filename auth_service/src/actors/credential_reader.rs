@@ -5,15 +5,16 @@
 //!
 //! **When full** refuses: 503 with `Retry-After`.
 //!
-//! **When it dies**: a query that panics fails alone. A connection that cannot be had is asked for
-//! again with the next query.
+//! **When it dies**: a query that panics fails alone. A connection that cannot be opened is
+//! tried again with the next query.
+
+use std::path::PathBuf;
 
 use actix::{Actor, Context, Handler};
 use shared::actors::{Ask, Command, Health, Mailbox};
-use shared::sqlite::{OpenError, ReadPool, Reader, StoreError};
 
 use crate::domain::Credential;
-use crate::store::projection;
+use crate::store::{ProjectionReader, StoreError};
 
 /// Look-ups that may wait on one worker.
 const MAILBOX: usize = 1024;
@@ -25,41 +26,30 @@ pub struct FindCredential {
 }
 
 impl Command for FindCredential {
-    type Reply = Result<Option<Credential>, FindError>;
-}
-
-/// Nothing was found out.
-#[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    /// No connection.
-    #[error("the projection cannot be opened")]
-    Open(#[source] OpenError),
-    /// The query failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    type Reply = Result<Option<Credential>, StoreError>;
 }
 
 /// One worker's reader.
 pub struct CredentialReader {
-    /// Shared by all readers; has one connection for each.
-    pool: ReadPool,
-    /// Taken at the first query and kept.
-    connection: Option<Reader>,
+    /// File of the projection.
+    path: PathBuf,
+    /// Opened at the first query and kept.
+    reader: Option<ProjectionReader>,
 }
 
 impl CredentialReader {
     /// Starts a reader on this thread.
-    pub fn launch(pool: ReadPool, health: &Health) -> Mailbox<Self> {
-        Mailbox::start(health, MAILBOX, |_| Self { pool, connection: None })
+    pub fn launch(path: PathBuf, health: &Health) -> Mailbox<Self> {
+        Mailbox::start(health, MAILBOX, |_| Self { path, reader: None })
     }
 
-    fn find(&mut self, username_keys: &[String]) -> Result<Option<Credential>, FindError> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.pool.get().map_err(|error| FindError::Open(error.into()))?),
+    fn find(&mut self, username_keys: &[String]) -> Result<Option<Credential>, StoreError> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(ProjectionReader::open(&self.path)?),
         };
         for key in username_keys {
-            if let Some(found) = projection::find_credential(connection, key)? {
+            if let Some(found) = reader.find_credential(key)? {
                 return Ok(Some(found));
             }
         }

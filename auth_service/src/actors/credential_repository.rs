@@ -15,15 +15,12 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
-use rusqlite::Connection;
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::log_sync::NextChange;
 use shared::secrets::{SealingKeys, UnsealError};
-use shared::sqlite::{Durability, OpenError, StoreError, open_writer};
 use tokio::sync::watch;
 
-use crate::store::projection::{self, ApplyError};
-use crate::store::staging::{self, Refused};
+use crate::store::{ApplyError, ProjectionStore, Refused, StoreError};
 
 /// Commands that may wait: the consumer sends one and waits for its answer.
 const MAILBOX: usize = 16;
@@ -117,7 +114,7 @@ impl Applied {
 /// The writer of the projection.
 pub struct CredentialRepository {
     /// The only one that writes to `projection.db`.
-    connection: Connection,
+    store: ProjectionStore,
     /// Tells whether hashes are sealed with our key.
     sealing_key: Arc<SealingKeys>,
     /// Read by the waiting logins, the readiness probe and the consumer.
@@ -131,14 +128,13 @@ impl CredentialRepository {
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open(path: &Path, sealing_key: Arc<SealingKeys>) -> Result<Self, RepositoryError> {
-        // Normal: whatever a power cut takes comes again, because the cursor goes with it.
-        let connection = open_writer(path, Durability::Normal, &projection::migrations())?;
+    pub fn open(path: &Path, sealing_key: Arc<SealingKeys>) -> Result<Self, StoreError> {
+        let store = ProjectionStore::open(path)?;
         let applied = watch::Sender::new(Applied::default());
         let counted_at = Instant::now();
-        let repository = Self { connection, sealing_key, applied, counted_at };
-        let cursor = projection::find_cursor(&repository.connection)?;
-        let checksum = projection::find_checksum(&repository.connection)?;
+        let repository = Self { store, sealing_key, applied, counted_at };
+        let cursor = repository.store.find_cursor()?;
+        let checksum = repository.store.find_checksum()?;
         let unopenable = repository.count_unopenable()?;
         repository.applied.send_replace(Applied { cursor, checksum, unopenable });
         Ok(repository)
@@ -179,7 +175,7 @@ impl CredentialRepository {
 
     fn count_unopenable(&self) -> Result<Unopenable, StoreError> {
         let mut unopenable = Unopenable::default();
-        projection::for_each_sealed_hash(&self.connection, |sealed| {
+        self.store.for_each_sealed_hash(|sealed| {
             if let Err(error) = self.sealing_key.check_openable(sealed) {
                 unopenable.count += 1;
                 if let UnsealError::UnknownKey { key_id } = error {
@@ -191,7 +187,7 @@ impl CredentialRepository {
     }
 
     fn apply(&mut self, ApplyEvents { changes, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
-        let checksum = projection::apply(&mut self.connection, changes, cursor)?;
+        let checksum = self.store.apply(changes, cursor)?;
         self.publish(*cursor, checksum);
         let mut hashes = changes.iter().filter_map(|next| next.sealed_hash.as_ref());
         let is_news =
@@ -204,21 +200,10 @@ impl CredentialRepository {
     }
 
     fn swap_in(&mut self, cursor: Cursor) -> Result<(), StoreError> {
-        let checksum = staging::swap_in(&mut self.connection, &cursor)?;
+        let checksum = self.store.swap_in(&cursor)?;
         self.publish(cursor, checksum);
         self.recount()
     }
-}
-
-/// The database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RepositoryError {
-    /// Opening it failed.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Reading it failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Actor for CredentialRepository {
@@ -237,9 +222,7 @@ impl Handler<Ask<StageSnapshotPart>> for CredentialRepository {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<StageSnapshotPart>, _: &mut Self::Context) {
-        ask.answer(|StageSnapshotPart { part, users }| {
-            staging::stage(&mut self.connection, part, users)
-        });
+        ask.answer(|StageSnapshotPart { part, users }| self.store.stage(part, users));
     }
 }
 
@@ -247,7 +230,7 @@ impl Handler<Ask<FindSuperseded>> for CredentialRepository {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FindSuperseded>, _: &mut Self::Context) {
-        ask.answer(|FindSuperseded| staging::find_superseded(&self.connection));
+        ask.answer(|FindSuperseded| self.store.find_superseded());
     }
 }
 

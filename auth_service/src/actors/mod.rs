@@ -9,5 +9,5 @@ pub mod user_event_consumer;
 pub use credential_reader::{CredentialReader, FindCredential};
 pub use credential_repository::{Applied, CredentialRepository};
 pub use key_ring::{KeyRing, ListKeys, SigningView};
-pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeRefused, RevokeToken};
+pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeToken};
 pub use user_event_consumer::{Progress, UserEventConsumer};

@@ -14,31 +14,26 @@
 //! Here the exchange of revocations between replicas will have its place (`ApplyRemote`, digests),
 //! with the issue on tokens.
 
-mod first_answers;
+mod stored_responses;
 
 use std::path::Path;
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use contract::UserId;
-use rusqlite::Connection;
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
 use shared::idempotency::IdempotentRequest;
-use shared::sqlite::idempotency::{self, Lookup};
-use shared::sqlite::{Durability, GroupCommit, OpenError, StoreError, open_writer};
 use shared::tokens::RevokedView;
 
-pub use self::first_answers::{FindOutcome, RememberLogin};
+pub use self::stored_responses::{FindOutcome, RememberLogin};
 use crate::metrics::RevocationMetrics;
-use crate::store::tokens;
+use crate::store::{RevokeRefused, StoreError, TokenStore};
 
 /// Commands that may wait for the next commit.
 const MAILBOX: usize = 1024;
 /// How often expired revocations are forgotten.
 const PURGE_INTERVAL: Duration = Duration::from_mins(1);
-/// How many expired responses go at once: more than a busy minute leaves.
-const RESPONSES_PER_PURGE: u32 = 10_000;
 /// How much longer than a token's life a user's revocation is kept: a login that was in hand when
 /// the password changed signs its (dead) token later by the time it waited.
 const LATE_LOGIN_S: i64 = 600;
@@ -70,23 +65,6 @@ pub struct FlushRevocations;
 
 impl Command for FlushRevocations {
     type Reply = ();
-}
-
-/// Why nothing was done.
-#[derive(Debug, thiserror::Error)]
-pub enum RevokeRefused {
-    /// The token has died in the meantime.
-    #[error("the token is dead already")]
-    AlreadyDead,
-    /// Another request came with this key.
-    #[error("the idempotency key stands for another request")]
-    KeyReused,
-    /// What is stored under the key cannot be read.
-    #[error("the stored outcome is of no use")]
-    Outcome(#[source] serde_json::Error),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// The times that revocations depend on, in seconds.
@@ -123,11 +101,9 @@ impl RevokeInMemory {
 
 /// The owner of the dead tokens.
 pub struct Revocations {
-    /// The only one that writes to `tokens.db`.
-    connection: Connection,
-    /// What the next commit holds.
-    group: GroupCommit,
-    /// Written here alone, after the commit; read by the HTTP workers.
+    /// The only one that writes to `tokens.db`, and to the view after each commit.
+    store: TokenStore,
+    /// Read by the HTTP workers.
     view: RevokedView,
     clock: Clock,
     times: TokenTimes,
@@ -144,12 +120,11 @@ impl Revocations {
         clock: Clock,
         times: TokenTimes,
         metrics: RevocationMetrics,
-    ) -> Result<Self, RevocationsError> {
-        let connection = open_writer(path, Durability::Full, &tokens::migrations())?;
+    ) -> Result<Self, StoreError> {
         let view = RevokedView::default();
-        tokens::load(&connection, &view)?;
+        let store = TokenStore::open(path, view.clone())?;
         metrics.set(view.len());
-        Ok(Self { connection, group: GroupCommit::default(), view, clock, times, metrics })
+        Ok(Self { store, view, clock, times, metrics })
     }
 
     /// What the HTTP workers read.
@@ -167,7 +142,7 @@ impl Revocations {
     /// # Errors
     /// The database failed.
     pub fn generation(&self) -> Result<String, StoreError> {
-        tokens::find_generation(&self.connection)
+        self.store.find_generation()
     }
 
     /// Makes a new name: the tokens of the old key are dead.
@@ -175,7 +150,7 @@ impl Revocations {
     /// # Errors
     /// The database failed.
     pub fn renew_generation(&self) -> Result<String, StoreError> {
-        tokens::renew_generation(&self.connection)
+        self.store.renew_generation()
     }
 
     /// Starts the actor on this thread, which it may block.
@@ -185,16 +160,16 @@ impl Revocations {
 
     /// The first of a group sees to its commit: `notify` comes after what is in the mailbox.
     fn before_push(&self, context: &mut Context<Self>) {
-        if self.group.is_empty() {
+        if self.store.is_idle() {
             context.notify(CommitGroup);
         }
     }
 
     fn commit(&mut self) {
-        if self.group.is_empty() {
+        if self.store.is_idle() {
             return;
         }
-        if let Err(error) = self.group.commit(&mut self.connection) {
+        if let Err(error) = self.store.commit() {
             tracing::error!(error = &error as &dyn std::error::Error, "revocations are not kept");
         }
         self.metrics.set(self.view.len());
@@ -202,34 +177,18 @@ impl Revocations {
 
     fn forget_expired(&mut self) {
         let now_s = self.clock.unix_s();
-        match tokens::delete_expired(&self.connection, now_s) {
-            Ok(()) => {
-                self.view.forget_expired(now_s);
-                self.metrics.set(self.view.len());
-            }
+        match self.store.forget_expired(now_s) {
+            Ok(()) => self.metrics.set(self.view.len()),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "expired revocations stay for another while"
             ),
         }
-        let pruned =
-            idempotency::prune(&self.connection, self.clock.unix_ms(), RESPONSES_PER_PURGE);
-        if let Err(error) = pruned {
+        if let Err(error) = self.store.prune_responses(self.clock.unix_ms()) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "expired responses stay for another while");
         }
     }
-}
-
-/// The database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RevocationsError {
-    /// Opening it failed.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Reading it failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 #[derive(Message)]
@@ -259,31 +218,8 @@ impl Handler<Ask<RevokeToken>> for Revocations {
         self.before_push(context);
         let (RevokeToken { jti, exp_s, request }, reply) = ask.into_parts();
         let until_s = exp_s.saturating_add(self.times.leeway_s);
-        let (now_ms, view, dead) = (self.clock.unix_ms(), self.view.clone(), jti.clone());
-        self.group.push_with(
-            reply,
-            move |connection| revoke_once(connection, &jti, until_s, request.as_ref(), now_ms),
-            move |()| view.insert_token(dead, until_s),
-        );
+        self.store.revoke_token(reply, (jti, until_s), request, self.clock.unix_ms());
     }
-}
-
-fn revoke_once(
-    connection: &Connection,
-    jti: &str,
-    until_s: i64,
-    request: Option<&IdempotentRequest>,
-    now_ms: i64,
-) -> Result<(), RevokeRefused> {
-    if let Some(request) = request {
-        match idempotency::find(connection, request, now_ms)? {
-            Lookup::Outcome(_) => return Ok(()),
-            Lookup::OtherRequest => return Err(RevokeRefused::KeyReused),
-            Lookup::Nothing => idempotency::record(connection, request, "", now_ms)?,
-        }
-    }
-    let is_first = tokens::insert_token(connection, jti, until_s)?;
-    if is_first { Ok(()) } else { Err(RevokeRefused::AlreadyDead) }
 }
 
 impl Handler<Ask<RevokeUsers>> for Revocations {
@@ -293,16 +229,7 @@ impl Handler<Ask<RevokeUsers>> for Revocations {
         self.before_push(context);
         let (RevokeUsers(users), reply) = ask.into_parts();
         let until_s = self.times.all_expired_s(self.clock.unix_s());
-        let (view, dead) = (self.view.clone(), users.clone());
-        self.group.push_with(
-            reply,
-            move |connection| {
-                users
-                    .iter()
-                    .try_for_each(|(id, min)| tokens::insert_user(connection, *id, *min, until_s))
-            },
-            move |()| dead.into_iter().for_each(|(id, min)| view.insert_user(id, min, until_s)),
-        );
+        self.store.revoke_users(reply, users, until_s);
     }
 }
 

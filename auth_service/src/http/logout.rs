@@ -4,8 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use shared::actors::ask;
 use shared::http::{IdempotencyKey, Problem};
-use shared::idempotency::IdempotentRequest;
-use shared::sqlite::idempotency::Lookup;
+use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;
 use super::bearer::Bearer;

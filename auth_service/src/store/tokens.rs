@@ -1,132 +1,209 @@
-//! The dead tokens on disk.
+//! The revoked tokens, and the stored responses beside them: that of a logout is written in the
+//! transaction of its revocation.
 
-use contract::UserId;
-use rusqlite::{Connection, params};
-use rusqlite_migration::{M, Migrations};
-use shared::sqlite::{StoreError, idempotency};
+use std::path::Path;
+
+use contract::{Claims, UserId};
+use rusqlite::Connection;
+use shared::actors::Reply;
+use shared::idempotency::{IdempotentRequest, Lookup};
+use shared::sqlite::{Durability, GroupCommit, checkpoint, idempotency, open_writer};
 use shared::tokens::RevokedView;
 
-/// The schema of `tokens.db`, step by step.
-pub fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![
-        M::up(include_str!("../../migrations/tokens_0001_revocations.sql")),
-        M::up(idempotency::SCHEMA),
-    ])
+use super::StoreError;
+use super::sqlite::tokens;
+
+/// How many expired responses are deleted at once: more than a busy minute leaves.
+const RESPONSES_PER_PURGE: u32 = 10_000;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeRefused {
+    /// The token has died in the meantime.
+    #[error("the token is dead already")]
+    AlreadyDead,
+    /// Another request came with this key.
+    #[error("the idempotency key stands for another request")]
+    KeyReused,
+    /// What is stored under the key cannot be read.
+    #[error("the stored response cannot be read")]
+    Outcome(#[source] serde_json::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// The random name that this database got when it was made.
+/// Owns the only connection that writes to the list of revoked tokens.
 ///
-/// # Errors
-/// The database failed.
-pub fn find_generation(connection: &Connection) -> Result<String, StoreError> {
-    Ok(connection.query_row("SELECT id FROM generation", [], |row| row.get(0))?)
+/// Writes wait in a group until [`TokenStore::commit`]: each is answered after the commit that
+/// holds it, and by then the view has it. One that fails or panics is undone alone.
+pub struct TokenStore {
+    connection: Connection,
+    /// What the next commit holds.
+    group: GroupCommit,
+    /// Has what was committed.
+    view: RevokedView,
 }
 
-/// Gives the database a new random name: tokens signed under the old one are dead.
-///
-/// # Errors
-/// The database failed.
-pub fn renew_generation(connection: &Connection) -> Result<String, StoreError> {
-    connection.execute("UPDATE generation SET id = lower(hex(randomblob(8)))", [])?;
-    find_generation(connection)
-}
-
-/// Fills the view with all that is remembered.
-///
-/// # Errors
-/// The database failed.
-pub fn load(connection: &Connection, view: &RevokedView) -> Result<(), StoreError> {
-    let mut statement = connection.prepare("SELECT jti, exp_s FROM revoked_tokens")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        view.insert_token(row.get(0)?, row.get(1)?);
+impl TokenStore {
+    /// Opens the database, or makes it, and fills the view with all that is in it.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn open(path: &Path, view: RevokedView) -> Result<Self, StoreError> {
+        let connection = open_writer(path, Durability::Full, &tokens::migrations())?;
+        tokens::load(&connection, &view)?;
+        Ok(Self { connection, group: GroupCommit::default(), view })
     }
-    let mut statement =
-        connection.prepare("SELECT user_id, min_password_version, until_s FROM revoked_users")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        view.insert_user(UserId(row.get(0)?), row.get(1)?, row.get(2)?);
+
+    /// The random name that this database got when it was made.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn find_generation(&self) -> Result<String, StoreError> {
+        tokens::find_generation(&self.connection)
     }
-    Ok(())
+
+    /// Gives the database a new random name: tokens signed under the old one are dead.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn renew_generation(&self) -> Result<String, StoreError> {
+        tokens::renew_generation(&self.connection)
+    }
+
+    /// Whether no write waits for a commit.
+    pub fn is_idle(&self) -> bool {
+        self.group.is_empty()
+    }
+
+    /// Revokes a token until `until_s`, if it is not revoked yet. A repeated `request` changes
+    /// nothing and is answered as it was at first.
+    pub fn revoke_token(
+        &mut self,
+        reply: Reply<Result<(), RevokeRefused>>,
+        (jti, until_s): (String, i64),
+        request: Option<IdempotentRequest>,
+        now_ms: i64,
+    ) {
+        let (view, dead) = (self.view.clone(), jti.clone());
+        self.group.push_with(
+            reply,
+            move |connection| revoke_once(connection, &jti, until_s, request.as_ref(), now_ms),
+            move |()| view.insert_token(dead, until_s),
+        );
+    }
+
+    /// Revokes the tokens of older passwords than these users' given versions, until `until_s`.
+    pub fn revoke_users(
+        &mut self,
+        reply: Reply<Result<(), StoreError>>,
+        users: Vec<(UserId, i64)>,
+        until_s: i64,
+    ) {
+        let (view, dead) = (self.view.clone(), users.clone());
+        self.group.push_with(
+            reply,
+            move |connection| {
+                users
+                    .iter()
+                    .try_for_each(|(id, min)| tokens::insert_user(connection, *id, *min, until_s))
+            },
+            move |()| dead.into_iter().for_each(|(id, min)| view.insert_user(id, min, until_s)),
+        );
+    }
+
+    /// Stores the claims of a login, or answers with those of the first such request.
+    pub fn remember_login(
+        &mut self,
+        reply: Reply<Result<Claims, RevokeRefused>>,
+        request: IdempotentRequest,
+        claims: Claims,
+        now_ms: i64,
+    ) {
+        self.group.push(reply, move |connection| remember(connection, &request, claims, now_ms));
+    }
+
+    /// What was answered to this request before.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn find_response(
+        &self,
+        request: &IdempotentRequest,
+        now_ms: i64,
+    ) -> Result<Lookup, StoreError> {
+        Ok(idempotency::find(&self.connection, request, now_ms)?)
+    }
+
+    /// Commits what waits as one transaction, then answers each.
+    ///
+    /// # Errors
+    /// The commit failed: nothing of the group is kept, and each was told so.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.group.commit(&mut self.connection)?;
+        Ok(())
+    }
+
+    /// Forgets revocations that have expired, here and in the view.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn forget_expired(&self, now_s: i64) -> Result<(), StoreError> {
+        tokens::delete_expired(&self.connection, now_s)?;
+        self.view.forget_expired(now_s);
+        Ok(())
+    }
+
+    /// Deletes some of the stored responses that have expired.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn prune_responses(&self, now_ms: i64) -> Result<(), StoreError> {
+        idempotency::prune(&self.connection, now_ms, RESPONSES_PER_PURGE)?;
+        Ok(())
+    }
+
+    /// Brings everything into the database's own file.
+    ///
+    /// # Errors
+    /// The disk is full. Nothing is lost.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        Ok(checkpoint(&self.connection)?)
+    }
 }
 
-/// Puts a token on the list; whether it was not there yet.
-///
-/// # Errors
-/// The database failed.
-pub fn insert_token(connection: &Connection, jti: &str, exp_s: i64) -> Result<bool, StoreError> {
-    let inserted = connection
-        .prepare_cached("INSERT OR IGNORE INTO revoked_tokens VALUES (?1, ?2)")?
-        .execute(params![jti, exp_s])?;
-    Ok(inserted == 1)
-}
-
-/// Puts the user's tokens of versions before `min_password_version` on the list. A later call
-/// never makes a dead token live again.
-///
-/// # Errors
-/// The database failed.
-pub fn insert_user(
+fn revoke_once(
     connection: &Connection,
-    user: UserId,
-    min_password_version: i64,
+    jti: &str,
     until_s: i64,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO revoked_users VALUES (?1, ?2, ?3) ON CONFLICT (user_id) DO UPDATE SET
-             min_password_version = max(min_password_version, excluded.min_password_version),
-             until_s = max(until_s, excluded.until_s)",
-        )?
-        .execute(params![user.0, min_password_version, until_s])?;
-    Ok(())
+    request: Option<&IdempotentRequest>,
+    now_ms: i64,
+) -> Result<(), RevokeRefused> {
+    if let Some(request) = request {
+        match idempotency::find(connection, request, now_ms)? {
+            Lookup::Outcome(_) => return Ok(()),
+            Lookup::OtherRequest => return Err(RevokeRefused::KeyReused),
+            Lookup::Nothing => idempotency::record(connection, request, "", now_ms)?,
+        }
+    }
+    let is_first = tokens::insert_token(connection, jti, until_s)?;
+    if is_first { Ok(()) } else { Err(RevokeRefused::AlreadyDead) }
 }
 
-/// Forgets what nobody would take anyhow at `now_s`.
-///
-/// # Errors
-/// The database failed.
-pub fn delete_expired(connection: &Connection, now_s: i64) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM revoked_tokens WHERE exp_s <= ?1", [now_s])?;
-    connection.execute("DELETE FROM revoked_users WHERE until_s <= ?1", [now_s])?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn database() -> Connection {
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrations().to_latest(&mut connection).unwrap();
-        connection
-    }
-
-    fn loaded(connection: &Connection) -> (usize, usize) {
-        let view = RevokedView::default();
-        load(connection, &view).unwrap();
-        view.len()
-    }
-
-    #[test]
-    fn what_was_revoked_is_loaded_until_it_has_expired() {
-        let connection = database();
-        assert!(insert_token(&connection, "a", 9).unwrap());
-        assert!(!insert_token(&connection, "a", 9).unwrap());
-        insert_user(&connection, UserId(1), 3, 9).unwrap();
-        insert_user(&connection, UserId(1), 2, 8).unwrap();
-        delete_expired(&connection, 8).unwrap();
-        assert_eq!(loaded(&connection), (1, 1));
-        delete_expired(&connection, 9).unwrap();
-        assert_eq!(loaded(&connection), (0, 0));
-    }
-
-    #[test]
-    fn every_database_has_a_generation_of_its_own() {
-        let (one, other) = (database(), database());
-        let generation = find_generation(&one).unwrap();
-        assert_eq!(generation, find_generation(&one).unwrap());
-        assert_ne!(generation, find_generation(&other).unwrap());
-        assert_ne!(generation, renew_generation(&one).unwrap());
+fn remember(
+    connection: &Connection,
+    request: &IdempotentRequest,
+    claims: Claims,
+    now_ms: i64,
+) -> Result<Claims, RevokeRefused> {
+    match idempotency::find(connection, request, now_ms)? {
+        Lookup::Outcome(first) => serde_json::from_str(&first).map_err(RevokeRefused::Outcome),
+        Lookup::OtherRequest => Err(RevokeRefused::KeyReused),
+        Lookup::Nothing => {
+            let outcome = serde_json::to_string(&claims).map_err(RevokeRefused::Outcome)?;
+            idempotency::record(connection, request, &outcome, now_ms)?;
+            Ok(claims)
+        }
     }
 }

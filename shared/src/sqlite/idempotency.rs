@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
-use crate::idempotency::{IdempotentRequest, RETENTION_MS};
+use crate::idempotency::{IdempotentRequest, Lookup, RETENTION_MS};
 
 /// The table, for the migrations of both services.
 pub const SCHEMA: &str = "
@@ -18,17 +18,6 @@ CREATE TABLE idempotency_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
 ";
-
-/// What is known of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lookup {
-    /// Nothing: this is the first request.
-    Nothing,
-    /// The same request was answered: this is its outcome.
-    Outcome(String),
-    /// Another request used the key.
-    OtherRequest,
-}
 
 /// Looks the key up.
 ///

@@ -9,8 +9,8 @@ mod open;
 
 pub use group_commit::{Committed, GroupCommit, in_savepoint};
 pub use open::{
-    Durability, OpenError, ReadPool, Reader, close_writer, map_into_memory, open_reader,
-    open_readers, open_writer,
+    Durability, OpenError, ReadPool, Reader, checkpoint, close_writer, map_into_memory,
+    open_reader, open_readers, open_writer,
 };
 
 /// The database could not do it. What was asked for is not done.

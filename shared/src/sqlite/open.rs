@@ -163,6 +163,15 @@ fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
 /// The log of changes (`-wal`) was not copied into the database, because a reader is in the way or
 /// the disk is full. Nothing is lost: the next start finds it there.
 pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
+    checkpoint(&connection)?;
+    Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
+/// Copies the whole log of changes (`-wal`) into the database's own file, and empties it.
+///
+/// # Errors
+/// A reader is in the way or the disk is full. Nothing is lost.
+pub fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
     let is_busy: bool =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_busy {
@@ -170,7 +179,7 @@ pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
         let reason = "a reader still uses the log of changes".to_owned();
         return Err(rusqlite::Error::SqliteFailure(code, Some(reason)).into());
     }
-    Ok(connection.close().map_err(|(_, error)| error)?)
+    Ok(())
 }
 
 /// Opens up to `size` read-only connections, as they are asked for.

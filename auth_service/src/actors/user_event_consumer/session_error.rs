@@ -4,7 +4,7 @@ use std::error::Error;
 
 use shared::bus::BusError;
 
-use crate::store::projection::ApplyError;
+use crate::store::ApplyError;
 
 /// Why effects were not carried out.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use contract::UserId;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use shared::idempotency::IdempotentRequest;
-use shared::sqlite::idempotency::{self, Lookup};
+use shared::idempotency::{IdempotentRequest, Lookup};
+use shared::sqlite::idempotency;
 
 use super::super::{ChangeError, Outcome};
 use super::StoreError;

@@ -14,7 +14,7 @@ use crate::actors::credential_repository::{
     ApplyEvents, FindSuperseded, StageSnapshotPart, SwapIn,
 };
 use crate::actors::revocations::RevokeUsers;
-use crate::store::staging::Refused;
+use crate::store::Refused;
 
 /// Stands for the routing key of a dead letter that is one user of a snapshot.
 const SNAPSHOT_USER: &str = "snapshot.user";

@@ -2,27 +2,15 @@
 
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
-use shared::sqlite::StoreError;
 
+use super::super::{Refused, StoreError};
 use super::projection::{WriteError, sum_checksums, write, write_cursor};
 
 const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// A user who has to stay outside.
-#[derive(Debug)]
-pub struct Refused {
-    /// The user.
-    pub user: SnapshotUser,
-    /// What is wrong with them.
-    pub reason: String,
-}
-
 /// Loads a part of a snapshot aside; the first part empties what lay there. Answers with the users
 /// who were left out: one of whom this version can make nothing must not keep all others out.
-///
-/// # Errors
-/// The database failed.
-pub fn stage(
+pub(in crate::store) fn stage(
     connection: &mut Connection,
     part: u32,
     users: Vec<SnapshotUser>,
@@ -47,10 +35,9 @@ pub fn stage(
 /// The users whose tokens must die when the snapshot comes in, each with the oldest password
 /// version whose tokens live on: those who are not in it (none lives on), and those who have
 /// another password in it, or whose former one is not known here.
-///
-/// # Errors
-/// The database failed.
-pub fn find_superseded(connection: &Connection) -> Result<Vec<(UserId, i64)>, StoreError> {
+pub(in crate::store) fn find_superseded(
+    connection: &Connection,
+) -> Result<Vec<(UserId, i64)>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT user_id, 9223372036854775807 FROM credentials
          WHERE user_id NOT IN (SELECT user_id FROM staged_credentials)
@@ -65,10 +52,10 @@ pub fn find_superseded(connection: &Connection) -> Result<Vec<(UserId, i64)>, St
 
 /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
 /// transaction. Answers with the checksum over all users then.
-///
-/// # Errors
-/// The database failed.
-pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersChecksum, StoreError> {
+pub(in crate::store) fn swap_in(
+    connection: &mut Connection,
+    cursor: &Cursor,
+) -> Result<UsersChecksum, StoreError> {
     let transaction = connection.transaction()?;
     transaction.execute("DELETE FROM credentials", [])?;
     transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
@@ -81,8 +68,8 @@ pub fn swap_in(connection: &mut Connection, cursor: &Cursor) -> Result<UsersChec
 
 #[cfg(test)]
 mod tests {
+    use super::super::projection::{find_credential, find_cursor, migrations};
     use super::*;
-    use crate::store::projection::{find_credential, find_cursor, migrations};
     use contract::{Position, SealedHash, UserState};
     use shared::log_sync::user_checksum;
 

@@ -1,0 +1,48 @@
+//! Stored responses to requests with an `Idempotency-Key`.
+
+use actix::{Context, Handler};
+use contract::Claims;
+use shared::actors::{Ask, Command};
+use shared::idempotency::{IdempotentRequest, Lookup};
+
+use super::Revocations;
+use crate::store::{RevokeRefused, StoreError};
+
+/// "A login with an `Idempotency-Key` is about to be answered with these claims." Answers with
+/// the claims of the first answer: the same claims give the same token.
+pub struct RememberLogin {
+    /// The request.
+    pub request: IdempotentRequest,
+    /// The claims if it is the first.
+    pub claims: Claims,
+}
+
+impl Command for RememberLogin {
+    type Reply = Result<Claims, RevokeRefused>;
+}
+
+/// "How was this request answered?"
+pub struct FindOutcome(pub IdempotentRequest);
+
+impl Command for FindOutcome {
+    type Reply = Result<Lookup, StoreError>;
+}
+
+impl Handler<Ask<RememberLogin>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<RememberLogin>, context: &mut Context<Self>) {
+        self.before_push(context);
+        let (RememberLogin { request, claims }, reply) = ask.into_parts();
+        self.store.remember_login(reply, request, claims, self.clock.unix_ms());
+    }
+}
+
+impl Handler<Ask<FindOutcome>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<FindOutcome>, _: &mut Context<Self>) {
+        let now_ms = self.clock.unix_ms();
+        ask.answer(|FindOutcome(request)| self.store.find_response(&request, now_ms));
+    }
+}

@@ -1,0 +1,244 @@
+//! The projection of user_service's log: credentials, and the cursor in the same transaction.
+
+use contract::{
+    Cursor, Incarnation, Position, RecordHash, SealedHash, UserId, UserState, UsersChecksum,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite_migration::{M, Migrations};
+use shared::log_sync::{NextChange, user_checksum};
+
+use super::super::{ApplyError, StoreError};
+use crate::domain::Credential;
+
+/// The schema of `projection.db`, step by step.
+pub(in crate::store) fn migrations() -> Migrations<'static> {
+    Migrations::new(vec![
+        M::up(include_str!("../../../migrations/projection_0001_credentials.sql")),
+        M::up(include_str!("../../../migrations/projection_0002_checksum.sql")),
+        M::up(include_str!("../../../migrations/projection_0003_optional_hashes.sql")),
+    ])
+}
+
+impl From<rusqlite::Error> for ApplyError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The stored cursor; none before the first answer of user_service.
+pub(in crate::store) fn find_cursor(connection: &Connection) -> Result<Option<Cursor>, StoreError> {
+    let sql = "SELECT incarnation, seq, hash FROM projection_cursor";
+    Ok(connection.prepare_cached(sql)?.query_row([], read_cursor).optional()?)
+}
+
+fn read_cursor(row: &Row<'_>) -> rusqlite::Result<Cursor> {
+    let parsed = |index: usize, text: String| {
+        text.parse::<RecordHash>().map(|hash| hash.0).map_err(|error| {
+            let kind = rusqlite::types::Type::Text;
+            rusqlite::Error::FromSqlConversionFailure(index, kind, Box::new(error))
+        })
+    };
+    let position = Position { seq: row.get(1)?, hash: RecordHash(parsed(2, row.get(2)?)?) };
+    Ok(Cursor { incarnation: Incarnation(parsed(0, row.get(0)?)?), position })
+}
+
+/// Stores the cursor, with the checksum over all users there.
+pub(super) fn write_cursor(
+    connection: &Connection,
+    cursor: &Cursor,
+    checksum: UsersChecksum,
+) -> rusqlite::Result<usize> {
+    let Cursor { incarnation, position: Position { seq, hash } } = cursor;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO projection_cursor VALUES (1, ?1, ?2, ?3, ?4)")?
+        .execute(params![incarnation.to_string(), seq, hash.to_string(), checksum.0])
+}
+
+/// The checksum over all users at the cursor. It is updated with each change, and computed from the
+/// users where an earlier version has left none.
+pub(in crate::store) fn find_checksum(
+    connection: &Connection,
+) -> Result<UsersChecksum, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT checksum FROM projection_cursor")?;
+    let kept: Option<Option<[u8; 16]>> = statement.query_row([], |row| row.get(0)).optional()?;
+    match kept.flatten() {
+        Some(checksum) => Ok(UsersChecksum(checksum)),
+        None => sum_checksums(connection),
+    }
+}
+
+/// The checksum over all users, computed from each of them.
+pub(super) fn sum_checksums(connection: &Connection) -> Result<UsersChecksum, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT user_id, version, username FROM credentials")?;
+    let mut sum = UsersChecksum::default();
+    for checksum in statement.query_map([], read_checksum)? {
+        sum = sum.plus(checksum?);
+    }
+    Ok(sum)
+}
+
+fn checksum_of(connection: &Connection, id: UserId) -> Result<Option<UsersChecksum>, StoreError> {
+    let sql = "SELECT user_id, version, username FROM credentials WHERE user_id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], read_checksum).optional()?)
+}
+
+fn read_checksum(row: &Row<'_>) -> rusqlite::Result<UsersChecksum> {
+    let username = row.get_ref(2)?.as_str()?;
+    Ok(user_checksum(UserId(row.get(0)?), row.get(1)?, username))
+}
+
+/// Applies the changes in their order, and the cursor behind them, in one transaction. There may
+/// be no changes: then a new incarnation vouches for the place. Answers with the checksum over all
+/// users then.
+pub(in crate::store) fn apply(
+    connection: &mut Connection,
+    changes: &[NextChange],
+    cursor: &Cursor,
+) -> Result<UsersChecksum, ApplyError> {
+    let transaction = connection.transaction()?;
+    check_continuity(find_cursor(&transaction)?.unwrap_or_default(), changes, cursor)?;
+    let mut checksum = find_checksum(&transaction)?;
+    for next in changes {
+        checksum = apply_one(&transaction, next, checksum)?;
+    }
+    write_cursor(&transaction, cursor, checksum)?;
+    transaction.commit()?;
+    Ok(checksum)
+}
+
+/// The follower sees to this; here it is checked once more, because a hole would never be noticed.
+fn check_continuity(
+    stored: Cursor,
+    changes: &[NextChange],
+    cursor: &Cursor,
+) -> Result<(), ApplyError> {
+    let mut at = stored.position;
+    for next in changes {
+        if (next.position.seq, next.prev_hash) != (at.seq + 1, at.hash) {
+            return Err(unappliable(next.position.seq, "it does not follow what is stored"));
+        }
+        at = next.position;
+    }
+    if at == cursor.position {
+        Ok(())
+    } else {
+        Err(unappliable(cursor.position.seq, "the records do not lead to the cursor"))
+    }
+}
+
+/// Writes what the record leaves of the user, whatever its kind is. Answers with the checksum over
+/// all users after the record, from that before it.
+fn apply_one(
+    connection: &Connection,
+    NextChange { position, change, sealed_hash, .. }: &NextChange,
+    checksum: UsersChecksum,
+) -> Result<UsersChecksum, ApplyError> {
+    let before = checksum_of(connection, change.id)?.unwrap_or_default();
+    match &change.user {
+        Some(state) => write(connection, UPSERT, change.id, state, sealed_hash.as_ref())
+            .map_err(|error| error.at(position.seq))?,
+        None => {
+            connection
+                .prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?
+                .execute([change.id.0])?;
+        }
+    }
+    let after = checksum_of(connection, change.id)?.unwrap_or_default();
+    Ok(checksum.minus(before).plus(after))
+}
+
+/// A record without a hash leaves the one of the same password as it is.
+const UPSERT: &str = "INSERT INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (user_id) DO UPDATE SET
+    username = excluded.username, username_key = excluded.username_key, version = excluded.version,
+    sealed_hash = CASE WHEN excluded.sealed_hash IS NULL
+                        AND excluded.password_version = password_version
+                       THEN sealed_hash ELSE excluded.sealed_hash END,
+    password_version = excluded.password_version";
+
+/// Why a user was not written.
+pub(super) enum WriteError {
+    /// The user is at fault.
+    Refused(String),
+    /// The database is.
+    Store(StoreError),
+}
+
+impl WriteError {
+    pub(super) fn at(self, seq: i64) -> ApplyError {
+        match self {
+            Self::Refused(reason) => ApplyError::Unappliable { seq, reason },
+            Self::Store(error) => ApplyError::Store(error),
+        }
+    }
+}
+
+/// Writes the user with a statement whose parameters are the columns in their order.
+pub(super) fn write(
+    connection: &Connection,
+    sql: &str,
+    id: UserId,
+    state: &UserState,
+    sealed_hash: Option<&SealedHash>,
+) -> Result<(), WriteError> {
+    let UserState { username, username_key, version, password_version } = state;
+    let sealed_hash = sealed_hash.map(SealedHash::as_str);
+    let prepared = connection.prepare_cached(sql);
+    let mut statement = prepared.map_err(|error| WriteError::Store(error.into()))?;
+    let columns = params![id.0, username, username_key, sealed_hash, version, password_version];
+    statement.execute(columns).map(drop).map_err(|error| match error.sqlite_error_code() {
+        // The library's message names the column, not the value.
+        Some(rusqlite::ErrorCode::ConstraintViolation) => WriteError::Refused(error.to_string()),
+        _ => WriteError::Store(error.into()),
+    })
+}
+
+fn unappliable(seq: i64, reason: &str) -> ApplyError {
+    ApplyError::Unappliable { seq, reason: reason.to_owned() }
+}
+
+/// The user with this name, compared by its key. Where there is none another user is read all the
+/// same: time must not tell that a name is nobody's.
+pub(in crate::store) fn find_credential(
+    connection: &Connection,
+    username_key: &str,
+) -> Result<Option<Credential>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT user_id, username, version, password_version, sealed_hash, TRUE
+         FROM credentials WHERE username_key = ?1
+         UNION ALL
+         SELECT * FROM (SELECT user_id, username, version, password_version, sealed_hash, FALSE
+                        FROM credentials LIMIT 1)
+         LIMIT 1",
+    )?;
+    let read = statement.query_row([username_key], |row| {
+        let has_name: bool = row.get(5)?;
+        let credential = Credential {
+            id: UserId(row.get(0)?),
+            username: row.get(1)?,
+            version: row.get(2)?,
+            password_version: row.get(3)?,
+            sealed_hash: row.get::<_, Option<String>>(4)?.map(SealedHash::new),
+        };
+        Ok((has_name, credential))
+    });
+    Ok(read.optional()?.filter(|(has_name, _)| *has_name).map(|(_, credential)| credential))
+}
+
+/// Shows each stored hash.
+pub(in crate::store) fn for_each_sealed_hash(
+    connection: &Connection,
+    mut look: impl FnMut(&str),
+) -> Result<(), StoreError> {
+    let sql = "SELECT sealed_hash FROM credentials WHERE sealed_hash IS NOT NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        look(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
