@@ -11,7 +11,7 @@ use testkit::wait::{until, within};
 
 const BOUND: Duration = Duration::from_secs(10);
 
-/// A bus that is unreachable while that is true.
+/// A bus that is unreachable while the flag is true.
 fn bus(is_away: &Arc<AtomicBool>) -> Arc<dyn Bus> {
     let is_away = Arc::clone(is_away);
     TestBus::new(move |call| match call {

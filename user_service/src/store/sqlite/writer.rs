@@ -39,7 +39,8 @@ impl SqliteWriter {
                 if let Ok(applied) = catch_unwind(work) {
                     outcome = applied;
                 }
-                // Whatever else is refused has written nothing, but perhaps the refusal itself.
+                // Any other error means that the change wrote nothing. Only the response to the
+                // request, the refusal itself, may have been stored, and it is kept.
                 !matches!(outcome, Err(ChangeError::Store(_)))
             })?;
             outcomes.push(outcome);
