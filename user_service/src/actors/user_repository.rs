@@ -142,7 +142,8 @@ impl UserRepository {
     }
 
     /// Lends the writer to `work`, and continues with `then` when the writer is back. No other
-    /// message is handled meanwhile. If `work` panics, only `work` has failed: `then` gets `None`.
+    /// message is handled meanwhile. If `work` panics, only `work` has failed, and `then` is not
+    /// called.
     fn with_writer<T: 'static>(
         &mut self,
         context: &mut Context<Self>,

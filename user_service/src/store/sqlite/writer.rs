@@ -39,8 +39,8 @@ impl SqliteWriter {
                 if let Ok(applied) = catch_unwind(work) {
                     outcome = applied;
                 }
-                // Any other error means that the change wrote nothing. Only the response to the
-                // request, the refusal itself, may have been stored, and it is kept.
+                // After any other error nothing was written, except perhaps the response of a
+                // request with an `Idempotency-Key`, which is kept.
                 !matches!(outcome, Err(ChangeError::Store(_)))
             })?;
             outcomes.push(outcome);
