@@ -21,8 +21,8 @@ pub struct ClientPresence {
 }
 
 impl ClientPresence {
-    /// Waits for the hash of a password, before anything was written. Under load, a half-closed
-    /// client is not waited for: the work is dropped, so that no thread begins it.
+    /// Waits for the hash of a password; no written data may depend on it yet. Under load, the work
+    /// of a half-closed client is dropped, so that no thread begins it.
     ///
     /// # Errors
     /// 503 in that case; otherwise those of the work.
