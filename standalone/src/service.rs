@@ -21,7 +21,7 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Argon2's parameters are out of bounds.
-    #[error("the settings of Argon2 are of no use")]
+    #[error("cannot use the settings of Argon2")]
     Hashing(#[from] HashFault),
     /// user_service.
     #[error("user_service cannot start")]

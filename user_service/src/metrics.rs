@@ -48,7 +48,7 @@ impl ServiceMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let answers = AnswerMetrics::default();
-        let help = "Questions of followers, by what they got and why";
+        let help = "Questions of followers, by kind of answer and reason";
         registry.register("sync_answers", help, answers.answers.clone());
         let dead_letters = Counter::default();
         let help = "Messages that could not be decoded";
@@ -138,12 +138,12 @@ impl Collector for AgreementMetrics {
         }
         let behind = if lag > 0 { published.caught_up_at.elapsed() } else { Duration::ZERO };
         let (gauge, unit) = (ConstGauge::new(behind.as_secs_f64()), Some(&Unit::Seconds));
-        let help = "Time since the bus had confirmed all of the log; 0 while it has";
+        let help = "Time since the bus had last confirmed the whole log; 0 while it has";
         let kind = gauge.metric_type();
         gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
         let checksum = checksum.unwrap_or_default().to_string();
         let info = Info::new([("seq", position.seq.to_string()), ("digest", checksum)]);
-        let help = "Checksum over all users (id, version, name) at a place in the log";
+        let help = "Checksum over all users (id, version, name) at a position in the log";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
         info.encode(metric)
     }

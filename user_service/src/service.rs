@@ -159,7 +159,9 @@ fn server_config(config: &Config) -> HttpServerConfig {
 }
 
 fn announce(address: SocketAddr) {
-    tracing::info!("access is open: whoever reaches user_service may read and change every user");
+    tracing::info!(
+        "access is open: every client that reaches user_service may read and change every user"
+    );
     // Last: scripts that wait for this line find all the others before it.
     tracing::info!(%address, "user_service listens");
 }
@@ -289,11 +291,11 @@ impl Actors {
     /// so that the writer can move everything into the database's main file.
     async fn stop(self) {
         if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
-            tracing::warn!("the bus did not take the last events: they go out at the next start");
+            tracing::warn!("the last events were not published; the next start publishes them");
         }
         join(self.readers).await;
         if let Err(error) = ask(&self.repository, Close).await {
-            tracing::error!(%error, "the database was not closed in order");
+            tracing::error!(%error, "the database was not closed cleanly");
         }
         join([self.writing]).await;
     }

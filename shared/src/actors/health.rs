@@ -61,7 +61,7 @@ impl Health {
     pub fn register(registry: &mut Registry) -> Self {
         let health = Self::default();
         registry.register_collector(Box::new(health.clone()));
-        let help = "Starts of a loop after it had failed";
+        let help = "Restarts of a loop after a failure";
         registry.register("loop_restarts", help, health.0.restarts.clone());
         health
     }
@@ -108,7 +108,7 @@ impl Collector for Health {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut waiting = BTreeMap::<&'static str, usize>::new();
         self.for_each_actor(|actor| *waiting.entry(actor.name()).or_default() += actor.waiting());
-        let help = "Commands that wait in the mailboxes of an actor";
+        let help = "Commands waiting in the mailboxes of an actor";
         let kind = ConstGauge::new(0_i64).metric_type();
         let mut family = encoder.encode_descriptor("mailbox_waiting", help, None, kind)?;
         for (actor, waiting) in waiting {

@@ -81,7 +81,7 @@ pub enum Undecodable {
     #[error("the body is not UTF-8")]
     Encoding,
     /// A record's hash is not that of its content: the log is damaged.
-    #[error("record {seq} has not the hash of its content")]
+    #[error("the hash of record {seq} does not match its content")]
     RecordHash {
         /// Which record.
         seq: i64,

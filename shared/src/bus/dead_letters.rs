@@ -102,7 +102,7 @@ impl Sending {
             self.batch.clear();
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                tracing::warn!(dropped, "too many dead letters waited for the bus");
+                tracing::warn!(dropped, "dropped dead letters: too many were waiting for the bus");
             }
         }
     }

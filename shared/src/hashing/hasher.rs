@@ -85,7 +85,7 @@ pub enum Verification {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashFault {
     /// Argon2 does not allow these parameters.
-    #[error("parameters that Argon2 does not allow: {0}")]
+    #[error("Argon2 does not allow these parameters: {0}")]
     Params(argon2::Error),
     /// A stored hash is not an Argon2id hash in PHC form. Version 0x10, from before RFC 9106, is
     /// not accepted: no version of this service has made such hashes.

@@ -17,7 +17,7 @@ pub(super) struct Route(pub(super) &'static str);
 #[must_use]
 pub fn resource(path: &'static str, allow: &'static str) -> Resource {
     let refuse = move || async move {
-        let detail = format!("this path takes {allow}");
+        let detail = format!("this path supports {allow}");
         let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
         Err::<&str, _>(problem.with_header(header::ALLOW, allow))
     };

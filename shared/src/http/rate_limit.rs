@@ -69,7 +69,7 @@ impl Command for BeginGuess {
 enum GuessRefused {
     #[error("too many wrong passwords: {}", .0.policy)]
     Spent(Spent),
-    #[error("too many checks wait for others to be decided")]
+    #[error("too many password checks are waiting")]
     NoRoom,
 }
 

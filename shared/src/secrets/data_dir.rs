@@ -23,7 +23,7 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// Two writers of one database would disturb each other, and both would publish the same log.
-    #[error("another {service} works in {}: each needs its own DATA_DIR", path.display())]
+    #[error("another {service} process uses {}: each needs its own DATA_DIR", path.display())]
     Taken {
         /// The directory.
         path: PathBuf,
@@ -67,7 +67,7 @@ mod tests {
         let first = claim_data_dir(&path, "user_service").unwrap();
         let _other = claim_data_dir(&path, "auth_service").unwrap();
         let refused = claim_data_dir(&path, "user_service").unwrap_err();
-        assert!(refused.to_string().contains("another user_service works in"), "{refused}");
+        assert!(refused.to_string().contains("another user_service process uses"), "{refused}");
         drop(first);
         assert!(claim_data_dir(&path, "user_service").is_ok());
     }

@@ -277,7 +277,7 @@ impl Key {
 #[derive(Debug, thiserror::Error)]
 pub enum SealingKeyError {
     /// The file cannot be used.
-    #[error("cannot use the file of the sealing keys")]
+    #[error("cannot use the sealing key file")]
     File(#[from] KeyFileError),
     /// The keys are not valid.
     #[error(transparent)]

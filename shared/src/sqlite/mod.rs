@@ -17,7 +17,7 @@ pub use open::{
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// No room on the disk, or the file cannot be written.
-    #[error("the database has no room left")]
+    #[error("the database cannot be written")]
     Full(#[source] Arc<rusqlite::Error>),
     /// Anything else.
     #[error("the database failed")]

@@ -32,7 +32,7 @@ pub struct LogGuard(#[expect(dead_code, reason = "kept for its Drop")] WorkerGua
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// Not a filter like `info` or `warn,auth_service=debug`.
-    #[error("LOG must be a level or a filter such as warn,auth_service=debug, and is {0:?}")]
+    #[error("LOG must be a level or a filter such as warn,auth_service=debug, not {0:?}")]
     Filter(String),
     /// The standard output cannot be used.
     #[error("the standard output cannot be used")]

@@ -145,7 +145,7 @@ enum RelayError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
-    #[error("the place in the log cannot be recorded")]
+    #[error("the published position cannot be recorded")]
     Record(#[from] AskError),
 }
 
@@ -166,7 +166,7 @@ impl Relay {
         if let Err(error) = self.finish().await {
             tracing::warn!(
                 error = &error as &dyn Error,
-                "the last events go out at the next start"
+                "the last events were not published; the next start publishes them"
             );
         }
     }
@@ -279,7 +279,10 @@ impl Relay {
             Ok(()) => self.recorded = seq,
             // The disk may be full. Events after the recorded position are published twice.
             Err(error) => {
-                tracing::debug!(error = &error as &dyn Error, "the place was not recorded");
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "the published position was not recorded"
+                );
             }
         }
         Ok(())
@@ -296,7 +299,7 @@ async fn tell_heads(
     stopping: watch::Receiver<()>,
 ) {
     let stop = until_closed(stopping.clone());
-    supervise(&health, "telling the log's end", stop, async || {
+    supervise(&health, "publishing heads", stop, async || {
         let mut period = interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -307,7 +310,7 @@ async fn tell_heads(
             let Some(now) = *head.borrow() else { continue };
             if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
                 // The publishing loop warns of the same failure; the next second tries again.
-                tracing::debug!(error = &error as &dyn Error, "the log's end was not told");
+                tracing::debug!(error = &error as &dyn Error, "the head was not published");
             }
         }
     })

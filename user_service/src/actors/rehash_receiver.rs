@@ -46,7 +46,7 @@ struct Receiving {
 enum ReceiveError {
     #[error("the hash cannot be opened")]
     Unseal(#[from] UnsealError),
-    #[error("what was sealed is not an Argon2id hash")]
+    #[error("the sealed text is not an Argon2id hash")]
     NotAHash,
 }
 
@@ -90,7 +90,7 @@ impl Receiving {
             Ok(replace) => replace,
             Err(error) => {
                 let error = &error as &dyn Error;
-                return tracing::warn!(error, user_id, "a new hash was refused");
+                return tracing::warn!(error, user_id, "a rehashed password was refused");
             }
         };
         match ask(&self.repository, Change::ReplaceHash(replace)).await {

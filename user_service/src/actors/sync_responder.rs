@@ -92,7 +92,7 @@ enum AnswerError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
-    #[error("there is no snapshot")]
+    #[error("cannot make a snapshot")]
     Snapshot(#[from] SnapshotError),
     #[error("the follower has asked again")]
     Superseded,
@@ -121,7 +121,7 @@ impl Answering {
                 Ok(()) => {}
                 Err(AnswerError::Superseded) => tracing::info!("a follower has asked again"),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, "a follower got no answer");
+                    tracing::warn!(error = &error as &dyn Error, "cannot answer a follower");
                 }
             }
         }
@@ -139,7 +139,12 @@ impl Answering {
         let hash_there = reader.find_record_hash(at).await?;
         let decision = decide(request, head.position, hash_there, self.replay_limit);
         self.metrics.count(decision);
-        tracing::info!(?decision, at, head = head.position.seq, "a follower asks");
+        tracing::info!(
+            ?decision,
+            at,
+            head = head.position.seq,
+            "received a question from a follower"
+        );
         match decision {
             Decision::Continue => self.send_records(reader, request).await,
             Decision::Snapshot(_) => self.send_snapshot(reader, request, questions).await,

@@ -325,7 +325,7 @@ impl Handler<CloseNow> for UserRepository {
             if let Err(error) = closed {
                 tracing::error!(
                     error = &error as &dyn Error,
-                    "the database was not closed in order"
+                    "the database was not closed cleanly"
                 );
             }
             context.stop();

@@ -92,7 +92,7 @@ pub enum ChangeError {
     #[error("the password has changed since it was checked")]
     PasswordChanged,
     /// The idempotency key was used with another request before.
-    #[error("the idempotency key stands for another request")]
+    #[error("the idempotency key was used for another request")]
     KeyReused,
     /// The database failed.
     #[error(transparent)]

@@ -62,7 +62,9 @@ impl State {
     fn look_back(&mut self) {
         match self.opened_at.take() {
             Some(opened_at) if opened_at.elapsed() >= HEALTHY_AFTER => self.failures = 0,
-            Some(_) => self.pause(&BusError::Unreachable("the connection broke soon".into())),
+            Some(_) => self.pause(&BusError::Unreachable(
+                "the connection broke soon after it was opened".into(),
+            )),
             None => {}
         }
     }

@@ -104,7 +104,7 @@ fn queue_options(lifetime: QueueLifetime) -> QueueDeclareOptions {
         passive: false, // create it if it does not exist
         // Shared queues are durable too: 4.x deprecates queues that are neither that nor exclusive.
         durable: !is_transient,
-        exclusive: is_transient,   // deleted with its connection at the latest
+        exclusive: is_transient, // deleted with its connection at the latest
         auto_delete: is_transient, // deleted with its consumer
         nowait: false,
     }

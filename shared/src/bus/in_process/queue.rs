@@ -137,13 +137,21 @@ impl Queue {
         let capacity = self.capacity();
         if self.waiting.len() <= capacity {
             if self.dropped > 0 && self.waiting.len() < capacity {
-                tracing::info!(queue = self.name, dropped = self.dropped, "the queue has room");
+                tracing::info!(
+                    queue = self.name,
+                    dropped = self.dropped,
+                    "the queue has room again"
+                );
                 self.dropped = 0;
             }
             return;
         }
         if self.dropped == 0 {
-            tracing::warn!(queue = self.name, capacity, "the queue is full and drops its oldest");
+            tracing::warn!(
+                queue = self.name,
+                capacity,
+                "the queue is full and drops its oldest messages"
+            );
         }
         self.waiting.pop_first();
         self.dropped += 1;

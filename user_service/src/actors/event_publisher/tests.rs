@@ -164,7 +164,7 @@ async fn after_a_panic_the_logs_end_is_told_all_the_same() {
     let mut heads = listen(&*bus, HEAD_ROUTING_KEY).await;
     let _publisher = publisher(&repository, &bus);
     next(&mut heads).await;
-    let failed = "telling the log's end: panicked: as the test wants it";
+    let failed = "publishing heads: panicked: as the test wants it";
     until("it is shown", BOUND, async || (repository.health.degraded() == [failed]).then_some(()))
         .await;
 }

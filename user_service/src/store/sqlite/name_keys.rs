@@ -56,7 +56,7 @@ fn renew_key(connection: &Connection, user: &User, now_ms: i64) -> Result<(), St
         Err(_) => {
             tracing::warn!(
                 id = %user.id,
-                "by the rules of today another user has the same name: one of them needs another"
+                "under the current rules another user has the same name: rename one of them"
             );
             Ok(())
         }
