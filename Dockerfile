@@ -3,7 +3,7 @@
 #   docker build --target auth_service .
 # It needs no BuildKit: no mounts, no heredocs, no syntax line.
 
-# --- The dependencies, in a layer that holds until a manifest or the lock file changes ---
+# --- The dependencies, in a layer that stays cached until a manifest or the lock file changes ---
 FROM rust:1.95-slim-bookworm AS dependencies
 WORKDIR /src
 ENV CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
@@ -17,8 +17,8 @@ COPY auth_service/Cargo.toml auth_service/
 COPY standalone/Cargo.toml standalone/
 COPY shared/testkit/Cargo.toml shared/testkit/
 COPY bench/Cargo.toml bench/
-# Empty members stand in for ours. They are removed again, with all that was built of them, so that
-# no time of a file can make cargo take one for the real thing.
+# Empty crates replace ours here. They and their build output are removed again, so that no file
+# time can make cargo take one for the real crate.
 RUN libraries='shared shared/contract shared/argon2id shared/testkit user_service auth_service standalone' \
     && programs='user_service auth_service standalone bench' \
     && for member in $libraries bench; do mkdir $member/src; done \
@@ -39,11 +39,11 @@ COPY standalone standalone
 COPY bench bench
 RUN cargo build --profile dist --locked --package user_service --package auth_service
 
-# --- What both services run in ---
+# --- The runtime image of both services ---
 FROM debian:bookworm-slim AS runtime
-# The roots that amqps:// is checked against.
+# The root certificates for amqps://.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-# A new named volume takes its owner and mode from the directory it covers.
+# A new named volume gets its owner and mode from the directory that it covers.
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /data /keys
 USER 10001:10001
 WORKDIR /data

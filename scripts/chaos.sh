@@ -21,7 +21,7 @@ while (($# > 0)); do
   esac
 done
 
-# With the tests' features: the services' binaries have their fail points.
+# With the tests' features: the services' binaries contain their fail points.
 cargo build --workspace --all-targets --locked
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of the tools that are named, with apt (as root, or through sudo):
+# Installs the named tools that are missing, with apt (as root, or through sudo):
 #   scripts/install.sh cc curl jq shellcheck rabbitmq-server wrk valgrind
 set -euo pipefail
 
@@ -12,7 +12,7 @@ for tool; do
   case $tool in
     cc) packages=(gcc libc6-dev) there=cc ;; # for SQLite and AWS-LC; they need no cmake
     curl) packages=(curl ca-certificates) there=curl ;;
-    # Debian's wrapper in /usr/sbin is in nobody's way here.
+    # The server binary itself: Debian's wrapper in /usr/sbin is not needed here.
     rabbitmq-server) packages=(rabbitmq-server) there=/usr/lib/rabbitmq/bin/rabbitmq-server ;;
     *) packages=("$tool") there=$tool ;;
   esac
@@ -24,7 +24,7 @@ if ((${#missing[@]} == 0)); then
 fi
 echo "apt installs: ${missing[*]}"
 
-# RabbitMQ is for private nodes: the package must not start one for the system.
+# RabbitMQ is for private nodes: the package must not start one for the whole system.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
   trap 'as_root rm -f "$policy"' EXIT

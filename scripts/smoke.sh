@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Walks through the whole contract against a running system, from outside, with curl and jq.
+# Checks the whole contract of a running system, from outside, with curl and jq.
 #
 #   scripts/smoke.sh [USER_URL [AUTH_URL]]     default: http://127.0.0.1:8001 http://127.0.0.1:8002
 #
-# A line for each check; the last one is `N passed, N failed`. Exit code 1: something failed, 2: a
-# service did not get ready. It deletes what it made, so it can run again and again.
+# Prints a line for each check; the last one is `N passed, N failed`. Exit code 1: a check failed;
+# 2: a service did not become ready. It deletes the users that it created, so it can run repeatedly.
 set -uo pipefail
 
 users=${1:-http://127.0.0.1:8001}
@@ -13,9 +13,9 @@ users=${users%/} auth=${auth%/}
 
 passed=0 failed=0
 status='' body=''
-made=() # ids of the users that are to be deleted in the end
+made=() # ids of the users to delete at the end
 work=$(mktemp -d)
-run=$(date +%s)-$RANDOM # makes this run's names its own
+run=$(date +%s)-$RANDOM # makes the names of this run unique
 
 clean_up() {
   local id
@@ -28,7 +28,7 @@ trap clean_up EXIT
 
 # --- Asking ---------------------------------------------------------------------------------------
 
-# call METHOD URL [CURL_ARGUMENT...]: leaves $status, $body and, for `header`, the headers.
+# call METHOD URL [CURL_ARGUMENT...]: sets $status, $body and, for `header`, the headers.
 call() {
   local method=$1 url=$2
   shift 2
@@ -44,14 +44,14 @@ send() {
   call "$1" "$2" --header 'Content-Type: application/json' --data-raw "$3" "${@:4}"
 }
 
-# create NAME PASSWORD [CURL_ARGUMENT...]: makes a user; leaves its $id too, if there is one.
+# create NAME PASSWORD [CURL_ARGUMENT...]: creates a user; also sets $id, if there is one.
 create() {
   send POST "$users/users" "$(jq -nc --arg n "$1" --arg p "$2" '{username: $n, password: $p}')" "${@:3}"
   id=$(jq -r '.id? // empty' <<<"$body" 2>/dev/null)
   [[ $status != 201 || -z $id ]] || made+=("$id")
 }
 
-# login NAME PASSWORD [CURL_ARGUMENT...]: logs in; leaves the $token too, if there is one.
+# login NAME PASSWORD [CURL_ARGUMENT...]: logs in; also sets $token, if there is one.
 login() {
   send POST "$auth/login" "$(jq -nc --arg n "$1" --arg p "$2" '{username: $n, password: $p}')" "${@:3}"
   token=$(jq -r '.token? // empty' <<<"$body" 2>/dev/null)
@@ -60,7 +60,7 @@ login() {
 logout() { call POST "$auth/logout" --header "Authorization: Bearer $1"; }
 verify() { call GET "$auth/verify" --header "Authorization: Bearer $1"; }
 
-# header NAME: its value in the last answer.
+# header NAME: its value in the last response.
 header() {
   tr -d '\r' <"$work/headers" | sed -n "s/^$1: *//Ip" | tail -n 1
 }
@@ -81,7 +81,7 @@ check() {
   fi
 }
 
-# answered CODE...: the status is one of them.
+# answered CODE...: the status is one of these codes.
 answered() { [[ " $* " == *" $status "* ]]; }
 # body_has JQ_FILTER: the body is JSON and the filter is true of it.
 body_has() { jq -e "$1" <<<"$body" >/dev/null 2>&1; }
@@ -101,7 +101,8 @@ is_problem() {
 }
 points_at() { body_has "any(.errors[]; .pointer == \"$1\" and (.detail | length > 0))"; }
 challenges() { header_is WWW-Authenticate 'Bearer.*'; }
-# verify_within SECONDS TOKEN CODE: what was written travels by the bus, so it is asked again.
+# verify_within SECONDS TOKEN CODE: repeats the request, because writes reach auth_service over the
+# bus.
 verify_within() {
   local deadline=$((SECONDS + $1))
   while verify "$2" && ! answered "$3" && ((SECONDS < deadline)); do sleep 0.1; done

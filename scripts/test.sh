@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What the caller may have set for a system of their own has no place in the tests.
+# Settings that the caller may have for another system must not affect the tests.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
   "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!PASSWORD_@}" "${!LOG_@}" \
   "${!SYNC_@}" LOGIN_WAIT REQUIRE_IF_MATCH
@@ -18,7 +18,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# step HEADING COMMAND...: runs it under a heading, and says how long it took.
+# step HEADING COMMAND...: runs the command under a heading, and prints how long it took.
 step() {
   local started=$SECONDS
   printf '\n==> %s\n' "$1"
@@ -26,7 +26,7 @@ step() {
   printf '    (%d s)\n' $((SECONDS - started))
 }
 
-# The wire types alone: a client of the services needs neither actors, runtime nor database.
+# The wire types alone: clients that use them need neither actors, runtime nor database.
 check_contract() {
   cargo check --package contract --locked
   local tree
@@ -37,7 +37,7 @@ check_contract() {
   fi
 }
 
-# free_port FROM: the first port from there on that nobody listens on.
+# free_port FROM: the first port from FROM on which nothing listens.
 free_port() {
   local port=$1
   while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
@@ -60,7 +60,7 @@ take_the_tour() {
 }
 
 smoke_standalone() {
-  # With all targets: these are the features that the tests were built with, so nothing is built anew.
+  # With all targets: the features are the same as for the tests, so nothing is rebuilt.
   cargo build --workspace --all-targets --locked
   local target user_port auth_port code=0
   target=$(cargo metadata --format-version 1 --no-deps --locked | jq -r .target_directory)

@@ -1,11 +1,11 @@
-//! How long an auth_service that has nothing takes to hold all users of a user_service, and what
-//! memory that takes.
+//! How long an empty auth_service takes to load all users of a user_service, and how much memory
+//! that takes.
 
 use crate::system::{Service, System, post};
 
 /// Prints it.
 ///
-/// # Panics
+/// The two services do not agree afterwards.
 /// The two do not agree afterwards.
 pub(crate) async fn run(users: i64) {
     let system = System::start(users).await;
@@ -21,7 +21,7 @@ pub(crate) async fn run(users: i64) {
     assert_eq!(login.0, 200, "{}", login.1);
 }
 
-/// What all its users come to.
+/// The checksum over all its users.
 async fn digest(service: &Service) -> String {
     let request = awc::Client::new().get(format!("http://{}/metrics", service.address));
     let mut answer = request.force_close().send().await.unwrap();

@@ -1,4 +1,4 @@
-//! Logins at a fixed rate, whatever becomes of those before: what an overload is.
+//! Sends logins at a fixed rate, whatever happens to earlier ones: an overload.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,23 +12,23 @@ use tokio::time::timeout;
 
 use crate::raw_http::{Head, parse};
 
-/// Between two bursts.
+/// Pause between two bursts.
 const TICK: Duration = Duration::from_millis(10);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What became of one login.
+/// The answer to one login.
 pub(crate) struct Answer {
     pub(crate) head: Head,
-    /// From its sending.
+    /// The time since the request was sent.
     pub(crate) after: Duration,
 }
 
-/// Connections that wait for their next request, which the one that waits longest gets.
+/// Idle connections; the one that has been idle the longest is used next.
 #[derive(Clone, Default)]
 struct Idle(Rc<RefCell<VecDeque<TcpStream>>>);
 
-/// Sends so many logins in a second for so long, and waits for all answers.
+/// Sends `per_s` logins per second during `time`, and waits for all answers.
 pub(crate) async fn flood(at: SocketAddr, per_s: f64, time: Duration, users: i64) -> Vec<Answer> {
     let (idle, started) = (Idle::default(), Instant::now());
     let (mut running, mut sent) = (Vec::new(), 0_i64);

@@ -1,5 +1,5 @@
-//! The gate against getting slower: how many instructions the hot paths take, which no noisy
-//! neighbour changes.
+//! The performance gate: the number of instructions of the hot paths, which other load on the
+//! machine does not change.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,13 +8,13 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::hot_paths::HotPath;
 
-/// How often a path is gone: the difference counts, so that starting and stopping does not.
+/// How often a path is run: the difference of the counts excludes start and stop.
 const FEW: u64 = 500;
 const MANY: u64 = 2_500;
-/// By how much a count may differ from the recorded one.
+/// How much a count may differ from the recorded one.
 const TOLERANCE: f64 = 0.05;
 
-/// Counts, and compares with what is recorded in `file`, or records.
+/// Counts, and either compares with the counts in `file` or records them there.
 pub(crate) fn run(file: &Path, record: bool) -> ExitCode {
     let counted = HotPath::ALL.map(|path| (path.name().to_owned(), instructions(path)));
     if record {
@@ -49,7 +49,7 @@ fn instructions(path: HotPath) -> u64 {
     (many - few) / (MANY - FEW)
 }
 
-/// What callgrind collects over a run of this binary that goes the path so often.
+/// What callgrind counts while this binary runs the path this many times.
 fn collected(path: HotPath, times: u64) -> u64 {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

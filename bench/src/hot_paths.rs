@@ -1,4 +1,4 @@
-//! The paths that are gone most often, each as often as asked for, in this process.
+//! The most frequent code paths, each run a given number of times in this process.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,16 +20,16 @@ use shared::log_sync::{Effect, Follower, record_hash};
 use shared::secrets::SealingKeys;
 use standalone::{Config, start};
 
-/// Records that come together.
+/// Records that are applied together.
 const BATCH: u64 = 50;
 const TIME_MS: i64 = 1_700_000_000_000;
-/// Under valgrind everything takes its time.
+/// Under valgrind everything is slow.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// After which nothing is written any more: what is counted is the same path every time.
+/// Long enough that nothing is written any more: each run counts exactly the same path.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// One of them.
+/// A hot path.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum HotPath {
     /// `GET /users/{id}`, from the socket to the socket
@@ -46,7 +46,7 @@ impl HotPath {
     pub(crate) const ALL: [Self; 4] =
         [Self::ReadUser, Self::VerifyToken, Self::ApplyEvent, Self::EncodeEvent];
 
-    /// As it is called on the command line.
+    /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ReadUser => "read-user",
@@ -56,7 +56,7 @@ impl HotPath {
         }
     }
 
-    /// Goes the path so often.
+    /// Runs the path this many times.
     pub(crate) async fn go(self, times: u64) {
         let directory = tempfile::tempdir().unwrap();
         match self {
@@ -66,7 +66,7 @@ impl HotPath {
         }
     }
 
-    /// Asks a standalone system that runs in this process.
+    /// Sends requests to a standalone system that runs in this process.
     async fn ask(self, times: u64, directory: &Path) {
         let bus = Arc::new(InProcessBus::new());
         let running = start(&settings(directory), bus, Clock::system()).await.unwrap();
@@ -95,7 +95,7 @@ fn settings(directory: &Path) -> Config {
     }
     let free = "127.0.0.1:0";
     let directory = directory.to_str().unwrap();
-    // One thread each, so that the counts do not depend on the machine; and next to no hashing.
+    // One thread each, so that the counts do not depend on the machine; and very cheap hashing.
     let settings = Settings::parse_from([
         "hot-path",
         "--data-dir",
@@ -116,14 +116,14 @@ fn settings(directory: &Path) -> Config {
     settings.config
 }
 
-/// Answers with the write's consistency token.
+/// Returns the write's consistency token.
 async fn create(at: SocketAddr) -> String {
     let request = awc::Client::new().post(format!("http://{at}/users"));
     let answer = request.force_close().send_json(&credentials()).await.unwrap();
     answer.headers().get("consistency-token").unwrap().to_str().unwrap().to_owned()
 }
 
-/// Once, when the user has arrived: an attempt more or less would be counted as well.
+/// Logs in once, when the user has arrived: a varying number of attempts would change the counts.
 async fn log_in(at: SocketAddr, written: &str) -> String {
     let request =
         awc::Client::builder().timeout(PATIENCE).finish().post(format!("http://{at}/login"));
@@ -189,7 +189,7 @@ fn delivered(Outgoing { to, message }: Outgoing) -> Delivery {
     Delivery { message, routing_key, is_redelivered: false, tag: 1 }
 }
 
-/// A log that never ends: users are created one after the other.
+/// An endless log: users are created one after another.
 fn records() -> impl Iterator<Item = SentRecord> {
     let mut end = Position::default();
     (1..).map(move |seq| {

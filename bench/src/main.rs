@@ -1,5 +1,5 @@
 //! Measures Lockstep against the floors of the machine that it runs on. `scripts/bench.sh` builds
-//! what it needs and calls it; `docs/performance.md` says how to read what it prints.
+//! everything and calls it; `docs/performance.md` explains the output.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -48,40 +48,40 @@ enum Command {
         /// Print JSON instead
         #[arg(long)]
         json: bool,
-        /// Only one group
+        /// Measure only one group
         #[arg(long, value_name = "GROUP")]
         only: Option<Group>,
-        /// The numbers of users that everything is measured with
+        /// Numbers of users to measure with
         #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1000,1000000")]
         users: Vec<i64>,
     },
-    /// Count the instructions of the hot paths and compare them with those that are recorded
+    /// Count the instructions of the hot paths and compare them with the recorded counts
     Gate {
-        /// Record them instead
+        /// Record the counts instead
         #[arg(long)]
         record: bool,
-        /// Where they are recorded
+        /// The file with the recorded counts
         #[arg(long, default_value = "bench/instructions.json", value_name = "FILE")]
         file: PathBuf,
     },
-    /// Let an auth_service that has nothing load all users, and say how long that takes and what memory
+    /// Let an empty auth_service load all users, and print how long that takes and how much memory
     ColdStart {
         /// How many users
         #[arg(long, value_name = "N", default_value = "100000")]
         users: i64,
     },
-    /// Go one of the hot paths so often, under valgrind
+    /// Run one of the hot paths this many times, under valgrind
     #[command(hide = true)]
     HotPath {
-        /// Which
+        /// Which path
         path: HotPath,
         /// How often
         times: u64,
     },
-    /// The bare handler that reads are compared with; runs until it is killed
+    /// The bare handler that is the floor of reads; runs until it is killed
     #[command(hide = true)]
     BareHandler {
-        /// Where it listens
+        /// The address where it listens
         listen: SocketAddr,
     },
 }

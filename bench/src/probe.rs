@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::raw_http::parse;
 
-/// Between two requests: 100 in a second.
+/// Pause between two requests: 100 per second.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Sends GET requests on one connection at a fixed rate. A request that has to wait for the answer
-/// before it is timed from when it was due (else a slow answer would hide those behind it).
+/// Sends GET requests on one connection at a fixed rate. A request that must wait for the previous
+/// answer is timed from the moment when it was due. Otherwise one slow answer would hide the delay
+/// of the requests after it.
 pub(crate) fn probe(
     at: SocketAddr,
     paths: &[String],
@@ -43,7 +44,7 @@ pub(crate) fn probe(
     times
 }
 
-/// Reads one 200 whole.
+/// Reads one complete answer with status 200.
 fn read_answer(connection: &mut TcpStream) {
     let mut answer = Vec::with_capacity(1024);
     let mut chunk = [0; 4096];

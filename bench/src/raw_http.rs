@@ -1,13 +1,13 @@
-//! Requests and answers as bytes: clients that cost next to nothing beside what they measure.
+//! Requests and answers as bytes: clients that cost almost nothing beside the services.
 
-/// What a client needs to know of an answer.
+/// The parts of an answer that a client needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) has_retry_after: bool,
 }
 
-/// The answer, once all of it is there, its body included.
+/// The answer, once it is complete, including its body.
 pub(crate) fn parse(answer: &[u8]) -> Option<Head> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,4 +1,4 @@
-//! Numbers of repeated measurements.
+//! The values of repeated measurements.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) struct Sample(Vec<f64>);
 
 impl Sample {
-    /// Sorts them.
+    /// Sorts the values.
     pub(crate) fn new(mut values: Vec<f64>) -> Self {
         assert!(!values.is_empty(), "nothing was measured");
         values.sort_by(f64::total_cmp);
@@ -19,7 +19,7 @@ impl Sample {
         Self::new(times.iter().map(|time| time.as_secs_f64() * 1e3).collect())
     }
 
-    /// The value below which so much of all lies, by the nearest rank.
+    /// The quantile `share` of the values, by the nearest rank.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
     pub(crate) fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil() as usize;
@@ -35,7 +35,7 @@ impl Sample {
     }
 }
 
-/// The median of them.
+/// The median of the values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     Sample::new(values.into_iter().collect()).median()
 }

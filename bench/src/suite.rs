@@ -1,4 +1,4 @@
-//! All figures in their order.
+//! All figures in order.
 
 use clap::ValueEnum;
 
@@ -24,7 +24,7 @@ pub(crate) enum Group {
 pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
     let mut groups = only.map_or_else(|| Group::value_variants().to_vec(), |group| vec![group]);
     let mut columns = Vec::new();
-    // It has users of its own.
+    // It creates its own users.
     if let Some(place) = groups.iter().position(|group| *group == Group::Timing) {
         groups.remove(place);
         columns.push(Column { users: timing::USERS, figures: timing::measure().await });

@@ -1,4 +1,4 @@
-//! Lockstep as it is run for real: two processes, with a RabbitMQ of their own between them.
+//! Lockstep as in production: two processes, with a private RabbitMQ between them.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::rabbitmq::{RabbitMq, free_port};
 
-/// 32 bytes: the services have no directory in common.
+/// 32 bytes: the services share no directory.
 const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-/// Every user's.
+/// The password of every user.
 const PASSWORD: &str = "testpassword";
-/// How long anything may take.
+/// The time limit for every wait.
 const BOUND: Duration = Duration::from_mins(3);
-/// More than any backlog here: it comes as records, as it does to a follower that is near.
+/// More than any backlog here: a follower that is less behind gets records instead of a snapshot.
 const REPLAY_LIMIT: &str = "1000000";
 
-/// How many passwords may wait: the default, said aloud.
+/// How many passwords may wait: the default, set explicitly.
 pub(crate) const HASH_QUEUE: u32 = 128;
 
-/// Linux counts processor time so (`sysconf(_SC_CLK_TCK)`).
+/// Linux's unit of processor time (`sysconf(_SC_CLK_TCK)`).
 const TICKS_PER_S: u64 = 100;
 
 /// A running binary; dropping it kills it.
@@ -32,11 +32,11 @@ pub(crate) struct Service {
     pub(crate) name: &'static str,
     child: Child,
     pub(crate) address: SocketAddr,
-    /// From its start to its first 200 at `/readyz`.
+    /// The time from its start to its first 200 at `/readyz`.
     pub(crate) ready_after: Duration,
 }
 
-/// Both services with so many users.
+/// Both services with this number of users.
 pub(crate) struct System {
     pub(crate) users: i64,
     pub(crate) broker: RabbitMq,
@@ -77,19 +77,19 @@ impl System {
         answer["token"].as_str().unwrap().to_owned()
     }
 
-    /// The log's end, read from user_service's file.
+    /// The end of the log, read from user_service's file.
     pub(crate) fn head(&self) -> Seq {
         let path = self.directory.path().join("user_service/users.db");
         Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM user_log")
     }
 
-    /// What is applied, read from auth_service's file.
+    /// The applied position, read from auth_service's file.
     pub(crate) fn applied(&self) -> Seq {
         let path = self.directory.path().join("auth_service/projection.db");
         Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM projection_cursor")
     }
 
-    /// Waits until auth_service has applied all of the log.
+    /// Waits until auth_service has applied the whole log.
     pub(crate) async fn level(&self) {
         let (head, applied) = (self.head(), self.applied());
         let started = Instant::now();
@@ -122,7 +122,7 @@ impl Seq {
 
 impl Service {
     /// Starts the binary that was built beside this one, and waits until it is ready. Its log goes
-    /// to a file, as it does where people run it.
+    /// to a file, as in production.
     async fn start(name: &'static str, directory: &Path, amqp_url: &str) -> Self {
         Self::start_with(name, directory, &[("AMQP_URL", amqp_url)]).await
     }
@@ -170,7 +170,7 @@ impl Service {
         }
     }
 
-    /// SIGTERM, and the end of it.
+    /// Sends SIGTERM, and waits for the end.
     pub(crate) fn stop(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -193,7 +193,7 @@ impl Service {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
-    /// The processor time of all its threads but those that hash.
+    /// The processor time of all its threads except those that hash.
     pub(crate) fn cpu_beside_hashing(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let ticks: u64 = tasks.map(|task| ticks_of(&task.unwrap().path())).sum();
@@ -214,7 +214,7 @@ fn ticks_of(task: &Path) -> u64 {
     if name.contains("(hash-") {
         return 0;
     }
-    // The fields after the name begin with the third.
+    // The fields after the name begin with the third field.
     let time = |field: usize| fields.split(' ').nth(field - 3).unwrap().parse::<u64>().unwrap();
     time(14) + time(15)
 }
@@ -232,7 +232,7 @@ fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// Makes so many users of the one, as if the log of their creation had been pruned.
+/// Copies one user this many times, as if the log of their creation had been pruned.
 fn multiply(database: &Path, users: i64) {
     let sql = format!(
         "BEGIN;
@@ -249,7 +249,7 @@ fn multiply(database: &Path, users: i64) {
     Connection::open(database).unwrap().execute_batch(&sql).unwrap();
 }
 
-/// Sends a name with everybody's password.
+/// Sends a name with the common password.
 pub(crate) async fn post(at: SocketAddr, path: &str, username: &str) -> (u16, Value) {
     let request = awc::Client::new().post(format!("http://{at}{path}"));
     let body = json!({ "username": username, "password": PASSWORD });
@@ -266,7 +266,7 @@ pub(crate) async fn rename(at: SocketAddr, id: i64, username: &str) {
     assert_eq!(answer.status(), StatusCode::OK);
 }
 
-/// Waits until somebody listens there.
+/// Waits until the port accepts connections.
 pub(crate) fn wait_for_port(address: SocketAddr) {
     let started = Instant::now();
     while TcpStream::connect(address).is_err() {

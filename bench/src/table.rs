@@ -1,23 +1,23 @@
-//! What was measured, beside what is wanted.
+//! The measured figures beside their goals.
 
 use serde_json::{Value, json};
 
 /// One line of the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
-    /// What is compared with what.
+    /// What is compared.
     pub(crate) name: &'static str,
-    /// The ratio, or the figure itself where its unit says so.
+    /// The ratio, or the figure itself if it has a unit.
     pub(crate) value: f64,
-    /// Of a figure that is no ratio.
+    /// The unit of a figure that is not a ratio.
     pub(crate) unit: &'static str,
-    /// What is wanted of it.
+    /// The goal.
     pub(crate) wanted: Wanted,
-    /// The numbers behind it, for people.
+    /// The underlying numbers, for people.
     pub(crate) detail: String,
 }
 
-/// What is wanted of a figure.
+/// The goal of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wanted {
     AtLeast(f64),
@@ -54,7 +54,7 @@ pub(crate) struct Column {
     pub(crate) figures: Vec<Figure>,
 }
 
-/// With many users a figure may be so much worse than with few.
+/// How much worse a figure may be with many users than with few.
 const SIZE_BOUND: f64 = 0.8;
 
 pub(crate) fn print(columns: &[Column]) {

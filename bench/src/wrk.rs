@@ -1,4 +1,4 @@
-//! Load by `wrk`, from clients that send their next request when the last is answered.
+//! Load by `wrk`: each client sends its next request when the last one is answered.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PRELUDE: &str = include_str!("../wrk/prelude.lua");
 
-/// What the clients ask for.
+/// The requests that the clients send.
 #[derive(Clone, Copy)]
 pub(crate) enum Script<'a> {
     Read,
@@ -39,17 +39,17 @@ impl Script<'_> {
     }
 }
 
-/// How many clients, and for how long.
+/// The number of clients, and the duration.
 #[derive(Clone, Copy)]
 pub(crate) struct Load(pub(crate) u32, pub(crate) Duration);
 
-/// What became of the requests.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Answers {
     all: f64,
-    /// Neither 2xx nor 3xx.
+    /// Answers with neither 2xx nor 3xx.
     refused: f64,
-    /// Connections that failed, and answers that did not come.
+    /// Failed connections and missing answers.
     broken: f64,
     /// In microseconds.
     duration: f64,
@@ -58,22 +58,22 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Those with 2xx or 3xx.
+    /// Answers with 2xx or 3xx.
     fn good(&self) -> f64 {
         self.all - self.refused
     }
 
-    /// Those with 2xx or 3xx, in a second.
+    /// Answers with 2xx or 3xx per second.
     pub(crate) fn good_per_s(&self) -> f64 {
         self.good() / self.seconds()
     }
 
-    /// All, in a second.
+    /// All answers per second.
     pub(crate) fn per_s(&self) -> f64 {
         self.all / self.seconds()
     }
 
-    /// Of all answers, in milliseconds.
+    /// The latency of all answers, in milliseconds.
     pub(crate) fn median_ms(&self) -> f64 {
         self.median / 1e3
     }
@@ -86,7 +86,7 @@ impl Answers {
 /// Runs `wrk`.
 pub(crate) struct Wrk {
     directory: TempDir,
-    /// No two runs make the same names.
+    /// No two runs create the same names.
     runs: AtomicU64,
 }
 
@@ -106,7 +106,7 @@ impl Wrk {
         finish(self.start(at, script, load, users))
     }
 
-    /// Begins what [`Self::run`] does; to be ended by [`finish`].
+    /// Starts what [`Self::run`] does; [`finish`] ends it.
     pub(crate) fn start(
         &self,
         at: SocketAddr,

@@ -41,7 +41,7 @@ impl Application for StandaloneBinary {
         Ok(start(&config, bus, Clock::system()).await?)
     }
 
-    /// What to try.
+    /// Commands that a new user can try.
     fn greeting(running: &Running) -> Option<String> {
         let users = local_address(running.user_service_address());
         let auth = local_address(running.auth_service_address());

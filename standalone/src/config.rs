@@ -1,4 +1,4 @@
-//! The settings of both services, each once.
+//! The settings of both services, each only once.
 
 use auth_service::config::AuthServiceConfig;
 use clap::Args;
@@ -8,16 +8,16 @@ use user_service::config::UserServiceConfig;
 /// Everything that [`crate::start`] needs to know.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// What the services have in common.
+    /// The settings that both services have.
     #[command(flatten)]
     pub common: CommonConfig,
-    /// What hashing costs: one set of threads serves both services.
+    /// The cost of hashing: one set of threads serves both services.
     #[command(flatten)]
     pub hashing: HashingArgs,
-    /// What is user_service's own.
+    /// The settings of user_service only.
     #[command(flatten)]
     pub user_service: UserServiceConfig,
-    /// What is auth_service's own.
+    /// The settings of auth_service only.
     #[command(flatten)]
     pub auth_service: AuthServiceConfig,
 }

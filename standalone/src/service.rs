@@ -1,4 +1,4 @@
-//! All wiring of the two services: what they share is the hashing threads and the bus.
+//! Wires the two services: they share the hashing threads and the bus.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use user_service::store::Store;
 
 use crate::config::Config;
 
-/// Both services, answering.
+/// Both services, running.
 pub struct Running {
     user_service: user_service::Running,
     auth_service: auth_service::Running,
@@ -21,7 +21,7 @@ pub struct Running {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Argon2's parameters are out of bounds.
-    #[error("cannot hash passwords with the settings of Argon2")]
+    #[error("cannot use the settings of Argon2")]
     Hashing(#[from] HashFault),
     /// user_service.
     #[error("user_service cannot start")]
@@ -33,10 +33,10 @@ pub enum StartError {
 
 /// Starts both services on `bus`, with the users in the database that the settings name.
 ///
-/// To be called inside an actix system.
+/// Must be called inside an actix system.
 ///
 /// # Errors
-/// See [`StartError`]; what had started by then is stopped.
+/// See [`StartError`]; services that had started by then are stopped.
 pub async fn start(
     config: &Config,
     bus: Arc<dyn Bus>,
@@ -48,14 +48,14 @@ pub async fn start(
 /// [`start`] with the users in this database.
 ///
 /// # Errors
-/// See [`StartError`]; what had started by then is stopped.
+/// See [`StartError`]; services that had started by then are stopped.
 pub async fn start_with(
     config: &Config,
     users: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    // Each service has its own registry, as in a process of its own; both show the shared threads.
+    // Each service has its own registry, as in separate processes; both show the shared threads.
     let mut registries = [Registry::default(), Registry::default()];
     let metrics = HashingMetrics::register(&mut registries[0]);
     metrics.register_again(&mut registries[1]);
@@ -90,7 +90,7 @@ impl Running {
         self.auth_service.address
     }
 
-    /// Stops both: user_service first, so that auth_service still hears its last events.
+    /// Stops both: user_service first, so that auth_service still receives its last events.
     pub async fn stop(self) {
         self.user_service.stop().await;
         self.auth_service.stop().await;

@@ -1,4 +1,4 @@
-//! This service as a binary of its own.
+//! This service as a separate binary.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -10,18 +10,18 @@ use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
 use crate::store::{self, Retention, Store};
 
-/// Everything that [`crate::start`] needs to know.
+/// Everything that [`crate::start`] needs.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// What it has in common with the other service.
+    /// The settings that both services have.
     #[command(flatten)]
     pub common: CommonConfig,
-    /// What is its own.
+    /// The settings of this service only.
     #[command(flatten)]
     pub service: UserServiceConfig,
 }
 
-/// The settings that are this service's own.
+/// The settings of user_service only.
 #[derive(Args, Clone, Debug)]
 pub struct UserServiceConfig {
     /// Where user_service listens: an address or a name, with a port
@@ -46,7 +46,8 @@ pub struct UserServiceConfig {
     #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
     pub password_blocklist: Switch,
 
-    /// Passwords that are taken although they are easy to guess: with commas between, in any case
+    /// Passwords that are accepted although they are easy to guess: separated by commas, in any
+    /// case
     #[arg(
         long,
         env,
@@ -67,23 +68,23 @@ pub struct UserServiceConfig {
     pub sync_replay_limit: i64,
 
     /// How long records of the log are kept, with the names of users who were deleted since: a
-    /// follower that was away longer gets a snapshot
+    /// follower that was disconnected for longer gets a snapshot
     #[arg(long, env, default_value = "7d", value_name = "TIME")]
     pub log_retention: Duration,
 
-    /// How many of the newest log records are kept whatever their age. More than 0 keeps names of
-    /// deleted users for as long as nothing else happens
+    /// How many of the newest log records are kept whatever their age. With more than 0, names of
+    /// deleted users stay until enough newer records follow
     #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
 }
 
-/// Something that is done or not.
+/// A rule that can be on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
-    /// It is.
+    /// On.
     On,
-    /// It is not.
+    /// Off.
     Off,
 }
 
@@ -92,12 +93,12 @@ pub enum Switch {
 pub enum Access {
     /// Everybody.
     Open,
-    /// Only the user, with a live token of theirs. Not there yet.
+    /// Only the user, with a valid token of theirs. Not implemented yet.
     Owner,
 }
 
 impl UserServiceConfig {
-    /// What is wrong with settings that are good one by one: a line each.
+    /// Contradictions between settings that are valid one by one: one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.user_service_access != Access::Open {
@@ -112,7 +113,7 @@ impl UserServiceConfig {
 }
 
 impl Config {
-    /// What is wrong with settings that are good one by one: a line each.
+    /// Contradictions between settings that are valid one by one: one line each.
     pub fn problems(&self) -> Vec<String> {
         [self.common.problems(), self.service.problems()].concat()
     }
@@ -122,20 +123,20 @@ impl Config {
         store::in_file(self.common.data_dir.join("users.db"))
     }
 
-    /// How long records of the log stay.
+    /// How long records of the log are kept.
     pub fn log_retention(&self) -> Retention {
         let age = self.service.log_retention.as_millis();
         let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
         Retention { age_ms, rows: self.service.log_retention_rows }
     }
 
-    /// What a new password must not be.
+    /// Which passwords are refused.
     pub fn password_blocklist(&self) -> PasswordBlocklist {
         let is_on = self.service.password_blocklist == Switch::On;
         PasswordBlocklist::new(is_on, &self.service.password_blocklist_except)
     }
 
-    /// What a new password must be like.
+    /// The length of a new password.
     pub fn password_policy(&self) -> PasswordPolicy {
         PasswordPolicy {
             min_chars: self.service.password_min_chars.into(),

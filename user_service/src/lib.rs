@@ -1,7 +1,7 @@
 //! `user_service`: creates, reads, renames and deletes users.
 //!
-//! Its log is the truth that auth_service follows. [`start`] is the whole service; `main.rs` and
-//! the standalone binary call it alike.
+//! Its log is the source of truth that auth_service follows. [`start`] starts the whole service;
+//! both `main.rs` and the standalone binary call it.
 
 pub mod actors;
 pub mod cli;

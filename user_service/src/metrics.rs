@@ -1,4 +1,4 @@
-//! What `/metrics` tells beside requests and hashing.
+//! The metrics of this service, in addition to those of requests and hashing.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use tokio::sync::watch;
 
 use crate::actors::event_publisher::Published;
 
-/// All of them.
+/// All metrics.
 #[derive(Clone)]
 pub struct ServiceMetrics {
-    /// Of the writer.
+    /// Metrics of the writer.
     pub writer: WriterMetrics,
-    /// Of questions by followers.
+    /// Metrics of questions by followers.
     pub answers: AnswerMetrics,
     /// Messages that could not be decoded.
     pub dead_letters: Counter,
 }
 
-/// Of the writer. `writes / groups` tells how well group commit works.
+/// Metrics of the writer. `writes / groups` shows how well group commit works.
 #[derive(Clone)]
 pub struct WriterMetrics {
     /// The log's last record.
     pub head_seq: Gauge,
     /// The last record of the log that was pruned.
     pub pruned_seq: Gauge,
-    /// Commands that were in a group that was committed.
+    /// Commands in committed groups.
     pub writes: Counter,
-    /// Groups that were committed.
+    /// Committed groups.
     pub groups: Counter,
     /// Groups whose commit failed.
     pub failed_groups: Counter,
@@ -48,7 +48,7 @@ impl ServiceMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let answers = AnswerMetrics::default();
-        let help = "Questions of followers, by what they got and why";
+        let help = "Questions of followers, by kind of answer and reason";
         registry.register("sync_answers", help, answers.answers.clone());
         let dead_letters = Counter::default();
         let help = "Messages that could not be decoded";
@@ -86,7 +86,7 @@ impl WriterMetrics {
     }
 }
 
-/// Of questions by followers of the log. Clones count together.
+/// Counts questions by followers of the log. Clones share the counters.
 #[derive(Clone, Default)]
 pub struct AnswerMetrics {
     answers: Family<Answered, Counter>,
@@ -109,20 +109,20 @@ impl AnswerMetrics {
     }
 }
 
-/// The checksum over all users at the log's end, which auth_service shows under the same name when it
-/// holds the same users; and how far the bus is behind. Made when it is asked for, so that the
-/// numbers belong together, and the time goes on while the bus is unreachable.
+/// The checksum over all users at the end of the log, which auth_service shows under the same name
+/// when it has the same users; and how far the bus is behind. Computed at each scrape, so that the
+/// numbers belong together, and the lag grows even while the bus is unreachable.
 #[derive(Debug)]
 pub struct AgreementMetrics {
-    /// Where the log ends; nothing until the database could be opened.
+    /// The end of the log; `None` until the database could be opened.
     pub head: watch::Receiver<Option<Head>>,
-    /// What the bus has confirmed; nothing until the recorded place was read.
+    /// What the bus has confirmed; `None` until the recorded position was read.
     pub published: watch::Receiver<Option<Published>>,
 }
 
 impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        // In this order: a record that came in between is one that is not published.
+        // The order matters: a record that is written in between counts as not published.
         let published = *self.published.borrow();
         let head = *self.head.borrow();
         let (Some(published), Some(Head { position, checksum, .. })) = (published, head) else {
@@ -138,12 +138,12 @@ impl Collector for AgreementMetrics {
         }
         let behind = if lag > 0 { published.caught_up_at.elapsed() } else { Duration::ZERO };
         let (gauge, unit) = (ConstGauge::new(behind.as_secs_f64()), Some(&Unit::Seconds));
-        let help = "Time since the bus had confirmed all of the log; 0 while it has";
+        let help = "Time since the bus had last confirmed the whole log; 0 while it has";
         let kind = gauge.metric_type();
         gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
         let checksum = checksum.unwrap_or_default().to_string();
         let info = Info::new([("seq", position.seq.to_string()), ("digest", checksum)]);
-        let help = "Checksum over all users (id, version, name) at a place in the log";
+        let help = "Checksum over all users (id, version, name) at a position in the log";
         let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
         info.encode(metric)
     }

@@ -1,4 +1,4 @@
-//! All wiring: which actor lives on which thread and why, and who knows whom.
+//! All wiring: which actor runs on which thread and why, and which actors know each other.
 //!
 //! | thread | actors | why |
 //! |---|---|---|
@@ -44,24 +44,24 @@ use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{Store, StoreError};
 
-/// How long the last events may take to reach the bus when the service stops. What does not is
-/// published at the next start.
+/// How long the last events may take to reach the bus when the service stops. Events that do not
+/// arrive are published at the next start.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// Commands that may wait for an actor that is only told to stop.
+/// Capacity of a mailbox whose actor only receives the command to stop.
 const STOPS_MAX: usize = 1;
 
-/// What the service gets from outside.
+/// What the service gets from its caller.
 pub struct Deps {
     /// The database of users.
     pub store: Arc<dyn Store>,
-    /// The way to the other service.
+    /// The connection to the other service.
     pub bus: Arc<dyn Bus>,
-    /// Hashes passwords; the standalone binary has one for both services.
+    /// Hashes passwords; the standalone binary shares one for both services.
     pub hashing: HashingThreads,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// For `/metrics`; hashing's are in it already.
+    /// For `/metrics`; the hashing metrics are registered already.
     pub registry: Registry,
 }
 
@@ -80,24 +80,24 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("cannot use the database of users")]
     Store(#[from] StoreError),
-    /// Nobody can reach it.
+    /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
 }
 
-/// A service that answers.
+/// A running service.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
-    /// Until everything has stopped.
+    /// Stays pending until everything has stopped.
     _claim: DataDirClaim,
 }
 
 impl Running {
-    /// Stops taking requests, finishes those in hand, publishes and records what is pending, and
-    /// closes the database.
+    /// Stops accepting requests, finishes those in progress, publishes and records what is pending,
+    /// and closes the database.
     pub async fn stop(self) {
         self.http.stop().await;
         self.actors.stop().await;
@@ -105,9 +105,9 @@ impl Running {
     }
 }
 
-/// Starts the service. It waits for nobody: the bus may be away.
+/// Starts the service. It does not wait for the bus, which may be unreachable.
 ///
-/// To be called inside an actix system.
+/// Must be called inside an actix system.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -160,9 +160,9 @@ fn server_config(config: &Config) -> HttpServerConfig {
 
 fn announce(address: SocketAddr) {
     tracing::info!(
-        "access is open: every client that reaches user_service can read and change every user"
+        "access is open: every client that reaches user_service may read and change every user"
     );
-    // Last: who waits for this line finds all the others before it.
+    // Last: scripts that wait for this line find all the others before it.
     tracing::info!(%address, "user_service listens");
 }
 
@@ -194,7 +194,7 @@ struct ApiParts {
 
 impl ApiParts {
     fn configure(&self, repository: &Mailbox<UserRepository>, app: &mut ServiceConfig) {
-        // Requests whose client may be gone look at how many passwords wait.
+        // Requests whose client may be gone check how many passwords wait.
         app.app_data(Rc::new(self.hashing.clone()));
         http::configure(self.launch_api(repository), app);
     }
@@ -214,7 +214,7 @@ impl ApiParts {
         }
     }
 
-    /// Starts the actors that live on threads of their own.
+    /// Starts the actors that run on separate threads.
     async fn launch_actors(
         &self,
         bus: Arc<dyn Bus>,
@@ -269,11 +269,11 @@ impl ApiParts {
     }
 }
 
-/// The actors that live on threads of their own.
+/// The actors that run on separate threads.
 struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
-    // These three stop when nobody can ask them any more.
+    // These three actors stop when their last mailbox is dropped.
     _pruner: Mailbox<LogPruner>,
     _receiver: Mailbox<RehashReceiver>,
     _responder: Mailbox<SyncResponder>,
@@ -287,13 +287,11 @@ struct Actors {
 }
 
 impl Actors {
-    /// The publisher first: it tells the writer how far it came. Then all readers, so that the
-    /// writer can leave everything in the database's own file.
+    /// Stops the publisher first: it tells the writer which position it reached. Then all readers,
+    /// so that the writer can move everything into the database's main file.
     async fn stop(self) {
         if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
-            tracing::warn!(
-                "the broker did not confirm the last events: they are published at the next start"
-            );
+            tracing::warn!("the last events were not published; the next start publishes them");
         }
         join(self.readers).await;
         if let Err(error) = ask(&self.repository, Close).await {

@@ -1,5 +1,5 @@
-//! From a commit to its event's effect, and how fast a backlog goes, beside a bare publisher and
-//! consumer on the same broker.
+//! The time from a commit to its event's effect, and how fast a backlog is applied, beside a bare
+//! publisher and consumer on the same broker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,15 @@ use crate::system::{Seq, System, rename};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
 
-/// About what an event weighs, headers included.
+/// The approximate size of an event, including headers.
 const EVENT_SIZE: usize = 800;
 const SINGLE: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 const POLL: Duration = Duration::from_micros(50);
 const ROUNDS: usize = 2;
-/// How many messages the bare pair passes on.
+/// How many messages the bare pair transfers.
 const STREAM: usize = 20_000;
-/// What fills the log while the broker is down.
+/// The load that fills the log while the broker is down.
 const BACKLOG_LOAD: Load = Load(64, Duration::from_secs(2));
 
 pub(crate) async fn measure(system: &mut System, wrk: &Wrk) -> Vec<Figure> {
@@ -52,7 +52,7 @@ async fn delay(system: &System) -> Figure {
     }
 }
 
-/// Makes changes one by one, while both files are watched.
+/// Makes changes one by one, while both database files are watched.
 async fn commit_to_applied(system: &System) -> Sample {
     let stop = Arc::new(AtomicBool::new(false));
     let watching = {
@@ -70,7 +70,7 @@ async fn commit_to_applied(system: &System) -> Sample {
     Sample::of_times(&watching.join().unwrap())
 }
 
-/// How long after each record that appears in the log it is applied.
+/// How long after each record appears in the log it is applied.
 fn watch(head: &Seq, applied: &Seq, stop: &AtomicBool) -> Vec<Duration> {
     let (mut known, mut times) = (head.read(), Vec::new());
     while !stop.load(Ordering::Relaxed) {
@@ -88,7 +88,7 @@ fn watch(head: &Seq, applied: &Seq, stop: &AtomicBool) -> Vec<Duration> {
     times
 }
 
-/// The log grows while the broker is down; then it comes back.
+/// The log grows while the broker is down; then the broker comes back.
 async fn backlog(system: &mut System, wrk: &Wrk) -> Figure {
     let (mut floors, mut ours, mut events) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
@@ -116,7 +116,7 @@ async fn backlog(system: &mut System, wrk: &Wrk) -> Figure {
     }
 }
 
-/// How many events were behind, and how many were applied in a second from the first one on.
+/// How many events were pending, and how many per second were applied after the first one.
 async fn drain(system: &System) -> (i64, f64) {
     let (end, applied) = (system.head().read(), system.applied());
     let begin = applied.read();

@@ -1,4 +1,4 @@
-//! Logins and creations, whose main work is Argon2id, beside the `argon2` crate in a loop.
+//! Logins and creations, which mainly compute Argon2id, beside the `argon2` crate in a loop.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::wrk::{Load, Script, Wrk};
 const FLOOR_TIME: Duration = Duration::from_secs(3);
 const LOAD: Load = Load(32, Duration::from_secs(5));
 
-/// Where AVX-512 is there, a build for every processor has to do better than the crate's default.
+/// With AVX-512, a build for every processor must be faster than the crate's default.
 fn wanted_of_logins() -> f64 {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx512f") {

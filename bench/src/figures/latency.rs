@@ -1,4 +1,4 @@
-//! How much later cheap requests are answered while logins take all there is.
+//! How much slower cheap requests get while logins use the whole machine.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -13,9 +13,9 @@ use crate::wrk::{Load, Script, Wrk, finish};
 
 const CLIENTS: u32 = 32;
 const TIME: Duration = Duration::from_secs(4);
-/// The load begins and ends outside of what is timed.
+/// The load begins before and ends after the timed requests.
 const MARGIN: Duration = Duration::from_secs(1);
-/// Enough that none is asked for twice in a round.
+/// Enough users that none is requested twice in a round.
 const PATHS: i64 = 997;
 
 pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
@@ -86,7 +86,7 @@ impl Probe {
     }
 }
 
-/// Both at the same time, each from a thread of its own.
+/// Runs both at the same time, on separate threads.
 fn run(probes: &[Probe; 2]) -> [Sample; 2] {
     thread::scope(|scope| {
         let running = probes.each_ref().map(|Probe { at, paths, header }| {

@@ -1,4 +1,4 @@
-//! Memory and the time to start.
+//! Memory use and start time.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::system::{Service, System};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
 
-/// After which a service that has just started is idle.
+/// The time after which a newly started service is idle.
 const REST: Duration = Duration::from_secs(2);
 const STARTS: usize = 3;
 const STORM: Load = Load(256, Duration::from_secs(4));
 
-/// Starts both anew some times.
+/// Restarts both services several times.
 pub(crate) async fn measure(system: &mut System, wrk: &Wrk) -> Vec<Figure> {
     let mut starts = Vec::new();
     for _ in 0..STARTS {

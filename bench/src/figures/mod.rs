@@ -1,4 +1,4 @@
-//! The figures, each beside its floor in the same rounds.
+//! The figures, each measured in the same rounds as its floor.
 
 pub(crate) mod bus;
 pub(crate) mod hashing;
@@ -12,7 +12,7 @@ pub(crate) mod writes;
 /// How often each pair is measured in alternation; the median of the ratios counts.
 const ROUNDS: usize = 3;
 
-/// Cores, as both the services and the floors count them.
+/// The number of cores, as both the services and the floors count it.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }

@@ -1,5 +1,5 @@
-//! More logins than the machine can hash: ten times as many at a fixed rate, and as many as come from
-//! ten times as many clients that never rest.
+//! More logins than the machine can hash: ten times as many at a fixed rate, and as many as ten
+//! times as many clients send without pause.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ const TIME: Duration = Duration::from_secs(4);
 const PEAK: Load = Load(32, TIME);
 const RESTLESS: Load = Load(320, TIME);
 
-/// One round.
+/// The results of one round.
 struct Round {
     peak: Answers,
     good: Sample,
     refused: Sample,
     restless: Answers,
-    /// What the service spent on all of the flood beside hashing.
+    /// Processor time that the service spent on the flood, without hashing.
     cpu: Duration,
 }
 
@@ -79,14 +79,15 @@ impl Round {
         self.good.count() + self.refused.count()
     }
 
-    /// What the queue holds at the end is hashed after the time, at the peak.
+    /// The passwords that still wait at the end are hashed afterwards, at the peak rate; that time
+    /// is added.
     fn goodput(&self) -> f64 {
         let peak = self.peak.good_per_s();
         let time = TIME.as_secs_f64() + f64::from(HASH_QUEUE) / peak;
         self.good.count() / time / peak
     }
 
-    /// How long the last of a full queue waits, and is hashed.
+    /// How long the last password of a full queue takes to wait and be hashed.
     fn full_queue_s(&self) -> f64 {
         (f64::from(HASH_QUEUE) + cores() as f64) / self.peak.good_per_s()
     }
@@ -103,7 +104,7 @@ async fn round(system: &System, wrk: &Wrk) -> Round {
     Round { peak, good, refused, restless, cpu }
 }
 
-/// The times of the good answers, and of those that were refused as they should be.
+/// The times of the good answers, and of the expected refusals.
 fn sort(answers: &[Answer]) -> (Sample, Sample) {
     let (mut good, mut refused) = (Vec::new(), Vec::new());
     for Answer { head, after } in answers {

@@ -9,7 +9,7 @@ use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
 
-/// As many clients as with the logins.
+/// As many clients as for the logins.
 const LOAD: Load = Load(32, Duration::from_secs(3));
 
 pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
@@ -18,7 +18,7 @@ pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
     let run = |at, script| wrk.run(at, script, LOAD, system.users).good_per_s();
     let read = |at| run(at, Script::Read);
     let verify = |at| run(at, Script::Verify { token: &token });
-    // Each with the same requests as its floor: `wrk` itself takes its share of the cores.
+    // Each with the same requests as its floor, because `wrk` itself also uses the cores.
     let (mut reads, mut verifications) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         reads.push((read(system.user_service.address), read(bare.address)));

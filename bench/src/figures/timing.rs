@@ -1,9 +1,9 @@
-//! Whether the time of a refused login tells what was wrong with it.
+//! Whether the duration of a refused login reveals the reason for the refusal.
 //!
 //! Each round sends one login of each class, in random order, over one connection; their bodies are
-//! equally long, and so are their answers. Welch's t compares the times of each class with those of a
-//! wrong password: above 4.5 they would be told apart with certainty. Hashes are small here, so that
-//! all the rest of a login shows, and so that ten thousand rounds take a minute.
+//! equally long, and so are their answers. Welch's t compares the times of each class with those of
+//! a wrong password: above 4.5 the classes can be told apart with certainty. Hashes are cheap here,
+//! so that the rest of a login is visible, and so that ten thousand rounds take a minute.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,18 +16,18 @@ use crate::sample::Sample;
 use crate::system::{Service, post};
 use crate::table::{Figure, Wanted};
 
-/// Those that there are, or were.
+/// The users that exist or existed.
 pub(crate) const USERS: i64 = 2;
 /// Logins of each class.
 const ROUNDS: usize = 10_000;
-/// Not counted: the first ones make connections, caches and memory.
+/// Not counted: the first logins open connections and warm up caches and memory.
 const WARM_UP: usize = 500;
-/// |t| above this tells two classes apart.
+/// A |t| above this value tells two classes apart.
 const BOUND: f64 = 4.5;
-/// The slowest tenth of all is left out: what interrupts a request is not the service, and a few such
-/// times would hide everything else.
+/// The slowest tenth of all logins is left out: interruptions by the system would hide everything
+/// else.
 const KEPT: f64 = 0.9;
-/// All bodies are filled up to this with spaces behind them.
+/// All bodies are padded to this length with spaces.
 const BODY_LENGTH: usize = 320;
 
 const CLASSES: [(&str, &str); 4] = [
@@ -46,7 +46,7 @@ pub(crate) async fn measure() -> Vec<Figure> {
         ("ARGON2_ITERATIONS", "1".to_owned()),
         ("HTTP_WORKERS", "1".to_owned()),
         ("HASH_THREADS", "1".to_owned()),
-        // Here somebody guesses.
+        // This measurement does guess passwords.
         ("LOGIN_FAILURES_PER_NAME", "0".to_owned()),
         ("LOGIN_FAILURES_PER_ADDRESS", "0".to_owned()),
         ("LOG", "warn".to_owned()),
@@ -73,7 +73,7 @@ pub(crate) async fn measure() -> Vec<Figure> {
     CLASSES.iter().zip(others).map(figure).collect()
 }
 
-/// `user1` stays, `user2` is deleted, and auth_service knows both.
+/// `user1` stays, `user2` is deleted, and auth_service knows both facts.
 async fn make_users(users: SocketAddr, auth: SocketAddr) {
     for name in ["user1", "user2"] {
         assert_eq!(post(users, "/users", name).await.0, 201);
@@ -95,7 +95,7 @@ async fn until_login_gives(auth: SocketAddr, name: &str, status: u16) {
     }
 }
 
-/// In microseconds: of a wrong password first, then of each class.
+/// In microseconds: the wrong password first, then each class.
 async fn times_of_all(auth: SocketAddr) -> Vec<Vec<f64>> {
     let requests: Vec<Vec<u8>> = [("user1", "wrongpassword".to_owned())]
         .into_iter()
@@ -144,7 +144,7 @@ async fn send(connection: &mut TcpStream, request: &[u8]) -> Duration {
     }
 }
 
-/// Fisher and Yates; the randomness is the standard library's.
+/// Fisher-Yates shuffle, with the randomness of the standard library.
 fn shuffle(order: &mut [usize]) {
     use std::hash::{BuildHasher, RandomState};
     for last in (1..order.len()).rev() {
@@ -153,7 +153,7 @@ fn shuffle(order: &mut [usize]) {
     }
 }
 
-/// Without the slowest of all classes together.
+/// Leaves out the slowest logins over all classes together.
 fn kept(times: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let limit = Sample::new(times.concat()).quantile(KEPT);
     let quick = |class: &Vec<f64>| class.iter().copied().filter(|time| *time <= limit).collect();
@@ -164,7 +164,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// How far the means are apart, in units of the error of their difference (Welch 1947).
+/// The difference of the means, in units of its standard error (Welch 1947).
 fn welch_t(one: &[f64], other: &[f64]) -> f64 {
     let error = |values: &[f64]| {
         let (mean, count) = (mean(values), values.len() as f64);
@@ -184,7 +184,7 @@ mod tests {
         assert!(welch_t(&values(0.0), &values(0.0)).abs() < 1e-9);
         assert!(welch_t(&values(0.0), &values(1.0)) < -BOUND);
         assert!(welch_t(&values(0.0), &values(0.1)).abs() < BOUND);
-        // By hand: means 2 and 4, variances 1 and 4, three values each.
+        // Computed by hand: means 2 and 4, variances 1 and 4, three values each.
         let t = welch_t(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]);
         assert!((t + 2.0 / (5.0_f64 / 3.0).sqrt()).abs() < 1e-12, "{t}");
     }

@@ -21,7 +21,7 @@ pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
         floors.push(commits.per_s(FLOOR_TIME));
         let at = system.user_service.address;
         ours.push(wrk.run(at, Script::Rename, LOAD, system.users).good_per_s());
-        // The follower must be done when the floor is measured.
+        // auth_service must have caught up before the floor is measured.
         system.level().await;
     }
     vec![Figure {

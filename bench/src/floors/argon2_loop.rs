@@ -1,4 +1,4 @@
-//! The `argon2` crate in a loop, on as many threads as there are cores.
+//! The `argon2` crate in a loop, on one thread per core.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 pub(crate) const MEMORY_KIB: u32 = 19_456;
 const ITERATIONS: u32 = 2;
 
-/// Hashes in a second. The memory is used again, which is as fast as the crate can be.
+/// Hashes per second. The memory is reused, which is the fastest way to use the crate.
 pub(crate) fn hashes_per_s(threads: usize, time: Duration) -> f64 {
     let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
     let started = Instant::now();

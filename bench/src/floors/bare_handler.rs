@@ -1,4 +1,4 @@
-//! actix-web with a handler that answers a constant.
+//! An actix-web handler that answers a constant.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use testkit::rabbitmq::free_port;
 
 use crate::system::wait_for_port;
 
-/// Serves until it is killed, in a process of its own.
+/// Serves until it is killed; runs in a separate process.
 pub(crate) async fn serve(listen: SocketAddr) {
     let workers = std::thread::available_parallelism().map_or(1, Into::into);
     HttpServer::new(|| {
@@ -28,14 +28,14 @@ async fn constant() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(r#"{"id":1,"username":"testuser"}"#)
 }
 
-/// That process.
+/// The process that serves.
 pub(crate) struct BareHandler {
     pub(crate) address: SocketAddr,
     child: Child,
 }
 
 impl BareHandler {
-    /// Starts this very binary once more.
+    /// Starts this same binary again.
     pub(crate) fn start() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let binary = std::env::current_exe().unwrap();

@@ -1,4 +1,4 @@
-//! One SQLite commit for each write, with the pragmas of user_service; and one fdatasync.
+//! One SQLite commit per write, with the pragmas of user_service; and one fdatasync.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,20 +12,20 @@ use tempfile::TempDir;
 
 use crate::sample::Sample;
 
-/// Takes the users in an order that goes all over the file, as the load does.
+/// The step between users: the order covers the whole file, as the load does.
 const STEP: i64 = 7_919;
 
 /// A database with as many users as the service has.
 pub(crate) struct Commits {
     connection: Connection,
     users: i64,
-    /// How many names were changed.
+    /// The number of renamed users.
     count: i64,
     _place: TempDir,
 }
 
 impl Commits {
-    /// `directory` is on the disk that the services write to.
+    /// `directory` must be on the disk that the services write to.
     pub(crate) fn prepare(directory: &Path, users: i64) -> Self {
         let migrations = Migrations::new(vec![M::up(
             "CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE,
@@ -42,7 +42,7 @@ impl Commits {
         Self { connection, users, count: 0, _place: place }
     }
 
-    /// Changes of a name in a second, each committed by itself.
+    /// Renamed users per second, with one commit each.
     pub(crate) fn per_s(&mut self, time: Duration) -> f64 {
         let sql = "UPDATE users SET username = ?2 WHERE id = ?1";
         let mut statement = self.connection.prepare(sql).unwrap();
@@ -56,7 +56,7 @@ impl Commits {
     }
 }
 
-/// The time of one fdatasync after 4 KiB were written over, in milliseconds.
+/// The duration of one fdatasync after 4 KiB were overwritten, in milliseconds.
 pub(crate) fn fdatasync(directory: &Path) -> Sample {
     let file = tempfile::tempfile_in(directory).unwrap();
     let write = |file: &File| {

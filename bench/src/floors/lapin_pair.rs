@@ -1,5 +1,5 @@
-//! A bare publisher and a bare consumer on a quorum queue, by lapin, as the bus uses it: persistent
-//! messages, confirms, acknowledgements.
+//! A bare publisher and a bare consumer on a quorum queue, through lapin, as the bus uses it:
+//! persistent messages, confirms, acknowledgements.
 
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,13 @@ use lapin::{
 use crate::sample::Sample;
 
 const QUEUE: &str = "bench.floor";
-/// As the bus has them.
+/// The same values as in the bus.
 const PREFETCH: u16 = 1_000;
 const BATCH: usize = 500;
-/// Between two single messages.
+/// Pause between two single messages.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Two connections to a queue of its own.
+/// Two connections to a private queue.
 pub(crate) struct LapinPair {
     publishing: (Connection, Channel),
     consuming: (Connection, Channel),
@@ -39,7 +39,7 @@ impl LapinPair {
         Self { publishing, consuming, body: vec![b'x'; body_size] }
     }
 
-    /// From publishing one message to having it, in milliseconds.
+    /// The time from publishing one message to receiving it, in milliseconds.
     pub(crate) async fn one_by_one(&self, count: usize) -> Sample {
         let mut consumer = self.consume().await;
         let mut times = Vec::new();
@@ -56,7 +56,7 @@ impl LapinPair {
         Sample::of_times(&times)
     }
 
-    /// Messages in a second, published in batches and consumed at the same time.
+    /// Messages per second, published in batches and consumed at the same time.
     pub(crate) async fn stream(&self, count: usize) -> f64 {
         let mut consumer = self.consume().await;
         let publish = async {

@@ -1,4 +1,4 @@
-//! What the machine can do at most: each as bare as it can be, measured in alternation with us.
+//! The limits of the machine: minimal programs, measured in alternation with Lockstep.
 
 pub(crate) mod argon2_loop;
 pub(crate) mod bare_handler;

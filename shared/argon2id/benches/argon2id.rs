@@ -1,7 +1,7 @@
 //! Our Argon2id against a bare loop of the `argon2` crate: `cargo bench -p shared --bench argon2id`.
 //!
-//! Other work on the machine disturbs both alike, since they take turns in short slices. What
-//! counts is the middle one of the ratios of neighbouring slices.
+//! Other load on the machine disturbs both equally, because they alternate in short slices. The
+//! result is the median of the ratios of neighbouring slices.
 
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
 #![expect(clippy::unwrap_used, reason = "a failed measurement may stop")]
@@ -18,7 +18,7 @@ const PASSWORD: &[u8] = b"testpassword";
 const SALT: &[u8] = b"0123456789abcdef";
 
 fn main() {
-    // `cargo test --all-targets` runs benches too, to see that they work.
+    // `cargo test --all-targets` also runs benches, to check that they work.
     let rounds = if std::env::args().any(|arg| arg == "--bench") { 41 } else { 1 };
     let cores = thread::available_parallelism().unwrap().get();
     for threads in if cores > 1 { vec![1, cores] } else { vec![1] } {
@@ -27,7 +27,7 @@ fn main() {
     }
 }
 
-/// Something that hashes the same again and again, in memory of its own.
+/// A contender that computes the same hash repeatedly, in its own memory.
 type Hashing = Box<dyn FnMut()>;
 
 fn the_crate() -> Hashing {
@@ -52,7 +52,8 @@ fn params() -> Params {
     Params::new(19456, 2, 1, Some(32)).unwrap()
 }
 
-/// The milliseconds of a hash in each slice: by thread, round and contender, the crate first.
+/// The duration of a hash in each slice, in milliseconds: by thread, round and contender, the crate
+/// first.
 fn measure(threads: usize, rounds: usize) -> Vec<Vec<f64>> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {

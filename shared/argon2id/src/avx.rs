@@ -1,5 +1,5 @@
-//! The compression function on AVX-512 and on AVX2, through the safe tokens of `pulp`: whoever has
-//! one knows that the processor has the instructions.
+//! The compression function on AVX-512 and on AVX2, through the safe tokens of `pulp`: a token
+//! proves that the processor has the instructions.
 
 use std::arch::x86_64::{__m256i, __m512i};
 
@@ -10,7 +10,7 @@ use pulp::{NullaryFnOnce, cast};
 use super::block::Block;
 use super::simd::{Lanes, Quarters};
 
-/// One call of the compression function: a struct since `pulp` must see it inlined.
+/// One call of the compression function; a struct, because `pulp` needs it to inline the call.
 pub(super) struct Compress<'a, S> {
     pub(super) lanes: S,
     pub(super) previous: &'a Block,
@@ -22,7 +22,7 @@ pub(super) struct Compress<'a, S> {
 impl NullaryFnOnce for Compress<'_, V4> {
     type Output = ();
 
-    /// All of the block is in 16 of the 32 registers.
+    /// The whole block is in 16 of the 32 registers.
     #[inline(always)]
     fn call(self) {
         let s = self.lanes;
@@ -46,7 +46,7 @@ impl NullaryFnOnce for Compress<'_, V4> {
     }
 }
 
-/// A row is two vectors. For the permutation, a vector holds a quarter of two rows.
+/// A row is two vectors. For the permutation, a vector contains a quarter of two rows.
 #[inline(always)]
 fn permute_rows(s: V4, v: &mut [__m512i; 16]) {
     let mut q = Quarters::<V4, 4> { a: [v[0]; 4], b: [v[0]; 4], c: [v[0]; 4], d: [v[0]; 4] };
@@ -68,7 +68,7 @@ fn halves(s: V4, x: __m512i, y: __m512i) -> (__m512i, __m512i) {
     (f._mm512_shuffle_i64x2::<0b01_00_01_00>(x, y), f._mm512_shuffle_i64x2::<0b11_10_11_10>(x, y))
 }
 
-/// The first four columns are in the vectors of even number, the others in those of odd number.
+/// The first four columns are in the even vectors, the others in the odd ones.
 #[inline(always)]
 fn permute_columns(s: V4, v: &mut [__m512i; 16]) {
     let mut q = Quarters::<V4, 4> {
@@ -87,7 +87,8 @@ fn permute_columns(s: V4, v: &mut [__m512i; 16]) {
 impl NullaryFnOnce for Compress<'_, V3> {
     type Output = ();
 
-    /// The block is twice what the 16 registers hold, so two rows or two columns at a time.
+    /// The block is twice as large as the 16 registers, so this works on two rows or two columns at
+    /// a time.
     #[inline(always)]
     fn call(self) {
         let s = self.lanes;
@@ -182,7 +183,7 @@ impl Lanes for V3 {
     fn xor(self, a: __m256i, b: __m256i) -> __m256i {
         self.avx2._mm256_xor_si256(a, b)
     }
-    /// AVX2 rotates no words, but it moves bytes.
+    /// AVX2 has no rotation of words, but it can permute bytes.
     #[inline(always)]
     fn rotate<const BITS: i32>(self, a: __m256i) -> __m256i {
         match BITS {
@@ -202,7 +203,7 @@ impl Lanes for V3 {
     }
 }
 
-/// Where each byte of a word comes from when the word is rotated to the right by whole bytes. The
+/// The source of each byte of a word when the word is rotated to the right by whole bytes. The
 /// instruction counts from the start of each pair of words.
 const fn bytes_turned_by(bytes: u8) -> [u8; 32] {
     let mut places = [0; 32];

@@ -1,4 +1,4 @@
-//! The first blocks and the result, made with BLAKE2b (RFC 9106 sections 3.2 and 3.3).
+//! The first blocks and the result, computed with BLAKE2b (RFC 9106 sections 3.2 and 3.3).
 
 use argon2::{Error, Params};
 use blake2::digest::Output;
@@ -10,14 +10,14 @@ use super::Inputs;
 use super::block::{Block, xor_into};
 use super::schedule::{Shape, TYPE};
 
-/// The only version that RFC 9106 has.
+/// The only version that RFC 9106 defines.
 const VERSION: u32 = 0x13;
 /// Bytes of a whole BLAKE2b hash.
 const WHOLE: usize = 64;
-/// What a long output takes of each.
+/// How much of each hash goes into a long output.
 const HALF: usize = WHOLE / 2;
 
-/// H0: all that goes into a hash.
+/// H0: the hash of all inputs.
 pub(super) fn digest_inputs(
     params: &Params,
     inputs: &Inputs<'_>,
@@ -55,7 +55,7 @@ pub(super) fn write_first_blocks(
     Ok(())
 }
 
-/// The hash of the last blocks of all lanes, added up.
+/// The hash of the XOR of the last blocks of all lanes.
 pub(super) fn write_output(memory: &[Block], shape: Shape, output: &mut [u8]) -> Result<(), Error> {
     let mut sum: Block = [0; 128];
     for lane in memory.chunks_exact(shape.lane) {
@@ -68,7 +68,7 @@ pub(super) fn write_output(memory: &[Block], shape: Shape, output: &mut [u8]) ->
     hash_long(&[&bytes], output)
 }
 
-/// H', the hash of any length: halves of hashes of hashes, and a last one that is whole.
+/// H', the hash of any length: halves of a chain of hashes, and a complete last one.
 fn hash_long(inputs: &[&[u8]], mut output: &mut [u8]) -> Result<(), Error> {
     let length = length(output.len())?;
     let inputs = [&[&length[..]], inputs].concat();
@@ -91,7 +91,7 @@ fn hash_long(inputs: &[&[u8]], mut output: &mut [u8]) -> Result<(), Error> {
     }
 }
 
-/// BLAKE2b of 1 to 64 bytes. The length is known when running alone, hence the inner interface.
+/// BLAKE2b of 1 to 64 bytes. The length is only known at run time, hence the low-level interface.
 fn hash_short(inputs: &[&[u8]], output: &mut [u8]) -> Result<(), Error> {
     let mut core = Blake2bVarCore::new(output.len()).map_err(|_| Error::OutputTooShort)?;
     let mut buffer = LazyBuffer::default();

@@ -2,13 +2,14 @@
 
 /// 1 KiB as words: eight rows of sixteen.
 ///
-/// An array and no type of its own, so that mapped memory can be seen as blocks without `unsafe`.
+/// An array, not a separate type, so that mapped memory can be viewed as blocks without `unsafe`.
 pub type Block = [u64; 128];
 
 /// Words of a row and of a column.
 const LINE: usize = 16;
 
-/// Compresses two blocks into a third, which is replaced or, from the second pass on, added to.
+/// Compresses two blocks into a third, which is overwritten or, from the second pass on, XORed
+/// into.
 pub(super) fn compress(previous: &Block, reference: &Block, target: &mut Block, adds: bool) {
     let mut words = *previous;
     xor_into(&mut words, reference);
@@ -33,7 +34,7 @@ pub(super) fn xor_into(target: &mut Block, other: &Block) {
     }
 }
 
-/// A column is two words wide: it takes a pair of each row.
+/// A column is two words wide: it contains a pair from each row.
 fn permute_column(words: &mut Block, column: usize) {
     let place = |n: usize| n / 2 * LINE + column * 2 + n % 2;
     let mut line = [0; LINE];
@@ -46,7 +47,7 @@ fn permute_column(words: &mut Block, column: usize) {
     }
 }
 
-/// The permutation P (section 3.6): BLAKE2b's round, with a multiplication in it.
+/// The permutation P (section 3.6): BLAKE2b's round with an added multiplication.
 #[inline(always)]
 fn permute(v: &mut [u64; LINE]) {
     mix(v, [0, 4, 8, 12]);

@@ -1,4 +1,4 @@
-//! The seam between what is computed and the processor that does it.
+//! Separates the computation from the processor instructions that carry it out.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use pulp::x86::{V3, V4};
 
 use super::block::{self, Block};
 
-/// How blocks are compressed. All ways give the same.
+/// How blocks are compressed. All engines give the same result.
 #[derive(Clone, Copy, Debug)]
 pub enum Engine {
-    /// AVX-512: a block in registers.
+    /// AVX-512: a block stays in registers.
     #[cfg(target_arch = "x86_64")]
     Avx512(V4),
     /// AVX2.
@@ -21,12 +21,13 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// The fastest that this processor has, found when running: one binary for all.
+    /// The fastest engine that this processor supports, detected at run time: one binary serves
+    /// all.
     pub fn detect() -> Self {
         Self::available().first().copied().unwrap_or(Self::Portable)
     }
 
-    /// All that this processor has, the fastest first.
+    /// All engines that this processor supports, the fastest first.
     pub fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         let wide = [V4::try_new().map(Self::Avx512), V3::try_new().map(Self::Avx2)];
@@ -35,10 +36,11 @@ impl Engine {
         wide.into_iter().flatten().chain([Self::Portable]).collect()
     }
 
-    /// Compresses two blocks into a third, which is replaced or, from the second pass on, added to.
+    /// Compresses two blocks into a third, which is overwritten or, from the second pass on, XORed
+    /// into.
     ///
-    /// To choose for each block costs nothing that could be measured, and so all else is ordinary
-    /// code that exists once.
+    /// Choosing the engine for each block has no measurable cost. So all other code is ordinary
+    /// code that exists only once.
     #[inline]
     pub(super) fn compress(
         self,

@@ -1,13 +1,15 @@
 //! Argon2id, version 0x13 of RFC 9106, and nothing else.
 //!
-//! Hashing is nearly all that a login costs, and the `argon2` crate leaves half of the processor
-//! unused: it knows AVX2 alone, as far as the compiler finds it by itself. So the part that takes
-//! the time is here: the blocks ([`Engine`]) and their memory ([`Memory`]). The bounds of parameters
-//! and the PHC form stay with that crate, and the tests hold this one equal to it.
+//! Hashing is nearly the whole cost of a login, and the `argon2` crate leaves half of the processor
+//! unused: it only uses AVX2, as far as the compiler vectorizes by itself. So this crate contains
+//! the part that takes the time: the blocks ([`Engine`]) and their memory ([`Memory`]). Parameter
+//! checks and the PHC form stay with the `argon2` crate, and the tests check that both compute the
+//! same hashes.
 //!
-//! From the bottom up: `block` is the compression function on any processor, `simd` the same on
-//! vectors and `avx` which vectors; [`Engine`] picks one of them; `schedule` says which blocks are
-//! compressed into which; `blake2b` makes the first blocks and the result.
+//! From the bottom up: `block` is the compression function on any processor; `simd` is the same
+//! function on vectors, and `avx` defines the vectors; [`Engine`] selects one of them; `schedule`
+//! decides which blocks are compressed into which; `blake2b` computes the first blocks and the
+//! result.
 
 #[cfg(target_arch = "x86_64")]
 #[expect(clippy::inline_always, reason = "what is not inlined is built without the instructions")]
@@ -33,22 +35,22 @@ pub use memory::Memory;
 use argon2::Error;
 use schedule::Shape;
 
-/// What is hashed.
+/// The inputs of a hash.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     /// The password.
     pub password: &'a [u8],
     /// The salt, of 8 bytes or more.
     pub salt: &'a [u8],
-    /// A key of the server's. We have none: RFC 9106 tests with one.
+    /// A secret key of the server. We use none; RFC 9106's test vector does.
     pub secret: &'a [u8],
 }
 
 /// Hashes into `output`, whose length is part of what is hashed.
 ///
 /// # Errors
-/// The salt is too short, the output is empty, or there are fewer blocks than the parameters ask
-/// for.
+/// The salt is too short, the output is empty, or there are fewer blocks than the parameters
+/// require.
 pub fn hash_into(
     engine: Engine,
     memory: &mut [Block],

@@ -1,4 +1,4 @@
-//! The memory of hashing: mapped once, touched by the first hash, on huge pages where there are.
+//! The memory of hashing: mapped once, allocated by the first hash, on huge pages if available.
 
 use std::io;
 
@@ -6,36 +6,37 @@ use memmap2::MmapMut;
 
 use super::block::Block;
 
-/// Of a huge page, as x86-64 and most others have them.
+/// The size of a huge page on x86-64 and most other processors.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Blocks of one thread. Hashing reads all over them: with pages of 4 KiB, nearly every
-/// block that is read costs a walk through the page tables too.
+/// The blocks of one thread. Hashing reads all over them: with pages of 4 KiB, nearly every block
+/// that is read would also cost a walk through the page tables.
 pub struct Memory {
     mapping: MmapMut,
-    /// Where the first huge page starts.
+    /// The offset of the first huge page.
     start: usize,
-    /// Bytes from there.
+    /// The number of bytes from there.
     len: usize,
 }
 
 impl Memory {
-    /// Reserves memory. It takes none before it is written to.
+    /// Reserves address space. Memory is allocated when it is first written.
     ///
     /// # Errors
-    /// The system has no such room.
+    /// The system does not have that much memory.
     pub fn new(blocks: usize) -> io::Result<Self> {
         let len = blocks * size_of::<Block>();
-        // The kernel gives huge pages to whole ones alone, and maps without regard to them.
+        // The kernel only gives huge pages to aligned regions, and its mappings are not aligned to
+        // them.
         let mapping = MmapMut::map_anon(len.next_multiple_of(HUGE_PAGE) + HUGE_PAGE)?;
         #[cfg(target_os = "linux")]
-        // Without huge pages hashing is a little slower, and nothing else.
+        // Without huge pages, hashing is a little slower but still correct.
         let _ = mapping.advise(memmap2::Advice::HugePage);
         let start = mapping.as_ptr().align_offset(HUGE_PAGE);
         Ok(Self { mapping, start, len })
     }
 
-    /// All blocks, with whatever is in them.
+    /// All blocks, with their old content.
     pub fn blocks(&mut self) -> &mut [Block] {
         bytemuck::cast_slice_mut(&mut self.mapping[self.start..self.start + self.len])
     }

@@ -9,10 +9,10 @@ use super::engine::Engine;
 pub(super) const TYPE: u32 = 2;
 /// Slices of a lane. A lane may refer to the finished slices of another.
 const SLICES: usize = 4;
-/// Addresses that one block gives.
+/// How many addresses one address block contains.
 const ADDRESSES: usize = 128;
 
-/// How the memory is divided.
+/// The division of the memory.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     /// Independent rows of blocks; we compute them one after the other.
@@ -21,7 +21,7 @@ pub(super) struct Shape {
     pub(super) lane: usize,
     /// Blocks of a segment: a slice of one lane.
     segment: usize,
-    /// How often all is filled.
+    /// The number of passes over the whole memory.
     passes: usize,
 }
 
@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-/// Fills the memory, of which the first two blocks of each lane are there.
+/// Fills the memory; the first two blocks of each lane are already there.
 pub(super) fn fill(engine: Engine, memory: &mut [Block], shape: Shape) {
     for pass in 0..shape.passes {
         for slice in 0..SLICES {
@@ -63,7 +63,7 @@ struct Segment {
 impl Segment {
     fn fill(self, engine: Engine, memory: &mut [Block]) {
         let mut addresses = self.is_data_independent().then(|| Addresses::new(self));
-        // The first two blocks of each lane are there from the start.
+        // The first two blocks of each lane are already there.
         let first = if self.is_first() { 2 } else { 0 };
         let start = self.shape.lane * self.lane + self.shape.segment * self.slice;
         for n in first..self.shape.segment {
@@ -86,12 +86,13 @@ impl Segment {
         self.pass == 0 && self.slice == 0
     }
 
-    /// The first half of the first pass tells nothing of the password by where it reads.
+    /// Whether addresses are data-independent: in the first half of the first pass they reveal
+    /// nothing about the password.
     fn is_data_independent(self) -> bool {
         self.pass == 0 && self.slice < SLICES / 2
     }
 
-    /// The block before; a lane is a ring.
+    /// The previous block; a lane is a ring.
     fn previous(self, current: usize) -> usize {
         let start = self.shape.lane * self.lane;
         if current == start { start + self.shape.lane - 1 } else { current - 1 }
@@ -113,9 +114,9 @@ impl Segment {
     }
 }
 
-/// The addresses of a data-independent segment.
+/// The generator of a data-independent segment's addresses.
 struct Addresses {
-    /// What they are made of: the segment and a counter.
+    /// Its input block: the segment and a counter.
     input: Block,
     current: Block,
 }
@@ -130,9 +131,9 @@ impl Addresses {
         Self { input, current: [0; 128] }
     }
 
-    /// The random word of the `n`th block; they are asked for in order.
+    /// The pseudo-random word of the `n`th block; must be called in order.
     fn get(&mut self, engine: Engine, n: usize) -> u64 {
-        // The counter says how many blocks of addresses there were: the first segment starts at 2.
+        // The counter is the number of address blocks so far: the first segment starts at block 2.
         if self.input[6] <= (n / ADDRESSES) as u64 {
             self.make_more(engine);
         }

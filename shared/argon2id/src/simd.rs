@@ -1,12 +1,13 @@
-//! The compression function on vectors, whatever their width.
+//! The compression function on vectors of any width.
 //!
-//! Everything is inlined into the one function of `avx` that has the processor's instructions:
-//! what is not (a closure, say) would be compiled without them, and every addition become a call.
-//! Hence `#[inline(always)]`, and loops by index.
+//! Everything is inlined into the one function of `avx` that enables the processor's instructions.
+//! Code that is not inlined (a closure, say) would be compiled without them, and every addition
+//! would become a call. Hence `#[inline(always)]`, and loops by index.
 
-/// What a set of vector instructions does for us. A vector is one or more pairs of pairs of words.
+/// The operations of a set of vector instructions. A vector consists of one or more pairs of word
+/// pairs.
 pub(super) trait Lanes: Copy {
-    /// Four words, or eight.
+    /// A vector of four or eight words.
     type Vector: Copy;
 
     /// Adds word by word.
@@ -17,9 +18,9 @@ pub(super) trait Lanes: Copy {
     fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// Rotates each word to the right, by 32, 24, 16 or 63 bits.
     fn rotate<const BITS: i32>(self, a: Self::Vector) -> Self::Vector;
-    /// Orders each four words anew: two bits say where the first comes from, and so on.
+    /// Reorders each group of four words: two bits select the source of the first word, and so on.
     fn reorder<const ORDER: i32>(self, a: Self::Vector) -> Self::Vector;
-    /// Of each pair, the second word of `a` and the first of `b`.
+    /// From each pair, the second word of `a` and the first word of `b`.
     fn straddle(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 }
 
@@ -33,7 +34,7 @@ pub(super) struct Quarters<S: Lanes, const N: usize> {
 }
 
 impl<S: Lanes, const N: usize> Quarters<S, N> {
-    /// The permutation of rows: each vector holds four words that stand side by side.
+    /// The permutation of rows: each vector contains four neighbouring words.
     #[inline(always)]
     pub(super) fn permute_rows(&mut self, s: S) {
         self.mix(s);
@@ -46,8 +47,8 @@ impl<S: Lanes, const N: usize> Quarters<S, N> {
         reorder::<S, N, BY_ONE>(s, &mut self.d);
     }
 
-    /// The permutation of columns: a vector holds a pair of each, and the quarter's other pair is
-    /// in the vector beside it.
+    /// The permutation of columns: a vector contains a pair of each column, and the quarter's other
+    /// pair is in the next vector.
     #[inline(always)]
     pub(super) fn permute_columns(&mut self, s: S) {
         self.mix(s);
@@ -66,7 +67,8 @@ impl<S: Lanes, const N: usize> Quarters<S, N> {
         self.half_mix::<16, 63>(s);
     }
 
-    /// Step by step through all vectors: each step waits for the one before, the vectors do not.
+    /// Each step is applied to all vectors before the next: steps depend on each other, the vectors
+    /// do not.
     #[inline(always)]
     fn half_mix<const D: i32, const B: i32>(&mut self, s: S) {
         add(s, &mut self.a, &self.b);
@@ -76,7 +78,7 @@ impl<S: Lanes, const N: usize> Quarters<S, N> {
     }
 }
 
-/// Orders in which four words are turned to the left.
+/// The orders that rotate four words to the left.
 const BY_ONE: i32 = 0b00_11_10_01;
 const BY_TWO: i32 = 0b01_00_11_10;
 const BY_THREE: i32 = 0b10_01_00_11;
@@ -108,7 +110,7 @@ fn reorder<S: Lanes, const N: usize, const ORDER: i32>(s: S, x: &mut [S::Vector;
     }
 }
 
-/// Two vectors side by side hold a quarter: its four words are turned by one.
+/// Two neighbouring vectors contain a quarter: its four words are rotated by one.
 #[inline(always)]
 fn turn_left<S: Lanes, const N: usize>(s: S, x: &mut [S::Vector; N]) {
     let old = *x;

@@ -1,4 +1,5 @@
-//! The core is equal to the RFC and to the `argon2` crate, on every engine that this processor has.
+//! The core agrees with the RFC and with the `argon2` crate, on every engine that this processor
+//! supports.
 
 use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
 use proptest::prelude::*;

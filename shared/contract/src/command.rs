@@ -1,14 +1,14 @@
-//! What auth_service asks user_service to do.
+//! Commands from auth_service to user_service.
 
 use serde::{Deserialize, Serialize};
 
 use super::event::SealedHash;
 use super::user::UserId;
 
-/// "At a login I hashed this password again with today's parameters: keep this hash instead."
+/// "I rehashed this password at a login with the current parameters: store this hash instead."
 ///
-/// Losing it is harmless: the next login makes it again. It is applied only if the password is
-/// still the one that was hashed.
+/// Losing it is harmless: the next login makes it again. It is applied only if the password has not
+/// changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordRehashed {
     /// The user who logged in.

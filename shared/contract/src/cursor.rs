@@ -1,4 +1,4 @@
-//! Places in the log of user_service.
+//! Positions in the log of user_service.
 
 use std::fmt;
 
@@ -48,15 +48,15 @@ macro_rules! hex_bytes {
 }
 
 hex_bytes! {
-    /// Names one run of user_service: random, renewed at every start. A follower that meets another
-    /// incarnation asks before it applies anything, because the log may have been restored from an
-    /// older copy in between.
+    /// Identifies one run of user_service: random, renewed at every start. A follower that meets
+    /// another incarnation asks before it applies anything, because the log may have been restored
+    /// from an older backup in between.
     Incarnation
 }
 
 hex_bytes! {
-    /// The first 16 bytes of the SHA-256 over a record and the hash of the record before it: two
-    /// logs that agree in the hash at one `seq` agree in every record up to it. Before the first
+    /// The first 16 bytes of the SHA-256 over a record and the hash of the record before it. Two
+    /// logs with the same hash at one `seq` are equal in every record up to it. Before the first
     /// record the hash is all zeros.
     RecordHash
 }
@@ -69,13 +69,13 @@ hex_bytes! {
 }
 
 impl UsersChecksum {
-    /// With one more user.
+    /// Adds a user.
     #[must_use]
     pub fn plus(self, user: Self) -> Self {
         Self(self.number().wrapping_add(user.number()).to_be_bytes())
     }
 
-    /// Without a user who is in it.
+    /// Removes a user.
     #[must_use]
     pub fn minus(self, user: Self) -> Self {
         Self(self.number().wrapping_sub(user.number()).to_be_bytes())
@@ -98,19 +98,19 @@ impl fmt::Display for NotSixteenHexBytes {
 
 impl std::error::Error for NotSixteenHexBytes {}
 
-/// A place in the log: everything up to and with record `seq` lies before it. The default is the
-/// place before the first record.
+/// A position in the log: everything up to and including record `seq` comes before it. The default
+/// is the position before the first record.
 ///
 /// No two histories of a log share a `hash`, so a position names one record of one history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Position {
-    /// The sequence number of the last record before it, 0 before the first.
+    /// The sequence number of the last record before it; 0 at the start of the log.
     pub seq: i64,
     /// That record's hash.
     pub hash: RecordHash,
 }
 
-/// A position, and who vouched for it.
+/// A position, and the incarnation that vouched for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Cursor {
     /// The incarnation that vouched for the position.
@@ -120,7 +120,8 @@ pub struct Cursor {
     pub position: Position,
 }
 
-/// What a write hands to its client so that a later `/login` can wait for it: opaque to clients.
+/// A token that the response to a write contains, by which a later `/login` can wait for the write:
+/// opaque to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConsistencyToken {
     /// The sequence number of the write's record.
@@ -133,7 +134,7 @@ impl ConsistencyToken {
         BASE64URL_NOPAD.encode(&self.seq.to_be_bytes())
     }
 
-    /// Reads a header's value, or nothing if it was not made by [`ConsistencyToken::encode`].
+    /// Parses a header's value; `None` if [`ConsistencyToken::encode`] did not make it.
     pub fn decode(text: &str) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let seq = i64::from_be_bytes(bytes.try_into().ok()?);

@@ -13,22 +13,22 @@ const KIND_BYTES_MAX: usize = 64;
 
 /// What happened to a user, such as `user.created.v1`: the CloudEvents `type`.
 ///
-/// It is only a name. What a record does follows from its [`UserChange`], so that a follower
-/// applies kinds that it has never heard of.
+/// It is only a name. The effect of a record follows from its [`UserChange`], so a follower can
+/// apply kinds that it does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct EventKind(Cow<'static, str>);
 
 impl EventKind {
-    /// A user exists from here on.
+    /// A user was created.
     pub const CREATED: Self = Self(Cow::Borrowed("user.created.v1"));
     /// The name, the password or the form of its hash changed.
     pub const UPDATED: Self = Self(Cow::Borrowed("user.updated.v1"));
-    /// The user is gone; the id is never used again.
+    /// The user was deleted; the id is never used again.
     pub const DELETED: Self = Self(Cow::Borrowed("user.deleted.v1"));
 
-    /// Reads words between dots and a version, such as `user.locked.v9`; nothing if it is not
-    /// well formed or too long. Words consist of `a-z`, `0-9` and `_`.
+    /// Parses words between dots and a version, such as `user.locked.v9`; `None` if it is malformed
+    /// or too long. Words consist of `a-z`, `0-9` and `_`.
     pub fn parse(text: &str) -> Option<Self> {
         let (words, version) = text.rsplit_once(".v")?;
         let is_number = |digits: &str| {
@@ -69,11 +69,11 @@ impl<'de> Deserialize<'de> for EventKind {
     }
 }
 
-/// One record of the log. What its hash covers never changes after it was written.
+/// One record of the log. The content that its hash covers never changes after it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogRecord {
-    /// Its place: `seq` is dense from 1, `hash` covers `prev_hash`, `seq`, `recorded_at_ms`,
-    /// `kind` and `data`.
+    /// Its position: `seq` has no gaps and starts at 1; `hash` covers `prev_hash`, `seq`,
+    /// `recorded_at_ms`, `kind` and `data`.
     #[serde(flatten)]
     pub position: Position,
     /// The hash of the record before it.
@@ -85,35 +85,35 @@ pub struct LogRecord {
     /// W3C trace context of the request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// [`UserChange`] as JSON text, byte for byte as it was written to the log. It holds no hash
-    /// of a password.
+    /// [`UserChange`] as JSON text, byte for byte as it was written to the log. It contains no
+    /// password hash.
     pub data: String,
 }
 
-/// What a record leaves of one user: the data of every kind of event.
+/// The state of one user after a record: the data of every kind of event.
 ///
-/// Readers ignore members that they do not know, so members may be added within `v1`.
+/// Readers ignore members that they do not know, so new members may be added within `v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UserChange {
     /// The user.
     pub id: UserId,
-    /// The whole user as the change left it; `null` if the user is gone. It must be there: a
-    /// change without it is no change that this version can read.
+    /// The whole user after the change; `null` if the user was deleted. It is required: this
+    /// version cannot read a change without it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub user: Option<UserState>,
 }
 
-/// Everything about a user that other services may know, but the hash of the password.
+/// Everything that other services may know of a user, except the password hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UserState {
     /// The name as it was given, in NFC.
     pub username: String,
-    /// The name as it is compared: equal for two names if and only if they are the same name.
-    /// Followers compare by it and prepare no stored name themselves.
+    /// The compared form of the name: equal for two names if and only if they are the same name.
+    /// Followers compare by it and do not normalize stored names themselves.
     pub username_key: String,
     /// Counts the user's changes, from 1. A rehash of the same password does not count.
     pub version: i64,
-    /// Counts the user's passwords, from 1: tokens of an older one are dead.
+    /// Counts the user's passwords, from 1: tokens issued for an older password are invalid.
     pub password_version: i64,
 }
 
@@ -135,19 +135,19 @@ impl SealedHash {
 }
 
 impl fmt::Debug for SealedHash {
-    /// Without the hash, which has no place in a log.
+    /// Never prints the hash, which must not appear in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealedHash")
     }
 }
 
-/// A record as it is sent: with the user's hash beside it, which the log does not hold.
+/// A record as it is sent: with the user's password hash, which the log does not contain.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SentRecord {
     /// The record.
     pub record: LogRecord,
-    /// The hash of the password that the record states, if that is still the user's present one
-    /// when the record is sent.
+    /// The hash of the record's password, if it is still the user's current password when the
+    /// record is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_hash: Option<SealedHash>,
 }
@@ -170,13 +170,13 @@ pub mod header {
     pub const SEQUENCE: &str = "cloudEvents_sequence";
     /// Ours: the [`super::super::Incarnation`].
     pub const INCARNATION: &str = "cloudEvents_incarnation";
-    /// Ours: the hash of the record before.
+    /// Ours: the hash of the previous record.
     pub const PREV_HASH: &str = "cloudEvents_prevhash";
-    /// Ours: the [`super::SealedHash`], if the event's is the user's present password.
+    /// Ours: the [`super::SealedHash`], if the event's password is still the user's current one.
     pub const SEALED_HASH: &str = "cloudEvents_sealedhash";
 }
 
-/// The CloudEvents version that we speak.
+/// The CloudEvents version that we use.
 pub const SPEC_VERSION: &str = "1.0";
 /// The CloudEvents `source` of user_service.
 pub const SOURCE: &str = "/lockstep/user_service";

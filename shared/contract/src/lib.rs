@@ -1,6 +1,6 @@
 //! The wire types: everything that another process may see, and nothing else.
 //!
-//! Deriving `Serialize` makes a type a promise to others, so only types of this module do.
+//! A type with `Serialize` is a promise to other processes, so only types of this crate derive it.
 
 pub mod command;
 pub mod cursor;

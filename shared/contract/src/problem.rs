@@ -9,14 +9,14 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]
 pub struct ProblemDocument {
-    /// Names the kind of problem; a URI reference that leads to its documentation.
+    /// Identifies the kind of problem; a URI reference to its documentation.
     #[serde(rename = "type")]
     pub type_uri: String,
     /// The kind of problem in a few words, always the same for one `type`.
     pub title: String,
     /// The HTTP status, as in the status line.
     pub status: u16,
-    /// What was wrong this time.
+    /// A description of this occurrence.
     pub detail: String,
     /// The members of the body that are at fault, if any are.
     #[cfg_attr(feature = "openapi", schema(required = false))]
@@ -28,7 +28,7 @@ pub struct ProblemDocument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemberError {
-    /// JSON pointer into the request's body (RFC 6901), such as `/username`.
+    /// JSON pointer into the request body (RFC 6901), such as `/username`.
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,

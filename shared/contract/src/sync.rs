@@ -1,7 +1,8 @@
-//! How a follower of the log notices that it lacks something, and gets it.
+//! How a follower of the log detects missing records and requests them.
 //!
-//! `Head` reveals a lost tail, `SyncRequest` asks, `Continue` or `SnapshotPart`s answer. All travel
-//! as JSON. [`shared::log_sync::Follower`] decides what to do with them.
+//! `Head` reveals missing records at the end of the log, `SyncRequest` asks for them, and
+//! `Continue` or `SnapshotPart`s answer. All are sent as JSON. [`shared::log_sync::Follower`]
+//! decides what to do with them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +10,12 @@ use super::cursor::{Cursor, Incarnation, Position, UsersChecksum};
 use super::event::{SealedHash, SentRecord, UserState};
 use super::user::UserId;
 
-/// Where the log ends: sent every second and after each burst of events.
+/// The end of the log: sent every second and after each burst of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Head {
-    /// The run of user_service that says so.
+    /// The run of user_service that sends this.
     pub incarnation: Incarnation,
-    /// The place behind the last record.
+    /// The position after the last record.
     #[serde(flatten)]
     pub position: Position,
     /// The checksum over all users there, if the sender knows it.
@@ -32,13 +33,13 @@ impl Head {
 /// "Send me what comes after `cursor`, to the queue `reply_to`."
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SyncRequest {
-    /// Tells the answers to this question from those to another.
+    /// Identifies the question: the answers carry it, too.
     pub nonce: String,
     /// The queue that takes the answer.
     pub reply_to: String,
-    /// Where the follower stands; the default cursor if it has nothing.
+    /// The follower's cursor; the default cursor if it has no data.
     pub cursor: Cursor,
-    /// The follower could not apply what comes next: only a snapshot helps.
+    /// The follower cannot continue from its data: only a snapshot helps.
     #[serde(default)]
     pub snapshot: bool,
 }
@@ -47,34 +48,35 @@ pub struct SyncRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum SyncAnswer {
-    /// The cursor is on the log: go on from there.
+    /// The cursor is on the log: continue from there.
     Continue(Continue),
-    /// The cursor is not on the log, or too far back: start anew from this.
+    /// The cursor is not on the log, or too far back: start again from this snapshot.
     Snapshot(SnapshotPart),
 }
 
 /// The records after a cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Continue {
-    /// The question's.
+    /// The question's nonce.
     pub nonce: String,
-    /// The cursor that it was asked for: it is only good for a follower that is still there.
+    /// The cursor that the question contained: the answer is only valid for a follower that is
+    /// still there.
     pub at: Cursor,
     /// The run of user_service that vouches for `at` and the records.
     pub incarnation: Incarnation,
     /// Some or all of the records after `at`, without a gap.
     pub records: Vec<SentRecord>,
-    /// The last record's number when this was answered: if it is further on than `records`, ask
-    /// again.
+    /// The sequence number of the log's last record at the time of the answer. If it is beyond
+    /// `records`, the follower asks again.
     pub head_seq: i64,
 }
 
-/// One part of all users at one place in the log.
+/// One part of a snapshot: of all users at one position of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SnapshotPart {
-    /// The question's.
+    /// The question's nonce.
     pub nonce: String,
-    /// The place in the log that the users are read at, the same in all parts.
+    /// The position at which the users were read, the same in all parts.
     pub as_of: Cursor,
     /// Counts from 1.
     pub part: u32,
@@ -94,7 +96,7 @@ pub struct SnapshotUser {
     pub id: UserId,
     /// Everything but the hash.
     pub state: UserState,
-    /// The hash of the present password.
+    /// The hash of the current password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_hash: Option<SealedHash>,
 }

@@ -1,4 +1,4 @@
-//! Tokens as clients and verifiers see them.
+//! Tokens, as clients and verifiers see them.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,24 +19,24 @@ pub struct Claims {
     pub sub: String,
     /// Audience.
     pub aud: String,
-    /// Not good from then on.
+    /// Expires at: not valid from then on.
     pub exp: i64,
-    /// Made at.
+    /// Issued at.
     pub iat: i64,
-    /// Not good before.
+    /// Not valid before.
     pub nbf: i64,
-    /// The token's own name, which a logout puts on the list of the dead.
+    /// The token's unique id, by which it is revoked.
     pub jti: String,
-    /// Who asked for it.
+    /// The client that asked for it.
     pub client_id: String,
-    /// The user's name when the token was made.
+    /// The user's name when the token was issued.
     pub username: String,
-    /// The version of the password that it was made for.
+    /// The version of the password that it was issued for.
     pub pv: i64,
     /// The session: the `jti` of its first token, the same over all refreshes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// The user's security stamp: the place in the log that the token was made for. Opaque to
+    /// The user's security stamp: the position in the log at which the token was issued. Opaque to
     /// clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,

@@ -1,15 +1,16 @@
-//! What replicas of auth_service tell each other about tokens and keys, and never take back.
+//! Facts about tokens and keys that replicas of auth_service send to each other and never revoke.
 //!
-//! A [`TokenRecord`] is immutable: a fact that stays true. Replicas keep a set of them, and a set
-//! needs no order, so a record may arrive late, twice, or by any way. Its canonical bytes are the
-//! same on the disk and on the bus.
+//! A [`TokenRecord`] is immutable: a fact that stays true. Replicas keep a set of them. A set needs
+//! no order, so a record may arrive late, twice, or by any route. Its canonical bytes are the same
+//! on disk and on the bus.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
-/// How many parts a set is compared by. A record's part is the first byte of its id.
+/// The number of parts into which a set is divided for comparison. A record's part is the first
+/// byte of its id.
 pub const PARTS: usize = 256;
 
 /// Bytes that travel as unpadded base64url text.
@@ -20,7 +21,7 @@ macro_rules! base64url_bytes {
         pub struct $name(pub [u8; $length]);
 
         impl $name {
-            /// Reads the text that [`fmt::Display`] writes, and no other spelling of it.
+            /// Parses the text that [`fmt::Display`] writes, and no other spelling of it.
             pub fn parse(text: &str) -> Option<Self> {
                 let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
                 bytes.try_into().ok().map(Self)
@@ -51,7 +52,7 @@ base64url_bytes! {
     KeyId, 32
 }
 
-/// How a key signs. The token's header and the JWK say the same text.
+/// The signature algorithm of a key. The token's header and the JWK contain the same text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SigningAlgorithm {
     /// Ed25519 (RFC 8037).
@@ -78,7 +79,7 @@ impl SigningAlgorithm {
     }
 }
 
-/// Which key signed a token, and when the token expires.
+/// The key that signed a token, and the token's expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenLife {
     /// The key.
@@ -87,34 +88,35 @@ pub struct TokenLife {
     pub exp_s: i64,
 }
 
-/// A token was traded for a new one of the same session.
+/// A token was exchanged for a new one of the same session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Trade {
-    /// The token that was given.
+    /// The token that was given up.
     pub jti: TokenId,
     /// Its session.
     pub sid: TokenId,
     /// Hash of the request's `Idempotency-Key`, so that every replica recognises a retry.
     pub idempotency_hash: Option<[u8; 16]>,
-    /// The life of the token that was given.
+    /// The life of the token that was given up.
     pub old: TokenLife,
-    /// The life of the token that was got for it.
+    /// The life of the new token.
     pub new: TokenLife,
 }
 
 /// The public half of a key, as its owner last stated it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublishedKey {
-    /// The owner signs nothing with it later than this without stating it again, in seconds since
-    /// 1970 by the owner's clock. First, so that the later of two statements is the greater.
+    /// The owner signs nothing with it after this time without publishing it again, in seconds
+    /// since 1970 by the owner's clock. The first member, so that the later of two statements is
+    /// the greater one.
     pub until_s: i64,
-    /// The owner signs nothing with it before this.
+    /// The owner signs nothing with it before this time.
     pub signs_from_s: i64,
-    /// No token of it lives longer, in seconds.
+    /// The longest lifetime of its tokens, in seconds.
     pub lifetime_s: i64,
-    /// Its name.
+    /// Its id.
     pub kid: KeyId,
-    /// How it signs.
+    /// Its algorithm.
     pub algorithm: SigningAlgorithm,
     /// Its bytes, as many as [`SigningAlgorithm::public_key_length`] says.
     pub public_key: Vec<u8>,
@@ -123,18 +125,18 @@ pub struct PublishedKey {
 /// One fact about tokens or keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TokenRecord {
-    /// `session.revoked`: every token of the session is dead.
+    /// `session.revoked`: every token of the session is invalid.
     SessionRevoked {
         /// The session.
         sid: TokenId,
-        /// The token that the session was ended with.
+        /// The token by which the session was ended.
         ended_with: TokenLife,
     },
     /// `token.traded`.
     TokenTraded(Box<Trade>),
     /// `key.published`.
     KeyPublished(Box<PublishedKey>),
-    /// `key.killed`: every token of the key is dead, whatever else is said of it.
+    /// `key.killed`: every token of the key is invalid, whatever other records say.
     KeyKilled {
         /// The key.
         kid: KeyId,
@@ -144,9 +146,9 @@ pub enum TokenRecord {
 /// The bytes are not a record that this version knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRecordError {
-    /// The first byte names no kind; a later version may know it.
+    /// The first byte is an unknown kind; a later version may know it.
     UnknownKind(u8),
-    /// The length or a member is wrong for the kind.
+    /// The length or a member is wrong for this kind.
     Malformed,
 }
 
@@ -177,7 +179,7 @@ impl TokenRecord {
         }
     }
 
-    /// The one spelling of the record: a byte for the kind, then its members at fixed lengths.
+    /// The canonical bytes of the record: a byte for the kind, then its members at fixed lengths.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(160);
         match self {
@@ -211,7 +213,7 @@ impl TokenRecord {
         bytes
     }
 
-    /// Reads what [`TokenRecord::to_bytes`] wrote.
+    /// Parses the output of [`TokenRecord::to_bytes`].
     ///
     /// # Errors
     /// See [`TokenRecordError`].
@@ -249,7 +251,7 @@ fn algorithm_byte(algorithm: SigningAlgorithm) -> u8 {
     }
 }
 
-/// What has not been read yet.
+/// The bytes that have not been read yet.
 struct Members<'a>(&'a [u8]);
 
 impl Members<'_> {
@@ -314,36 +316,37 @@ impl fmt::Debug for TokenRecordId {
 pub struct PartChecksum(pub u128);
 
 impl PartChecksum {
-    /// With one more record.
+    /// Adds a record.
     #[must_use]
     pub fn plus(self, id: TokenRecordId) -> Self {
         Self(self.0.wrapping_add(u128::from_be_bytes(id.0)))
     }
 
-    /// Without a record that is in it.
+    /// Removes a record of the set.
     #[must_use]
     pub fn minus(self, id: TokenRecordId) -> Self {
         Self(self.0.wrapping_sub(u128::from_be_bytes(id.0)))
     }
 }
 
-/// For each key the greatest `exp` of what was forgotten of its tokens: nobody remembers which of
-/// them were dead, so none that expires at or before it is taken again. Never lowered.
+/// For each key, the greatest `exp` of its tokens whose records were deleted. Nobody remembers
+/// which of them were revoked, so no token that expires at or before it is accepted again. It never
+/// decreases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Horizons(BTreeMap<KeyId, i64>);
 
 impl Horizons {
-    /// The key's horizon, if anything of its tokens was forgotten.
+    /// The key's horizon, if records of its tokens were deleted.
     pub fn of(&self, kid: &KeyId) -> Option<i64> {
         self.0.get(kid).copied()
     }
 
-    /// Whether a token's fate may have been forgotten.
+    /// Whether the record of a token's revocation may have been deleted.
     pub fn covers(&self, life: &TokenLife) -> bool {
         self.of(&life.kid).is_some_and(|horizon_s| life.exp_s <= horizon_s)
     }
 
-    /// Raises the key's horizon to the token's `exp`; whether it was lower.
+    /// Raises the key's horizon to the token's `exp`; returns whether it was lower.
     pub fn raise(&mut self, life: TokenLife) -> bool {
         if self.covers(&life) {
             return false;
@@ -358,12 +361,12 @@ impl Horizons {
     }
 }
 
-/// What a replica tells each second: others find by it what they lack.
+/// What a replica announces each second, so that others can detect what they lack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TokenSetSummary {
     /// The checksum of each part that is not empty.
     pub parts: BTreeMap<u8, PartChecksum>,
-    /// The greater counts for both sides.
+    /// The horizons: for each key, both sides keep the greater one.
     pub horizons: Horizons,
 }
 

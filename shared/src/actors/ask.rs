@@ -1,9 +1,10 @@
-//! A question to an actor, with the way back for its answer.
+//! A question to an actor, with a channel for its answer.
 //!
-//! The mailbox is the admission limit: it refuses when it is full, and the refusal reaches the client
-//! as 503 with `Retry-After`. The answer travels by a channel of its own, so an actor may take a
-//! question apart and answer it later, as group commit does. The caller's tracing span travels with
-//! the question: what the actor logs for it belongs to the caller's request.
+//! The mailbox is the admission limit: it refuses commands when it is full, and the refusal reaches
+//! the client as 503 with `Retry-After`. The answer travels through a separate channel, so an actor
+//! may take a question apart and answer it later, as group commit does. The caller's tracing span
+//! travels with the question: log lines that the actor writes for it belong to the caller's
+//! request.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +16,9 @@ use tracing::{Instrument, Span};
 
 use super::mailbox::{Mailbox, Place};
 
-/// Something that an actor is asked to do or to tell.
+/// A command or a question to an actor.
 pub trait Command: Send + 'static {
-    /// What comes back.
+    /// The answer.
     type Reply: Send + 'static;
 }
 
@@ -31,11 +32,11 @@ pub struct Ask<C: Command> {
     place: Place,
 }
 
-/// The way back for one answer. Dropping it tells the caller that there is none.
+/// The channel for one answer. Dropping it tells the caller that there will be no answer.
 pub struct Reply<T> {
-    /// Nothing if the caller wants no answer.
+    /// `None` if the caller wants no answer.
     to: Option<oneshot::Sender<T>>,
-    /// The caller's.
+    /// The caller's span.
     span: Span,
 }
 
@@ -82,17 +83,17 @@ impl<C: Command> Message for Ask<C> {
 }
 
 impl<C: Command> Ask<C> {
-    /// Answers with what `work` makes of the command. If it panics, this command alone fails, and
-    /// the panic hook has written the log line.
+    /// Answers with the result of `work`. If `work` panics, this command alone fails; the panic
+    /// hook has already logged it.
     pub fn answer(self, work: impl FnOnce(C) -> C::Reply) {
         let (command, reply) = self.into_parts();
         reply.answer(|| work(command));
     }
 
-    /// [`Ask::answer`] for work that waits for others, such as a database over the network. An
-    /// answer that needs no waiting leaves at once; otherwise the work goes on in a task on the
-    /// actor's thread, beside the commands that follow. It counts as waiting until it is done, so
-    /// the mailbox's capacity bounds the work in progress too.
+    /// [`Ask::answer`] for work that waits for something else, such as a database over the network.
+    /// An answer that needs no waiting is sent at once. Otherwise the work continues in a task on
+    /// the actor's thread, beside the commands that follow. The command counts as waiting until the
+    /// work is done, so the mailbox's capacity also bounds the work in progress.
     pub fn answer_later<F>(self, work: impl FnOnce(C) -> F + 'static)
     where
         F: Future<Output = C::Reply> + 'static,
@@ -119,26 +120,26 @@ impl<C: Command> Ask<C> {
 }
 
 impl<T> Reply<T> {
-    /// A way back, and where the answer arrives.
+    /// A reply channel and its receiver.
     pub fn channel() -> (Self, oneshot::Receiver<T>) {
         let (to, answer) = oneshot::channel();
         (Self { to: Some(to), span: Span::current() }, answer)
     }
 
-    /// Sends the answer. A caller that has gone away does not matter to the actor.
+    /// Sends the answer. It does not matter to the actor if the caller has gone away.
     pub fn send(self, answer: T) {
         if let Some(to) = self.to {
             let _ = to.send(answer);
         }
     }
 
-    /// Sends what `work` makes; nothing if it panics.
+    /// Sends the result of `work`; sends nothing if it panics.
     pub fn answer(self, work: impl FnOnce() -> T) {
         let outcome = self.run(work);
         self.send_outcome(outcome);
     }
 
-    /// Does a part of the work inside the caller's span; nothing comes of it if it panics.
+    /// Does a part of the work inside the caller's span; returns `None` if it panics.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         self.span.in_scope(|| catch_unwind(AssertUnwindSafe(work)).ok())
     }

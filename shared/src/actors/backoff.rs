@@ -1,4 +1,4 @@
-//! The pause between tries of whatever fails and is tried again, and what the log says meanwhile.
+//! The pause before each retry, and the log lines about failure and recovery.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,28 +10,30 @@ use crate::telemetry::ErrorChain;
 
 /// The first pause; each further one is twice as long.
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest pause. Short, so that a server that has recovered is used again within a second.
+/// The longest pause. It is short: a server that comes back is used again within about a second.
 const LONGEST: Duration = Duration::from_secs(1);
-/// How long it must work before a failure counts as a new one. What works for a moment and fails
-/// again, over and over, must not be tried at full speed.
+/// How long the work must succeed before a failure counts as a new one. Work that succeeds for a
+/// moment and fails again, over and over, must not be retried at full speed.
 pub(super) const HEALTHY: Duration = Duration::from_secs(5);
-/// How often at the most the same cause is logged again after it had seemed to be over.
+/// If a failure returns after it had seemed to be over, the same cause is logged again at most this
+/// often.
 const REPEATED: Duration = Duration::from_mins(1);
 
-/// Waits longer after each failure, and logs one line a cause: a new cause is logged, the same one
-/// is not, and the recovery is logged once.
+/// Waits longer after each failure, and logs one line per cause: a new cause is logged, a repeated
+/// one is not, and the recovery is logged once.
 #[derive(Debug)]
 pub struct Backoff {
     /// What is tried, for the log: "publishing events".
     what: &'static str,
     longest: Duration,
-    /// The pauses differ by chance, so that many who lost the same server do not return at once.
+    /// The pauses vary at random, so that many clients that lost the same server do not all return
+    /// at once.
     has_jitter: bool,
     /// The pause after the next failure.
     next: Duration,
-    /// Since when it works; nothing while it fails or has not been tried yet.
+    /// Since when it works; `None` while it fails or has not been tried yet.
     works_since: Option<Instant>,
-    /// What was logged last.
+    /// The cause that was logged last.
     logged: Option<Logged>,
 }
 
@@ -39,13 +41,13 @@ pub struct Backoff {
 struct Logged {
     cause: String,
     at: Instant,
-    /// The log says that it works again.
+    /// Whether the log says that it works again.
     is_over: bool,
 }
 
 impl Backoff {
-    /// For something that is named as an activity ("publishing events") and must recover within
-    /// seconds: pauses of 100 ms at first and 1 s at last.
+    /// For work that is named as an activity ("publishing events") and must recover within seconds:
+    /// pauses from 100 ms to 1 s.
     pub fn new(what: &'static str) -> Self {
         Self {
             what,
@@ -63,13 +65,13 @@ impl Backoff {
         Self { longest, ..self }
     }
 
-    /// With pauses that chance shortens by up to a half.
+    /// With pauses that are randomly shortened by up to a half.
     #[must_use]
     pub fn with_jitter(self) -> Self {
         Self { has_jitter: true, ..self }
     }
 
-    /// Notes a failure, logs it if its cause is a new one, and tells how long to wait.
+    /// Notes a failure, logs it if its cause is new, and returns how long to wait.
     pub fn failed(&mut self, error: &(dyn Error + 'static)) -> Duration {
         if self.works_since.take().is_some_and(|since| since.elapsed() >= HEALTHY) {
             self.reset();
@@ -87,7 +89,7 @@ impl Backoff {
         if self.has_jitter { shorten(pause) } else { pause }
     }
 
-    /// Notes that it has worked for a while: the next failure is a new one.
+    /// Notes that it has worked for a while: the next failure counts as a new one.
     pub(super) fn recovered(&mut self) {
         self.worked();
         self.reset();
@@ -98,7 +100,7 @@ impl Backoff {
         self.logged = None;
     }
 
-    /// Notes that it works. May be called each time: the first time counts.
+    /// Notes that it works. May be called each time: only the first call counts.
     pub fn worked(&mut self) {
         self.works_since.get_or_insert_with(Instant::now);
         if let Some(logged) = &mut self.logged
@@ -110,7 +112,7 @@ impl Backoff {
     }
 }
 
-/// Between a half and the whole.
+/// A random pause between a half and the whole.
 fn shorten(pause: Duration) -> Duration {
     let [chance] = random_bytes::<1>();
     pause.mul_f64(1.0 - f64::from(chance) / 512.0)

@@ -1,4 +1,4 @@
-//! Which actors and loops of a service live, for `/readyz` and `/metrics`.
+//! Which actors and loops of a service are alive, for `/readyz` and `/metrics`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -26,14 +26,14 @@ pub struct Health(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Those whose mailbox somebody still has.
+    /// Those whose mailbox still has a handle.
     actors: watch::Sender<Vec<Weak<dyn Watched>>>,
     /// The last failure of each loop.
     failures: watch::Sender<BTreeMap<&'static str, Failure>>,
     restarts: Family<LoopLabels, Counter>,
 }
 
-/// What is to be known about an actor.
+/// What the health check knows of an actor.
 pub(super) trait Watched: Send + Sync {
     fn name(&self) -> &'static str;
     /// How many commands wait.
@@ -57,16 +57,16 @@ struct LoopLabels {
 }
 
 impl Health {
-    /// Watches nothing yet; what it sees is in the registry's metrics.
+    /// Watches nothing yet. What it will watch appears in the registry's metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let health = Self::default();
         registry.register_collector(Box::new(health.clone()));
-        let help = "Starts of a loop after it had failed";
+        let help = "Restarts of a loop after a failure";
         registry.register("loop_restarts", help, health.0.restarts.clone());
         health
     }
 
-    /// Why the service cannot do its work: actors that are gone.
+    /// Why the service cannot do its work: actors that have stopped.
     pub fn reasons(&self) -> Vec<String> {
         let mut gone: Vec<&str> = Vec::new();
         self.for_each_actor(|actor| {
@@ -77,8 +77,8 @@ impl Health {
         gone.into_iter().map(|name| format!("actor {name} has stopped")).collect()
     }
 
-    /// What is wrong although it can: loops that have failed and are about to start again, or have
-    /// done so a moment ago.
+    /// Problems that do not stop the service from working: loops that have failed and are about to
+    /// start again, or have started again a moment ago.
     pub fn degraded(&self) -> Vec<String> {
         let failures = self.0.failures.borrow();
         let lately = failures.iter().filter(|(_, failure)| failure.at.elapsed() < SHOWN);
@@ -104,11 +104,11 @@ impl Health {
 }
 
 impl Collector for Health {
-    /// Actors of one name, one on each worker's thread, are added up.
+    /// Actors of the same name, one on each worker's thread, are added up.
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut waiting = BTreeMap::<&'static str, usize>::new();
         self.for_each_actor(|actor| *waiting.entry(actor.name()).or_default() += actor.waiting());
-        let help = "Commands that wait in the mailboxes of an actor";
+        let help = "Commands waiting in the mailboxes of an actor";
         let kind = ConstGauge::new(0_i64).metric_type();
         let mut family = encoder.encode_descriptor("mailbox_waiting", help, None, kind)?;
         for (actor, waiting) in waiting {

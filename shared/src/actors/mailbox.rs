@@ -1,4 +1,4 @@
-//! The way to an actor: address, name, capacity, and how much waits.
+//! The handle of an actor: address, name, capacity, and the number of waiting commands.
 
 use std::any::type_name;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use actix::{Actor, Addr, ArbiterHandle, Context, Handler};
 use super::ask::{Ask, AskError, Command, tell};
 use super::health::{Health, Watched};
 
-/// The way to one actor. Clones lead to the same; the actor stops when the last of them is dropped.
+/// A handle of one actor. Clones send to the same actor; it stops when the last clone is dropped.
 ///
-/// actix bounds a mailbox for each address separately and loosely, and `do_send` goes past the bound.
-/// Here the mailbox counts what waits and is never more than full.
+/// actix bounds a mailbox loosely and for each address separately, and `do_send` ignores the bound.
+/// This mailbox counts the waiting commands itself and never exceeds its capacity.
 pub struct Mailbox<A: Actor>(Arc<Inner<A>>);
 
 struct Inner<A: Actor> {
@@ -20,11 +20,11 @@ struct Inner<A: Actor> {
     name: &'static str,
     /// How many commands may wait.
     capacity: usize,
-    /// How many do. Each of them holds a [`Place`].
+    /// How many commands wait. Each holds a [`Place`].
     waiting: Arc<AtomicUsize>,
 }
 
-/// The place of one waiting command; it is free again when this is dropped.
+/// The place of one waiting command; dropping it frees the place.
 pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
@@ -62,10 +62,11 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         Self(inner)
     }
 
-    /// Sends a command whose answer nobody waits for.
+    /// Sends a command without waiting for an answer.
     ///
     /// # Errors
-    /// The mailbox is full, or the actor has stopped: nothing will be done. It may stop later, too.
+    /// The mailbox is full, or the actor has stopped: nothing will be done. The actor may also stop
+    /// before it handles the command.
     pub fn tell<C: Command<Reply = ()>>(&self, command: C) -> Result<(), AskError>
     where
         A: Handler<Ask<C>>,
@@ -83,14 +84,14 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether the actor can still be asked.
+    /// Whether the actor still accepts commands.
     pub fn is_alive(&self) -> bool {
         self.0.address.connected()
     }
 
     pub(super) fn reserve(&self) -> Result<Place, AskError> {
         let place = Place(Arc::clone(&self.0.waiting));
-        // Counted before it is looked at, so that no two callers take the last place.
+        // Incremented before it is checked, so that no two callers take the last place.
         let is_full = self.0.waiting.fetch_add(1, Ordering::Relaxed) >= self.0.capacity;
         match (is_full, self.is_alive()) {
             (_, false) => Err(AskError::Gone(self.0.name)),
@@ -108,7 +109,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
     }
 }
 
-/// Lifts actix's own bound: the mailbox counts.
+/// Lifts actix's own bound: this mailbox counts instead.
 fn unbounded<A: Actor<Context = Context<A>>>(
     context: &mut Context<A>,
     actor: impl FnOnce(&mut Context<A>) -> A,
@@ -176,7 +177,7 @@ mod tests {
         }
     }
 
-    /// Divides when it is told to.
+    /// Divides on request.
     struct DivideLater(Divide, oneshot::Receiver<()>);
 
     impl Command for DivideLater {

@@ -1,5 +1,5 @@
-//! What every actor needs and actix does not give: a bounded way in that can be watched, panics that
-//! stay small, loops that start again.
+//! What every actor needs and actix does not provide: a bounded mailbox with metrics, panics that
+//! affect one command only, loops that are restarted.
 
 mod ask;
 mod backoff;

@@ -1,4 +1,4 @@
-//! A loop that must not end: whatever becomes of it, it starts again.
+//! Keeps a loop running: whenever it fails or panics, it is started again.
 
 use std::any::Any;
 use std::error::Error;
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::backoff::{Backoff, HEALTHY};
 use super::health::Health;
 
-/// The loop has panicked; the panic hook has logged where.
+/// The loop has panicked; the panic hook has logged the place.
 #[derive(Debug, thiserror::Error)]
 #[error("panicked: {0}")]
 struct Panicked(String);
@@ -20,10 +20,11 @@ struct Panicked(String);
 /// Runs a loop, and runs it again whenever it fails or panics: each time is logged, counted, shown
 /// at `/readyz`, and followed by a pause that grows until the loop has worked for some seconds.
 ///
-/// `what` names it as an activity ("publishing events"). `run` makes one run; it may borrow what
-/// outlives a failure from around it. A run that ends without an error has ended the loop.
-/// `stopping` ends a pause, and the loop with it. A run in progress is not cut off: it looks at the
-/// same signal by itself. A loop that may be cut off anywhere is stopped by dropping this future.
+/// `what` names the loop as an activity ("publishing events"). Each call of `run` makes one run;
+/// `run` may borrow state that outlives a failed run. A run that returns without an error ends the
+/// loop. `stopping` ends a pause, and the loop with it. It does not interrupt a run in progress:
+/// the run must watch the same signal itself. A loop that may be interrupted anywhere is stopped by
+/// dropping this future.
 pub async fn supervise<E>(
     health: &Health,
     what: &'static str,
@@ -45,7 +46,7 @@ pub async fn supervise<E>(
     }
 }
 
-/// One run; after some seconds of it the backoff knows that it works.
+/// One run. After it has worked for some seconds, the backoff is told that it works.
 async fn run_once<E>(
     run: &mut impl AsyncFnMut() -> Result<(), E>,
     backoff: &mut Backoff,

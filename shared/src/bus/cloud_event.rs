@@ -1,13 +1,13 @@
-//! The one codec of everything that travels between the services.
+//! The one codec for all messages between the services.
 //!
 //! Each message is a CloudEvent 1.0 in the binary mode of the AMQP binding: attributes in headers
-//! `cloudEvents_*`, the data in the body. Beside them a header carries a MAC over the purpose, the
-//! routing key, every attribute and the body, so that a message that was altered, or sent again for
-//! another purpose or under another key, is not taken. An attacker who can write to the broker can therefore
-//! delay, double and reorder, and nothing else.
+//! `cloudEvents_*`, the data in the body. A further header contains a MAC over the purpose, the
+//! routing key, every attribute and the body. A message that was altered, or sent again for another
+//! purpose or with another routing key, is rejected. An attacker who can write to the broker can
+//! therefore delay, duplicate and reorder messages, and nothing else.
 //!
-//! Decoding also checks the hash of each record and reads its data, once: what the rest of a follower
-//! gets is [`crate::log_sync::Input`].
+//! Decoding also checks the hash of each record and reads its data, once. The rest of a follower
+//! receives only [`crate::log_sync::Input`].
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -34,10 +34,10 @@ use crate::secrets::{NotAuthentic, SealingKeys, random_bytes};
 const AUTH_SERVICE: &str = "/lockstep/auth_service";
 /// Attributes are the headers that begin so.
 const ATTRIBUTE: &str = "cloudEvents_";
-/// Longest list of what one message could not give.
+/// The most unreadable records that are reported for one message.
 const UNREADABLE_MAX: usize = 16;
 
-/// What a message is for. A MAC is good for one purpose.
+/// The purpose of a message. A MAC is valid for one purpose only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Event,
@@ -48,7 +48,8 @@ enum Purpose {
 }
 
 impl Purpose {
-    /// Goes into the MAC; the CloudEvents `type` of all but events, whose kind it is.
+    /// Part of the MAC, and the CloudEvents `type` of all messages but events: an event's type is
+    /// its kind.
     fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -67,10 +68,10 @@ impl Purpose {
     }
 }
 
-/// Why a message is not taken: it belongs to the dead letters.
+/// Why a message is rejected: it belongs to the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
-    /// Nobody who shares the keys has sent it so.
+    /// It was not sent in this form by a holder of the shared keys.
     #[error(transparent)]
     NotAuthentic(#[from] NotAuthentic),
     /// An attribute is missing or wrong.
@@ -80,13 +81,13 @@ pub enum Undecodable {
     #[error("the body is not UTF-8")]
     Encoding,
     /// A record's hash is not that of its content: the log is damaged.
-    #[error("record {seq} has not the hash of its content")]
+    #[error("the hash of record {seq} does not match its content")]
     RecordHash {
         /// Which record.
         seq: i64,
     },
-    /// The JSON is not what it should be. The library's message may hold a value, which has no place
-    /// in a log.
+    /// The JSON does not have the expected form. The library's message is not kept: it may quote a
+    /// value, which must not appear in a log.
     #[error("the data cannot be read at line {line}, column {column}")]
     Data {
         /// From 1.
@@ -97,7 +98,7 @@ pub enum Undecodable {
 }
 
 impl Undecodable {
-    /// The message comes from the other service all the same.
+    /// The message is authentic all the same.
     pub fn is_authentic(&self) -> bool {
         !matches!(self, Self::NotAuthentic(_))
     }
@@ -109,7 +110,7 @@ impl From<serde_json::Error> for Undecodable {
     }
 }
 
-/// A genuine record that this version cannot use.
+/// An authentic record that this version cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableRecord {
     /// The event that carries it, for the dead letters.
@@ -118,12 +119,12 @@ pub struct UnreadableRecord {
     pub reason: Undecodable,
 }
 
-/// What a message tells the follower, and the records in it that belong to the dead letters.
+/// What a message means for the follower, and the records in it that belong to the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// For the follower.
     pub input: Input,
-    /// The first of the records in it that could not be read.
+    /// The unreadable records, up to a limit.
     pub unreadable: Vec<UnreadableRecord>,
 }
 
@@ -145,7 +146,7 @@ impl Codec {
         Self { keys }
     }
 
-    /// The event that carries the record; `incarnation` vouches for it.
+    /// The event that carries the record; `incarnation` is the run that vouches for it.
     pub fn encode_event(&self, sent: &SentRecord, incarnation: Incarnation) -> Outgoing {
         let SentRecord { record, sealed_hash } = sent;
         let mut attributes = BTreeMap::from([
@@ -175,7 +176,7 @@ impl Codec {
         }
     }
 
-    /// The log's end, for followers that miss the last events.
+    /// The end of the log, for followers that miss the last events.
     pub fn encode_head(&self, head: &Head) -> Outgoing {
         let id = head.position.hash.to_string();
         let message = self.document(Purpose::Head, HEAD_ROUTING_KEY, id, head);
@@ -199,7 +200,7 @@ impl Codec {
         Outgoing { to: Destination::Queue(reply_to.to_owned()), message }
     }
 
-    /// "Keep this hash."
+    /// "Store this hash."
     pub fn encode_rehash(&self, command: &PasswordRehashed) -> Outgoing {
         let id = HEXLOWER.encode(&random_bytes::<8>());
         let message = self.document(Purpose::Rehash, REHASH_QUEUE, id, command);
@@ -235,8 +236,8 @@ impl Codec {
         Ok(Decoded { input: Input::Record(incarnation, record), unreadable })
     }
 
-    /// Reads what comes to a follower's own queue: heads by their routing key, answers by the
-    /// queue's name.
+    /// Reads a message from a follower's own queue: a head is recognised by its routing key, an
+    /// answer by the name of the queue.
     ///
     /// # Errors
     /// See [`Undecodable`].
@@ -277,8 +278,8 @@ impl Codec {
         self.read(Purpose::Rehash, delivery)
     }
 
-    /// Checks the record's hash and reads its data. A record of which nothing can be made is told
-    /// beside, and is no error: it may be an old one that the follower has gone past.
+    /// Checks the record's hash and reads its data. An unreadable record is reported in
+    /// `unreadable` and is no error: it may be an old record that the follower has already passed.
     fn receive(
         &self,
         sent: SentRecord,
@@ -322,7 +323,7 @@ impl Codec {
         document: &impl Serialize,
     ) -> Message {
         let kind = purpose.as_str();
-        // These types hold texts and numbers alone, which JSON can always say.
+        // These types contain only strings and numbers, so serialization cannot fail.
         let body = serde_json::to_vec(document).unwrap_or_default();
         let (attributes, is_persistent) = (BTreeMap::new(), false);
         self.message(purpose, routing_key, Draft { id, kind, attributes, body, is_persistent })
@@ -350,7 +351,7 @@ impl Codec {
     }
 }
 
-/// A message without what all have.
+/// Builds a message from the draft and the parts that all messages have.
 struct Draft<'a> {
     id: String,
     kind: &'a str,
@@ -359,12 +360,12 @@ struct Draft<'a> {
     is_persistent: bool,
 }
 
-/// What a MAC covers.
+/// The content that a MAC covers.
 struct Covered<'a> {
     purpose: Purpose,
     routing_key: &'a str,
     message: &'a Message,
-    /// Keeps attributes and body apart.
+    /// Separates attributes from body.
     attribute_count: [u8; 8],
 }
 
@@ -397,7 +398,8 @@ fn to_users(routing_key: &str) -> Destination {
     Destination::Topic { exchange: USERS_EXCHANGE.to_owned(), routing_key: routing_key.to_owned() }
 }
 
-/// With milliseconds always, because the record's hash covers them: `time` must lead back to them.
+/// Always with milliseconds, because the record's hash covers them: `time` must convert back to
+/// them.
 fn rfc_3339(unix_ms: i64) -> String {
     let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.3}")

@@ -1,14 +1,14 @@
-//! **Owns** the dead letters that the bus has not taken yet.
+//! **Owns** the dead letters that the bus has not accepted yet.
 //!
-//! **Promises** that each letter is counted, and is put into the queue of dead letters, for people to
-//! look into, as soon as the bus can be reached. Nothing else waits for that. A flood of letters is
-//! one line in the log for each batch that is sent.
+//! **Promises** that each letter is counted, and is sent to the dead-letter queue, for people to
+//! inspect, as soon as the bus can be reached. Nothing else waits for that. A flood of letters
+//! produces one log line for each batch that is sent.
 //!
-//! **When full** a letter is dropped: it has been counted, and what it was about is repaired from
-//! user_service's log. The log says how many were dropped.
+//! **When full** a letter is dropped: it has been counted, and the log of user_service repairs the
+//! lost content. A log line says how many letters were dropped.
 //!
-//! **When it dies** the letters in hand are sent again; when the service stops while the bus is
-//! unreachable, they are gone.
+//! **When it dies** the letters in progress are sent again. If the service stops while the bus is
+//! unreachable, they are lost.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ const WAITING_MAX: usize = 1_000;
 /// How many letters are sent at once.
 const BATCH_MAX: usize = 100;
 
-/// The way to the queue of dead letters. Clones lead to the same.
+/// The handle of the dead-letter queue. Clones share it.
 #[derive(Clone)]
 pub struct DeadLetters {
     letters: mpsc::Sender<Letter>,
     taken: Counter,
-    /// How many were dropped since the last batch was sent.
+    /// How many letters were dropped since the last batch was sent.
     dropped: Arc<AtomicU64>,
 }
 
@@ -45,7 +45,7 @@ struct Letter {
 }
 
 impl DeadLetters {
-    /// Starts to send what is given from now on, on that thread; `taken` counts it.
+    /// Starts sending the letters on that thread; `taken` counts them.
     pub fn launch(
         thread: &ArbiterHandle,
         bus: Arc<dyn Bus>,
@@ -70,7 +70,7 @@ impl DeadLetters {
         self.taken.inc();
         message.headers.insert(DEAD_LETTER_REASON.to_owned(), reason.clone());
         message.headers.insert(DEAD_LETTER_ROUTING_KEY.to_owned(), routing_key);
-        // RabbitMQ keeps it over its own restart.
+        // Persistent: RabbitMQ keeps it across a restart.
         message.is_persistent = true;
         if self.letters.try_send(Letter { message, reason }).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -81,15 +81,15 @@ impl DeadLetters {
 /// Sends letters, one batch after the other.
 struct Sending {
     bus: Arc<dyn Bus>,
-    /// In the order of their arrival.
+    /// In order of arrival.
     inbox: mpsc::Receiver<Letter>,
-    /// Those on their way: a failure does not lose them.
+    /// The batch in flight: a failure does not lose it.
     batch: Vec<Letter>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Sending {
-    /// Ends without an error when nobody can send letters any more.
+    /// Returns without an error when nobody can send letters any more.
     async fn run(&mut self) -> Result<(), BusError> {
         loop {
             if self.batch.is_empty() {
@@ -102,12 +102,12 @@ impl Sending {
             self.batch.clear();
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                tracing::warn!(dropped, "too many dead letters waited for the bus");
+                tracing::warn!(dropped, "dropped dead letters: too many were waiting for the bus");
             }
         }
     }
 
-    /// Declares the queue each time: the broker may have been wiped, and letters are few.
+    /// Declares the queue each time: the broker may have lost its data, and letters are rare.
     async fn send_batch(&self) -> Result<(), BusError> {
         let lifetime = QueueLifetime::Archive { capacity: DEAD_LETTERS_MAX };
         let name = DEAD_LETTERS_QUEUE.to_owned();

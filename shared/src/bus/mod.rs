@@ -1,11 +1,11 @@
 //! The one seam between the services: RabbitMQ, or the inside of one process.
 //!
-//! The bus makes things fast and keeps nothing safe: the log of user_service is the truth, and the
-//! protocol in [`crate::log_sync`] mends whatever is lost here. So every implementation may lose what
-//! it holds, and none may reorder one publisher's messages on their way to one queue, except when
-//! it delivers again what was not acknowledged, or between batches of which one has
-//! persistent messages, or messages to a topic, and the other has not. `tests/bus_conformance.rs` says it precisely; each
-//! implementation passes it.
+//! The bus provides speed and no durability: the log of user_service is the source of truth, and
+//! the protocol in [`crate::log_sync`] repairs every loss. An implementation may therefore lose
+//! messages, but it must not reorder one publisher's messages on their way to one queue. There are
+//! two exceptions: redelivery of unacknowledged messages, and batches of different kinds (one has
+//! persistent messages, or messages to a topic, and the other has not). `tests/bus_conformance.rs`
+//! states it precisely; each implementation passes it.
 
 mod amqp;
 pub mod cloud_event;
@@ -29,31 +29,32 @@ pub use in_process::InProcessBus;
 
 /// Publishes and subscribes.
 pub trait Bus: Send + Sync + 'static {
-    /// Sends the batch in its order and waits until the bus has taken responsibility for each
-    /// message. A message that no queue wants is taken too. On any error the whole batch is to be
-    /// sent again: receivers meet duplicates.
+    /// Sends the batch in order and waits until the bus has taken responsibility for each message.
+    /// A message that matches no queue counts as taken, too. After any error the caller must send
+    /// the whole batch again: receivers tolerate duplicates.
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>>;
 
     /// Declares the queue and its bindings, and starts to consume. The stream ends when the
-    /// connection does; the caller subscribes again, and what it had not acknowledged comes again.
+    /// connection does; then the caller subscribes again, and unacknowledged messages are delivered
+    /// again.
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>>;
 
-    /// Declares the queue and its bindings and takes nothing from it: what is sent there from now
-    /// on is kept.
+    /// Declares the queue and its bindings without consuming: messages that are sent there from now
+    /// on are kept.
     fn declare(&self, queue: QueueSpec) -> BoxFuture<'_, Result<(), BusError>> {
-        // Implementations that can do it without subscribing do so.
+        // Implementations that can declare without subscribing override this.
         let subscribing = self.subscribe(queue);
         Box::pin(async move { subscribing.await.map(drop) })
     }
 
-    /// How the bus is, as far as the last attempts tell.
+    /// The status of the bus, according to the last attempts.
     fn status(&self) -> BusStatus;
 }
 
-/// How the bus is.
+/// The status of the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusStatus {
-    /// What was tried last worked.
+    /// The last attempt worked.
     Connected,
     /// It cannot be used.
     Down {
@@ -72,38 +73,38 @@ impl BusStatus {
 /// What to send, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Where it goes.
+    /// The destination.
     pub to: Destination,
-    /// What goes there.
+    /// The message.
     pub message: Message,
 }
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// To all queues whose binding fits, by the rules of an AMQP topic exchange.
+    /// To all queues with a matching binding, by the rules of an AMQP topic exchange.
     Topic {
         /// The exchange.
         exchange: String,
         /// Words between dots.
         routing_key: String,
     },
-    /// To one queue, by its name. If there is no such queue, the message is gone.
+    /// To one queue, by its name. If that queue does not exist, the message is lost.
     Queue(String),
 }
 
-/// A message as it travels.
+/// A message on the bus.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Message {
     /// The message id.
     pub id: String,
-    /// What it is, such as a CloudEvents `type`.
+    /// The kind of message, such as a CloudEvents `type`.
     pub kind: String,
     /// Short text headers.
     pub headers: BTreeMap<String, String>,
     /// JSON.
     pub body: Bytes,
-    /// Written to disk by a broker, for queues that are durable.
+    /// Whether a broker writes it to disk, in durable queues.
     pub is_persistent: bool,
 }
 
@@ -112,70 +113,70 @@ pub struct Message {
 pub struct QueueSpec {
     /// Its name.
     pub name: String,
-    /// How long it lives.
+    /// Its lifetime.
     pub lifetime: QueueLifetime,
-    /// What flows into it.
+    /// The bindings that feed it.
     pub bindings: Vec<Binding>,
-    /// How many deliveries may be unacknowledged at once, at least 1.
+    /// How many deliveries may be unacknowledged at a time, at least 1.
     pub prefetch: u16,
 }
 
-/// How long a queue lives.
+/// The lifetime of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueLifetime {
-    /// Survives the consumer and the broker's restart, until it was unused for this long. One
-    /// subscription is served at a time; the next waits until it is gone, and so keeps the order.
+    /// Survives the consumer and the broker's restart. One subscription is served at a time; the
+    /// next one waits until the current one has ended, which keeps the order.
     Durable {
-        /// Unused for so long, it goes away.
+        /// After this time without a consumer, the queue is deleted.
         expires: Duration,
     },
-    /// Belongs to one subscription and goes with it. While it lives, another one is refused; also
-    /// for a moment after it was dropped, so ask again.
+    /// Belongs to one subscription and is deleted with it. While it exists, another subscription is
+    /// refused. It may exist for a moment after the subscription was dropped, so try again.
     Transient,
-    /// Survives the consumer; what it holds may go with the broker, and after some seconds without
-    /// a consumer. Consumers share the work.
+    /// Survives the consumer. Its messages may be lost when the broker stops, and some seconds
+    /// after the last consumer. Consumers share the work.
     Shared,
-    /// Survives consumers and the broker's restart without end: for people to look into. Consumers
-    /// share the work.
+    /// Survives consumers and the broker's restart without a time limit: for people to inspect.
+    /// Consumers share the work.
     Archive {
-        /// How many messages it holds; then the oldest go.
+        /// How many messages it keeps; beyond that the oldest are dropped.
         capacity: u32,
     },
 }
 
-/// Lets messages of a topic exchange flow into a queue.
+/// Routes messages of a topic exchange to a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The exchange; declared if it is not there.
+    /// The exchange; it is declared if it does not exist.
     pub exchange: String,
     /// A routing key, with `*` for one word and `#` for any number.
     pub routing_key: String,
 }
 
-/// A message that arrived.
+/// A received message.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
     pub message: Message,
     /// The key it was sent with; the queue's name if it was sent to the queue.
     pub routing_key: String,
-    /// It came before, and was not acknowledged.
+    /// Whether it was delivered before without an acknowledgement.
     pub is_redelivered: bool,
-    /// Counts the deliveries of this subscription, from 1.
+    /// Numbers the deliveries of this subscription, from 1.
     pub tag: u64,
 }
 
-/// The stream of what arrives; dropping it returns what was not acknowledged to the queue.
+/// The stream of deliveries; dropping it returns unacknowledged messages to the queue.
 pub type Deliveries = Pin<Box<dyn Stream<Item = Delivery> + Send>>;
 
-/// What arrives at a queue. Dropping it returns what was not acknowledged to the queue.
+/// The deliveries of a queue. Dropping it returns unacknowledged messages to the queue.
 pub struct Subscription {
     deliveries: Deliveries,
     acknowledger: Box<dyn Acknowledge>,
 }
 
 impl Subscription {
-    /// Joins the two halves; for implementations of [`Bus`].
+    /// Joins the two halves; called by implementations of [`Bus`].
     pub fn new(
         deliveries: impl Stream<Item = Delivery> + Send + 'static,
         acknowledger: impl Acknowledge,
@@ -183,7 +184,7 @@ impl Subscription {
         Self { deliveries: Box::pin(deliveries), acknowledger: Box::new(acknowledger) }
     }
 
-    /// The deliveries and the means to acknowledge them, apart.
+    /// Splits it into the deliveries and the acknowledger.
     pub fn split(self) -> (Deliveries, Box<dyn Acknowledge>) {
         (self.deliveries, self.acknowledger)
     }
@@ -191,7 +192,7 @@ impl Subscription {
     /// Acknowledges the delivery with this tag and all before it.
     ///
     /// # Errors
-    /// The connection is gone: the deliveries will come again.
+    /// The connection is gone: the deliveries will be sent again.
     pub fn acknowledge_through(&self, tag: u64) -> BoxFuture<'_, Result<(), BusError>> {
         self.acknowledger.acknowledge_through(tag)
     }
@@ -205,31 +206,31 @@ impl Stream for Subscription {
     }
 }
 
-/// The way back from a consumer to its queue.
+/// Sends a consumer's acknowledgements to its queue.
 pub trait Acknowledge: Send + Sync + 'static {
     /// Acknowledges the delivery with this tag and all before it.
     fn acknowledge_through(&self, tag: u64) -> BoxFuture<'_, Result<(), BusError>>;
 }
 
-/// Why the bus did not do it. Every one of these may go away by itself.
+/// Why the bus failed. Every one of these failures may disappear by itself.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BusError {
     /// No connection, or it broke.
     #[error("broker unreachable")]
     Unreachable(#[source] Breakage),
-    /// The broker knows no such user, or the password is another.
+    /// The broker does not know the user, or the password is wrong.
     #[error("broker refused the login")]
     LoginRefused,
-    /// There is no such virtual host, this user may not use it, or it is full.
+    /// The virtual host does not exist, is full, or is forbidden to this user.
     #[error("broker refused the virtual host")]
     VirtualHostRefused(#[source] Breakage),
-    /// The broker refused a message, or to make or hand out a queue.
+    /// The broker refused a message, or the declaration or use of a queue.
     #[error("broker refused: {0}")]
     Refused(Refusal),
     /// The broker did not answer in time.
     #[error("broker did not answer within {0:?}")]
     TimedOut(Duration),
-    /// The broker takes no messages while its disk or memory is short.
+    /// The broker accepts no messages because its disk or memory is nearly full.
     #[error("broker accepts no messages: its disk or memory is short")]
     Blocked,
     /// The process is stopping.
@@ -247,7 +248,7 @@ impl BusError {
     }
 }
 
-/// How a connection failed, in the words of the layer that noticed.
+/// How a connection failed, in the words of the code that noticed it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Breakage(Arc<str>);
@@ -277,13 +278,13 @@ pub struct Refusal {
 /// The kinds of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefusalKind {
-    /// This user may not do it.
+    /// This user lacks the permission.
     #[error("broker refused the permission")]
     NotPermitted,
-    /// A queue or exchange of this name has other arguments.
+    /// A queue or exchange of this name exists with other arguments.
     #[error("a queue or exchange exists with other arguments")]
     OtherArguments,
-    /// A queue belongs to another connection, or to a node that is down.
+    /// The queue belongs to another connection, or to a node that is down.
     #[error("a queue is not available")]
     NotAvailable,
     /// Anything else.

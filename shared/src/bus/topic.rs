@@ -1,7 +1,7 @@
 //! The rules of an AMQP topic exchange.
 
-/// Whether a binding's pattern takes a routing key: both are words between dots, `*` stands for
-/// one word and `#` for any number of words, none included.
+/// Whether a binding's pattern matches a routing key. Both consist of words between dots; in the
+/// pattern `*` stands for one word and `#` for any number of words, including none.
 pub(super) fn takes(pattern: &str, routing_key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let words: Vec<&str> = routing_key.split('.').collect();

@@ -8,10 +8,10 @@ use crate::config::{ListenAddress, local_address};
 
 /// How long the service may take to connect, and to send each part of its answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// The most of an answer that is read, in bytes.
+/// The largest part of an answer that is read, in bytes.
 const ANSWER_MAX: u64 = 64 * 1024;
 
-/// The service is not well.
+/// The service is not ready.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HealthcheckError {
     #[error("http://{address}/readyz does not answer")]
@@ -60,7 +60,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    /// What comes of a service that answers so.
+    /// The result for a service that gives this answer.
     fn check_against(answer: &'static str) -> Result<(), HealthcheckError> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

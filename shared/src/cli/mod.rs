@@ -1,4 +1,4 @@
-//! What every binary does the same way: read the settings, serve until a signal, exit.
+//! What every binary does in the same way: read the settings, serve until a signal, exit.
 //!
 //! A subcommand is a variant of [`Action`] and a file here.
 
@@ -24,42 +24,43 @@ pub use settings::command;
 /// The exit code for settings that cannot be used: `EX_CONFIG` of sysexits.
 const EXIT_CONFIG: u8 = 78;
 
-/// A binary: what differs between them.
+/// A binary: the parts that differ between the binaries.
 pub trait Application {
     /// All settings.
     type Config: Args;
-    /// What runs.
+    /// The running services.
     type Running;
     /// Name of the binary.
     const NAME: &'static str;
-    /// What it is, for `--help`.
+    /// A short description, for `--help`.
     const ABOUT: &'static str;
 
     /// The settings that every binary has.
     fn common(config: &Self::Config) -> &CommonConfig;
 
-    /// What is wrong with settings that are good one by one: a line each.
+    /// Contradictions between settings that are valid one by one: one line each.
     fn problems(config: &Self::Config) -> Vec<String>;
 
-    /// Where it listens.
+    /// The addresses where it listens.
     fn listens(config: &Self::Config) -> Vec<&ListenAddress>;
 
-    /// Starts it. `bus` is the broker's, if the settings name one.
+    /// Starts it. `bus` is the broker, if the settings name one.
     fn start(
         config: Self::Config,
         bus: Option<AmqpBus>,
     ) -> impl Future<Output = Result<Self::Running, Box<dyn Error>>>;
 
-    /// What a person at a terminal is told when it runs.
+    /// What a person at a terminal sees when it runs.
     fn greeting(_running: &Self::Running) -> Option<String> {
         None
     }
 
-    /// Finishes what is in progress, and stops.
+    /// Finishes the work in progress, and stops.
     fn stop(running: Self::Running) -> impl Future<Output = ()>;
 }
 
-/// A binary that is one of two processes was started without a broker: they could not meet.
+/// A binary that is one of two processes was started without a broker: the processes could not
+/// communicate.
 #[derive(Debug, thiserror::Error)]
 #[error("set AMQP_URL or AMQP_URL_FILE; the binary `standalone` needs no broker")]
 pub struct BrokerMissing;
@@ -95,7 +96,7 @@ Times are written as 500ms, 10s, 15m, 12h or 7d.
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 78 settings are wrong";
 
-/// The whole of `main`.
+/// The whole body of `main`.
 pub fn run<A: Application>() -> ExitCode {
     match run_action::<A>() {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,9 +115,9 @@ fn run_action<A: Application>() -> Result<(), Failure> {
     }
 }
 
-/// Why the process ends without having done what it should.
+/// Why the process ends with a failure.
 enum Failure {
-    /// The command line is not understood, or asks for help only.
+    /// The command line cannot be parsed, or only asks for help.
     Usage(clap::Error),
     /// These settings are wrong, one line each.
     Settings(Vec<String>),
@@ -129,11 +130,11 @@ impl Failure {
         Self::Other(error.into())
     }
 
-    /// Prints it; gives the exit code.
+    /// Prints it; returns the exit code.
     fn tell(self, binary: &str) -> ExitCode {
         match self {
             Self::Usage(error) => {
-                // Nobody may listen any more.
+                // Nobody may read the output any more.
                 let _ = error.print();
                 u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
             }
@@ -151,7 +152,7 @@ impl Failure {
     }
 }
 
-/// To the person or the supervisor who has started it.
+/// Prints to the person or supervisor that has started the process.
 #[expect(clippy::print_stderr, reason = "the log may not be set up, and this ends the process")]
 fn tell(text: &str) {
     eprintln!("{text}");

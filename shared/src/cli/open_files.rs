@@ -2,18 +2,18 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More than this is not asked for: some systems allow a thousand million.
+/// The limit is not raised beyond this: some systems allow a thousand million.
 const WANTED: u64 = 1024 * 1024;
-/// Files that HTTP must leave: databases with a reader for each worker, the log, the broker's
-/// connections, temporary files.
+/// Files that HTTP must leave free: databases with a reader for each worker, the log, the
+/// connections to the broker, temporary files.
 const RESERVED: u64 = 256;
-/// Two services may share a process; each may take a half, so that neither starves the other.
+/// Two services may share a process. Each gets a half, so that neither starves the other.
 const SERVICES: u64 = 2;
-/// A service cannot work with fewer.
+/// With fewer connections a service cannot work at all.
 const FEWEST: u64 = 64;
 
-/// Raises the soft limit of open files to the hard one: the soft one is 1024 on most systems, from a
-/// time when programs could not wait for more.
+/// Raises the soft limit of open files to the hard limit. The soft limit is 1024 on most systems,
+/// for old programs that use `select`.
 pub(super) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
@@ -30,8 +30,8 @@ pub(super) fn raise_limit() {
     }
 }
 
-/// How many HTTP connections one service may have open: its share of the files that are left after
-/// databases and broker.
+/// How many HTTP connections one service may have open: its share of the files that databases and
+/// broker leave.
 pub fn max_connections() -> usize {
     share_of(getrlimit(Resource::Nofile).current.unwrap_or(WANTED))
 }

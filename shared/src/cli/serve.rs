@@ -39,14 +39,14 @@ pub(super) fn serve<A: Application>(settings: Settings<A::Config>) -> Result<(),
         if let (LogFormat::Text, Some(greeting)) = (log_format, A::greeting(&running)) {
             greet(&greeting);
         }
-        // An error means that nobody listens to signals any more, which a signal would have ended.
+        // An error means that the signal thread has ended.
         let _ = stop_asked.await;
         A::stop(running).await;
         Ok(())
     })
 }
 
-/// The bus of the broker that the settings name, if they name one. It connects when it is used.
+/// The bus of the broker in the settings, if there is one. It connects at first use.
 fn amqp_bus(config: &BusConfig, name: &str) -> Result<Option<AmqpBus>, Box<dyn Error>> {
     let Some(url) = config.url()? else { return Ok(None) };
     Ok(Some(AmqpBus::new(&AmqpConfig {

@@ -1,4 +1,5 @@
-//! Reading the settings: all that are wrong are told at once, and an empty variable is none.
+//! Reads the settings. All wrong values are reported at once, and an empty variable counts as
+//! unset.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,15 +10,15 @@ use clap::{Arg, Args, Command, CommandFactory, FromArgMatches};
 
 use super::{Application, Cli, Failure};
 
-/// What was read.
+/// The parsed settings.
 pub(super) struct Settings<C: Args> {
     pub(super) cli: Cli<C>,
-    /// The values that are wrong, one line each; the defaults are in their place.
+    /// The wrong values, one line each; the settings contain defaults in their place.
     problems: Vec<String>,
 }
 
 impl<C: Args> Settings<C> {
-    /// The settings, if none is wrong and there are no other problems with them.
+    /// The settings, if no value is wrong and `others` contains no problems.
     pub(super) fn into_config(self, others: Vec<String>) -> Result<C, Failure> {
         let Self { cli, mut problems } = self;
         problems.extend(others);
@@ -25,7 +26,7 @@ impl<C: Args> Settings<C> {
     }
 }
 
-/// The command line of a binary, as its environment leaves it.
+/// The command line of a binary, with empty environment variables ignored.
 pub fn command<A: Application>() -> Command {
     let command = Cli::<A::Config>::command().name(A::NAME).about(A::ABOUT);
     command.mut_args(|arg| if is_empty_in_environment(&arg) { without_env(arg) } else { arg })
@@ -38,7 +39,8 @@ pub(super) fn parse<A: Application>(
     parse_known_good(command::<A>(), arguments)
 }
 
-/// clap stops at the first wrong value. So each is noted and left out, until the rest is good.
+/// clap stops at the first wrong value. So each wrong value is noted and removed, until the rest is
+/// valid.
 fn parse_known_good<C: Args>(
     mut command: Command,
     mut arguments: Vec<OsString>,
@@ -74,12 +76,12 @@ fn arg_with_wrong_value(mut command: Command, error: &clap::Error) -> Option<Arg
         return None;
     }
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
-    // Only a built argument can be shown.
+    // clap can only print an argument that was built.
     command.build();
     command.get_arguments().find(|arg| arg.to_string() == *shown).cloned()
 }
 
-/// What clap says, without its advice: `invalid value 'x' for '--hash-threads <N>': …`.
+/// clap's message without its advice: `invalid value 'x' for '--hash-threads <N>': …`.
 fn first_paragraph(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
@@ -94,7 +96,7 @@ fn without_flag(arguments: Vec<OsString>, arg: &Arg) -> Vec<OsString> {
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         if text == flag {
-            // Its value goes too.
+            // Its value is removed, too.
             arguments.next();
         } else if !text.starts_with(&format!("{flag}=")) {
             kept.push(argument);

@@ -1,4 +1,5 @@
-//! SIGTERM, and SIGINT from a terminal: the first asks the service to stop, the second ends it.
+//! SIGTERM, and SIGINT from a terminal: the first signal stops the service cleanly, the second ends
+//! the process.
 
 use std::io;
 use std::thread;
@@ -6,14 +7,15 @@ use std::thread;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// Added to a signal's number: the exit code of a process that a signal has ended, as shells have it.
+/// Added to a signal's number, this is the exit code of a process that a signal has ended, as in
+/// shells.
 const EXIT_SIGNAL: i32 = 128;
 
-/// Listens to signals on a thread of its own, because the main one may be busy starting or stopping.
-/// The first signal arrives at the receiver; the second ends the process at once.
+/// Listens for signals on a separate thread, because the main thread may be busy starting or
+/// stopping. The first signal is sent to the receiver; the second ends the process at once.
 ///
 /// # Errors
-/// The signals cannot be caught.
+/// The signal handlers cannot be installed.
 pub(super) fn listen() -> io::Result<oneshot::Receiver<()>> {
     let (first, asked) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;

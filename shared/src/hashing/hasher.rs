@@ -25,34 +25,35 @@ pub struct HashParams {
     pub memory_kib: u32,
     /// Passes over it.
     pub iterations: u32,
-    /// Lanes; they are computed one after the other.
+    /// Lanes; they are computed one after another.
     pub parallelism: u32,
 }
 
-/// Hashes and verifies with memory of its own.
+/// Hashes and verifies passwords in its own memory.
 pub struct Hasher {
     params: Params,
     engine: Engine,
-    /// Of as many blocks as `params` ask for.
+    /// At least as many blocks as `params` ask for.
     memory: Memory,
-    /// What stored hashes cost lately; a name that nobody has costs the same.
+    /// The recent costs of stored hashes; verifying an unknown name costs the same.
     seen: SeenParams,
     /// The hash that a name that nobody has is compared with, and what it asks for.
     decoy: Option<(Params, PasswordHash)>,
-    /// The work that was done, for tests.
+    /// The work done so far, for tests.
     #[cfg(test)]
     work: Vec<(u32, u32, u32)>,
 }
 
-/// The parameters of the stored hashes that were verified lately, by all threads together.
+/// The parameters of recently verified hashes, shared by all threads.
 ///
-/// After a change of the settings most stored hashes still have the old parameters. If the decoy had
-/// today's, time would tell known names from unknown ones. So it has those of one of these, chosen by
-/// chance: where old and new ones are mixed, so are the decoys.
+/// After a change of the settings, most stored hashes still have the old parameters. If the decoy
+/// had the new ones, the time would tell known names from unknown names. So a decoy uses the
+/// parameters of a randomly chosen recent hash: where old and new hashes are mixed, so are the
+/// decoys.
 #[derive(Clone, Debug, Default)]
 pub struct SeenParams(Arc<watch::Sender<VecDeque<Params>>>);
 
-/// How many are remembered.
+/// How many parameters are remembered.
 const SEEN_MAX: usize = 64;
 
 impl SeenParams {
@@ -70,14 +71,14 @@ impl SeenParams {
     }
 }
 
-/// What came of comparing a password with a hash.
+/// The result of comparing a password with a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
     /// It is another password.
     Wrong,
     /// It is the password.
     Right {
-        /// The hash was made with other parameters than today's: make it anew.
+        /// The hash was made with outdated parameters: rehash the password.
         is_outdated: bool,
     },
 }
@@ -86,13 +87,13 @@ pub enum Verification {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashFault {
     /// Argon2 does not allow these parameters.
-    #[error("parameters that Argon2 does not allow: {0}")]
+    #[error("Argon2 does not allow these parameters: {0}")]
     Params(argon2::Error),
-    /// A stored hash is not an Argon2id hash in PHC form. One of version 0x10, from before RFC 9106,
-    /// counts as none: we have never made any.
+    /// A stored hash is not an Argon2id hash in PHC form. Version 0x10, from before RFC 9106, is
+    /// not accepted: no version of this service has made such hashes.
     #[error("a stored hash is not an Argon2id hash in PHC form")]
     NotAHash,
-    /// The system has no room for the blocks.
+    /// The system cannot provide the memory for the blocks.
     #[error("no memory for hashing: {0}")]
     NoMemory(io::ErrorKind),
 }
@@ -107,7 +108,7 @@ impl HashParams {
 impl Hasher {
     /// Reserves the memory that the parameters ask for.
     ///
-    /// # Errors
+    /// The parameters are out of bounds, or there is not enough memory.
     /// The parameters are out of bounds, or there is no room for the memory.
     pub fn new(params: HashParams, seen: SeenParams) -> Result<Self, HashFault> {
         let params = params.to_argon2()?;
@@ -126,7 +127,7 @@ impl Hasher {
     /// A new hash in PHC form, with a random salt.
     ///
     /// # Errors
-    /// None that the constructor has not met already.
+    /// Only those that the constructor can return.
     pub fn hash(&mut self, password: &Password) -> Result<PasswordHash, HashFault> {
         let salt = random_bytes::<SALT_LEN>();
         let mut output = [0; OUTPUT_LEN];
@@ -135,10 +136,11 @@ impl Hasher {
         to_phc(&params, &salt, &output)
     }
 
-    /// Compares a password with a stored hash. With none, does as much work and says `Wrong`.
+    /// Compares a password with a stored hash. Without a stored hash, it does the same work and
+    /// returns `Wrong`.
     ///
     /// # Errors
-    /// The stored hash is none.
+    /// The stored hash cannot be used.
     pub fn verify(
         &mut self,
         password: &Password,
@@ -213,7 +215,7 @@ impl Hasher {
         if params.block_count() <= self.params.block_count() {
             hash_into(self.engine, self.memory.blocks(), params, &inputs, output)
         } else {
-            // A hash that was made with more memory than today's: it is rehashed afterwards.
+            // The hash was made with more memory than the current settings: it will be rehashed.
             hash_into(self.engine, reserve(params)?.blocks(), params, &inputs, output)
         }
         .map_err(HashFault::Params)
@@ -281,7 +283,8 @@ mod tests {
         other_thread.verify(&password("x"), None).unwrap();
         assert_eq!(other_thread.work[1], verifying.work[0]);
         assert_eq!(verifying.work, [(256, 2, 1)]);
-        // Half of the stored hashes are renewed: half of the decoys cost as much as these.
+        // Half of the stored hashes are renewed, so half of the decoys cost as much as the renewed
+        // ones.
         let renewed = verifying.hash(&password("testpassword")).unwrap();
         for _ in 0..SEEN_MAX / 2 {
             verifying.verify(&password("x"), Some(&stored)).unwrap();

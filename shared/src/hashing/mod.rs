@@ -1,4 +1,4 @@
-//! Argon2id (RFC 9106) on threads of its own.
+//! Argon2id (RFC 9106) on dedicated threads.
 
 mod hasher;
 mod password_hash;

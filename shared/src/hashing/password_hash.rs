@@ -4,17 +4,17 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// What begins a hash that this version makes.
+/// The prefix of a hash that this version makes.
 const ARGON2ID_PREFIX: &str = "$argon2id$";
 
-/// The hash of a user's password in PHC form, in the clear. It is never printed: somebody who has
-/// it can guess the password offline. On the bus it travels sealed.
+/// The hash of a user's password in PHC form, not encrypted. It is never printed: with it, an
+/// attacker can guess the password offline. On the bus it travels sealed.
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
 
 impl PasswordHash {
-    /// A hash that was stored or just made. Its form is checked when a password is verified
-    /// against it.
+    /// A hash that was stored or just made. Its form is checked when a password is verified against
+    /// it.
     pub fn from_phc(text: impl Into<String>) -> Self {
         Self(text.into().into())
     }
@@ -24,7 +24,7 @@ impl PasswordHash {
         self.0.expose_secret()
     }
 
-    /// Whether it says that it is an Argon2id hash.
+    /// Whether its text claims to be an Argon2id hash.
     pub fn is_argon2id(&self) -> bool {
         self.expose_phc().starts_with(ARGON2ID_PREFIX)
     }
@@ -36,8 +36,8 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// For tests and for "is this still the same?": a hash is no password, so the time that a
-/// comparison takes tells nobody anything of use.
+/// For tests and to see whether the hash has changed. A hash is not a password, so the duration of
+/// a comparison reveals nothing useful.
 impl PartialEq for PasswordHash {
     fn eq(&self, other: &Self) -> bool {
         self.expose_phc() == other.expose_phc()

@@ -1,15 +1,17 @@
-//! The actor in front of the hashing threads: one on each HTTP worker's thread, so that a password
-//! that is refused has woken nobody. All of them feed the same threads.
+//! The actor in front of the hashing threads. There is one on each HTTP worker's thread, so
+//! refusing a password wakes no other thread. All of them feed the same hashing threads.
 //!
-//! **Owns**, together, the threads, their memory, and the queue of passwords that wait for them.
+//! **Owns**, together with the others, the threads, their memory, and the queue of waiting
+//! passwords.
 //!
-//! **Promises** that at most `threads` passwords are hashed and `queue` wait at any time, and that
-//! a job whose client has gone is not computed; that cheap requests go first, by the threads' lower
-//! priority.
+//! **Promises** that at most `threads` passwords are hashed and `queue` passwords wait at any time;
+//! that a job is not computed after its client has gone; and that cheap requests go first, because
+//! the hashing threads have a lower priority.
 //!
 //! **When full** refuses at once: 503 with `Retry-After`.
 //!
-//! **When it dies**, or a job panics, that job's client gets an error; its thread goes on.
+//! **When it dies**, or a job panics, that job's client gets an error; the hashing thread
+//! continues.
 
 use std::thread;
 use std::time::Instant;
@@ -37,7 +39,7 @@ impl Command for HashPassword {
     type Reply = Result<PasswordHash, HashRefused>;
 }
 
-/// "Is this the password?": answers after the same work whether there is a hash or not.
+/// "Is this the password?": the same work is done whether there is a stored hash or not.
 #[derive(Debug)]
 pub struct VerifyPassword {
     /// What the client gave.
@@ -50,8 +52,8 @@ impl Command for VerifyPassword {
     type Reply = Result<Verification, HashRefused>;
 }
 
-/// "Is there room for one more?": spares a client the work that comes before hashing. Room may be
-/// gone when the password comes; then that is refused.
+/// "Is there room for one more password?": saves clients the work that comes before hashing. The
+/// room may be taken when the password comes; then the password is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckCapacity;
 
@@ -62,7 +64,7 @@ impl Command for CheckCapacity {
 /// Why a password was not hashed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashRefused {
-    /// Too many wait already.
+    /// Too many passwords wait already.
     #[error("too many passwords wait to be hashed")]
     Full,
     /// The stored hash cannot be used.
@@ -70,7 +72,7 @@ pub enum HashRefused {
     Fault(#[from] HashFault),
 }
 
-/// How the hashing threads are set up.
+/// The settings of the hashing threads.
 #[derive(Clone, Copy, Debug)]
 pub struct HashingConfig {
     /// The cost of a new hash.
@@ -95,7 +97,7 @@ impl From<&crate::config::HashingArgs> for HashingConfig {
     }
 }
 
-/// What `/metrics` tells of hashing.
+/// The metrics of hashing.
 #[derive(Clone)]
 pub struct HashingMetrics {
     seconds: Histogram,
@@ -105,7 +107,7 @@ pub struct HashingMetrics {
 }
 
 impl HashingMetrics {
-    /// Makes and registers them.
+    /// Creates and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let buckets = || exponential_buckets(0.001, 2.0, 14);
         let metrics = Self {
@@ -118,7 +120,7 @@ impl HashingMetrics {
         metrics
     }
 
-    /// Shows them in one more registry: the standalone binary has one for each service.
+    /// Registers them in another registry: the standalone binary has one for each service.
     pub fn register_again(&self, registry: &mut Registry) {
         let (seconds, wait) = (self.seconds.clone(), self.wait_seconds.clone());
         registry.register_with_unit("hash", "Time to compute one hash", Unit::Seconds, seconds);
@@ -129,16 +131,16 @@ impl HashingMetrics {
     }
 }
 
-/// The hashing threads, for the actors in front of them. They end when all of those are gone and the
+/// The hashing threads, for the actors in front of them. They end when all actors are gone and the
 /// queue is empty.
 #[derive(Clone)]
 pub struct HashingThreads {
-    /// Bounded by the setting: the admission limit of everything that hashes.
+    /// Bounded by the setting: this is the admission limit for all hashing.
     jobs: Sender<Job>,
     metrics: HashingMetrics,
 }
 
-/// One worker's way to the hashing threads.
+/// One worker's access to the hashing threads.
 pub struct PasswordHasher {
     threads: HashingThreads,
 }
@@ -177,7 +179,7 @@ impl HashingThreads {
 }
 
 impl PasswordHasher {
-    /// Starts one on this thread.
+    /// Starts an actor on this thread.
     pub fn launch(threads: HashingThreads, health: &Health) -> Mailbox<Self> {
         Mailbox::start(health, MAILBOX, |_| Self { threads })
     }
@@ -219,7 +221,7 @@ impl Actor for PasswordHasher {
     type Context = Context<Self>;
 }
 
-/// A command of which hashing is the whole work.
+/// A command that consists of hashing only.
 trait HashingCommand: Command<Reply = Result<Self::Output, HashRefused>> {
     type Output: Send;
     fn run(self, hasher: &mut Hasher) -> Result<Self::Output, HashFault>;
@@ -315,7 +317,7 @@ mod tests {
         assert_eq!(ask(&hasher, CheckCapacity).await, Ok(Ok(())));
         let hashing = join_all((0..12).map(|_| ask(&hasher, HashPassword(password()))));
         let asking = async {
-            // After the twelve in the mailbox.
+            // After the twelve commands in the mailbox.
             tokio::task::yield_now().await;
             ask(&hasher, CheckCapacity).await
         };

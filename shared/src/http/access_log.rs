@@ -1,5 +1,5 @@
-//! The outermost layer: gives each request its id, each answer its line in the access log, and each
-//! refusal its time.
+//! The outermost layer: gives each request its id, writes the access log line of each answer, and
+//! delays refusals.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -28,7 +28,7 @@ const MAX_PATH: usize = 256;
 const MAX_CAUSE: usize = 1024;
 /// The most characters of the method: HTTP allows any word.
 const MAX_METHOD: usize = 16;
-/// Asked every few seconds by machines: a line for each good answer would drown the others.
+/// Machines ask these every few seconds: a line for each good answer would hide the others.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The middleware function; needs `RequestIds`, `OverloadPacing` and `web::Data<HttpMetrics>` in the app.
@@ -45,28 +45,28 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-    // The panic hook has logged where and why.
+    // The panic hook has logged the place and the reason.
     let mut response = answered.unwrap_or_else(|_| Err(failed(&context)))?.map_into_boxed_body();
     hold_refusal(&response).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
-    // A browser must take our JSON for nothing else.
+    // A browser must not interpret our JSON as anything else.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {
-        // Answers are about persons, and a cache may keep even a 404 unless it is told not to.
+        // Answers contain personal data, and a cache may store even a 404 unless it is forbidden.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if headers.get(header::CONNECTION).is_some_and(|value| value == "close") {
-        // actix ignores the header alone.
+        // actix ignores this header unless the connection type is set, too.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     record(&response, &context, started_at);
     Ok(response.map_body(|_, sent| AnswerBody::new(sent, body, in_hand)))
 }
 
-/// A client that is told to come again later is told so in its time.
+/// Delays an overload answer (503 with `Retry-After`), as `OverloadPacing` decides.
 async fn hold_refusal<B>(response: &ServiceResponse<B>) {
     if response.status() != StatusCode::SERVICE_UNAVAILABLE
         || !response.headers().contains_key(header::RETRY_AFTER)
@@ -80,7 +80,8 @@ async fn hold_refusal<B>(response: &ServiceResponse<B>) {
     }
 }
 
-/// A handler panicked: what an error gets, without the rest that only a request could tell.
+/// The answer after a handler panicked: the same as for an error, without the parts that need the
+/// request.
 fn failed(context: &RequestContext) -> actix_web::Error {
     let request_id = &context.request_id;
     tracing::error!(target: "access", status = 500, request_id, cause = "a handler panicked");
@@ -104,7 +105,7 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     let cause = cause.as_deref().map(|cause| shortened(cause, MAX_CAUSE));
     let cause = cause.as_deref();
     if status == 503 {
-        // Refused on purpose: a flood of requests must not become a flood of alarms.
+        // Refused on purpose: a client that floods the service must not flood the alarms, too.
         tracing::warn!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
     } else if status >= 500 {
         tracing::error!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
@@ -119,7 +120,7 @@ fn micros_since(started_at: Instant) -> u64 {
     u64::try_from(started_at.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The error with all that was behind it.
+/// The error with all its causes.
 fn chain_of(error: &actix_web::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.as_error::<Problem>().and_then(Error::source);

@@ -1,4 +1,4 @@
-//! The body of an answer, with what must live until it is sent.
+//! The body of an answer, with values that must live until it is sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +9,7 @@ use actix_web::web::Bytes;
 use super::connection::InHand;
 use super::unread_body::Held;
 
-/// An answer's body. actix drops it when all of it is written out to the connection's buffer.
+/// The body of an answer. actix drops it when all of it is written to the connection's buffer.
 pub(super) struct AnswerBody {
     body: BoxBody,
     #[expect(dead_code, reason = "kept for its Drop")]

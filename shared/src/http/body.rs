@@ -1,4 +1,4 @@
-//! Bodies: JSON objects of at most 16 KiB.
+//! Request bodies: JSON objects of at most 16 KiB.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub const BODY_LIMIT: usize = 16 * 1024;
 /// How long a body may take to arrive: actix itself would wait without limit.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that was read whole and is a JSON object.
+/// A body that was read completely and is a JSON object.
 pub struct JsonBody(pub Members);
 
 impl FromRequest for JsonBody {
@@ -37,7 +37,7 @@ impl FromRequest for JsonBody {
     }
 }
 
-/// Checks what the headers say of the body, before it is read.
+/// Checks the headers of the body before it is read.
 fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());

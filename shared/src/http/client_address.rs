@@ -1,4 +1,4 @@
-//! Where a request comes from, seen through proxies that are trusted to tell it.
+//! The address that a request comes from, behind proxies that are trusted to report it.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -11,19 +11,20 @@ use actix_web::{FromRequest, HttpRequest};
 
 const X_FORWARDED_FOR: HeaderName = header::X_FORWARDED_FOR;
 
-/// The address of the client: of the connection, or what a trusted proxy says of it.
+/// The address of the client: the peer of the connection, or the address that a trusted proxy
+/// reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// What stands for one customer of a network: an IPv4 address, or the /64 of an IPv6 address,
-    /// whose other half a client chooses as it likes.
+    /// Identifies one customer of a network: an IPv4 address, or the /64 of an IPv6 address,
+    /// because a client can choose the other half freely.
     pub fn prefix(self) -> IpAddr {
         Cidr::masked(self.0, if self.0.is_ipv4() { 32 } else { 64 })
     }
 }
 
-/// A range of addresses, written `10.0.0.0/8` or `fd00::/8`; without the slash one address.
+/// A range of addresses, written `10.0.0.0/8` or `fd00::/8`; without a slash, a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
     network: IpAddr,
@@ -69,7 +70,7 @@ impl FromStr for Cidr {
     }
 }
 
-/// The proxies that are trusted to tell whom they have a request from.
+/// The proxies that are trusted to report where their requests come from.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(pub Vec<Cidr>);
 
@@ -78,12 +79,13 @@ impl TrustedProxies {
         self.0.iter().any(|range| range.contains(address))
     }
 
-    /// The last hop that is no trusted proxy.
+    /// The nearest hop that is no trusted proxy.
     ///
-    /// Each proxy adds at the end whom it has the request from; what is left of that may be made
-    /// up. A proxy sets one of the two headers and passes the other one on as a client sent it. So
-    /// where both are there and do not agree, nobody knows which of them is the proxy's, and the
-    /// address is the proxy's own; as it is where a proxy's word cannot be read.
+    /// Each proxy appends the address that it got the request from; the part to the left of that
+    /// may be forged. A proxy sets one of the two headers and passes the other on as the client
+    /// sent it. So if both exist and disagree, nobody knows which one is the proxy's, and the
+    /// result is the proxy's own address. The result is the same if the proxy's entry cannot be
+    /// parsed.
     fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -102,7 +104,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Goes from the nearest hop to the farthest, until one is not trusted or cannot be read.
+    /// Goes from the nearest hop to the farthest, until one is not trusted or cannot be parsed.
     fn last_stranger<'a>(
         &self,
         peer: IpAddr,
@@ -124,7 +126,7 @@ impl TrustedProxies {
     }
 }
 
-/// All lines of one header, in their order; nothing for those that are no text.
+/// All lines of one header, in order; `None` for lines that are not text.
 fn lines_of<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -139,7 +141,7 @@ fn plain_list(line: &str) -> Option<Vec<Option<IpAddr>>> {
     Some(line.split(',').map(|hop| address_of(hop.trim_matches([' ', '\t']))).collect())
 }
 
-/// The hops of a line of `Forwarded` (RFC 7239); nothing if it is malformed, since then nobody can
+/// The hops of a line of `Forwarded` (RFC 7239); `None` if it is malformed, because then nobody can
 /// tell where one hop ends.
 fn forwarded_for(line: &str) -> Option<Vec<Option<IpAddr>>> {
     let (mut hops, mut hop, mut has_for) = (Vec::new(), None, false);
@@ -172,7 +174,7 @@ fn forwarded_for(line: &str) -> Option<Vec<Option<IpAddr>>> {
     }
 }
 
-/// `name=value` or `name="value"` at the beginning, and what comes behind it.
+/// `name=value` or `name="value"` at the beginning, and the text after it.
 fn parameter(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = text.split_once('=')?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
@@ -185,7 +187,7 @@ fn parameter(text: &str) -> Option<(&str, String, &str)> {
     Some((name, value, rest.trim_start_matches([' ', '\t'])))
 }
 
-/// Reads up to the character that ends it. A quote in it would begin or end a text for other readers.
+/// Reads up to the delimiter. A quote inside could begin or end a string for other parsers.
 fn token(text: &str) -> Option<(String, &str)> {
     let end = text.find([',', ';', ' ', '\t']).unwrap_or(text.len());
     let (value, rest) = text.split_at(end);
@@ -193,7 +195,7 @@ fn token(text: &str) -> Option<(String, &str)> {
     is_token.then(|| (value.to_owned(), rest))
 }
 
-/// Reads up to the quote that ends it.
+/// Reads up to the closing quote.
 fn quoted_string(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.chars();
@@ -206,8 +208,8 @@ fn quoted_string(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// An address with or without a port, one of IPv6 with or without brackets. A name in its place, such
-/// as `unknown` or `_hidden`, is none.
+/// An address with or without a port; an IPv6 address with or without brackets. `None` for a name
+/// in its place, such as `unknown` or `_hidden`.
 fn address_of(hop: &str) -> Option<IpAddr> {
     if let Ok(address) = hop.parse::<IpAddr>() {
         return Some(address);
@@ -224,7 +226,7 @@ impl FromRequest for ClientAddress {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // Only a request that a test has made up has no peer.
+        // Only a request that a test has made has no peer.
         let peer = request.peer_addr().map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.ip());
         let address = match request.app_data::<TrustedProxies>() {
             Some(proxies) => proxies.client_of(peer, request.headers()),

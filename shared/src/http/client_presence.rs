@@ -13,19 +13,19 @@ use super::connection::Link;
 use super::problem::{Problem, ProblemKind};
 use crate::hashing::HashingThreads;
 
-/// The client of a request. A client that sends no more may wait for its answer, or be gone: TCP
-/// shows both in the same way.
+/// The client of a request. A client that has half closed its connection may wait for its answer,
+/// or be gone: TCP shows both in the same way.
 pub struct ClientPresence {
     link: Option<Rc<Link>>,
     hashing: Option<Rc<HashingThreads>>,
 }
 
 impl ClientPresence {
-    /// Waits for the hash of a password, on which nothing that was written depends. In a crowd a
-    /// client that sends no more is not waited for: the work is dropped, so a thread never begins it.
+    /// Waits for the hash of a password; no written data may depend on it yet. Under load, the work
+    /// of a half-closed client is dropped, so that no thread begins it.
     ///
     /// # Errors
-    /// 503 in that case; else those of the work.
+    /// 503 in that case; otherwise those of the work.
     pub async fn hashed<T>(
         &self,
         work: impl Future<Output = Result<T, Problem>>,

@@ -1,4 +1,4 @@
-//! What a request is known by in logs and traces.
+//! The identifiers of a request in logs and traces.
 
 use std::cell::Cell;
 use std::future::{Ready, ready};
@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use super::problem::Problem;
 use crate::secrets::random_bytes;
 
-/// The most characters of a request id that is taken over from a client.
+/// The most characters of a request id that is accepted from a client.
 const REQUEST_ID_MAX: usize = 128;
 
 /// The request's id and place in a trace.
@@ -24,7 +24,7 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// Reads the headers, and makes up what is missing.
+    /// Reads the headers, and generates what is missing.
     pub(super) fn from_headers(headers: &HeaderMap, ids: &RequestIds) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let request_id = text("x-request-id").filter(|id| is_request_id(id)).map(str::to_owned);
@@ -36,10 +36,10 @@ impl RequestContext {
     }
 }
 
-/// Makes the ids of one worker's requests. They are unique, and no secret: what is random in them is
-/// drawn once.
+/// Generates the ids of one worker's requests. They are unique but no secret: their random part is
+/// drawn only once.
 pub(super) struct RequestIds {
-    /// Sets this worker apart from all others.
+    /// Distinguishes this worker from all others.
     worker: String,
     made: Cell<u64>,
 }
@@ -58,7 +58,7 @@ impl RequestIds {
     }
 }
 
-/// Visible ASCII, so that it can stand in any log.
+/// Visible ASCII, so that it is safe in any log.
 fn is_request_id(text: &str) -> bool {
     (1..=REQUEST_ID_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

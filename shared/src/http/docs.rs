@@ -13,7 +13,7 @@ use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::openapi::operations;
 use super::problem::{Problem, ProblemKind};
 
-/// Adds the paths. The pages come from this binary: nothing is fetched from elsewhere.
+/// Adds the paths. The pages are served from this binary: nothing is fetched from elsewhere.
 pub(super) fn configure(document: &OpenApi, config: &mut web::ServiceConfig) {
     let get = || web::route().guard(get_or_head());
     let mut document = document.clone();
@@ -46,7 +46,7 @@ async fn page(
     if page.gzpipped {
         answer.insert_header((header::CONTENT_ENCODING, "gzip"));
     }
-    // The pages are part of the binary: another version brings others.
+    // The pages are part of the binary and change only with its version.
     answer.insert_header((header::CACHE_CONTROL, "max-age=3600"));
     Ok(answer.content_type(page.content_type).body(page.bytes.into_owned()))
 }
@@ -60,8 +60,8 @@ fn parameters(document: &mut OpenApi) -> impl Iterator<Item = &mut Parameter> {
     })
 }
 
-/// utoipa describes an optional parameter as one that may be null. Headers and queries know no
-/// null: there it would be the text "null".
+/// utoipa describes an optional parameter as nullable. Headers and queries have no null: there it
+/// would be the text "null".
 fn remove_null(parameter: &mut Parameter) {
     if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
         && let SchemaType::Array(types) = &schema.schema_type

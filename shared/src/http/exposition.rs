@@ -1,5 +1,5 @@
-//! The two text formats of `/metrics`: OpenMetrics 1.0.0, and Prometheus' older one (0.0.4), which is
-//! what a client gets that does not ask for the other.
+//! The two text formats of `/metrics`: OpenMetrics 1.0.0, and Prometheus' older format (0.0.4),
+//! which is the default.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use actix_web::http::header::{ACCEPT, HeaderMap};
 /// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MetricsFormat {
-    /// The format that the registry is encoded in.
+    /// The format in which the registry is encoded.
     OpenMetrics,
     /// `text/plain; version=0.0.4`.
     Prometheus,
@@ -56,8 +56,8 @@ impl MetricsFormat {
     }
 }
 
-/// In the older format a counter's and an info's family has the name of its samples, suffix
-/// included; there are no types `info` and `unknown`, no units, and no mark at the end.
+/// In the older format, the family of a counter or an info has the name of its samples, suffix
+/// included. There are no types `info` and `unknown`, no units, and no end marker.
 fn to_prometheus(open_metrics: &str) -> String {
     let types: BTreeMap<&str, &str> = open_metrics
         .lines()

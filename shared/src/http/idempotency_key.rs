@@ -44,7 +44,7 @@ impl FromRequest for IdempotencyKey {
     }
 }
 
-/// The draft asks for a string in quotes; many clients send it bare, and mean the same.
+/// The draft requires a quoted string; many clients send it without quotes and mean the same.
 fn unquote(value: &str) -> Option<String> {
     let bare = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,

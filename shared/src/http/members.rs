@@ -1,4 +1,4 @@
-//! The members of a JSON object, taken one by one, so that one answer names all that is wrong.
+//! The members of a JSON object, taken one by one, so that one answer lists all faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +28,7 @@ impl Members {
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
         let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let UniqueMembers(left) = serde_json::from_slice(body).map_err(|error| {
-            // The library's message for wrong syntax names a line and a column. Its message for
+            // The library's message for a syntax error names a line and a column. Its message for
             // wrong data quotes the data, which may be a password.
             let detail = if error.is_data() {
                 "the body must be one JSON object without duplicate members".to_owned()
@@ -40,13 +40,14 @@ impl Members {
         Ok(Self { left, errors: Vec::new() })
     }
 
-    /// All members in one fixed order and notation: equal for bodies that mean the same, whatever
-    /// their order of members, white space and escapes. For fingerprints; it contains the secrets.
+    /// All members in one fixed order and notation: equal for bodies with the same meaning,
+    /// whatever their order of members, white space and escapes. For fingerprints; it contains the
+    /// secrets.
     pub fn canonical(&self) -> SecretSlice<u8> {
         serde_json::to_vec(&self.left).unwrap_or_default().into()
     }
 
-    /// Takes a required string. `None` means that the fault was noted for [`Members::finish`].
+    /// Takes a required string. `None` means that a fault was noted for [`Members::finish`].
     pub fn string(&mut self, name: &str) -> Option<String> {
         let taken = self.optional_string(name);
         if taken.is_none() && !self.has_error(name) {
@@ -84,10 +85,10 @@ impl Members {
         None
     }
 
-    /// Refuses the members that nobody has taken.
+    /// Refuses the members that were not taken.
     ///
     /// # Errors
-    /// 400 with all faults that were noted.
+    /// 400 with all noted faults.
     pub fn finish(mut self) -> Result<(), Problem> {
         for name in std::mem::take(&mut self.left).into_keys() {
             self.note(&name, "is not a known member");

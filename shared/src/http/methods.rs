@@ -1,4 +1,4 @@
-//! Paths with the methods that they take.
+//! Paths with the methods that they accept.
 
 use actix_web::guard::{self, Guard};
 use actix_web::http::header;
@@ -6,28 +6,28 @@ use actix_web::{Resource, web};
 
 use super::problem::{Problem, ProblemKind};
 
-/// The pattern of the path that was asked for. Every resource carries it among its data: to match
-/// the path against all patterns once more, as `HttpRequest::match_pattern` does, costs more than
-/// to look the user up.
+/// The pattern of the requested path. Every resource carries it among its data, because matching
+/// the path against all patterns again, as `HttpRequest::match_pattern` does, costs more than
+/// looking the user up.
 #[derive(Clone, Copy)]
 pub(super) struct Route(pub(super) &'static str);
 
-/// The resource at `path`. Methods other than those of the routes that it is given are answered with
-/// 405; `allow` names these.
+/// The resource at `path`. Methods that have no route are answered with 405; `allow` lists the
+/// methods that have one.
 #[must_use]
 pub fn resource(path: &'static str, allow: &'static str) -> Resource {
     let refuse = move || async move {
-        let detail = format!("this path takes {allow}");
+        let detail = format!("this path supports {allow}");
         let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
         Err::<&str, _>(problem.with_header(header::ALLOW, allow))
     };
     web::resource(path).app_data(Route(path)).default_service(web::to(refuse))
 }
 
-/// What a resource allows whose only route is that of [`get_or_head`].
+/// The `Allow` header of a resource whose only route is that of [`get_or_head`].
 pub const GET_OR_HEAD: &str = "GET, HEAD";
 
-/// Passes GET, and HEAD, which is answered like it without the body.
+/// Matches GET and HEAD. HEAD is answered like GET, without the body.
 pub fn get_or_head() -> impl Guard {
     guard::Any(guard::Get()).or(guard::Head())
 }

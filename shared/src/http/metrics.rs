@@ -1,4 +1,4 @@
-//! What `/metrics` tells of requests.
+//! The metrics of requests.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -6,7 +6,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Counts requests and times them, by route. Clones count together.
+/// Counts requests and times them, by route. Clones share the counters.
 #[derive(Clone)]
 pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
@@ -48,7 +48,7 @@ impl HttpMetrics {
     }
 }
 
-/// A client can make up methods; the label must not grow with them.
+/// Clients can invent methods; the number of label values must stay bounded.
 fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")

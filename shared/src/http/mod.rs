@@ -1,5 +1,5 @@
-//! HTTP as both services speak it. Handlers own nothing: they parse, send, and translate the
-//! answer; what they have in common is here.
+//! The HTTP layer that both services share. Handlers hold no state: they parse, send, and translate
+//! the answer.
 
 mod access_log;
 mod answer_body;

@@ -1,4 +1,4 @@
-//! What the OpenAPI documents of both services have in common: the problems of each operation, from
+//! The common part of the OpenAPI documents of both services: the problems of each operation, from
 //! one table.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::ProblemKind;
 
-/// An operation's id, and the problems that it can answer with beside those of every operation.
+/// An operation's id, and the problems that it can answer with, in addition to those of every
+/// operation.
 pub type OperationProblems = (&'static str, &'static [&'static [ProblemKind]]);
 
 /// The problems of every operation.
@@ -28,7 +29,7 @@ const ALWAYS: &[ProblemKind] = &[
 pub const JSON_BODY: &[ProblemKind] =
     &[ProblemKind::BodyTooSlow, ProblemKind::BodyTooLarge, ProblemKind::UnsupportedMediaType];
 
-/// Describes the problems of each operation of the table in the document.
+/// Adds the problems of each operation in the table to the document.
 pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
     let components = document.components.get_or_insert_default();
     for (name, schema) in [

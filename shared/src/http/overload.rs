@@ -1,29 +1,31 @@
-//! Refusals that take their time, so that a flood of them does not take the machine.
+//! Delays the refusals of an overloaded server, so that a flood of them does not use up the
+//! machine.
 //!
-//! Clients that are refused and ask again at once, without heeding `Retry-After`, would keep the cores
-//! busy with refusals, and nothing would be hashed. So a server gives a number of refusals a second
-//! without delay, and holds what is above that. To hold an answer costs memory and no time.
+//! Clients that ask again at once after a refusal, and ignore `Retry-After`, would keep the cores
+//! busy with refusals, and nothing would be hashed. So a server sends a limited number of refusals
+//! per second without delay, and holds the others. Holding an answer costs memory but no processor
+//! time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How many refusals a second each worker adds to what goes out without delay. The workers have it
-/// in common: which of them a client is connected to is chance.
+/// How many undelayed refusals per second each worker adds to the common rate. The workers share
+/// one rate, because the worker of a client's connection is chosen at random.
 const PER_S: u64 = 2_000;
-/// So far the refusals of a short burst may run ahead: 200 for each worker go out at once.
+/// How far refusals may run ahead in a short burst: 200 for each worker are sent at once.
 const AHEAD: Duration = Duration::from_millis(100);
-/// What a refused client has to wait at the most: as long as `Retry-After` asks for.
+/// The longest delay of a refused client: as long as `Retry-After` asks for.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The pace of one server: the generic cell rate algorithm (ITU-T I.371), which delays instead of
 /// dropping. Clones share it.
 #[derive(Clone)]
 pub(super) struct OverloadPacing {
-    /// Between two refusals, in the long run.
+    /// The average time between two refusals.
     interval: Duration,
     origin: Instant,
-    /// When the next refusal would be due if all came evenly, in nanoseconds since the origin.
+    /// When the next refusal would be due at an even rate, in nanoseconds since the origin.
     due: Arc<AtomicU64>,
 }
 
@@ -34,12 +36,12 @@ impl OverloadPacing {
         Self { interval, origin: Instant::now(), due: Arc::default() }
     }
 
-    /// How long to hold a refusal that is there now.
+    /// How long to hold a refusal that is ready now.
     pub(super) fn delay(&self, now: Instant) -> Duration {
         let now = now.saturating_duration_since(self.origin);
         let not_past = |due: u64| Duration::from_nanos(due).max(now);
         let delay_of = |due: u64| not_past(due).saturating_sub(now + AHEAD);
-        // Above the longest delay, the next ones wait as long as this one, and not longer.
+        // At the longest delay, further refusals get the same delay, not a longer one.
         let next =
             |due: u64| (delay_of(due) < LONGEST).then(|| nanos(not_past(due) + self.interval));
         let updated = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);

@@ -1,5 +1,5 @@
-//! The entity tags that a client names in `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
-//! What they are compared with, and when, is the service's own affair.
+//! The entity tags that a client sends in `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
+//! The service decides what they are compared with, and when.
 
 use actix_web::http::header::{EntityTag, HeaderMap, HeaderName};
 
@@ -10,16 +10,17 @@ use super::problem::{Problem, ProblemKind};
 pub enum EntityTags {
     /// `*`: any state of something that exists.
     Any,
-    /// A list, which may be empty: then it matches nothing.
+    /// A list of tags; an empty list matches nothing.
     List(Vec<EntityTag>),
 }
 
 impl EntityTags {
-    /// Reads a header that may be split over several lines, which then count as one list. Nothing
-    /// if the request does not have it.
+    /// Reads a header that may be split over several lines, which then count as one list. `None` if
+    /// the request does not have it.
     ///
     /// # Errors
-    /// 400 for a value that is neither `*` nor a list of tags: it must not pass for an absent header.
+    /// 400 for a value that is neither `*` nor a list of tags: it must not be treated as an absent
+    /// header.
     pub fn from_headers(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Problem> {
         let mut lines = headers.get_all(name).map(|value| value.as_bytes().trim_ascii());
         let Some(first) = lines.next() else { return Ok(None) };
@@ -71,7 +72,8 @@ fn split_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
     if !opaque.iter().all(|byte| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..)) {
         return None;
     }
-    // Bytes above ASCII are allowed, and no tag of ours has any: what they mean does not matter.
+    // Bytes above ASCII are allowed, and no tag of ours contains any, so their meaning does not
+    // matter.
     Some((EntityTag::new(is_weak, String::from_utf8_lossy(opaque).into_owned()), after))
 }
 

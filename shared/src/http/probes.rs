@@ -15,16 +15,16 @@ use super::problem::{Problem, ProblemKind};
 /// Whether a service can do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadinessReport {
-    /// Why it cannot; empty when it can.
+    /// Why it cannot; empty if it can.
     pub reasons: Vec<String>,
-    /// What is wrong although it can.
+    /// Problems that do not stop the service from working.
     pub degraded: Vec<String>,
 }
 
-/// Tells the readiness of the moment.
+/// Reports the current readiness.
 pub type Readiness = Arc<dyn Fn() -> ReadinessReport + Send + Sync>;
 
-/// What the probes show.
+/// The data behind the probes.
 #[derive(Clone)]
 pub struct Probes {
     /// For `/readyz`.
@@ -43,7 +43,7 @@ struct ReadinessDocument<'a> {
 }
 
 impl Probes {
-    /// Adds the three paths, and one for each kind of problem.
+    /// Adds the three paths, and one path for each kind of problem.
     pub(super) fn configure(&self, config: &mut web::ServiceConfig) {
         let get = || web::route().guard(get_or_head());
         let readiness = self.readiness.clone();
@@ -92,7 +92,7 @@ fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Pro
         .body(format.convert(text)))
 }
 
-/// The documentation that a problem's `type` leads to.
+/// The documentation that a problem's `type` refers to.
 async fn describe_problem(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
     let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug.as_str());
     let kind = kind

@@ -14,12 +14,12 @@ use contract::{MemberError, ProblemDocument};
 
 macro_rules! problem_table {
     ($($kind:ident $status:literal $slug:literal $title:literal $meaning:literal;)*) => {
-        /// Every kind of problem that a client can meet.
+        /// Every kind of problem that a client can get.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ProblemKind { $(#[doc = $meaning] $kind,)* }
 
         impl ProblemKind {
-            /// All of them, in the order of their status.
+            /// All kinds, ordered by status.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
             fn row(self) -> (u16, &'static str, &'static str, &'static str) {
@@ -90,18 +90,19 @@ impl ProblemKind {
     pub fn title(self) -> &'static str {
         self.row().2
     }
-    /// What a developer of a client should know.
+    /// Documentation for developers of clients.
     pub fn meaning(self) -> &'static str {
         self.row().3
     }
 }
 
-/// The most entries of a problem's `errors`: the body's members decide how many there could be.
+/// The most entries of a problem's `errors`: otherwise the request's body could make the list
+/// arbitrarily long.
 const MAX_ERRORS: usize = 16;
-/// The most characters of a text that may repeat what the client sent.
+/// The most characters of a text that may repeat client input.
 const MAX_TEXT: usize = 256;
 
-/// An error on its way to the client. Its source is logged, and never sent to the client.
+/// An error to be sent to the client. Its source is logged, and never sent to the client.
 #[derive(Debug)]
 pub struct Problem {
     kind: ProblemKind,
@@ -112,7 +113,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this kind; `detail` says what was wrong this time.
+    /// A problem of this kind; `detail` describes this occurrence.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let problem =
             Self { kind, detail: detail.into(), errors: vec![], headers: vec![], source: None };
@@ -134,7 +135,7 @@ impl Problem {
         problem
     }
 
-    /// Members of the body that are at fault.
+    /// The members of the body that are at fault.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<MemberError>) -> Self {
         self.errors = errors;
@@ -148,7 +149,7 @@ impl Problem {
         self
     }
 
-    /// A header of the answer; left out if the value is not allowed in a header.
+    /// Adds a header to the answer; left out if the value is not allowed in a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -169,7 +170,7 @@ impl Problem {
         self.kind
     }
 
-    /// The body of the answer: bounded, however much is wrong with a request.
+    /// The body of the answer: its size is bounded for any number of faults.
     pub(super) fn document(&self) -> ProblemDocument {
         let shown = self.errors.iter().take(MAX_ERRORS).map(|error| MemberError {
             pointer: shortened(&error.pointer, MAX_TEXT).into(),

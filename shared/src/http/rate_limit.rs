@@ -1,19 +1,20 @@
-//! The actor that slows the guessing of passwords down.
+//! The actor that limits the guessing of passwords.
 //!
-//! **Owns** how many wrong passwords were tried lately: for each name or user, and from each address
-//! (of IPv6, the /64). It keeps no name and no address, but their hashes under a secret that it
-//! draws at its start.
+//! **Owns** the numbers of recent wrong passwords: for each name or user, and from each address
+//! (for IPv6, the /64). It stores no names and no addresses, only hashes of them under a secret
+//! that it draws at its start.
 //!
-//! **Promises** that no more wrong passwords are checked than the budgets allow, however many come at
-//! the same moment: a check that could exceed a budget waits until those in front of it are decided.
-//! Right passwords cost nothing, and a new password starts with whole budgets. Whoever logged in lately from an address has a budget of their own
-//! there, which strangers cannot spend: they are not locked out. `docs/decisions/0014` says why.
+//! **Promises** that no more wrong passwords are checked than the budgets allow, however many come
+//! at the same moment: a check that could exceed a budget waits for the results of those before it.
+//! Right passwords cost nothing, and a new password starts with full budgets. A user who logged in
+//! lately from an address has a separate budget there, which strangers cannot spend, so they cannot
+//! lock the user out. `docs/decisions/0014` says why.
 //!
-//! **When full** forgets the budget that is nearest to its full size, in memory that never grows; and
-//! answers 503 when too many checks wait for others.
+//! **When full** forgets the budget that is nearest to its full size, in memory of a fixed size;
+//! and answers 503 when too many checks wait for others.
 //!
-//! **When it dies** all attempts are answered with 500; a restart of the service starts all budgets
-//! anew.
+//! **When it dies** all attempts are answered with 500. A restart of the service resets all
+//! budgets.
 
 mod gcra;
 mod key_table;
@@ -37,24 +38,24 @@ use key_table::KeyTable;
 
 /// Checks that may be on their way to the actor.
 const MAILBOX: usize = 1024;
-/// Checks that may wait for others to be decided.
+/// Checks that may wait for the results of others.
 const WAITING_MAX: usize = 1024;
-/// Budgets that are remembered, in 16 MiB. Each failure costs a hash and uses two entries: at the 60
-/// hashes a second that a core computes, nine cores use half of them in a window of 15 minutes.
+/// How many budgets are remembered, in 16 MiB. Each failure costs a hash and uses two entries: at
+/// 60 hashes a second per core, nine cores use half of the entries in a window of 15 minutes.
 const BUDGETS: usize = 1 << 20;
-/// Logins that are remembered, in 4 MiB.
+/// How many logins are remembered, in 4 MiB.
 const LOGINS: usize = 1 << 18;
-/// How long somebody who logged in from an address is known there.
+/// How long a user who logged in from an address counts as known there.
 const KNOWN_FOR: Duration = Duration::from_hours(24 * 30);
 
-/// "Somebody is about to check a password": answers when the check may be made.
+/// "A password is about to be checked": answers when the check may be made.
 #[derive(Clone, Copy, Debug)]
 struct BeginGuess {
-    /// What stands for the name and its present password.
+    /// Identifies the name and its current password.
     subject: u64,
-    /// For the name and the address.
+    /// Identifies the name and the address.
     pair: u64,
-    /// For all three.
+    /// Identifies all three.
     subject_at_address: u64,
     address: u64,
 }
@@ -68,11 +69,11 @@ impl Command for BeginGuess {
 enum GuessRefused {
     #[error("too many wrong passwords: {}", .0.policy)]
     Spent(Spent),
-    #[error("too many checks wait for others to be decided")]
+    #[error("too many password checks are waiting")]
     NoRoom,
 }
 
-/// The budget that is used up.
+/// The exhausted budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Spent {
     /// Its name in the `RateLimit` headers.
@@ -81,7 +82,7 @@ struct Spent {
     retry_after: Duration,
 }
 
-/// How to reach the limiter. Clones reach the same one.
+/// The handle of the limiter. Clones reach the same limiter.
 #[derive(Clone)]
 pub struct GuessLimit {
     limiter: Mailbox<GuessLimiter>,
@@ -98,7 +99,7 @@ impl GuessLimit {
     }
 
     /// Waits until a password for this name, or user, may be checked for this address. `password`
-    /// tells the name's passwords apart: a new one starts with whole budgets.
+    /// tells the passwords of a name apart: a new one starts with full budgets.
     ///
     /// # Errors
     /// 429 when too many were wrong lately, 503 when too many wait.
@@ -119,18 +120,18 @@ impl GuessLimit {
     }
 }
 
-/// The leave to check one password. Dropped without a verdict, it counts as no attempt: whoever went
-/// away has learned nothing.
+/// The permission to check one password. Dropped without a verdict, it counts as no attempt: a
+/// client that went away has learned nothing.
 #[derive(Debug)]
 pub struct Guess {
     gates: Gates,
     is_right: Option<bool>,
-    /// Unbounded, and yet never longer than there are checks in hand.
+    /// Unbounded, but never longer than the number of checks in progress.
     verdicts: mpsc::UnboundedSender<Verdict>,
 }
 
 impl Guess {
-    /// Tells whether the password was right.
+    /// Reports whether the password was right.
     pub fn settle(mut self, is_right: bool) {
         self.is_right = Some(is_right);
     }
@@ -138,7 +139,7 @@ impl Guess {
 
 impl Drop for Guess {
     fn drop(&mut self) {
-        // A limiter that has ended counts nothing.
+        // A limiter that has stopped counts nothing.
         let _ = self.verdicts.send(Verdict { gates: self.gates, is_right: self.is_right });
     }
 }
@@ -152,22 +153,22 @@ struct Verdict {
 /// Which budgets an attempt draws on.
 #[derive(Clone, Copy, Debug)]
 struct Gates {
-    /// The subject's: from everywhere, or at this address where the subject is known.
+    /// The subject's budget: for all addresses, or for this address if the subject is known there.
     subject: u64,
     address: u64,
-    /// Stands for the subject at this address.
+    /// Identifies the name at this address.
     pair: u64,
     is_known: bool,
 }
 
-/// The checks in hand that draw on one budget.
+/// The checks in progress that draw on one budget.
 #[derive(Default)]
 struct InHand {
     checks: u32,
     waiting: VecDeque<Attempt>,
 }
 
-/// Somebody who waits for leave.
+/// An attempt that waits for permission.
 struct Attempt {
     command: BeginGuess,
     reply: Reply<Result<Guess, GuessRefused>>,
@@ -175,16 +176,16 @@ struct Attempt {
 
 impl Attempt {
     fn answer(self, answer: Result<Guess, GuessRefused>) {
-        // A guess that nobody takes is dropped, which gives it back.
+        // If the caller has gone away, the guess is dropped, which gives it back.
         self.reply.send(answer);
     }
 }
 
-/// What becomes of an attempt.
+/// The decision about an attempt.
 #[derive(Clone, Copy)]
 enum Decision {
     Admit(Gates),
-    /// The budget would be used up if all checks in hand failed.
+    /// The budget would be exhausted if all checks in progress failed.
     WaitFor(u64),
     Refuse(Spent),
 }
@@ -199,13 +200,13 @@ struct GuessLimiter {
     full_at: KeyTable,
     /// When each subject last logged in from each address.
     logins: KeyTable,
-    /// By budget; only those that a check in hand draws on.
+    /// By budget; only budgets that a check in progress draws on.
     in_hand: HashMap<u64, InHand>,
-    /// In all of `in_hand`.
+    /// The number of attempts that wait in all of `in_hand`.
     waiting: usize,
     /// Given to each [`Guess`].
     verdicts: mpsc::UnboundedSender<Verdict>,
-    /// Until the actor listens.
+    /// `None` once the actor listens.
     inbox: Option<mpsc::UnboundedReceiver<Verdict>>,
 }
 
@@ -244,7 +245,7 @@ impl GuessLimiter {
     fn decide(&self, attempt: &BeginGuess, now_us: u64) -> Decision {
         let gates = self.gates_of(attempt, now_us);
         let mut wait_for = None;
-        // Strangers at the same address do not lock out who is known there.
+        // Strangers at the same address must not lock out a subject that is known there.
         let per_address = if gates.is_known { None } else { self.per_address };
         for (key, budget, policy) in [
             (gates.subject, self.per_subject, "login-name"),
@@ -264,7 +265,7 @@ impl GuessLimiter {
         wait_for.map_or(Decision::Admit(gates), Decision::WaitFor)
     }
 
-    /// Whoever has waited already keeps its place, the `first` one.
+    /// An attempt that has already waited keeps its place, the `first` one.
     fn carry_out(&mut self, decision: Decision, attempt: Attempt, first: bool) {
         match decision {
             Decision::Refuse(spent) => attempt.answer(Err(GuessRefused::Spent(spent))),
@@ -286,7 +287,7 @@ impl GuessLimiter {
         }
     }
 
-    /// Counts what came of a check, and lets in whom that makes room for.
+    /// Counts the result of a check, and admits the attempts that can go on now.
     fn count(&mut self, verdict: &Verdict, now_us: u64) {
         let Verdict { gates, is_right } = *verdict;
         match is_right {
@@ -305,8 +306,8 @@ impl GuessLimiter {
         }
     }
 
-    /// Decides about those that wait for this budget, in their order, up to the first that must wait
-    /// on: there is a check in hand then, whose verdict lets the next ones in.
+    /// Decides about the attempts that wait for this budget, in order, up to the first that must
+    /// keep waiting. In that case a check is in progress, whose verdict will admit the next ones.
     fn let_in(&mut self, key: u64, now_us: u64) {
         while let Some(in_hand) = self.in_hand.get_mut(&key) {
             let Some(attempt) = in_hand.waiting.pop_front() else {
@@ -390,7 +391,7 @@ impl From<Spent> for Problem {
     }
 }
 
-/// Rounded up, and one at least: a client that comes back after it is in time.
+/// Rounded up to at least 1: a client that waits this long is not too early.
 fn whole_seconds(time: Duration) -> u64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }

@@ -33,35 +33,35 @@ const BACKLOG: u32 = 1024;
 /// How long a client whose body was not read may take to read its answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a server is set up.
+/// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct HttpServerConfig {
     /// Where it listens; port 0 takes a free one.
     pub listen: ListenAddress,
-    /// How many connections it may have open; further ones wait to be accepted.
+    /// How many connections it may have open; further connections wait to be accepted.
     pub max_connections: usize,
-    /// How many threads answer.
+    /// The number of worker threads.
     pub workers: usize,
-    /// Who is believed where a request comes from.
+    /// The proxies that are trusted to report where a request comes from.
     pub trusted_proxies: TrustedProxies,
-    /// How long requests in hand may take to finish when it is stopped.
+    /// How long requests in progress may take to finish when it is stopped.
     pub shutdown_grace: Duration,
 }
 
 /// The server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is taken or not allowed.
+    /// The address is in use or not allowed.
     #[error("cannot listen on {listen}")]
     Listen {
         /// The address.
         listen: ListenAddress,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A server that answers.
+/// A running server.
 pub struct RunningHttpServer {
     /// Where it listens.
     pub address: SocketAddr,
@@ -69,7 +69,7 @@ pub struct RunningHttpServer {
 }
 
 impl RunningHttpServer {
-    /// Takes no more requests, and waits for those in hand up to the grace period.
+    /// Accepts no more requests, and waits for those in progress up to the grace period.
     pub async fn stop(&self) {
         self.handle.stop(true).await;
     }
@@ -103,7 +103,7 @@ pub fn serve(
             .app_data(RequestIds::new())
             .app_data(pace.clone())
             .app_data(trusted_proxies.clone())
-            // Paths are tried in this order: first those that are asked for most.
+            // Paths are tried in this order: the most frequent ones first.
             .configure(&configure)
             .configure(|app| probes.configure(app))
             .configure(|app| docs::configure(&openapi, app))
@@ -114,7 +114,7 @@ pub fn serve(
         .workers(config.workers)
         .max_concurrent_connections((config.max_connections / config.workers.max(1)).max(1))
         .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
-        // The signals belong to main, which stops the services in their order.
+        // `main` handles the signals and stops the services in order.
         .disable_signals();
     for listener in listeners {
         let (app, refused, stopping) = (app.clone(), refused.clone(), stopping.clone());
@@ -128,8 +128,8 @@ pub fn serve(
     Ok(RunningHttpServer { address, handle })
 }
 
-/// Listens on every address. A name such as localhost may have one that this machine lacks: one that
-/// works is enough.
+/// Listens on every address of the name. A name such as localhost may have an address that this
+/// machine lacks: one that works is enough.
 fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let (listeners, errors): (Vec<_>, Vec<_>) =
         addresses.iter().map(|address| bind_one(*address)).partition(Result::is_ok);
@@ -141,13 +141,13 @@ fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 
 fn bind_one(listen: SocketAddr) -> io::Result<TcpListener> {
     let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A service that starts again takes its port over from connections that are still closing.
+    // A restarted service reuses its port although old connections are still closing.
     socket.set_reuseaddr(true)?;
     socket.bind(listen)?;
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Answers on TCP connections with an app, over the layer of `connection`.
+/// Answers on TCP connections with an app, through the layer in `connection`.
 fn over_tcp<S, B>(
     app: impl IntoServiceFactory<S, Request>,
     address: SocketAddr,
@@ -168,8 +168,8 @@ where
     let signal = stopping.clone();
     let refusals = Rc::new(refusals);
     let http = HttpService::build()
-        // Between requests the connection's layer keeps the time, and a client that has closed its
-        // side gets its answer.
+        // Between requests, the layer in `connection` enforces the timeouts; and a client that has
+        // half closed still gets its answer.
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(Duration::ZERO)
         .h1_allow_half_closed(true)

@@ -1,9 +1,9 @@
-//! Request bodies that no handler reads to their end.
+//! Request bodies that no handler reads completely.
 //!
-//! When a handler drops a chunked body, actix reads the rest and throws it away, without limit: a
-//! client could keep a worker busy without end. A body that is still held when the answer is sent
-//! makes actix close the connection instead, after a second in which the client may read the answer.
-//! So every body is held until its answer is sent.
+//! When a handler drops a chunked body, actix reads the rest and discards it, without limit: a
+//! client could keep a worker busy forever. If the body is still held when the answer is sent,
+//! actix closes the connection instead, after a second in which the client may read the answer. So
+//! every body is held until its answer is sent.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use futures_util::Stream;
 /// A body that handlers may read, and drop early.
 pub(super) struct Held(#[expect(dead_code, reason = "kept for its Drop")] Rc<RefCell<Payload>>);
 
-/// Holds the request's body, if there is one.
+/// Holds the request's body, if it has one.
 pub(super) fn hold(request: &mut ServiceRequest) -> Option<Held> {
     let payload = request.take_payload();
     if matches!(payload, Payload::None) {

@@ -3,8 +3,8 @@
 use icu_properties::CodePointMapData;
 use icu_properties::props::BidiClass;
 
-/// Whether the rule is kept. It only concerns texts with characters that are written from right to
-/// left.
+/// Whether the name follows the rule. It only concerns texts with characters that are written from
+/// right to left.
 pub(super) fn is_kept(text: &str) -> bool {
     let classes: Vec<BidiClass> =
         text.chars().map(|character| CodePointMapData::<BidiClass>::new().get(character)).collect();
@@ -24,7 +24,7 @@ pub(super) fn is_kept(text: &str) -> bool {
                 && (is_right_to_left(*last) || *last == BidiClass::EuropeanNumber)
                 && !(has(BidiClass::EuropeanNumber) && has(BidiClass::ArabicNumber))
         }
-        // A text that begins from left to right has no characters of the other direction.
+        // A text that begins left to right has no right-to-left characters.
         _ => false,
     }
 }
@@ -33,7 +33,7 @@ fn is_right_to_left(class: BidiClass) -> bool {
     [BidiClass::RightToLeft, BidiClass::ArabicLetter, BidiClass::ArabicNumber].contains(&class)
 }
 
-/// What may be in the middle of a text of either direction.
+/// The classes that are allowed in the middle of a text of either direction.
 fn is_neutral(class: BidiClass) -> bool {
     [
         BidiClass::EuropeanNumber,

@@ -1,4 +1,4 @@
-//! Passwords that are not taken because they are guessed first.
+//! Passwords that are refused because attackers try them first.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,23 +7,24 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Password;
 
-/// 17,950 passwords in small letters, sorted by bytes, one a line; all have 8 characters or more.
-/// `scripts/common-passwords.sh` makes the file, and `common_passwords.LICENSE.txt` is its licence.
+/// 17,950 passwords in lower case, sorted by bytes, one per line; all have 8 characters or more.
+/// `scripts/common-passwords.sh` generates the file, and `common_passwords.LICENSE.txt` is its
+/// licence.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// The service's own name is as easy to guess as the user's.
+/// This service's name is as easy to guess as the user's name.
 const SERVICE: &str = "lockstep";
 
-/// What a new password must not be, as NIST SP 800-63B-4 wants it: one that is used by many, or what
-/// stands on the form beside it. Clones share it.
+/// The new passwords to refuse, as NIST SP 800-63B-4 requires: common passwords, and those that
+/// consist of the username or the service's name. Clones share it.
 #[derive(Clone, Debug)]
 pub struct PasswordBlocklist {
     is_on: bool,
-    /// In small letters.
+    /// In lower case.
     exceptions: Arc<BTreeSet<String>>,
 }
 
-/// Why a password is too easy to guess. It is not quoted.
+/// Why a password is too easy to guess. The password is not quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordGuessable {
     /// It is on the list.
@@ -31,20 +32,20 @@ pub enum PasswordGuessable {
         "is one of the passwords that are tried first: choose one that only you would think of"
     )]
     Common,
-    /// Nothing is left of it without the name.
+    /// It consists only of the name and filler characters.
     #[error("must be more than the username, or the name of this service, with digits and signs")]
     Name,
 }
 
 impl PasswordBlocklist {
-    /// Takes the `exceptions` whatever the list says, and everything if it is not on. Case does not
-    /// matter.
+    /// Accepts the `exceptions` even if they are on the list, and accepts everything if `is_on` is
+    /// false. Case does not matter.
     pub fn new(is_on: bool, exceptions: &[String]) -> Self {
         let exceptions = exceptions.iter().map(|text| text.to_lowercase()).collect();
         Self { is_on, exceptions: Arc::new(exceptions) }
     }
 
-    /// Checks a new password of the user of this name; its case does not matter.
+    /// Checks a new password of the user with this name; its case does not matter.
     ///
     /// # Errors
     /// It is too easy to guess.
@@ -83,7 +84,7 @@ fn is_listed(lines: &str, word: &str) -> bool {
     false
 }
 
-/// Whether the name is in it, and nothing else but digits, signs and spaces.
+/// Whether the text contains the name, and otherwise only digits, punctuation and spaces.
 fn is_made_of(text: &str, name: &str) -> bool {
     let is_filler = |c: char| c.is_ascii_digit() || c.is_ascii_punctuation() || c == ' ';
     !name.is_empty()
@@ -151,7 +152,7 @@ mod tests {
     }
 
     proptest! {
-        /// The search finds what a look at every line finds.
+        /// The binary search finds the same as a linear search.
         #[test]
         fn a_word_is_found_if_and_only_if_it_is_a_line(
             words in prop::collection::btree_set("[a-c]{1,4}", 0..20),

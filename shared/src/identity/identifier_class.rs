@@ -17,15 +17,15 @@ const LETTERS_AND_DIGITS: GeneralCategoryGroup = GeneralCategoryGroup::Lowercase
     .union(GeneralCategoryGroup::NonspacingMark)
     .union(GeneralCategoryGroup::SpacingMark);
 
-/// The index of the first character that the class does not allow where it is.
+/// The index of the first character that the class does not allow at its place.
 pub(super) fn first_disallowed(text: &str) -> Option<usize> {
-    // Names are short, and the rules look to both sides.
+    // Names are short, and the rules look at the neighbours on both sides.
     let characters: Vec<char> = text.chars().collect();
     (0..characters.len()).find(|&index| !is_allowed(&characters, index))
 }
 
 fn is_allowed(characters: &[char], index: usize) -> bool {
-    // The exceptions of section 9.6 come first, and those that depend on the context among them.
+    // The exceptions of section 9.6 come first, including those that depend on the context.
     match characters[index] {
         'ß' | 'ς' | '\u{6fd}' | '\u{6fe}' | '\u{f0b}' | '\u{3007}' => true,
         '\u{640}' | '\u{7fa}' | '\u{302e}' | '\u{302f}' | '\u{3031}'..='\u{3035}' | '\u{303b}' => {
@@ -40,7 +40,7 @@ fn is_allowed(characters: &[char], index: usize) -> bool {
     }
 }
 
-/// Section 8, from Unassigned on; the order is the RFC's.
+/// Section 8, from "Unassigned" on; the order is the RFC's.
 fn is_valid_anywhere(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_graphic();
@@ -93,7 +93,7 @@ fn script(character: char) -> Script {
     CodePointMapData::<Script>::new().get(character)
 }
 
-/// Whether the letters around this place would join, if there was nothing between them.
+/// Whether the letters around this place would join if there was nothing between them.
 fn joins(characters: &[char], index: usize) -> bool {
     let joining = |&character: &char| CodePointMapData::<JoiningType>::new().get(character);
     let not_transparent = |joining: &JoiningType| *joining != JoiningType::Transparent;

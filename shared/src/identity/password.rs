@@ -1,8 +1,8 @@
 //! RFC 8265 section 4.2, `OpaqueString`, for any text without control characters.
 //!
-//! The RFC's FreeformClass also refuses what Unicode had not assigned yet, joiners and variation
-//! selectors: emoji of this year, and parts of older ones. People have them on their keyboards, and a
-//! password is compared with itself alone.
+//! The RFC's FreeformClass also refuses unassigned characters, joiners and variation selectors:
+//! this year's emoji, and parts of older ones. People have them on their keyboards, and a password
+//! is only compared with itself, so we accept them.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
@@ -14,7 +14,7 @@ use super::nfc;
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
-/// How long a new password must and may be, in characters (Unicode scalar values).
+/// The allowed length of a new password, in characters (Unicode scalar values).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
     /// At least this many.
@@ -23,7 +23,7 @@ pub struct PasswordPolicy {
     pub max_chars: usize,
 }
 
-/// Why a text is no password.
+/// Why a text is not a valid password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordRefused {
     /// Fewer characters than the policy wants.
@@ -32,7 +32,8 @@ pub enum PasswordRefused {
     /// More characters than the policy allows.
     #[error("must have at most {0} characters")]
     TooLong(usize),
-    /// A control character. It is not named: an error message must not hold a part of a password.
+    /// A control character. It is not named, because an error message must not contain a part of a
+    /// password.
     #[error("must not contain control characters")]
     ControlCharacter,
 }
@@ -41,7 +42,7 @@ impl Password {
     /// Parses a new password.
     ///
     /// # Errors
-    /// Tells the rule that it breaks.
+    /// The rule that the text breaks.
     pub fn parse(given: &SecretString, policy: PasswordPolicy) -> Result<Self, PasswordRefused> {
         let prepared = Self::prepare(given).ok_or(PasswordRefused::ControlCharacter)?;
         match prepared.0.expose_secret().chars().count() {
@@ -51,14 +52,15 @@ impl Password {
         }
     }
 
-    /// Prepares a password that is to be compared with a stored one, whatever its length: the
-    /// policy may have been another when it was set. What holds a control is nobody's password.
+    /// Prepares a password that will be compared with a stored one. Its length does not matter: the
+    /// policy may have been another when it was set. `None` for a text with control characters,
+    /// which no stored password contains.
     pub fn prepare(given: &SecretString) -> Option<Self> {
         let given = given.expose_secret();
         if given.chars().any(char::is_control) {
             return None;
         }
-        // Both copies are wiped: this one when `spaced` is dropped.
+        // Both copies are wiped from memory: this one when `spaced` is dropped.
         let spaced = SecretString::from(given.chars().map(ascii_space).collect::<String>());
         Some(Self(SecretString::from(nfc(spaced.expose_secret()).into_owned())))
     }
@@ -69,7 +71,7 @@ impl Password {
     }
 }
 
-/// An ASCII space for any other space, and every other character as it is.
+/// Replaces every other kind of space by an ASCII space, and keeps all other characters.
 fn ascii_space(character: char) -> char {
     match CodePointMapData::<GeneralCategory>::new().get(character) {
         GeneralCategory::SpaceSeparator => ' ',

@@ -13,11 +13,11 @@ use super::{bidi_rule, identifier_class, nfc};
 /// The most characters (Unicode scalar values) of a name as it is shown.
 const MAX_CHARS: usize = 64;
 
-/// A character takes at most this many when it is decomposed.
+/// A character decomposes into at most this many characters.
 const MAX_DECOMPOSITION: usize = 4;
 
-/// Names the rules and tables by which [`Username::key`] is made. A database that was written under
-/// another one has keys to renew.
+/// Names the version of the rules and tables that produce [`Username::key`]. A database that was
+/// written under another version must rebuild its keys.
 pub const NAME_RULES: &str = "2, Unicode 18";
 
 /// A name that the profile allows.
@@ -27,7 +27,7 @@ pub struct Username {
     key: String,
 }
 
-/// Why a text is no name.
+/// Why a text is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameRefused {
     /// No characters.
@@ -42,7 +42,7 @@ pub enum UsernameRefused {
          is not allowed"
     )]
     Character {
-        /// Which one, counted from 1.
+        /// The position of the character, counted from 1.
         position: usize,
         /// Its code point.
         codepoint: u32,
@@ -53,36 +53,37 @@ pub enum UsernameRefused {
 }
 
 impl Username {
-    /// Parses a name as a client gave it.
+    /// Parses a name as a client sent it.
     ///
-    /// Everything follows from the composed form, which is also the one that is shown: so what is
-    /// shown parses to the same name, whatever the tables say.
+    /// Everything is derived from the composed form, which is also the one that is shown. So the
+    /// shown form always parses to the same name, whatever the Unicode tables contain.
     ///
     /// # Errors
-    /// Tells the first rule that it breaks.
+    /// The first rule that the text breaks.
     pub fn parse(given: &str) -> Result<Self, UsernameRefused> {
         let shown = composed(given)?;
-        // The RFC judges the characters before it composes them; those that are shown must be
-        // allowed as well.
+        // The RFC checks the characters before it composes them; the composed characters that are
+        // shown must be allowed, too.
         expect_allowed(given)?;
         expect_allowed(&shown)?;
         let key = key_of(&shown);
         if !bidi_rule::is_kept(&key) {
             return Err(UsernameRefused::Combination);
         }
-        // RFC 8264 section 7 asks for a stable form, or else one name could have two keys.
+        // RFC 8264 section 7 requires a stable form; otherwise one name could have two keys.
         if key_of(&key) != key {
             return Err(UsernameRefused::Combination);
         }
         Ok(Self { shown: shown.into_owned(), key })
     }
 
-    /// The keys under which a user is looked up who claims this name; the first that somebody has
-    /// counts. There are none if the text is too long for a name.
+    /// The keys under which a user with this name is looked up; the first key that a user has
+    /// counts. Empty if the text is too long for a name.
     ///
-    /// The name is not judged: a user whose name an older version has accepted is found, too. And
-    /// two users whose names were two for an older version, and are one today, both are: one of them
-    /// still has the key of that version, which is no key of today's, and so nobody else's.
+    /// The name is not validated, so a user whose name an older version accepted is found, too. If
+    /// two names were different for an older version and are equal today, both users are found: one
+    /// of them still has the key of that version. No name has that key under today's rules, so it
+    /// belongs to nobody else.
     pub fn lookup_keys(given: &str) -> Vec<String> {
         let Ok(shown) = composed(given) else { return Vec::new() };
         let mut keys = vec![key_by_first_rules(&shown), key_of(&shown)];
@@ -90,28 +91,29 @@ impl Username {
         keys
     }
 
-    /// The key of a name that is stored as shown, by the rules of today.
+    /// The key of a stored name, by today's rules.
     pub fn key_today(shown: &str) -> String {
         key_of(shown)
     }
 
-    /// The name as it was given, in NFC.
+    /// The name as the client sent it, in NFC.
     pub fn as_shown(&self) -> &str {
         &self.shown
     }
 
-    /// What two names must not have in common: width, case and composition are mapped away.
+    /// The unique form of the name: names that differ only in width, case and composition have the
+    /// same key.
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// The text in NFC, if its length is that of a name.
+/// The text in NFC, if it has a valid length for a name.
 fn composed(given: &str) -> Result<Cow<'_, str>, UsernameRefused> {
     if given.is_empty() {
         return Err(UsernameRefused::Empty);
     }
-    // Before the work that grows with the length, or a body full of name would pay for it.
+    // Checked before any work that grows with the length, which a huge name could abuse.
     if given.chars().nth(MAX_CHARS * MAX_DECOMPOSITION).is_some() {
         return Err(UsernameRefused::TooLong);
     }
@@ -130,16 +132,16 @@ fn expect_allowed(text: &str) -> Result<(), UsernameRefused> {
     }
 }
 
-/// The rules of RFC 8265 section 3.3 in their order, width, case and normalization, and two more: the
-/// final sigma is a sigma, as it is in capitals, and joiners are not compared, as they need not be
-/// visible.
+/// The rules of RFC 8265 section 3.3 in order: width, case and normalization. We add two rules: a
+/// final sigma counts as a sigma, as it does in capitals; and joiners are ignored, because they may
+/// be invisible.
 fn key_of(shown: &str) -> String {
     let lower = lower_case(&width_mapped(shown));
     let plain = lower.chars().filter(|character| !['\u{200c}', '\u{200d}'].contains(character));
     nfc(&plain.map(|c| if c == 'ς' { 'σ' } else { c }).collect::<String>()).into_owned()
 }
 
-/// The key by rules 1: no capital became a final sigma, and joiners were compared.
+/// The key by version 1 of the rules: no capital became a final sigma, and joiners were compared.
 fn key_by_first_rules(shown: &str) -> String {
     nfc(&lower_case(&width_mapped(shown).replace('Σ', "σ"))).into_owned()
 }
@@ -149,7 +151,7 @@ fn lower_case(text: &str) -> String {
     mapper.lowercase_to_string(text, &LanguageIdentifier::UNKNOWN).into_owned()
 }
 
-/// Full-width and half-width characters become the ordinary ones.
+/// Maps full-width and half-width characters to the ordinary ones.
 fn width_mapped(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
@@ -158,8 +160,8 @@ fn width_mapped(text: &str) -> Cow<'_, str> {
     let mut mapped = String::with_capacity(text.len());
     for character in text.chars() {
         match CodePointMapData::<EastAsianWidth>::new().get(character) {
-            // By definition those with a decomposition of the type wide or narrow. Where it can be
-            // decomposed further, both are characters that no name may hold.
+            // By definition these characters have a decomposition of the type wide or narrow. If
+            // the result decomposes further, no name may contain either of the two characters.
             EastAsianWidth::Fullwidth | EastAsianWidth::Halfwidth => {
                 mapped.push_str(&nfkc.normalize(character.encode_utf8(&mut [0; 4])));
             }
@@ -284,8 +286,8 @@ mod tests {
         assert_eq!(Username::parse("ශ්රී").unwrap().key(), sri.key());
     }
 
-    /// If this fails, the rules or the tables have changed: give [`NAME_RULES`] a new name, and
-    /// record the checksum here. Databases renew their keys when they see the new name.
+    /// If this test fails, the rules or the tables have changed: give [`NAME_RULES`] a new name,
+    /// and record the checksum here. Databases rebuild their keys when they see the new name.
     #[test]
     fn the_name_of_the_rules_stands_for_what_they_make_of_every_character() {
         let mut checksum = Context::new(&SHA256);
@@ -304,7 +306,7 @@ mod tests {
             let text = character.to_string();
             if let Ok(name) = Username::parse(&text) {
                 expect_fixed_point(&text);
-                // None changes when it is composed: the RFC refuses those that do.
+                // None of them changes when it is composed: the RFC refuses characters that do.
                 assert_eq!(name.as_shown(), text);
                 let category = CodePointMapData::<GeneralCategory>::new().get(character);
                 assert!(!GeneralCategoryGroup::Other.contains(category), "{text:?}");
@@ -318,7 +320,7 @@ mod tests {
     fn every_pair_that_can_compose_parses_to_itself() {
         let nfd = DecomposingNormalizerBorrowed::new_nfd();
         let decomposed: Vec<Vec<char>> = every_character()
-            // Hangul follows one rule; these are an example of each of its two forms.
+            // Hangul follows one rule; these are examples of its two forms.
             .filter(|character| !('\u{ac02}'..='\u{d7a3}').contains(character))
             .map(|character| nfd.normalize_iter([character].into_iter()).collect())
             .filter(|parts: &Vec<char>| parts.len() > 1)

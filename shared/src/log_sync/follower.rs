@@ -1,9 +1,9 @@
 //! The follower's side of the protocol.
 //!
-//! Safety rests on the cursor alone: a record is applied only if it comes next in the log of the
-//! incarnation that vouched for the cursor, and an answer only if it was asked for from the place
-//! where the follower still stands. Whatever the bus loses, doubles or reorders can therefore cost
-//! time, never order.
+//! Safety depends on the cursor alone. A record is applied only if it is the next one in the log of
+//! the incarnation that vouched for the cursor. An answer is applied only if the follower is still
+//! at the position that it asked from. If the bus loses, duplicates or reorders messages, this can
+//! therefore cost time, but never order.
 
 use std::collections::VecDeque;
 
@@ -11,28 +11,28 @@ use contract::{Cursor, Head, Incarnation, SnapshotPart, SnapshotUser, SyncReques
 
 use super::received::{NextChange, ReceivedContinue, ReceivedRecord};
 
-/// How many records wait for the answer that closes the gap before them. More are dropped: the
-/// next answer or head brings them again.
+/// The most records that wait for the answer that closes the gap before them. Further records are
+/// dropped: the next answer or head brings them again.
 const HELD_MAX: usize = 10_000;
-/// How many earlier incarnations are remembered, so that their late records cause no question.
+/// How many earlier incarnations are remembered, so that their late records trigger no question.
 const SUPERSEDED_MAX: usize = 16;
 
-/// What the follower is told.
+/// The inputs of the follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The subscription was opened (again): whatever was on its way may be lost.
+    /// The subscription was opened (again): messages in flight may be lost.
     Connected,
     /// An event arrived.
     Record(Incarnation, ReceivedRecord),
-    /// The log's end, as of some moment.
+    /// The end of the log at some moment.
     Head(Head),
     /// An answer.
     Continue(ReceivedContinue),
     /// A part of an answer.
     SnapshotPart(SnapshotPart),
-    /// A good while has passed since the last `Waited` (some seconds).
+    /// Some seconds have passed since the last `Waited`.
     Waited,
-    /// The projection cannot go on from what it has, for this reason: only a snapshot helps.
+    /// The projection cannot continue from its data, for this reason: only a snapshot helps.
     SnapshotNeeded(AskReason),
 }
 
@@ -45,24 +45,24 @@ pub enum AskReason {
     Incarnation,
     /// Records between the cursor and the one that arrived are missing.
     Gap,
-    /// A record or head contradicts the cursor's hash.
+    /// A record or head contradicts the hash of the cursor.
     RecordHash,
-    /// A head is further on, and nothing came since the last one.
+    /// A head is ahead of the cursor, and no record has arrived since the last head.
     LostTail,
-    /// The answer said that there is more.
+    /// The answer said that there are more records.
     More,
     /// The last question was not answered in time.
     Unanswered,
     /// What comes next cannot be read or applied.
     Unappliable,
-    /// The users here are not those that user_service has at the same place.
+    /// The users here differ from those of user_service at the same position.
     Difference,
-    /// Hashes here cannot be opened with the keys that the services share now.
+    /// The hashes here cannot be opened with the keys that the services share now.
     UnopenableHashes,
 }
 
 impl AskReason {
-    /// No number of records helps.
+    /// Records cannot repair this.
     pub fn needs_snapshot(self) -> bool {
         matches!(self, Self::Unappliable | Self::Difference | Self::UnopenableHashes)
     }
@@ -84,23 +84,23 @@ impl AskReason {
     }
 }
 
-/// What is to be done, in this order.
+/// The actions to carry out, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Send the question.
     Ask(SyncRequest, AskReason),
     /// Write the changes and the cursor in one transaction. There may be no changes.
     Apply(Vec<NextChange>, Cursor),
-    /// Load the users aside; the first part empties what lay there.
+    /// Load the users into the staging table; the first part empties it first.
     Stage {
-        /// Counts from 1.
+        /// The part's number, from 1.
         part: u32,
         /// The number of parts.
         parts: u32,
         /// The part's users.
         users: Vec<SnapshotUser>,
     },
-    /// Put what was staged in the projection's place, with the cursor, in one transaction.
+    /// Replace the projection by the staged users and set the cursor, in one transaction.
     SwapIn(Cursor),
 }
 
@@ -111,16 +111,16 @@ pub struct Follower {
     cursor: Cursor,
     /// The one question whose answer is awaited.
     question: Option<Question>,
-    /// Records beyond a gap, in order of arrival.
+    /// Records after a gap, in order of arrival.
     held: VecDeque<(Incarnation, ReceivedRecord)>,
     /// Incarnations known not to be the current one.
     superseded: VecDeque<Incarnation>,
-    /// The cursor's `seq` when a head last lay further on: if it is still the same at the next head,
-    /// nothing is on its way.
+    /// The cursor's `seq` when the last head was ahead of it. If the cursor is still there at the
+    /// next head, no record is on its way.
     behind_at: Option<i64>,
-    /// Sets the nonces of this follower apart from those of the one before it.
+    /// Makes the nonces of this follower differ from those of the previous one.
     session: String,
-    /// Counts the questions of this follower.
+    /// The number of questions that this follower has asked.
     asked: u64,
     /// The queue that answers go to.
     reply_to: String,
@@ -131,18 +131,18 @@ struct Question {
     nonce: String,
     /// The cursor when it was asked.
     at: Cursor,
-    /// The incarnation that gave rise to it.
+    /// The incarnation that triggered it.
     about: Option<Incarnation>,
-    /// Only a snapshot is an answer, because what is here is wrong.
+    /// Only a snapshot is an acceptable answer, because the data here is wrong.
     wants_snapshot: bool,
     /// The snapshot that is being staged, and its next part.
     staging: Option<(Cursor, u32)>,
-    /// Something came since the last `Waited`.
+    /// Whether something has arrived since the last `Waited`.
     has_progressed: bool,
 }
 
 impl Follower {
-    /// A follower that stands at the stored `cursor`, or at the default one if nothing is stored.
+    /// A follower at the stored `cursor`, or at the default one if nothing is stored.
     ///
     /// `session` must be new for every follower (random); `reply_to` is the queue for answers.
     pub fn new(cursor: Cursor, session: String, reply_to: String) -> Self {
@@ -158,7 +158,7 @@ impl Follower {
         }
     }
 
-    /// The place up to which everything has been applied.
+    /// The position up to which everything has been applied.
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
@@ -168,7 +168,7 @@ impl Follower {
         self.question.as_ref().map(|question| question.nonce.as_str())
     }
 
-    /// Takes one input and tells what is to be done about it.
+    /// Processes one input and returns the actions to carry out.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
@@ -197,7 +197,8 @@ impl Follower {
         } else if record.position.seq <= self.cursor.position.seq {
             // A duplicate.
         } else if self.question.as_ref().is_some_and(|question| question.wants_snapshot) {
-            // Applied, it would make the snapshot void: under load none would ever come in time.
+            // If it were applied, it would invalidate the snapshot: under load, no snapshot would
+            // ever succeed.
             self.hold(incarnation, record);
         } else if record.follows(self.cursor.position) {
             self.apply_next(record, effects);
@@ -209,7 +210,7 @@ impl Follower {
         }
     }
 
-    /// Applies the record that comes next, or asks for a way past it.
+    /// Applies the next record. If it is unreadable, asks for a snapshot instead.
     fn apply_next(&mut self, record: ReceivedRecord, effects: &mut Vec<Effect>) {
         let ReceivedRecord { position, prev_hash, change, sealed_hash } = record;
         let Some(change) = change else {
@@ -220,7 +221,7 @@ impl Follower {
         self.behind_at = None;
         let next = NextChange { position, prev_hash, change, sealed_hash };
         if let Some(Effect::Apply(changes, last)) = effects.last_mut() {
-            // Joins the transaction before it.
+            // Joins the previous transaction.
             changes.push(next);
             *last = self.cursor;
         } else {
@@ -259,7 +260,8 @@ impl Follower {
         self.release_held(effects);
     }
 
-    /// Applies what follows from the front; whether that was everything.
+    /// Applies the records in order up to the first that does not fit; returns whether all were
+    /// applied.
     fn apply_all(
         &mut self,
         incarnation: Incarnation,
@@ -267,7 +269,7 @@ impl Follower {
         effects: &mut Vec<Effect>,
     ) -> bool {
         self.cursor.incarnation = incarnation;
-        // Also without records: a new incarnation vouches for the place.
+        // Needed even without records: a new incarnation vouches for the position.
         effects.push(Effect::Apply(Vec::with_capacity(records.len()), self.cursor));
         for record in records {
             if !record.follows(self.cursor.position) {
@@ -275,7 +277,7 @@ impl Follower {
             }
             self.apply_next(record, effects);
             if self.question.is_some() {
-                // It could not be read.
+                // The record could not be read.
                 return false;
             }
         }
@@ -288,7 +290,8 @@ impl Follower {
             return;
         }
         if question.at != self.cursor {
-            // Records have led on meanwhile. What is still missing is asked for from here.
+            // Records have moved the cursor meanwhile. If more are missing, they are asked for from
+            // here.
             self.question = None;
             self.release_held(effects);
             return;
@@ -319,8 +322,8 @@ impl Follower {
         }
     }
 
-    /// The answer came from `incarnation`, so the one that was asked about is not the current one,
-    /// unless it is the same.
+    /// The answer came from `incarnation`. If the question was about another one, that one is not
+    /// the current incarnation.
     fn adopt(&mut self, incarnation: Incarnation, about: Option<Incarnation>) {
         self.behind_at = None;
         self.superseded.retain(|known| *known != incarnation);
@@ -341,8 +344,8 @@ impl Follower {
         }
     }
 
-    /// There was nothing to answer with, so a record beyond a gap would only be asked about again,
-    /// and again. If it is genuine, the next head tells of it.
+    /// The answer contained no records, so asking again about a record beyond a gap would never
+    /// end. If the record is authentic, the next head announces it.
     fn drop_beyond_gaps(&mut self, effects: &mut Vec<Effect>) {
         for (incarnation, record) in std::mem::take(&mut self.held) {
             if incarnation == self.cursor.incarnation && record.follows(self.cursor.position) {
@@ -371,7 +374,7 @@ impl Follower {
     fn ask(&mut self, reason: AskReason, about: Option<Incarnation>, effects: &mut Vec<Effect>) {
         self.asked += 1;
         let nonce = format!("{}-{}", self.session, self.asked);
-        // A repeated question still asks for what the first one asked for.
+        // A repeated question still wants what the first one wanted.
         let wants_snapshot = reason.needs_snapshot()
             || self.question.as_ref().is_some_and(|question| question.wants_snapshot);
         self.question = Some(Question {

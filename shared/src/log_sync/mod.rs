@@ -1,5 +1,5 @@
 //! The protocol by which a projection follows the log: pure functions and one pure state machine,
-//! without IO, clock or randomness of their own. The actors run it, and so do the tests.
+//! without IO, clock or randomness. Both the actors and the tests run it.
 
 mod follower;
 mod received;

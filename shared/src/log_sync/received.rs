@@ -1,20 +1,20 @@
-//! What a follower takes in: messages that were authenticated and decoded, once.
+//! The input of a follower: messages that were authenticated and decoded once.
 //!
 //! Only the codec (`bus::cloud_event`) makes them in production. It has checked each record's hash
 //! and read each record's data.
 
 use contract::{Cursor, Incarnation, Position, RecordHash, SealedHash, UserChange};
 
-/// A record whose hash is that of its content.
+/// A record whose hash matches its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReceivedRecord {
-    /// Its place.
+    /// Its position.
     pub position: Position,
     /// The hash of the record before it.
     pub prev_hash: RecordHash,
-    /// What it leaves of a user; nothing if this version cannot read it.
+    /// The user's state after the record; `None` if this version cannot read it.
     pub change: Option<UserChange>,
-    /// The hash of the password that the change states, if it is the user's present one.
+    /// The hash of the record's password, if it is still the user's current one.
     pub sealed_hash: Option<SealedHash>,
 }
 
@@ -25,30 +25,30 @@ impl ReceivedRecord {
     }
 }
 
-/// A record's change, ready to be written.
+/// A record's change, ready to be written to the projection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextChange {
-    /// The record's place.
+    /// The record's position.
     pub position: Position,
     /// The hash of the record before it.
     pub prev_hash: RecordHash,
-    /// What it leaves of a user.
+    /// The user's state after the record.
     pub change: UserChange,
-    /// The hash of the password that the change states, if it is the user's present one.
+    /// The hash of the record's password, if it is still the user's current one.
     pub sealed_hash: Option<SealedHash>,
 }
 
 /// The records after a cursor (`contract::Continue`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReceivedContinue {
-    /// The question's.
+    /// The question's nonce.
     pub nonce: String,
-    /// The cursor that it was asked for.
+    /// The cursor that the question contained.
     pub at: Cursor,
     /// The run of user_service that vouches for `at` and the records.
     pub incarnation: Incarnation,
     /// Some or all of the records after `at`, without a gap.
     pub records: Vec<ReceivedRecord>,
-    /// The last record's number when this was answered.
+    /// The sequence number of the log's last record at the time of the answer.
     pub head_seq: i64,
 }

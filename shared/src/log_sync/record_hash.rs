@@ -1,4 +1,4 @@
-//! The hash that tells two logs apart.
+//! The hash that distinguishes two logs.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -6,7 +6,8 @@ use contract::{EventKind, LogRecord, Position, RecordHash};
 
 /// The hash of the record that comes after the one with `prev_hash`.
 ///
-/// Every part has a fixed length or its length before it, so no two records give the same bytes.
+/// Every part has a fixed length or is preceded by its length, so no two records give the same
+/// bytes.
 pub fn record_hash(
     prev_hash: RecordHash,
     seq: i64,
@@ -27,13 +28,13 @@ pub fn record_hash(
     hash
 }
 
-/// Whether the record's hash is that of its content.
+/// Whether the record's hash matches its content.
 pub fn is_intact(record: &LogRecord) -> bool {
     let LogRecord { position, prev_hash, kind, recorded_at_ms, data, .. } = record;
     record_hash(*prev_hash, position.seq, kind, *recorded_at_ms, data) == position.hash
 }
 
-/// Whether `record` is the one that comes next after `at`, unharmed.
+/// Whether `record` is the next one after `at` and is undamaged.
 pub fn follows(at: Position, record: &LogRecord) -> bool {
     record.position.seq == at.seq + 1 && record.prev_hash == at.hash && is_intact(record)
 }

@@ -2,23 +2,23 @@
 
 use contract::{Position, RecordHash, SyncRequest};
 
-/// What to answer with.
+/// The kind of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The records after the follower's cursor.
     Continue,
-    /// All users as they are now.
+    /// All users in their current state.
     Snapshot(SnapshotReason),
 }
 
-/// Why the records are not enough.
+/// Why a snapshot is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotReason {
-    /// The follower wants nothing else.
+    /// The follower accepts only a snapshot.
     Wanted,
-    /// The cursor is on another history, or its record was pruned.
+    /// The cursor belongs to another history, or its record was pruned.
     NotOnTheLog,
-    /// The users are fewer than the records would be, or so it is hoped.
+    /// The follower is so far behind that a snapshot is probably shorter.
     FarBehind,
 }
 
@@ -33,10 +33,11 @@ impl SnapshotReason {
     }
 }
 
-/// Decides from the follower's question, the log's end, and the hash that the log has at the
-/// follower's `seq` (`None` if that record was pruned or never was).
+/// Decides from the follower's question, the end of the log, and the log's hash at the follower's
+/// `seq` (`None` if that record was pruned or never existed).
 ///
-/// A follower further behind than `replay_limit` records gets a snapshot, which is then shorter.
+/// A follower that is more than `replay_limit` records behind gets a snapshot, which is assumed to
+/// be shorter.
 pub fn decide(
     request: &SyncRequest,
     head: Position,

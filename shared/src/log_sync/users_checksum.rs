@@ -1,4 +1,4 @@
-//! One number for all users, so that one look tells whether two services hold the same.
+//! The checksum over all users: comparing it shows whether two services have the same users.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -6,8 +6,9 @@ use contract::{UserId, UsersChecksum};
 
 /// What one user adds to the checksum over all users.
 ///
-/// That is a sum rather than an exclusive or: two equal mistakes do not cancel each other. It is
-/// updated in the transaction of each change, and does not depend on the users' order.
+/// The checksum is a sum and not an exclusive or, so that two equal mistakes do not cancel each
+/// other out. It is updated in the transaction of each change, and does not depend on the order of
+/// the users.
 pub fn user_checksum(id: UserId, version: i64, username: &str) -> UsersChecksum {
     let mut context = Context::new(&SHA256);
     context.update(&id.0.to_be_bytes());
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn the_checksum_of_a_known_user_never_changes() {
-        // Printed by `sha256sum` over the same bytes: databases keep sums of it.
+        // Printed by `sha256sum` over the same bytes: databases store sums of this hash.
         let checksum = user_checksum(UserId(1), 1, "anna");
         assert_eq!(checksum.to_string(), "6f7e2a5879ec3ef3399b0f686fc7d50f");
     }

@@ -1,4 +1,4 @@
-//! The data directory, and who may work in it.
+//! The data directory, and the lock that keeps other processes out.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -14,25 +14,25 @@ pub struct DataDirClaim(#[expect(dead_code, reason = "kept for its Drop")] File)
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirError {
-    /// It or the file that is locked in it cannot be made.
+    /// The directory, or the lock file in it, cannot be created.
     #[error("cannot use {}", path.display())]
     Io {
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// What came of it.
+        /// The cause.
         source: io::Error,
     },
-    /// Two writers of one database would fail each other, and both publish one log.
-    #[error("another {service} works in {}: each needs its own DATA_DIR", path.display())]
+    /// Two writers of one database would disturb each other, and both would publish the same log.
+    #[error("another {service} process uses {}: each needs its own DATA_DIR", path.display())]
     Taken {
         /// The directory.
         path: PathBuf,
-        /// Which service it is.
+        /// The service that uses it.
         service: &'static str,
     },
 }
 
-/// Makes the directory and those above it, for nobody but the owner, and claims it for this
+/// Creates the directory and its parents, accessible only to the owner, and claims it for this
 /// process. The two services may share one directory, as they do in the standalone binary.
 ///
 /// # Errors
@@ -67,7 +67,7 @@ mod tests {
         let first = claim_data_dir(&path, "user_service").unwrap();
         let _other = claim_data_dir(&path, "auth_service").unwrap();
         let refused = claim_data_dir(&path, "user_service").unwrap_err();
-        assert!(refused.to_string().contains("another user_service works in"), "{refused}");
+        assert!(refused.to_string().contains("another user_service process uses"), "{refused}");
         drop(first);
         assert!(claim_data_dir(&path, "user_service").is_ok());
     }

@@ -1,4 +1,4 @@
-//! Files with keys, made at the first start and private to their owner.
+//! Files with keys, created at the first start and readable only by their owner.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -10,14 +10,14 @@ use tempfile::NamedTempFile;
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// Reading or making it failed.
+    /// Reading or creating it failed.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// What came of it.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -26,13 +26,13 @@ fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))
 }
 
-/// Reads the file, or makes it with what `generate` gives if it is not there.
+/// Reads the file, or creates it with the output of `generate` if it does not exist.
 ///
-/// The new content is complete before it gets its name, and the name is taken only if it is still
-/// free: of two processes that start at the same moment one makes the key and both use it.
+/// The content is complete before the file gets its name, and the name is only taken if it is still
+/// free: if two processes start at the same moment, one creates the key and both use it.
 ///
 /// # Errors
-/// It cannot be read or made.
+/// It cannot be read or created.
 pub fn load_or_create(
     path: &Path,
     generate: impl FnOnce() -> Vec<u8>,
@@ -46,8 +46,8 @@ pub fn load_or_create(
     }
 }
 
-/// Reads the file of a secret. Any mode is good, because container engines mount secrets with modes
-/// of their own; one that everybody can read gets a warning.
+/// Reads the file of a secret. Every mode is accepted, because container engines mount secrets with
+/// their own modes; a file that everybody can read gets a warning.
 ///
 /// # Errors
 /// It cannot be read.
@@ -68,7 +68,8 @@ fn create(path: &Path, content: &[u8]) -> Result<(), KeyFileError> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
     create_private_dir(directory)?;
-    // Temporary files are made with mode 0600, in the same directory so that naming it is atomic.
+    // The temporary file has mode 0600, and is in the same directory so that giving it its name is
+    // atomic.
     let mut file = NamedTempFile::new_in(directory).map_err(io_error("write in", directory))?;
     file.write_all(content).map_err(io_error("write", path))?;
     file.as_file().sync_all().map_err(io_error("write", path))?;

@@ -1,5 +1,5 @@
-//! Secrets that the services keep, and the private directory for them: key files, and hashes sealed
-//! for the other service.
+//! The secrets of the services and the private directory for them: key files, and password hashes
+//! sealed for the other service.
 
 mod data_dir;
 mod key_file;

@@ -1,9 +1,9 @@
-//! Randomness that secrets may be made of.
+//! Randomness for secrets.
 
 /// Random bytes of the system's generator.
 ///
 /// # Panics
-/// If the system has none: nothing here could go on safely.
+/// If the system has no random generator: continuing would not be safe.
 #[expect(clippy::expect_used, reason = "without randomness no secret can be made")]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -1,13 +1,14 @@
-//! The keys that the two services share: they seal password hashes, and authenticate messages.
+//! The keys that the two services share. They seal password hashes and authenticate messages.
 //!
-//! Hashes are sealed with AES-256-GCM (NIST SP 800-38D): who reads the bus or the projection reads
-//! no hash. The user's id and password version are associated data, so a sealed hash opens for one
-//! password of one user, whatever else changes about them. The form is
-//! `v2.<key id>.<base64url(nonce, sealed)>`; `v1.` of earlier versions was bound to the user's
-//! version, and is sent anew. Messages carry an HMAC-SHA-256 as `<key id>.<base64url(mac)>`.
+//! Hashes are sealed with AES-256-GCM (NIST SP 800-38D), so that nobody who reads the bus or the
+//! projection can read a hash. The user's id and password version are associated data, so a sealed
+//! hash can only be opened for one password of one user, whatever else changes about the user. The
+//! form is `v2.<key id>.<base64url(nonce, sealed)>`. The form `v1.` of earlier versions was bound
+//! to the user's version; such hashes are sent again. Messages carry an HMAC-SHA-256 as `<key
+//! id>.<base64url(mac)>`.
 //!
-//! Keys are a ring, so that one can be replaced while both services run: the first seals and signs,
-//! all open, and all but those marked `unseal-only` are accepted on messages.
+//! The keys form a ring, so that one can be replaced while both services run. The first key seals
+//! and signs; every key opens; every key except those marked `unseal-only` is accepted on messages.
 
 use std::fmt;
 use std::path::Path;
@@ -25,22 +26,22 @@ use crate::hashing::PasswordHash;
 
 /// Bytes of a key.
 const KEY_LEN: usize = 32;
-/// Names the form of a sealed hash.
+/// The prefix of a sealed hash, which names its form.
 const FORM: &str = "v2";
-/// Marks the key after it.
+/// Marks the key that follows it.
 const UNSEAL_ONLY: &str = "unseal-only";
 
 /// The keys that the two services share.
 pub struct SealingKeys {
     /// Seals, signs, and fingerprints requests.
     first: Key,
-    /// Accepted as well, while a key is being replaced.
+    /// Also accepted, while a key is being replaced.
     others: Vec<Key>,
 }
 
-/// One key, with what is derived from it.
+/// One key, with the keys that are derived from it.
 struct Key {
-    /// Names it, and tells nothing of it.
+    /// Names the key without revealing anything about it.
     id: String,
     hashes: RandomizedNonceKey,
     messages: hmac::Key,
@@ -55,35 +56,35 @@ pub enum UnsealError {
     /// It was sealed with a key that is not on the ring.
     #[error("sealed with the key {key_id}, which this service does not have")]
     UnknownKey {
-        /// Which one.
+        /// The id of the key.
         key_id: String,
     },
     /// It was sealed by an earlier version.
     #[error("sealed in a form of an earlier version")]
     FormerForm,
-    /// It was changed, or sealed for another password.
+    /// It was altered, or sealed for another password.
     #[error("not a hash that was sealed for this user and password")]
     NotGenuine,
 }
 
-/// The message was not sent by a holder of the keys, or was changed since.
+/// The message was not sent by a holder of the keys, or was altered since.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAuthentic {
-    /// It has no MAC, or what is there is none.
+    /// It has no MAC, or its MAC is malformed.
     #[error("the message is not authenticated")]
     NoMac,
     /// The two services do not share this key.
     #[error("authenticated with the key {key_id}, which this service does not accept")]
     UnknownKey {
-        /// Which one.
+        /// The id of the key.
         key_id: String,
     },
-    /// The MAC is not that of this message.
+    /// The MAC does not match this message.
     #[error("the message was altered, or sent for another purpose")]
     WrongMac,
 }
 
-/// The text holds no key ring.
+/// The text is not a valid key ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "sealing keys must be 32 bytes in base64url without padding, one a line; the first seals, \
@@ -100,7 +101,7 @@ impl SealingKeys {
     /// Reads keys in text form, separated by white space or commas.
     ///
     /// # Errors
-    /// One of them is no key, there is none, or the first does not seal.
+    /// One of the words is not a key, there is none, or the first does not seal.
     pub fn parse(text: &str) -> Result<Self, NotAKey> {
         let words = text.split(|c: char| c.is_whitespace() || c == ',');
         let mut words = words.filter(|word| !word.is_empty());
@@ -115,20 +116,19 @@ impl SealingKeys {
         Ok(Self { first, others: keys.collect() })
     }
 
-    /// Reads the key file, or makes it with one key.
+    /// Reads the key file, or creates it with one key.
     ///
     /// # Errors
-    /// The file cannot be used, or holds no key.
+    /// The file cannot be used, or contains no valid key.
     pub fn load_or_create(path: &Path) -> Result<Self, SealingKeyError> {
         let content = load_or_create(path, || Self::generate().into_bytes())?;
         Ok(Self::parse(&String::from_utf8_lossy(&content))?)
     }
 
-    /// The keys that the settings name: given themselves, or in a file that is made if it is not
-    /// there.
+    /// The keys in the settings: given directly, or in a file that is created if it does not exist.
     ///
     /// # Errors
-    /// There is no key, or what is there is none.
+    /// There is no key, or it is not valid.
     pub fn from_config(
         config: &crate::config::SealingKeyConfig,
         data_dir: &Path,
@@ -141,7 +141,7 @@ impl SealingKeys {
         }
     }
 
-    /// Names the key that seals.
+    /// The id of the key that seals.
     pub fn first_id(&self) -> &str {
         &self.first.id
     }
@@ -155,7 +155,7 @@ impl SealingKeys {
         SealedHash::new(format!("{FORM}.{}.{}", self.first.id, BASE64URL_NOPAD.encode(&payload)))
     }
 
-    /// Opens what [`SealingKeys::seal`] made for the same password of the same user.
+    /// Opens a hash that [`SealingKeys::seal`] sealed for the same password of the same user.
     ///
     /// # Errors
     /// See [`UnsealError`].
@@ -169,8 +169,8 @@ impl SealingKeys {
         key.open(payload, user, password_version).ok_or(UnsealError::NotGenuine)
     }
 
-    /// Whether a sealed hash has today's form and names a key of the ring, which can be told without
-    /// opening it.
+    /// Checks, without opening it, that a sealed hash has the current form and names a key of the
+    /// ring.
     ///
     /// # Errors
     /// See [`UnsealError`].
@@ -200,8 +200,8 @@ impl SealingKeys {
         format!("{}.{}", self.first.id, BASE64URL_NOPAD.encode(mac.as_ref()))
     }
 
-    /// Whether the MAC is that of these parts, under a key that is accepted. Takes the same time
-    /// wherever the MAC differs.
+    /// Checks that the MAC is that of these parts, under a key that is accepted. The comparison
+    /// takes constant time.
     ///
     /// # Errors
     /// See [`NotAuthentic`].
@@ -218,15 +218,15 @@ impl SealingKeys {
             .map_err(|_| NotAuthentic::WrongMac)
     }
 
-    /// A fingerprint of a request for `Idempotency-Key`: equal for equal parts, and worthless
-    /// without the key to somebody who wants to guess a password from a stolen database.
+    /// A fingerprint of a request for `Idempotency-Key`: equal for equal parts. Without the key, it
+    /// does not help anybody to guess a password from a stolen database.
     pub fn fingerprint(&self, parts: &[&[u8]]) -> String {
         let mac = mac_over(&self.first.fingerprints, parts.iter().copied());
         BASE64URL_NOPAD.encode(mac.as_ref())
     }
 }
 
-/// What stands in the place of a key's name may come from anybody.
+/// The text in the place of a key id may come from an attacker.
 fn shortened(key_id: &str) -> String {
     key_id.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
 }
@@ -276,10 +276,10 @@ impl Key {
 /// The keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SealingKeyError {
-    /// As a file.
-    #[error("cannot use the file of the sealing keys")]
+    /// The file cannot be used.
+    #[error("cannot use the sealing key file")]
     File(#[from] KeyFileError),
-    /// As keys.
+    /// The keys are not valid.
     #[error(transparent)]
     Content(#[from] NotAKey),
 }

@@ -1,5 +1,6 @@
-//! Group commit (Gray and Reuter, section 10.3.6): what arrives while one commit is on its way to
-//! the disk is committed together by the next one. There is no timer: a lone write never waits.
+//! Group commit (Gray and Reuter, section 10.3.6): writes that arrive while one commit is on its
+//! way to the disk are committed together by the next one. There is no timer: a single write never
+//! waits.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -13,18 +14,19 @@ pub struct GroupCommit {
     waiting: Vec<Box<dyn Write>>,
 }
 
-/// What a commit did.
+/// The result of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// How many writes were in the group, those that failed by themselves included.
+    /// How many writes were in the group, including those that failed individually.
     pub writes: usize,
     /// How many of them changed something and are on the disk now.
     pub kept: usize,
 }
 
 impl GroupCommit {
-    /// Adds a write. `work` runs at the next [`GroupCommit::commit`], in a savepoint of its own: if
-    /// it fails or panics, it alone is undone. The reply leaves after the `COMMIT` that holds it.
+    /// Adds a write. `work` runs at the next [`GroupCommit::commit`], in a separate savepoint: if
+    /// it fails or panics, it alone is rolled back. The reply is sent after the `COMMIT` that
+    /// contains it.
     pub fn push<T, E>(
         &mut self,
         reply: Reply<Result<T, E>>,
@@ -36,8 +38,8 @@ impl GroupCommit {
         self.push_with(reply, work, |_| {});
     }
 
-    /// [`GroupCommit::push`] with something to do after the `COMMIT` and before the reply leaves:
-    /// what is kept in memory follows what is on disk, and a client that was answered sees it.
+    /// [`GroupCommit::push`] with an action after the `COMMIT` and before the reply is sent: state
+    /// in memory is updated after the disk, and a client that was answered sees the new state.
     pub fn push_with<T, E>(
         &mut self,
         reply: Reply<Result<T, E>>,
@@ -60,11 +62,11 @@ impl GroupCommit {
         self.waiting.is_empty()
     }
 
-    /// Commits all that waits as one transaction, then answers each.
+    /// Commits all waiting writes as one transaction, then answers each.
     ///
     /// # Errors
     /// The commit failed, for instance because the disk is full: nothing of the group is kept, and
-    /// each was told so.
+    /// each write was answered with the error.
     pub fn commit(&mut self, connection: &mut Connection) -> Result<Committed, StoreError> {
         let mut group = std::mem::take(&mut self.waiting);
         let result = run_group(connection, &mut group).map_err(StoreError::from);
@@ -92,16 +94,15 @@ fn run_group(
     Ok(Committed { writes: group.len(), kept })
 }
 
-/// Runs `work` inside the transaction; when it says `false`, what it did is undone, and nothing
-/// else.
+/// Runs `work` inside the transaction. If it returns `false`, its changes alone are rolled back.
 ///
 /// # Errors
-/// The transaction cannot go on.
+/// The transaction cannot continue.
 pub fn in_savepoint(
     transaction: &Transaction<'_>,
     work: impl FnOnce(&Connection) -> bool,
 ) -> rusqlite::Result<bool> {
-    // Statements that are kept: rusqlite's own savepoints are parsed again for each write.
+    // Cached statements: rusqlite's own savepoints are parsed again for each write.
     let run = |sql| transaction.prepare_cached(sql)?.execute([]);
     run("SAVEPOINT one_write")?;
     let is_kept = work(transaction);
@@ -113,16 +114,17 @@ pub fn in_savepoint(
 }
 
 trait Write: Send {
-    /// Does the work; whether to keep it.
+    /// Does the work; returns whether to keep it.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Sends the outcome, or the failure of the commit in its place.
+    /// Sends the outcome, or the commit's failure instead.
     fn answer(self: Box<Self>, failure: Option<&StoreError>);
 }
 
 struct Pending<T, E, F, A> {
     reply: Reply<Result<T, E>>,
     work: Option<F>,
-    /// Stays empty if the work panicked: then the reply is dropped and the client told of a fault.
+    /// `None` if the work panicked: then the reply is dropped and the client gets an internal
+    /// error.
     outcome: Option<Result<T, E>>,
     /// Runs only if the outcome is kept.
     after_commit: A,
@@ -143,7 +145,7 @@ where
 
     fn answer(self: Box<Self>, failure: Option<&StoreError>) {
         let outcome = match (failure, self.outcome) {
-            // An error of its own stays true whatever became of the group.
+            // The write's own error stays valid, whatever happened to the group.
             (_, Some(Err(own))) => Err(own),
             (Some(failure), _) => Err(E::from(failure.clone())),
             (None, Some(Ok(kept))) => {

@@ -46,7 +46,7 @@ pub fn find(
     })
 }
 
-/// Stores the outcome of the first request. A row that has expired gives way to it.
+/// Stores the outcome of the first request. Replaces a row that has expired.
 ///
 /// # Errors
 /// The database failed.
@@ -63,10 +63,10 @@ pub fn record(
     Ok(())
 }
 
-/// Deletes up to `limit` rows that have expired; how many. Not to be called in a client's write.
+/// Deletes up to `limit` expired rows; returns how many. Not to be called in a client's write.
 ///
-/// A row that expires later than one that is written now comes from a clock that was ahead: it gets
-/// the time that it would have now, and does not stay for good.
+/// A row that expires later than a row written now comes from a time when the clock was ahead. It
+/// gets the expiry of a row written now, so that it does not stay forever.
 ///
 /// # Errors
 /// The database failed.

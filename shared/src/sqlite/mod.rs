@@ -1,4 +1,4 @@
-//! SQLite as both services use it: one writing connection that commits in groups, and read-only
+//! SQLite as both services use it: one writing connection with group commit, and read-only
 //! connections beside it.
 
 use std::sync::Arc;
@@ -13,11 +13,11 @@ pub use open::{
     open_reader, open_readers, open_writer,
 };
 
-/// The database could not do it. What was asked for is not done.
+/// A failure of the database. The requested operation was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// No room on the disk, or the file cannot be written.
-    #[error("the database has no room left")]
+    #[error("the database cannot be written")]
     Full(#[source] Arc<rusqlite::Error>),
     /// Anything else.
     #[error("the database failed")]
@@ -25,7 +25,7 @@ pub enum StoreError {
 }
 
 impl From<rusqlite::Error> for StoreError {
-    /// Sorts by what the client should be told.
+    /// Classifies the error by what the client should be told.
     fn from(error: rusqlite::Error) -> Self {
         if is_full_disk(&error) {
             Self::Full(Arc::new(error))
@@ -35,7 +35,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Whether SQLite cannot write now: the disk is full or read-only, or cannot be reached.
+/// Whether SQLite cannot write now: the disk is full, read-only or unreachable.
 fn is_full_disk(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
     matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly))

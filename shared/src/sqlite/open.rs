@@ -13,61 +13,61 @@ use super::{StoreError, is_full_disk};
 
 /// Read-only connections.
 pub type ReadPool = r2d2::Pool<SqliteConnectionManager>;
-/// One of them, held for as long as its reader lives.
+/// A pooled connection, held for as long as its reader lives.
 pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
 
 /// How long a statement waits for another process's lock. Within a service nobody waits: there is
-/// one writer, and WAL lets readers be.
+/// one writer, and in WAL mode readers do not block.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a reader may wait for its connection.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many prepared statements a connection keeps: more than a service has.
+/// How many prepared statements a connection keeps: more than a service uses.
 const STATEMENTS: usize = 64;
 
-/// What a commit promises when the machine loses power.
+/// What happens to a commit when the machine loses power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// It is on the disk when `COMMIT` returns.
+    /// The commit is on the disk when `COMMIT` returns.
     Full,
-    /// It may be lost, never torn: for what can be had again from elsewhere.
+    /// The commit may be lost but is never torn: for data that can be fetched again from elsewhere.
     Normal,
 }
 
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its file cannot be made or opened.
+    /// Its file cannot be created or opened.
     #[error("cannot open {}", path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What came of it.
+        /// The cause.
         source: std::io::Error,
     },
     /// SQLite refuses it.
     #[error("cannot set up {}", path.display())]
     Sqlite {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What came of it.
+        /// The cause.
         source: rusqlite::Error,
     },
     /// A newer version of the program wrote it, or a migration failed.
     #[error("cannot migrate {}", path.display())]
     Migration {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What came of it.
+        /// The cause.
         source: Box<rusqlite_migration::Error>,
     },
-    /// No connection for a reader.
+    /// No connection is available for a reader.
     #[error("cannot open readers")]
     Readers(#[from] r2d2::Error),
 }
 
 impl OpenError {
-    /// Whether the reason is that nothing can be written now: the disk is full or read-only.
+    /// Whether the cause is that nothing can be written now: the disk is full or read-only.
     pub fn is_full_disk(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
@@ -82,8 +82,8 @@ impl OpenError {
     }
 }
 
-/// Opens the one writing connection, makes the file (for its owner alone) if it is not there, and
-/// brings the schema up to date.
+/// Opens the one writing connection, creates the file (accessible only to its owner) if it does not
+/// exist, and migrates the schema.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -117,7 +117,7 @@ fn make_private_file(path: &Path) -> Result<(), OpenError> {
 fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Readers go on while a commit is written.
+    // Readers can go on while a commit is written.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match durability {
         // Each commit is followed by an fsync of the WAL: an answered write survives power loss.
@@ -127,9 +127,9 @@ fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::R
     };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Deleted users and replaced hashes do not linger in free pages.
+    // Deleted users and replaced hashes are overwritten in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
-    // The WAL file shrinks again after a burst: 64 MiB at the most stay.
+    // The WAL file shrinks again after a burst, to at most 64 MiB.
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
     // Sorting and temporary tables never touch the (read-only) file system.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -139,7 +139,7 @@ fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::R
 /// Opens one read-only connection.
 ///
 /// # Errors
-/// The file is not there, or SQLite refuses it.
+/// The file does not exist, or SQLite refuses it.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, READ_ONLY)?;
     set_up_reader(&connection)?;
@@ -156,12 +156,12 @@ fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "query_only", true)
 }
 
-/// Closes the writing connection after all readers: everything is in the database's own file then,
+/// Closes the writing connection after all readers: then everything is in the database's main file,
 /// which can be copied without the others.
 ///
 /// # Errors
-/// The log of changes (`-wal`) was not copied into the database, because a reader is in the way or
-/// the disk is full. Nothing is lost: the next start finds it there.
+/// The WAL was not copied into the database, because a reader is in the way or the disk is full.
+/// Nothing is lost: the next start finds it there.
 pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
     checkpoint(&connection)?;
     Ok(connection.close().map_err(|(_, error)| error)?)
@@ -182,7 +182,7 @@ pub fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Opens up to `size` read-only connections, as they are asked for.
+/// Opens up to `size` read-only connections, on demand.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -202,10 +202,11 @@ pub fn open_readers(path: &Path, size: u32) -> Result<ReadPool, OpenError> {
     Ok(pool)
 }
 
-/// Lets the reader see up to 256 MiB of the file without copying them: for one that reads much, from
-/// all over the file. Measured with 1,000,000 users, a request to read one costs a fifth less. The
-/// pages count in the process's resident memory, although they are the system's, which takes them
-/// back when it needs them: so a reader that reads little, or all once, does without.
+/// Lets the reader map up to 256 MiB of the file instead of copying it: for readers that read much,
+/// from all over the file. Measured with 1,000,000 users, a request to read one user costs a fifth
+/// less. The mapped pages count in the process's resident memory, although they belong to the
+/// system's page cache and are reclaimed when needed. So readers that read little, or everything
+/// once, do without the mapping.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -241,7 +242,7 @@ mod tests {
         let path = directory.path().join("a.db");
         let writer = open_writer(&path, Durability::Full, &migrations()).unwrap();
         writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
-        // It is idle: that is no reason to leave anything behind.
+        // An idle reader must not keep the WAL from being copied.
         let idle = open_reader(&path).unwrap();
         let _: i64 = idle.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
         close_writer(writer).unwrap();

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error with all that is behind it: `cannot read users: disk I/O error`.
+/// Shows an error with all its causes: `cannot read users: disk I/O error`.
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
 impl fmt::Display for ErrorChain<'_> {

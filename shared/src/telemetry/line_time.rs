@@ -1,4 +1,4 @@
-//! When a line was logged.
+//! The time at the start of a log line.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::clock::Clock;
 
-/// RFC 3339 in UTC with milliseconds, as the events have it. (The formatter that comes with
-/// tracing-subscriber costs a fifth of a line.)
+/// RFC 3339 in UTC with milliseconds, the same as in events. (tracing-subscriber's own formatter
+/// takes a fifth of the time of a line.)
 const FORMAT: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// Puts the time in front of each line.
+/// Writes the time before each line.
 pub(super) struct LineTime(pub(super) Clock);
 
 impl FormatTime for LineTime {

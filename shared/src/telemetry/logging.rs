@@ -1,4 +1,4 @@
-//! Log lines: structured, on standard output, written by a thread of their own.
+//! Log lines: structured, on standard output, written by a separate thread.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -15,7 +15,7 @@ use super::line_time::LineTime;
 use super::plain_fields::PlainFields;
 use crate::clock::Clock;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -24,44 +24,44 @@ pub enum LogFormat {
     Json,
 }
 
-/// Writes what is left when it is dropped: keep it until the end of `main`.
+/// Writes the remaining lines when it is dropped: keep it until the end of `main`.
 #[must_use]
 pub struct LogGuard(#[expect(dead_code, reason = "kept for its Drop")] WorkerGuard);
 
-/// The settings cannot be used.
+/// Logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// Not a filter like `info` or `warn,auth_service=debug`.
-    #[error("LOG must be a level or a filter such as warn,auth_service=debug, and is {0:?}")]
+    #[error("LOG must be a level or a filter such as warn,auth_service=debug, not {0:?}")]
     Filter(String),
-    /// There is nothing to write to.
+    /// The standard output cannot be used.
     #[error("the standard output cannot be used")]
     Output(#[from] io::Error),
-    /// It was set up before in this process.
+    /// Logging was set up before in this process.
     #[error("logging is set up already")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Lines of lapin about messages that came back hold their payloads.
+/// lapin's lines about returned messages contain their payloads.
 const SILENCED: [&str; 1] = ["lapin::returned_messages=off"];
-/// Frameworks that say at `info` what our own lines say, or at `error` what a client did wrong. A
-/// filter that names them shows them.
+/// Frameworks that repeat our own lines at `info`, or log faults of clients at `error`. A filter
+/// that names them shows them.
 const QUIET: &str = "actix_http=off,actix_server=warn,lapin=off,rusqlite_migration=warn";
-/// How many lines may wait for the disk or terminal before further ones are dropped. Their places are
-/// there from the start: 32 bytes each.
+/// How many lines may wait for the disk or terminal before further ones are dropped. The queue is
+/// allocated at the start, with 32 bytes per line.
 const LINES_WAITING: usize = 16_384;
 
-/// Bytes of lines that are written at once. The thread that writes empties it when no line waits.
+/// How many bytes are written at once. The writing thread flushes the buffer when no line waits.
 const BUFFER: usize = 64 * 1024;
 
-/// Sets up the log of this process: the one thing that is global, because the panic hook and
-/// every library write to it. Called by `main` alone. Panics are logged too.
+/// Sets up the log of this process. It is the only global state, because the panic hook and every
+/// library write to it. Called only by `main`. Panics are logged, too.
 ///
 /// # Errors
 /// See [`LoggingError`].
 pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, LoggingError> {
     let filter = parse_filter(filter)?;
-    // Lossy: a terminal that hangs must not hang the service.
+    // Lossy: a terminal that hangs must not block the service.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING)
@@ -76,22 +76,23 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
     Ok(LogGuard(guard))
 }
 
-/// Without the buffer of the standard library, which writes each line by itself.
+/// Bypasses the standard library's buffer, which writes each line separately.
 fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
-/// Whether [`init_logging`] takes the filter.
+/// Whether [`init_logging`] accepts the filter.
 ///
 /// # Errors
-/// It does not.
+/// The filter is not valid.
 pub fn check_filter(filter: &str) -> Result<(), LoggingError> {
     parse_filter(filter).map(drop)
 }
 
 fn parse_filter(text: &str) -> Result<EnvFilter, LoggingError> {
     let refused = || LoggingError::Filter(text.to_owned());
-    // The library takes a word that is no level for the name of a module, and silences the rest.
+    // The library takes a word that is no level for the name of a module, and silences everything
+    // else.
     let is_level = |part: &str| !part.is_empty() && LevelFilter::from_str(part).is_ok();
     let is_directive = |part: &&str| part.contains(['=', '[']) || is_level(part);
     let parts: Vec<&str> = text.split(',').map(str::trim).collect();

@@ -1,5 +1,5 @@
-//! Fields as `name=value`, without the colours that tracing-subscriber takes into account even
-//! where there are none: half of the cost of a line.
+//! Formats fields as `name=value`. tracing-subscriber's formatter handles colours even when there
+//! are none, which takes half of the time of a line.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 use super::error_chain::ErrorChain;
 
-/// Writes the message as it is, texts in quotes, and errors with all that was behind them.
+/// Writes the message as it is, texts in quotes, and errors with all their causes.
 pub(super) struct PlainFields;
 
 impl<'w> FormatFields<'w> for PlainFields {
@@ -36,7 +36,7 @@ impl<'w> Line<'w> {
     ) {
         let separator = if std::mem::take(&mut self.is_empty) { "" } else { " " };
         self.outcome = self.outcome.and_then(|()| {
-            // A name is one of ours: it is printable.
+            // Field names are ours and therefore printable.
             let Printable(to) = &mut self.to;
             to.write_str(separator)?;
             if field.name() != "message" {
@@ -55,7 +55,7 @@ impl Visit for Line<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, |to| {
-            // What `Debug` would come to, for most texts, at a fraction of its cost.
+            // The same output as `Debug` for most texts, in a fraction of the time.
             let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
             if !value.bytes().all(is_plain) {
                 return write!(to, "{value:?}");
@@ -72,7 +72,7 @@ impl Visit for Line<'_> {
     }
 }
 
-/// Whatever a text holds, it stays on its line and moves no cursor.
+/// Any text stays on its line and cannot move the terminal's cursor.
 struct Printable<W>(W);
 
 impl<W: Write> Write for Printable<W> {

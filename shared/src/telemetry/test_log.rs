@@ -1,4 +1,4 @@
-//! What a test has logged.
+//! Captures the log of a test.
 
 use std::future::Future;
 use std::io;
@@ -18,7 +18,7 @@ impl io::Write for Sink {
     }
 }
 
-/// The lines that `work` logs, as the log of a service has them, without their times.
+/// The lines that `work` logs, in the format of a service's log, without their times.
 pub(crate) async fn logged_by(work: impl Future) -> String {
     let (lines, written) = channel();
     let subscriber = tracing_subscriber::fmt()
@@ -27,7 +27,7 @@ pub(crate) async fn logged_by(work: impl Future) -> String {
         .without_time()
         .with_ansi(false)
         .finish();
-    // For this thread: tasks that `work` has started log here too.
+    // Only for this thread: tasks that `work` has started log here, too.
     let logging = tracing::subscriber::set_default(subscriber);
     work.await;
     drop(logging);

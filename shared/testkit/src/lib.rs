@@ -1,7 +1,7 @@
-//! What tests of several crates need: a broker of their own, faults, and waiting for a state.
+//! Helpers for the tests of several crates: a private broker, faults, and waiting for a state.
 //!
-//! A crate asks for it by the feature `testkit` among its dev-dependencies. Here a panic is the
-//! point: it fails the test that asked.
+//! A crate adds this crate to its dev-dependencies by the feature `testkit`. Panics are intended
+//! here: a panic fails the test that called.
 #![expect(clippy::panic, clippy::expect_used, reason = "a panic here is a failed test")]
 
 pub mod mute_server;

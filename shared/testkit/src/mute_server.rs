@@ -1,4 +1,4 @@
-//! Servers that take connections and do not do what is expected of a broker.
+//! Servers that accept connections and do not behave like a broker.
 
 use std::net::Ipv4Addr;
 
@@ -6,22 +6,22 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// AMQP's `Connection.Start`, with which a broker begins the handshake.
+/// AMQP's `Connection.Start`, by which a broker begins the handshake.
 const START: &[u8] =
     b"\x01\0\0\0\0\0\x1c\0\x0a\0\x0a\0\x09\0\0\0\0\0\0\0\x05PLAIN\0\0\0\x05en_US\xce";
 
 /// What it does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Says nothing, as a process that is frozen.
+    /// Sends nothing, like a frozen process.
     Silent,
-    /// Closes it, as a proxy without a backend.
+    /// Closes it, like a proxy without a backend.
     Closing,
-    /// Begins AMQP's handshake and goes silent.
+    /// Begins AMQP's handshake and falls silent.
     Stalling,
 }
 
-/// Listens until it is dropped.
+/// A server that listens until it is dropped.
 pub struct MuteServer {
     port: u16,
     accepting: JoinHandle<()>,
@@ -38,7 +38,7 @@ impl MuteServer {
         Self { port, accepting: tokio::spawn(accept(listener, manner)) }
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Its address on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -51,7 +51,7 @@ impl Drop for MuteServer {
 }
 
 async fn accept(listener: TcpListener, manner: Manner) {
-    // They end with this task.
+    // The connections end with this task.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(hold(stream, manner));
@@ -59,7 +59,7 @@ async fn accept(listener: TcpListener, manner: Manner) {
     }
 }
 
-/// Until the client closes it.
+/// Waits until the client closes it.
 async fn hold(mut stream: TcpStream, manner: Manner) {
     if manner == Manner::Closing {
         return;
@@ -68,6 +68,6 @@ async fn hold(mut stream: TcpStream, manner: Manner) {
         return;
     }
     let (mut reader, _writer) = stream.split();
-    // What it hears, it does not heed.
+    // It ignores what it reads.
     let _ = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
 }

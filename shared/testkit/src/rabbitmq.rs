@@ -1,8 +1,8 @@
 //! A private RabbitMQ node, from the server that Debian's package `rabbitmq-server` installs.
 //!
-//! Nothing of it is shared with another node of this machine: its name, directories, cookie, ports
-//! and even its port mapper (epmd) are its own, and it listens on 127.0.0.1 alone. The nodes of one
-//! cluster share cookie and port mapper.
+//! It shares nothing with other nodes on this machine: it has its own name, directories, cookie,
+//! ports and even port mapper (epmd), and it listens only on 127.0.0.1. The nodes of one cluster
+//! share cookie and port mapper.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Called directly: the wrapper in /usr/sbin would change to the user `rabbitmq`.
+/// Called directly: the wrapper in /usr/sbin would switch to the user `rabbitmq`.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 /// How long a node may take to start or to stop; 5 s are usual.
 const BOUND: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A node that ends with this value.
+/// A running node, which is stopped when this value is dropped.
 pub struct RabbitMq {
     /// Data, logs, configuration and home.
     directory: TempDir,
@@ -47,7 +47,7 @@ impl RabbitMq {
         node
     }
 
-    /// Starts the nodes of one cluster, and waits until they are joined.
+    /// Starts the nodes of one cluster, and waits until they have joined.
     ///
     /// # Panics
     /// As [`Self::start`].
@@ -84,29 +84,29 @@ impl RabbitMq {
         }
     }
 
-    /// Where all its files are: data, logs and configuration.
+    /// The directory with all its files: data, logs and configuration.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// For AMQP. It stays the same when the node is restarted.
+    /// Its AMQP URL. It stays the same when the node is restarted.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
-    /// Where it listens for AMQP, on 127.0.0.1.
+    /// Its AMQP address on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Has it write to disk which quorum queues there are. It does so by itself within a second of
-    /// their declaration; killed before, it comes back with queues that never confirm anything
-    /// (tried on 3.10.8; the like of rabbitmq-server issue 15725).
+    /// Makes it write the list of its quorum queues to disk. It does so by itself within a second
+    /// of their declaration. If it is killed before, it comes back with queues that never confirm
+    /// anything (seen on 3.10.8; similar to rabbitmq-server issue 15725).
     pub fn flush(&self) {
         self.control(&["eval", "lists:foreach(fun dets:sync/1, dets:all())."]);
     }
 
-    /// Stops it as an operator would, and waits until it is gone.
+    /// Stops it as an operator would, and waits until it has ended.
     pub async fn stop(&mut self) {
         if let Some(server) = &self.server {
             signal("TERM", &server.id().to_string());
@@ -114,7 +114,7 @@ impl RabbitMq {
         self.wait_until_ended().await;
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it as a power cut would.
     pub async fn kill(&mut self) {
         if let Some(server) = &self.server {
             signal("KILL", &format!("-{}", server.id()));
@@ -122,13 +122,13 @@ impl RabbitMq {
         self.wait_until_ended().await;
     }
 
-    /// Removes all that it has stored. It has to be stopped.
+    /// Deletes all its data. It must be stopped.
     pub fn wipe(&mut self) {
         assert!(self.server.is_none(), "RabbitMQ is running: stop it before wiping it");
         let _ = fs::remove_dir_all(self.path("data"));
     }
 
-    /// Starts it again, where it was and with what it had; does nothing to one that runs.
+    /// Starts it again, with the same ports and data; does nothing if it runs.
     pub async fn restart(&mut self) {
         if self.server.is_some() {
             return;
@@ -155,7 +155,7 @@ impl RabbitMq {
         }
     }
 
-    /// Runs `rabbitmqctl` on it; returns what that printed.
+    /// Runs `rabbitmqctl` on it; returns its output.
     ///
     /// # Panics
     /// It fails.
@@ -208,7 +208,7 @@ impl RabbitMq {
             fs::create_dir_all(self.path(directory))?;
         }
         fs::write(self.path("enabled_plugins"), "[].\n")?;
-        // Alarms are no part of these tests, and a small journal keeps the node small.
+        // Alarms play no part in these tests, and a small journal keeps the node small.
         let settings = format!(
             "listeners.tcp.local = 127.0.0.1:{}\n\
              disk_free_limit.absolute = 1MB\n\
@@ -238,12 +238,12 @@ impl RabbitMq {
             .env("RABBITMQ_LOG_BASE", self.path("log"))
             .env("RABBITMQ_LOGS", self.path("log").join("node.log"))
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erlang)
-            // The fewest that Erlang allows for comfort: tables for a million cost memory.
+            // The fewest that Erlang allows in practice: tables for a million ports need memory.
             .env("RABBITMQ_MAX_NUMBER_OF_PROCESSES", "65536")
             .spawn_or_fail()
     }
 
-    /// A command that takes nothing from this process: neither settings nor terminal.
+    /// A command that inherits nothing from this process, neither settings nor terminal.
     fn command(&self, program: &str, output: &str) -> Command {
         let output = File::create(self.path("home").join(output)).expect("a file for output");
         let mut command = Command::new(program);
@@ -277,11 +277,11 @@ impl Drop for RabbitMq {
     }
 }
 
-/// What nodes of one cluster need in common.
+/// The files and processes that the nodes of one cluster share.
 struct Erlang {
     port: u16,
     cookie: String,
-    /// Tells nodes the ports of each other.
+    /// The port mapper (epmd), which tells nodes the ports of each other.
     epmd: Child,
     /// Its home.
     _directory: TempDir,
@@ -299,7 +299,7 @@ impl Erlang {
         Self { port, cookie, epmd, _directory: directory }
     }
 
-    /// Erlang makes a cookie in its home if there is none.
+    /// Erlang creates a cookie in its home if there is none.
     fn write_cookie(&self, home: &Path) -> std::io::Result<()> {
         let path = home.join(".erlang.cookie");
         if !path.exists() {
@@ -317,7 +317,7 @@ impl Drop for Erlang {
     }
 }
 
-/// It takes nothing from this process: neither settings nor terminal.
+/// It inherits nothing from this process, neither settings nor terminal.
 fn prepare_command(command: &mut Command, home: &Path, epmd_port: u16) {
     command
         .env_clear()
@@ -330,7 +330,7 @@ fn prepare_command(command: &mut Command, home: &Path, epmd_port: u16) {
         .process_group(0);
 }
 
-/// Starting, with the program's name in the failure.
+/// Starts a program; a failure names the program.
 trait SpawnOrFail {
     fn spawn_or_fail(&mut self) -> Child;
 }
@@ -342,14 +342,14 @@ impl SpawnOrFail for Command {
     }
 }
 
-/// Signals a process, or a process group by its number with a minus. The standard library cannot.
+/// Signals a process, or a process group by its negative number. The standard library cannot.
 fn signal(name: &str, process: &str) {
     let _ =
         Command::new("/bin/sh").args(["-c", "kill -s \"$0\" -- \"$1\"", name, process]).status();
 }
 
-/// A port below those that the kernel gives to outgoing connections, which might take it while the
-/// node is down.
+/// A port below the range that the kernel uses for outgoing connections. A port in that range might
+/// be taken while the node is down.
 ///
 /// # Panics
 /// There is none.

@@ -1,4 +1,4 @@
-//! An AMQP client that sends what a library would not: messages that are broken, or too large.
+//! An AMQP client that sends what a library refuses to send: broken or oversized messages.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -44,7 +44,8 @@ impl RawAmqp {
         Ok(client)
     }
 
-    /// Publishes a message whose properties are `flags` and these bytes, and waits for the confirm.
+    /// Publishes a message with the property flags `flags` and these bytes, and waits for the
+    /// confirm.
     ///
     /// # Errors
     /// The broker refuses it.
@@ -80,7 +81,7 @@ impl RawAmqp {
         self.stream.write_all(&[&head, payload, &[FRAME_END]].concat())
     }
 
-    /// The body of the next method, which is to be this one.
+    /// The body of the next method, which must be this one.
     fn expect(&mut self, (class, id): (u16, u16)) -> io::Result<Vec<u8>> {
         let mut head = [0; 7];
         self.stream.read_exact(&mut head)?;
@@ -99,7 +100,7 @@ impl RawAmqp {
 /// A text of AMQP with at most 255 bytes.
 ///
 /// # Panics
-/// It has more.
+/// It is longer.
 pub fn short(text: &[u8]) -> Vec<u8> {
     let length = u8::try_from(text.len()).expect("a short text");
     [&[length], text].concat()
@@ -108,7 +109,7 @@ pub fn short(text: &[u8]) -> Vec<u8> {
 /// A text or a table of AMQP.
 ///
 /// # Panics
-/// It has more than 4 GiB.
+/// It is longer than 4 GiB.
 pub fn long(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).expect("a text that fits");
     [&length.to_be_bytes()[..], bytes].concat()

@@ -1,4 +1,4 @@
-//! A binary of ours as a child process.
+//! One of our binaries as a child process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A running binary. Dropping it kills it.
 pub struct ServiceProcess {
     child: Child,
-    /// Log lines as they come.
+    /// Its log lines as they arrive.
     lines: Receiver<String>,
 }
 
 impl ServiceProcess {
-    /// Starts the binary with nothing but these settings in its environment.
+    /// Starts the binary with only these settings in its environment.
     ///
     /// # Panics
-    /// It is not there: `cargo build --workspace` makes those of the workspace.
+    /// The binary does not exist: `cargo build --workspace` builds those of the workspace.
     pub fn start(binary: &Path, settings: &[(&str, &str)]) -> Self {
         assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
         let mut command = Command::new(binary);
@@ -46,14 +46,14 @@ impl ServiceProcess {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // Nobody may listen any more; the pipe must be emptied all the same.
+                // The receiver may be gone; the pipe must be emptied all the same.
                 let _ = sender.send(line);
             }
         });
         Self { child, lines }
     }
 
-    /// The address of the service of this name, which it logs when it listens.
+    /// The address of the service with this name, which it logs when it listens.
     ///
     /// # Panics
     /// It does not listen in time.
@@ -76,7 +76,7 @@ impl ServiceProcess {
         self.lines.try_iter().collect()
     }
 
-    /// The most memory that it has had so far (`VmHWM`), in KiB.
+    /// Its peak memory so far (`VmHWM`), in KiB.
     ///
     /// # Panics
     /// It has ended.
@@ -93,7 +93,7 @@ impl ServiceProcess {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
-    /// SIGTERM; the service must finish in order.
+    /// Sends SIGTERM; the service must stop cleanly.
     ///
     /// # Panics
     /// It fails, or does not finish in time.
@@ -110,16 +110,16 @@ impl ServiceProcess {
         assert!(status.success(), "after SIGTERM: {status}");
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(self) {
-        // Dropping it does.
+        // Dropping it sends the signal.
         drop(self);
     }
 }
 
 impl Drop for ServiceProcess {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

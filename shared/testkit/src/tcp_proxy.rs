@@ -1,4 +1,4 @@
-//! A network that fails when told to.
+//! A network that fails on demand.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,20 +7,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the network does at the moment.
+/// The current state of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     /// Forwards.
     Fair,
-    /// Takes what is sent and keeps it; connections stay open.
+    /// Accepts data and holds it back; connections stay open.
     Stalled,
-    /// Closes what is open, and whatever connects.
+    /// Closes open connections, and new ones at once.
     Cut,
-    /// What was open when it began is closed towards the client, and stays open towards the server.
+    /// Connections that were open before are closed towards the client, and stay open towards the
+    /// server.
     HalfOpen,
 }
 
-/// What connections look at.
+/// The state that connections watch.
 #[derive(Clone, Copy)]
 struct Network {
     weather: Weather,
@@ -28,8 +29,7 @@ struct Network {
     cuts: u64,
 }
 
-/// Stands between a client and a server on this machine. It ends, with all its connections, when it
-/// is dropped.
+/// A proxy between a client and a server on this machine. Dropping it closes all its connections.
 pub struct TcpProxy {
     port: u16,
     network: watch::Sender<Network>,
@@ -50,7 +50,7 @@ impl TcpProxy {
         Self { port, network, accepting }
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Its address on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -63,13 +63,13 @@ impl TcpProxy {
         });
     }
 
-    /// Forwards nothing more; nobody is told.
+    /// Forwards nothing more; neither side is notified.
     pub fn stall(&self) {
         self.network.send_modify(|network| network.weather = Weather::Stalled);
     }
 
-    /// Closes all connections towards the client, as a machine's restart would, and lets the server
-    /// believe that they live, until [`Self::heal`]. New ones are forwarded.
+    /// Closes all connections towards the client, as a restart of its machine would, while the
+    /// server sees them as open until [`Self::heal`]. New connections are forwarded.
     pub fn half_open(&self) {
         self.network.send_modify(|network| {
             network.weather = Weather::HalfOpen;
@@ -77,7 +77,7 @@ impl TcpProxy {
         });
     }
 
-    /// Forwards again, also what was held back by [`Self::stall`].
+    /// Forwards again, including the data that [`Self::stall`] held back.
     pub fn heal(&self) {
         self.network.send_modify(|network| network.weather = Weather::Fair);
     }
@@ -114,7 +114,8 @@ async fn join(client: TcpStream, target: SocketAddr, network: watch::Receiver<Ne
             () = forward(from_server, to_client, network.clone()) => return,
         }
     }
-    // The client's side is closed; the server's side stays while the weather says so.
+    // The client's side is closed; the server's side stays open as long as the network state says
+    // so.
     let is_over = |now: &Network| now.weather != Weather::HalfOpen || now.cuts > cuts + 1;
     let mut unheard = vec![0; 64 * 1024];
     tokio::select! {

@@ -1,11 +1,12 @@
-//! Waiting for a state, never for a time.
+//! Waits for a state instead of sleeping for a fixed time.
 
 use std::time::Duration;
 
-/// How often the state is looked at.
+/// How often the state is checked.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Asks until there is an answer. Fails the test, naming `what`, if there is none within `bound`.
+/// Asks until there is an answer. Fails the test, naming `what`, if there is no answer within
+/// `bound`.
 pub async fn until<T>(what: &str, bound: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let polling = async {
         loop {
@@ -20,7 +21,7 @@ pub async fn until<T>(what: &str, bound: Duration, mut check: impl AsyncFnMut() 
         .unwrap_or_else(|_| panic!("waited {bound:?} in vain until {what}"))
 }
 
-/// [`until`] for something that is known at once.
+/// [`until`] for a condition that is known at once.
 pub async fn until_holds(what: &str, bound: Duration, mut check: impl FnMut() -> bool) {
     until(what, bound, async || check().then_some(())).await;
 }

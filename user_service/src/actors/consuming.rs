@@ -1,4 +1,4 @@
-//! Consuming a queue of questions or commands to this service.
+//! Consumes a queue of questions or commands to this service.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use shared::bus::cloud_event::{Codec, Undecodable};
 use shared::bus::{Bus, BusError, DeadLetters, Delivery, QueueLifetime, QueueSpec, Subscription};
 use tokio::time::sleep;
 
-/// What a consumer of this service's queues works with. Clones lead to the same.
+/// What a consumer of this service's queues works with. Clones share it.
 #[derive(Clone)]
 pub struct BusAccess {
-    /// Brings and takes messages.
+    /// Receives and sends messages.
     pub bus: Arc<dyn Bus>,
-    /// Reads and writes them.
+    /// Decodes and encodes them.
     pub codec: Codec,
-    /// Takes those that cannot be used.
+    /// Takes the messages that cannot be used.
     pub dead_letters: DeadLetters,
 }
 
 impl BusAccess {
-    /// Puts what cannot be decoded among the dead letters.
+    /// Sends a message that cannot be decoded to the dead letters.
     pub(super) fn bury(
         &self,
         Delivery { message, routing_key, .. }: &Delivery,
@@ -31,13 +31,13 @@ impl BusAccess {
     }
 }
 
-/// A queue whose consumers, all processes of this service, share the work.
+/// A queue whose consumers, in all processes of this service, share the work.
 pub(super) fn shared_queue(name: &str, prefetch: u16) -> QueueSpec {
     QueueSpec { name: name.into(), lifetime: QueueLifetime::Shared, bindings: vec![], prefetch }
 }
 
-/// Hands each delivery to `handle`, one after the other, and acknowledges it then. Never ends by
-/// itself: whatever becomes of the bus, it consumes again. `what` names it for the log.
+/// Passes each delivery to `handle`, one after the other, and then acknowledges it. Never returns:
+/// after any failure of the bus it subscribes again. `what` is its name in the log.
 pub(super) async fn consume(
     bus: &dyn Bus,
     queue: QueueSpec,

@@ -1,14 +1,14 @@
-//! Brings the log to the bus.
+//! Publishes the log to the bus.
 //!
-//! **Owns** the place in the log up to which the bus has confirmed.
+//! **Owns** the position in the log up to which the bus has confirmed events.
 //!
-//! **Promises** that every record is published at least once and in its order, and that a `Head`
-//! tells where the log ends, after each burst and every second.
+//! **Promises** that every record is published at least once and in order, and that a `Head`
+//! announces the end of the log after each burst and every second.
 //!
-//! **When full** it cannot be: it takes no input but a hint that something is there, and reads the
-//! log at its own pace. While the bus is unreachable the log simply grows.
+//! **When full**: this cannot happen. Its only input is a hint that there are new records, and it
+//! reads the log at its own pace. While the bus is unreachable, the log simply grows.
 //!
-//! **When it dies** the next start goes on from the recorded place: followers drop duplicates.
+//! **When it dies** the next start continues from the recorded position; followers drop duplicates.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -28,15 +28,16 @@ use super::sealing::seal_record;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store::{LogReader, Records, Store, StoreError};
 
-/// The loop that publishes, for the log and `/readyz`.
+/// The name of the loop that publishes, in the log and at `/readyz`.
 const PUBLISHING: &str = "publishing events";
 /// How many events are published at once while the bus keeps up.
 const BATCH: u32 = 500;
-/// How often it looks without a hint, tells the log's end, and records its place at the most.
+/// How often it looks for records without a hint, and publishes a `Head`. It records its position
+/// at most this often.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// "Publish what is there, and end": answers when the place is recorded. If the bus is unreachable
-/// it tries once.
+/// "Publish what is there, and stop": answers when the position is recorded. If the bus is
+/// unreachable, the publisher tries only once.
 #[derive(Debug)]
 pub struct FlushAndStop;
 
@@ -44,12 +45,12 @@ impl Command for FlushAndStop {
     type Reply = ();
 }
 
-/// How far the bus is.
+/// How much of the log the bus has confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The last record whose event it has confirmed.
+    /// The last record whose event the bus has confirmed.
     pub seq: i64,
-    /// When it had last confirmed all that was there; at first, the start.
+    /// When the bus had last confirmed the whole log; initially, the time of the start.
     pub caught_up_at: Instant,
 }
 
@@ -59,9 +60,9 @@ pub struct Publishing {
     pub bus: Arc<dyn Bus>,
     /// Has the log.
     pub store: Arc<dyn Store>,
-    /// Records the place.
+    /// Records the position.
     pub repository: Mailbox<UserRepository>,
-    /// The hint that something is there, and what `Head` tells.
+    /// The hint that there are new records, and the content of `Head`.
     pub head: watch::Receiver<Option<Head>>,
     /// Seals the hashes of passwords.
     pub sealing_key: Arc<SealingKeys>,
@@ -82,7 +83,8 @@ pub struct EventPublisher {
 }
 
 impl EventPublisher {
-    /// The publisher, and how far the bus is: nothing until the recorded place was read.
+    /// The publisher, and how much the bus has confirmed: nothing until the recorded position was
+    /// read.
     pub fn new(publishing: Publishing) -> (Self, watch::Receiver<Option<Published>>) {
         let (stop, stopping) = watch::channel(());
         let (published, seen) = watch::channel(None);
@@ -126,13 +128,13 @@ struct Relay {
     publishing: Publishing,
     /// Closed when the loops are to end.
     stopping: watch::Receiver<()>,
-    /// Up to here the bus has confirmed. Read by `/metrics`.
+    /// The last record that the bus has confirmed. Read by `/metrics`.
     published: watch::Sender<Option<Published>>,
-    /// Up to here that is recorded.
+    /// The last confirmed record whose position is stored.
     recorded: i64,
     recorded_at: Instant,
-    /// How many events are published at once: halved whenever the bus did not take them, because
-    /// one that is slow may never confirm so many in time; doubled when it did.
+    /// How many events are published at once: halved when the bus did not confirm a batch, because
+    /// a slow bus may never confirm so many in time; doubled when it did.
     batch: u32,
 }
 
@@ -143,7 +145,7 @@ enum RelayError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
-    #[error("the place in the log cannot be recorded")]
+    #[error("the published position cannot be recorded")]
     Record(#[from] AskError),
 }
 
@@ -160,16 +162,16 @@ impl Relay {
         let publishing =
             supervise(&health, PUBLISHING, until_closed(stopping), async || self.run().await);
         tokio::join!(publishing, heads);
-        // The last try: the loop may have been stopped while it waited for the bus.
+        // The last attempt: the loop may have been stopped while it waited for the bus.
         if let Err(error) = self.finish().await {
             tracing::warn!(
                 error = &error as &dyn Error,
-                "the last events go out at the next start"
+                "the last events were not published; the next start publishes them"
             );
         }
     }
 
-    /// Publishes until it is to stop.
+    /// Publishes until it is stopped.
     async fn run(&mut self) -> Result<(), RelayError> {
         let reader = self.open().await?;
         let mut period = interval(PERIOD);
@@ -214,7 +216,7 @@ impl Relay {
         self.published.borrow().map_or(self.recorded, |published| published.seq)
     }
 
-    /// Publishes all that is there.
+    /// Publishes all records that are there.
     async fn turn(&mut self, reader: &dyn LogReader) -> Result<(), RelayError> {
         let began_at = Instant::now();
         loop {
@@ -226,7 +228,7 @@ impl Relay {
                 .map(|stored| seal_record(stored, sealing_key))
                 .map(|sent| codec.encode_event(&sent, head.incarnation))
                 .collect();
-            // The end of a burst travels with it.
+            // The `Head` at the end of a burst is sent with its last events.
             let is_end = last == head.position;
             if is_end {
                 batch.push(codec.encode_head(&head));
@@ -261,12 +263,12 @@ impl Relay {
         });
     }
 
-    /// Not at each event: that would be a second commit for each.
+    /// Records the position, but not after each event: that would double the number of commits.
     async fn record_if_due(&mut self) -> Result<(), RelayError> {
         if self.recorded_at.elapsed() < PERIOD { Ok(()) } else { self.record().await }
     }
 
-    /// Records the place.
+    /// Records the position.
     async fn record(&mut self) -> Result<(), RelayError> {
         let seq = self.seq();
         if seq == self.recorded {
@@ -275,17 +277,20 @@ impl Relay {
         self.recorded_at = Instant::now();
         match ask(&self.publishing.repository, RecordPublished { seq }).await? {
             Ok(()) => self.recorded = seq,
-            // The disk is full: what is not recorded is published twice.
+            // The disk may be full. Events after the recorded position are published twice.
             Err(error) => {
-                tracing::debug!(error = &error as &dyn Error, "the place was not recorded");
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "the published position was not recorded"
+                );
             }
         }
         Ok(())
     }
 }
 
-/// Tells the log's end each second, whatever becomes of the events: followers repair themselves by
-/// it, even while some queue makes the broker confirm none.
+/// Publishes a `Head` every second, even if events cannot be published: followers repair themselves
+/// by it, even while one queue keeps the broker from confirming any event.
 async fn tell_heads(
     health: Health,
     bus: Arc<dyn Bus>,
@@ -294,7 +299,7 @@ async fn tell_heads(
     stopping: watch::Receiver<()>,
 ) {
     let stop = until_closed(stopping.clone());
-    supervise(&health, "telling the log's end", stop, async || {
+    supervise(&health, "publishing heads", stop, async || {
         let mut period = interval(PERIOD);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -304,8 +309,8 @@ async fn tell_heads(
             }
             let Some(now) = *head.borrow() else { continue };
             if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
-                // The publisher warns of the same; the next second tries again.
-                tracing::debug!(error = &error as &dyn Error, "the log's end was not told");
+                // The publishing loop warns of the same failure; the next second tries again.
+                tracing::debug!(error = &error as &dyn Error, "the head was not published");
             }
         }
     })

@@ -1,10 +1,10 @@
 //! Has old records of the log and expired responses deleted.
 //!
-//! **Owns** the rhythm: a few rows at a time, so that no write waits long for it.
+//! **Owns** the schedule: a few rows at a time, so that no write waits long for it.
 //!
-//! **Promises** that what is no longer kept goes within some minutes.
+//! **Promises** that data beyond its retention is deleted within some minutes.
 //!
-//! **When full** it cannot be: it takes no input.
+//! **When full**: this cannot happen, as it takes no input.
 //!
 //! **When it dies** nothing is pruned until it is started again.
 
@@ -19,9 +19,9 @@ use super::user_repository::{Prune, UserRepository};
 use crate::metrics::WriterMetrics;
 use crate::store::{Pruned, Retention, StoreError};
 
-/// How long until more may have become old.
+/// Pause until more rows may have expired.
 const PERIOD: Duration = Duration::from_mins(1);
-/// How long writes have the disk to themselves while there is more to prune.
+/// Pause between two chunks, so that writes get the disk while there is more to prune.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The pruner.
@@ -42,7 +42,7 @@ enum PruneError {
 }
 
 impl LogPruner {
-    /// Asks the repository to keep no more than `retention` says.
+    /// Asks the repository to delete everything beyond `retention`.
     pub fn new(
         repository: Mailbox<UserRepository>,
         retention: Retention,

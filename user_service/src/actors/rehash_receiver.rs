@@ -1,10 +1,10 @@
-//! Takes passwords that auth_service has hashed again at a login.
+//! Receives passwords that auth_service has rehashed at a login.
 //!
-//! **Owns** nothing: it opens what was sealed, and hands on.
+//! **Owns** nothing: it opens the sealed hash and passes it on.
 //!
-//! **Promises** nothing either: the next login makes a lost hash again.
+//! **Promises** nothing: a lost hash is computed again at the next login.
 //!
-//! **When full**, that is when the writer is, the hash is dropped.
+//! **When full**, which means that the writer's mailbox is full, the hash is dropped.
 //!
 //! **When it dies** old hashes stay as they are.
 
@@ -23,9 +23,9 @@ use super::consuming::{BusAccess, consume, shared_queue};
 use super::user_repository::UserRepository;
 use crate::store::{Change, ReplaceHash};
 
-/// The loop, for the log and `/readyz`.
+/// The name of the loop, in the log and at `/readyz`.
 const RECEIVING: &str = "receiving new hashes";
-/// How many messages may be on their way to it.
+/// How many messages may be on their way to the receiver.
 const PREFETCH: u16 = 16;
 
 /// The receiver.
@@ -35,23 +35,23 @@ pub struct RehashReceiver {
     health: Health,
 }
 
-/// What a message needs.
+/// What handling a message needs.
 struct Receiving {
     repository: Mailbox<UserRepository>,
     sealing_key: Arc<SealingKeys>,
 }
 
-/// Why a message was not taken.
+/// Why a hash was refused.
 #[derive(Debug, thiserror::Error)]
 enum ReceiveError {
     #[error("the hash cannot be opened")]
     Unseal(#[from] UnsealError),
-    #[error("what was sealed is not an Argon2id hash")]
+    #[error("the sealed text is not an Argon2id hash")]
     NotAHash,
 }
 
 impl RehashReceiver {
-    /// Hands what comes by the bus to the writer.
+    /// Passes messages from the bus to the writer.
     pub fn new(
         access: BusAccess,
         repository: Mailbox<UserRepository>,
@@ -90,7 +90,7 @@ impl Receiving {
             Ok(replace) => replace,
             Err(error) => {
                 let error = &error as &dyn Error;
-                return tracing::warn!(error, user_id, "a new hash was refused");
+                return tracing::warn!(error, user_id, "a rehashed password was refused");
             }
         };
         match ask(&self.repository, Change::ReplaceHash(replace)).await {
@@ -140,8 +140,8 @@ mod tests {
         Codec::new(Arc::clone(&repository.key)).encode_rehash(&command)
     }
 
-    /// Sends them until the last one is stored: messages to a queue that is not declared yet are
-    /// gone.
+    /// Sends messages until the last one is stored: messages to a queue that is not declared yet
+    /// are lost.
     async fn until_stored(repository: &TestRepository, bus: &dyn Bus, messages: &[Outgoing]) {
         until("the hash is stored", Duration::from_secs(10), async || {
             bus.publish(messages.to_vec()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The hashes of passwords leave this service sealed, and only while they are the present ones.
+//! Password hashes leave this service only sealed, and only while they are the users' current ones.
 
 use contract::{SentRecord, SnapshotUser};
 use shared::secrets::SealingKeys;
@@ -14,7 +14,7 @@ pub(super) fn seal_record(stored: StoredRecord, key: &SealingKeys) -> SentRecord
     SentRecord { record, sealed_hash: password.map(seal) }
 }
 
-/// The user as a snapshot tells of them.
+/// The user as a snapshot contains them.
 pub(super) fn seal_user(credentials: &Credentials, key: &SealingKeys) -> SnapshotUser {
     let Credentials { user, password_hash } = credentials;
     let sealed = key.seal(password_hash, user.id, user.password_version);

@@ -1,11 +1,11 @@
-//! Answers followers of the log that lack something.
+//! Answers followers of the log that miss records.
 //!
 //! **Owns** one reader of the log, and the temporary file of the snapshot in progress.
 //!
-//! **Promises** an answer that is true of one moment: the records after the follower's cursor if
-//! that is on the log and near, or else all users as of one place in the log.
+//! **Promises** an answer that is consistent at one moment: the records after the follower's cursor
+//! if that cursor is on the log and near its end; otherwise all users at one position of the log.
 //!
-//! **When full** questions wait in their queue; a follower that waits too long asks again, and only
+//! **When full** questions wait in their queue. A follower that waits too long asks again, and only
 //! its last question is answered.
 //!
 //! **When it dies**, or an answer is lost, the follower asks again.
@@ -34,9 +34,9 @@ use spool::{SnapshotError, Spool};
 mod questions;
 mod spool;
 
-/// One of the two loops, for the log and `/readyz`.
+/// The name of one of the two loops, in the log and at `/readyz`.
 const RECEIVING: &str = "receiving questions";
-/// How many questions may be on their way to it.
+/// How many questions may be on their way to the responder.
 const PREFETCH: u16 = 4;
 /// How many questions may wait for their answers.
 const WAITING_MAX: usize = 64;
@@ -45,17 +45,17 @@ const RECORDS_PER_ANSWER: u32 = 1_000;
 /// The most bytes of data in one answer.
 const BYTES_PER_ANSWER: usize = 1024 * 1024;
 
-/// What an answer is made from.
+/// What the responder works with.
 pub struct Answering {
-    /// Brings the questions and takes the answers.
+    /// Delivers the questions and takes the answers.
     pub access: BusAccess,
     /// Has the log and the users.
     pub store: Arc<dyn Store>,
     /// Seals the hashes of passwords.
     pub sealing_key: Arc<SealingKeys>,
-    /// Where snapshots are written aside.
+    /// Directory for the temporary files of snapshots.
     pub directory: PathBuf,
-    /// A follower that is so many records behind gets a snapshot.
+    /// A follower that is more than this many records behind gets a snapshot.
     pub replay_limit: i64,
     /// Counts the answers.
     pub metrics: AnswerMetrics,
@@ -92,14 +92,14 @@ enum AnswerError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
-    #[error("there is no snapshot")]
+    #[error("cannot make a snapshot")]
     Snapshot(#[from] SnapshotError),
     #[error("the follower has asked again")]
     Superseded,
 }
 
 impl Answering {
-    /// Two loops: one takes questions from the bus while the other answers them.
+    /// Runs two loops: one takes questions from the bus while the other answers them.
     async fn work(self) {
         let (asked, inbox) = mpsc::channel(WAITING_MAX);
         let mut questions = Questions::new(inbox);
@@ -121,7 +121,7 @@ impl Answering {
                 Ok(()) => {}
                 Err(AnswerError::Superseded) => tracing::info!("a follower has asked again"),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, "a follower got no answer");
+                    tracing::warn!(error = &error as &dyn Error, "cannot answer a follower");
                 }
             }
         }
@@ -139,7 +139,12 @@ impl Answering {
         let hash_there = reader.find_record_hash(at).await?;
         let decision = decide(request, head.position, hash_there, self.replay_limit);
         self.metrics.count(decision);
-        tracing::info!(?decision, at, head = head.position.seq, "a follower asks");
+        tracing::info!(
+            ?decision,
+            at,
+            head = head.position.seq,
+            "received a question from a follower"
+        );
         match decision {
             Decision::Continue => self.send_records(reader, request).await,
             Decision::Snapshot(_) => self.send_snapshot(reader, request, questions).await,
@@ -218,7 +223,7 @@ impl Answering {
     }
 }
 
-/// As many records from the front as have so many bytes of data, but at least one.
+/// As many records from the front as fit into this many bytes of data, but at least one.
 fn within_bytes(mut records: Vec<SentRecord>, limit: usize) -> Vec<SentRecord> {
     let mut bytes = 0;
     let fitting = records.iter().take_while(|sent| {

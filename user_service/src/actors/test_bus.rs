@@ -1,4 +1,4 @@
-//! A bus in this process that makes trouble when it is told to, for the unit tests of the actors.
+//! An in-process bus that fails on demand, for the unit tests of the actors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ pub(super) enum Call<'a> {
     Subscribe(&'a QueueSpec),
 }
 
-/// What becomes of it.
+/// What the bus does with a call.
 pub(super) enum Trouble {
     No,
     Unreachable,
     Panic,
 }
 
-/// An in-process bus behind a judge of its calls.
+/// An in-process bus behind a function that decides what happens to each call.
 pub(super) struct TestBus<F> {
     inside: InProcessBus,
     judge: F,

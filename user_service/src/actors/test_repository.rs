@@ -1,4 +1,4 @@
-//! A repository on files of its own, for the unit tests of the actors.
+//! A repository on its own temporary files, for the unit tests of the actors.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,7 +39,7 @@ impl TestRepository {
         Self::with_store(|store| store).await
     }
 
-    /// With a store that does something else than it should.
+    /// Starts it with a store that misbehaves.
     pub(super) async fn with_store(wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = wrap(store::in_file(directory.path().join("users.db")));
@@ -93,7 +93,7 @@ pub(super) async fn create_as(repository: &TestRepository, name: &str) -> Writte
     ask(&repository.mailbox, create(name)).await.unwrap().unwrap()
 }
 
-/// A way to the bus with the repository's keys.
+/// A connection to the bus with the repository's keys.
 pub(in crate::actors) fn access(repository: &TestRepository, bus: &Arc<dyn Bus>) -> BusAccess {
     let (here, health) = (Arbiter::current(), &repository.health);
     let dead_letters = DeadLetters::launch(&here, Arc::clone(bus), health, Counter::default());

@@ -1,4 +1,4 @@
-//! A store whose writer makes trouble when it is told to, for the unit tests of the actors.
+//! A store whose writer fails on demand, for the unit tests of the actors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,10 @@ use crate::store::{
     Change, Committed, LogReader, Opened, Pruned, Reader, Retention, Store, StoreError, Writer,
 };
 
-/// What is wrong just now.
+/// The faults that are switched on.
 #[derive(Clone, Default)]
 pub(super) struct Troubles {
-    /// Nothing can be written.
+    /// Every write fails.
     pub(super) is_full: Arc<AtomicBool>,
     /// The next pruning panics.
     pub(super) prune_panics: Arc<AtomicBool>,
@@ -21,7 +21,7 @@ pub(super) struct Troubles {
     pub(super) commit_panics: Arc<AtomicBool>,
 }
 
-/// A store with troubles.
+/// A store with such faults.
 pub(super) struct TroubledStore {
     pub(super) inside: Arc<dyn Store>,
     pub(super) troubles: Troubles,

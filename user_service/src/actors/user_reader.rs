@@ -2,13 +2,13 @@
 //!
 //! **Owns** one reader of the database.
 //!
-//! **Promises** what was committed when it was asked. It lives on its worker's own thread, so a
-//! question is a local message and no hop.
+//! **Promises** to return everything that was committed before it was asked. It runs on its
+//! worker's own thread, so a question is a local message without a thread switch.
 //!
 //! **When full** refuses at once: 503 with `Retry-After`.
 //!
-//! **When it dies** the worker's requests fail with 500; a reader that could not be opened is tried
-//! again at the next request.
+//! **When it dies** the worker's requests fail with 500. If the reader cannot be opened, the next
+//! request tries again.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,11 +31,11 @@ const MAILBOX_CAPACITY: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct FindUser(pub UserId);
 
-/// "Who has this name?" It is not judged: a version with other rules may have accepted it.
+/// "Who has this name?" The name is not validated: a version with other rules may have accepted it.
 #[derive(Clone, Debug)]
 pub struct FindUserByName(pub String);
 
-/// "What proves to be the user with this id?"
+/// "Which user has this id, and what is the hash of their password?"
 #[derive(Clone, Copy, Debug)]
 pub struct FindCredentials(pub UserId);
 
@@ -44,11 +44,12 @@ pub struct FindCredentials(pub UserId);
 pub struct ListUsers {
     /// Only ids above this one.
     pub after: i64,
-    /// At most this many.
+    /// At most this many users.
     pub limit: u32,
 }
 
-/// "What was answered to this request before?" Saves the hashing; the writer decides.
+/// "What was the first response to this request?" A repeated request needs no hashing then; the
+/// writer makes the final decision.
 #[derive(Clone, Debug)]
 pub struct FindResponse(pub IdempotentRequest);
 
@@ -74,7 +75,7 @@ impl Command for FindResponse {
 
 /// The reader.
 pub struct UserReader {
-    /// Opened at the first question; shared with those that are being answered.
+    /// Opened at the first question; shared with the questions in progress.
     reader: Rc<LazyReader>,
     /// Tells whether a stored response has expired.
     clock: Clock,

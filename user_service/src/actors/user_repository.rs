@@ -1,16 +1,17 @@
 //! The writer.
 //!
-//! **Owns** the writer of the database, group commit, and the log's end as this process knows it.
+//! **Owns** the writer of the database, group commit, and the end of the log as this process knows
+//! it.
 //!
-//! **Promises** that each change and its record in the log are durable together, or neither, before
-//! the reply leaves; that a bad change fails alone; and that ids are never used again.
+//! **Promises** that a change and its record in the log are either both durable before the reply is
+//! sent, or neither exists; that a failed change fails alone; and that ids are never reused.
 //!
-//! **When full** refuses at once: 503 with `Retry-After`. While one commit is on its way, its mailbox
-//! collects the next group.
+//! **When full** refuses at once: 503 with `Retry-After`. While one commit is in progress, its
+//! mailbox collects the next group.
 //!
-//! **When it dies**, nothing acknowledged is lost: the next start reads all from the database. When
-//! the disk is full, also at the start, it lives on, refuses writes with 507, and tries each second
-//! whether there is room.
+//! **When it dies**, nothing that was acknowledged is lost: the next start reads everything from
+//! the database. If the disk is full, even at the start, the actor stays alive, refuses writes with
+//! 507, and checks every second whether there is space.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -33,19 +34,19 @@ use crate::store::{
     Change, ChangeError, Committed, Opened, Outcome, Pruned, Retention, Store, StoreError, Writer,
 };
 
-/// How many changes may wait while a commit is on its way.
+/// How many changes may wait while a commit is in progress.
 const MAILBOX_CAPACITY: usize = 1024;
-/// How often a disk that was full is tried again.
+/// How often writing is tried again while the disk is full.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Command for Change {
     type Reply = Outcome;
 }
 
-/// "The bus has confirmed all events up to this one": the next start goes on from there.
+/// "The bus has confirmed all events up to this one": the next start continues from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordPublished {
-    /// The last one's number.
+    /// The number of the last confirmed record.
     pub seq: i64,
 }
 
@@ -53,7 +54,7 @@ impl Command for RecordPublished {
     type Reply = Result<(), StoreError>;
 }
 
-/// "Delete some of what is no longer kept."
+/// "Delete a chunk of the data beyond its retention."
 #[derive(Clone, Copy, Debug)]
 pub struct Prune(pub Retention);
 
@@ -61,7 +62,7 @@ impl Command for Prune {
     type Reply = Result<Pruned, StoreError>;
 }
 
-/// "Commit what waits, close the database, and end": answers when that is done.
+/// "Commit the pending changes, close the database, and stop": answers when that is done.
 #[derive(Debug)]
 pub struct Close;
 
@@ -72,23 +73,23 @@ impl Command for Close {
 /// The writer.
 pub struct UserRepository {
     store: Arc<dyn Store>,
-    /// Nothing while the disk was full at every try to open it, or while a commit has it.
+    /// `None` while the disk has been too full to open it, or while a commit is using it.
     writer: Option<Box<dyn Writer>>,
-    /// What the next commit holds.
+    /// The changes of the next commit.
     waiting: Vec<(Change, Reply<Outcome>)>,
     clock: Clock,
-    /// The log's end, for all who follow it in this process; nothing until the writer is open.
+    /// The end of the log, for all that follow it in this process; `None` until the writer is open.
     head: watch::Sender<Option<Head>>,
-    /// Whether the last commit found room on the disk; `/readyz` reads it.
+    /// Whether the last commit found space on the disk; `/readyz` reads it.
     is_writable: Arc<AtomicBool>,
     metrics: WriterMetrics,
 }
 
 impl UserRepository {
-    /// Opens the writer. If the disk is full, that is tried again later.
+    /// Opens the writer. If the disk is full, opening is tried again later.
     ///
     /// # Errors
-    /// The database cannot be used, whatever room there is.
+    /// The database cannot be used, for another reason than a full disk.
     pub async fn open(
         store: Arc<dyn Store>,
         clock: Clock,
@@ -114,17 +115,17 @@ impl UserRepository {
         Ok(repository)
     }
 
-    /// Follows the log's end: changes after each commit that added to it.
+    /// Watches the end of the log: changes after each commit that added records.
     pub fn head(&self) -> watch::Receiver<Option<Head>> {
         self.head.subscribe()
     }
 
-    /// Whether the last commit found room on the disk.
+    /// Whether the last commit found space on the disk.
     pub fn is_writable(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_writable)
     }
 
-    /// Starts it on a thread of its own, where it may wait for the disk.
+    /// Starts it on a separate thread, where it may block on the disk.
     pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
         Mailbox::start_on(thread, health, MAILBOX_CAPACITY, |_| self)
     }
@@ -140,8 +141,9 @@ impl UserRepository {
         self.head.send_if_modified(|known| known.replace(head) != Some(head));
     }
 
-    /// Lends the writer to `work`, and goes on with `then` when it is back. No other message is
-    /// handled meanwhile. If `work` panics, it alone has failed: `then` gets nothing.
+    /// Lends the writer to `work`, and continues with `then` when the writer is back. No other
+    /// message is handled meanwhile. If `work` panics, only `work` has failed, and `then` is not
+    /// called.
     fn with_writer<T: 'static>(
         &mut self,
         context: &mut Context<Self>,
@@ -228,7 +230,7 @@ impl UserRepository {
     }
 }
 
-/// What those are told who want to write before the writer could be opened.
+/// The error for callers that want to write before the writer could be opened.
 fn not_open() -> StoreError {
     StoreError::Full(Arc::new(std::io::Error::from(std::io::ErrorKind::StorageFull)))
 }
@@ -248,7 +250,8 @@ impl Handler<Ask<Change>> for UserRepository {
 
     fn handle(&mut self, ask: Ask<Change>, context: &mut Self::Context) {
         if self.waiting.is_empty() {
-            // Comes after all that waits in the mailbox by now: that is the group.
+            // This message arrives after all messages that wait in the mailbox now: those form the
+            // group.
             context.notify(CommitGroup);
         }
         self.waiting.push(ask.into_parts());
@@ -287,12 +290,12 @@ impl Handler<Ask<Close>> for UserRepository {
 
     fn handle(&mut self, ask: Ask<Close>, context: &mut Self::Context) {
         self.commit(context);
-        // Comes after the commit.
+        // This message arrives after the commit.
         context.notify(CloseNow(ask));
     }
 }
 
-/// To itself: commit what waits.
+/// Sent to itself: commit the pending changes.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct CommitGroup;
@@ -305,7 +308,7 @@ impl Handler<CommitGroup> for UserRepository {
     }
 }
 
-/// To itself: close the database.
+/// Sent to itself: close the database.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct CloseNow(Ask<Close>);
@@ -322,7 +325,7 @@ impl Handler<CloseNow> for UserRepository {
             if let Err(error) = closed {
                 tracing::error!(
                     error = &error as &dyn Error,
-                    "the database was not closed in order"
+                    "the database was not closed cleanly"
                 );
             }
             context.stop();
@@ -331,8 +334,8 @@ impl Handler<CloseNow> for UserRepository {
     }
 }
 
-/// To itself: see whether there is room on the disk again. Without it a service that is not ready
-/// would get no writes, and would never find out.
+/// Sent to itself: check again whether there is space on the disk. A service that is not ready gets
+/// no writes, and would never find out without this check.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct TryWriting;

@@ -1,4 +1,4 @@
-//! What the service is about: values without IO, encoding or framework.
+//! The values of this service's domain, without IO, encoding or framework.
 
 mod change;
 mod precondition;

@@ -1,8 +1,8 @@
-//! What a client wants to hold of a user before it is changed.
+//! What a client requires of a user's state before it changes the user.
 
 use super::user::User;
 
-/// A condition on the user's present state, as plain data, so that it can be evaluated in the
+/// A condition on the user's current state, as plain data, so that it can be evaluated in the
 /// transaction of the change. Its terms are those of RFC 9110 section 13.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
@@ -34,15 +34,15 @@ pub enum Tags {
 /// One entity tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
-    /// The text between its quotes, compared with [`User::tag`].
+    /// The text between the quotes, compared with [`User::tag`].
     pub opaque: String,
-    /// The client calls it weak: it never matches in a strong comparison.
+    /// The client marked it as weak: it never matches in a strong comparison.
     pub is_weak: bool,
 }
 
 impl Precondition {
-    /// Whether this user may be changed. A user who does not exist is never asked about: the answer
-    /// to that is 404 whatever the precondition says.
+    /// Whether this user may be changed. Not called for a user who does not exist: the response is
+    /// 404 then, whatever the precondition says.
     pub fn holds(&self, user: &User) -> bool {
         match self {
             Self::None => true,

@@ -3,14 +3,14 @@
 use contract::{UserChange, UserId, UserState};
 use shared::hashing::PasswordHash;
 
-/// A user, as far as it may be shown.
+/// A user, without anything secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The user's number, never used again.
     pub id: UserId,
     /// The name as it was given, in NFC.
     pub username: String,
-    /// The name as it is compared.
+    /// The compared form of the name.
     pub username_key: String,
     /// Counts the user's changes, from 1. A rehash of the same password does not count.
     pub version: i64,
@@ -19,7 +19,7 @@ pub struct User {
 }
 
 impl User {
-    /// Names the user's present state: never the same for two states of any user.
+    /// The entity tag of the user's current state: no two states of any users have the same tag.
     pub fn tag(&self) -> String {
         format!("{}.{}", self.id, self.version)
     }
@@ -34,18 +34,18 @@ impl User {
         }
     }
 
-    /// What a change leaves that leaves the user as they are here.
+    /// The content of a record after which the user is in this state.
     pub fn left(&self) -> UserChange {
         UserChange { id: self.id, user: Some(self.state()) }
     }
 
-    /// What a deletion leaves.
+    /// The content of a record that deletes the user.
     pub fn gone(&self) -> UserChange {
         UserChange { id: self.id, user: None }
     }
 }
 
-/// A user with what proves to be them.
+/// A user with the hash of their password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The user.

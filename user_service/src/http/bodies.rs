@@ -1,4 +1,4 @@
-//! The bodies of requests, parsed, and those of answers.
+//! The bodies of requests, parsed, and the bodies of responses.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -40,7 +40,7 @@ pub(super) struct UserChanges {
              nullable = false)]
     pub(super) password: Option<Password>,
     /// The current password; only together with `password`
-    // As it was given: what holds a control character is nobody's password.
+    // As it was given: a text with a control character is no stored password.
     #[schema(value_type = Option<String>, format = "password", example = "testpassword",
              nullable = false)]
     pub(super) current_password: Option<SecretString>,
@@ -48,11 +48,11 @@ pub(super) struct UserChanges {
 
 impl NewUser {
     /// # Errors
-    /// 400 for wrong members, 422 for values that break their rules.
+    /// 400 for wrong members, 422 for values that break a rule.
     pub(super) fn parse(mut members: Members, api: &Api) -> Result<Self, Problem> {
         let (username, password) = (members.string("username"), members.secret("password"));
         members.finish()?;
-        // `finish` has refused a body without them.
+        // `finish` has already refused a body without them.
         let username = parse_username(username.as_deref().unwrap_or_default());
         let password = parse_password(&password.unwrap_or_default(), api.policy);
         match (username, password) {
@@ -69,7 +69,7 @@ impl NewUser {
 
 impl UserChanges {
     /// # Errors
-    /// 400 for wrong members, 422 for values that break their rules or do not belong together.
+    /// 400 for wrong members, 422 for values that break a rule or do not go together.
     pub(super) fn parse(
         mut members: Members,
         path: UserId,
@@ -114,7 +114,7 @@ fn parse_password(given: &SecretString, policy: PasswordPolicy) -> Result<Passwo
 }
 
 /// # Errors
-/// 422 if the password is one that others guess first.
+/// 422 if the password is easy to guess.
 pub(super) fn check_guessable(
     password: &Password,
     username_key: &str,
@@ -133,17 +133,17 @@ fn invalid(errors: Vec<MemberError>) -> Problem {
         .with_errors(errors)
 }
 
-/// The user in a body: exactly these members.
+/// The user as a response body: exactly these members.
 pub(super) fn representation(user: &User) -> UserRepresentation {
     UserRepresentation { id: user.id, username: user.username.clone() }
 }
 
-/// The entity tag of the user's present state.
+/// The entity tag of the user's current state.
 pub(super) fn etag(user: &User) -> (header::HeaderName, String) {
     (header::ETAG, format!("\"{}\"", user.tag()))
 }
 
-/// The answer to a write: the user, and a token by which later requests can wait for the write.
+/// The response to a write: the user, and a token by which later requests can wait for the write.
 pub(super) fn written(mut builder: HttpResponseBuilder, written: &Written) -> HttpResponse {
     let token = ConsistencyToken { seq: written.seq }.encode();
     builder.insert_header((CONSISTENCY_TOKEN, token)).json(representation(&written.user))

@@ -15,7 +15,7 @@ use crate::actors::user_reader::FindResponse;
 use crate::domain::Written;
 use crate::store::{Change, CreateUser};
 
-/// Names the use case among the idempotency keys.
+/// The name of this use case among the idempotency keys.
 const SCOPE: &str = "POST /users";
 
 /// Create a user

@@ -12,7 +12,7 @@ use crate::store::{Change, DeleteUser};
 
 /// Delete a user
 ///
-/// Returns the user's last state, and invalidates all of their tokens.
+/// Returns the user's last state and invalidates all of their tokens.
 #[utoipa::path(
     delete, path = "/users/{user_id}", operation_id = "deleteUser", tag = "users",
     params(UserPath, Conditions),

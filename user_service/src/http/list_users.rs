@@ -10,12 +10,12 @@ use super::Api;
 use super::bodies::representation;
 use crate::actors::user_reader::{FindUserByName, ListUsers};
 
-/// How many users are on a page unless the client says so.
+/// How many users are on a page by default.
 const DEFAULT_LIMIT: u32 = 100;
 /// The most users on a page.
 const MAX_LIMIT: u32 = 1000;
 
-/// What the query asks for.
+/// The query parameters.
 #[derive(Debug, PartialEq, Eq)]
 enum Wanted {
     Page { after: i64, limit: u32 },
@@ -24,7 +24,7 @@ enum Wanted {
 
 /// List users
 ///
-/// In order of their ids, a page at a time.
+/// In order of their ids, one page at a time.
 #[utoipa::path(
     get, path = "/users", operation_id = "listUsers", tag = "users",
     params(
@@ -55,7 +55,7 @@ async fn find_by_name(api: &Api, name: &str) -> Result<HttpResponse, Problem> {
 }
 
 async fn page(api: &Api, after: i64, limit: u32) -> Result<HttpResponse, Problem> {
-    // One more than wanted tells whether there is a next page.
+    // Reads one user more than wanted, to learn whether there is a next page.
     let mut users = ask(&api.reader, ListUsers { after, limit: limit + 1 }).await??;
     let has_next = users.len() > limit as usize;
     users.truncate(limit as usize);
@@ -97,7 +97,7 @@ fn parse_after(text: &str) -> Result<i64, Problem> {
     after.ok_or_else(|| malformed("after must be the id of a user, or 0"))
 }
 
-/// Without sign and spaces, which Rust's parser partly allows.
+/// The text, if it consists of digits only: Rust's parser would also accept a sign.
 fn digits(text: &str) -> Option<&str> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)
 }

@@ -1,4 +1,4 @@
-//! The paths of this service, one use case a file. Handlers own nothing: they parse, send, and
+//! The paths of this service, one use case per file. Handlers hold no state: they parse, send, and
 //! translate the answer.
 
 mod bodies;
@@ -25,23 +25,23 @@ use crate::actors::{UserReader, UserRepository};
 pub use openapi::document;
 pub use routes::configure;
 
-/// What the handlers of one worker ask, and by which rules.
+/// The actors that one worker's handlers ask, and the rules that they apply.
 #[derive(Clone)]
 pub struct Api {
     /// Writes.
     pub repository: Mailbox<UserRepository>,
     /// Reads, on this worker's own thread.
     pub reader: Mailbox<UserReader>,
-    /// Hashes, by threads that all workers share.
+    /// Hashes, on threads that all workers share.
     pub hasher: Mailbox<PasswordHasher>,
-    /// Makes fingerprints of requests with an `Idempotency-Key`.
+    /// Computes fingerprints of requests with an `Idempotency-Key`.
     pub sealing_key: Arc<SealingKeys>,
-    /// Slows the guessing of current passwords down.
+    /// Limits the guessing of current passwords.
     pub guesses: GuessLimit,
-    /// What a new password must be like.
+    /// The length of a new password.
     pub policy: PasswordPolicy,
-    /// What it must not be.
+    /// Passwords that are refused.
     pub blocklist: PasswordBlocklist,
-    /// Changes need an `If-Match`.
+    /// Changes require an `If-Match`.
     pub requires_if_match: bool,
 }

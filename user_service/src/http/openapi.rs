@@ -1,4 +1,4 @@
-//! `/openapi.json`: made from the handlers and the types that they parse and send.
+//! `/openapi.json`: generated from the handlers and from the types that they parse and send.
 
 use shared::http::ProblemKind::{
     IdempotencyKeyReused, NoSuchUser, PreconditionFailed, PreconditionRequired, RefusedValue,
@@ -22,7 +22,7 @@ use utoipa::OpenApi;
 )]
 struct Document;
 
-/// The problems of each operation, beside those of every operation.
+/// The problems of each operation, in addition to those of every operation.
 const PROBLEMS: [OperationProblems; 5] = [
     ("createUser", &[JSON_BODY, &[UsernameTaken, RefusedValue, IdempotencyKeyReused, StorageFull]]),
     ("listUsers", &[]),

@@ -79,10 +79,10 @@ impl Conditions {
         })
     }
 
-    /// For a read. `Ok(false)` if the client has the user's current state already: 304.
+    /// For a read. `Ok(false)` if the client already has the user's current state: 304.
     ///
     /// # Errors
-    /// 412 if `If-Match` does not hold: it is evaluated first (RFC 9110 section 13.2.2).
+    /// 412 if `If-Match` is not satisfied: it is evaluated first (RFC 9110 section 13.2.2).
     pub(super) fn wants(&self, user: &User) -> Result<bool, Problem> {
         if self.if_match.as_ref().is_some_and(|tags| !tags.match_strongly(user)) {
             return Err(precondition_failed());
@@ -90,10 +90,10 @@ impl Conditions {
         Ok(!self.if_none_match.as_ref().is_some_and(|tags| tags.match_weakly(user)))
     }
 
-    /// For a write: evaluated in the transaction of the write.
+    /// For a write: evaluated inside the write's transaction.
     ///
     /// # Errors
-    /// 428 if this installation requires an `If-Match`, and there is none.
+    /// 428 if this installation requires an `If-Match` and there is none.
     pub(super) fn for_write(self, api: &Api) -> Result<Precondition, Problem> {
         if api.requires_if_match && self.if_match.is_none() {
             let detail = "send the user's current ETag in If-Match";

@@ -1,4 +1,4 @@
-//! From each operation's errors to the problems that clients see.
+//! Maps each operation's errors to the problems that clients see.
 
 use shared::http::{Problem, ProblemKind};
 

@@ -12,8 +12,8 @@ use super::parsing::{Conditions, UserPath};
 use super::problems::no_such_user;
 use crate::actors::user_reader::FindUser;
 
-/// A browser may store the answer to use it with `If-None-Match`, and must ask each time. Caches
-/// that several clients share must not store it.
+/// A browser may store the response to use it with `If-None-Match`, and must revalidate it each
+/// time. Shared caches must not store it.
 const REVALIDATE: &str = "private, no-cache";
 
 /// Read a user

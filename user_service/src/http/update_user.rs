@@ -16,10 +16,10 @@ use crate::actors::user_reader::FindCredentials;
 use crate::domain::{NewPassword, Written};
 use crate::store::{Change, ChangeError, UpdateUser};
 
-/// How often the current password is checked if other requests change it meanwhile.
+/// How often the current password is checked at most, if other requests change it meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// A change of password, and where it was asked for.
+/// A change of password, and the address that the request came from.
 struct PasswordChange {
     new: Password,
     current: SecretString,
@@ -29,7 +29,7 @@ struct PasswordChange {
 
 /// Change a user's name, password, or both
 ///
-/// A change of password requires the current one, and invalidates all of the user's tokens.
+/// A change of password requires the current password and invalidates all of the user's tokens.
 #[utoipa::path(
     put, path = "/users/{user_id}", operation_id = "updateUser", tag = "users",
     params(UserPath, Conditions),
@@ -69,7 +69,8 @@ pub(super) async fn update_user(
     Ok(written(builder, &updated))
 }
 
-/// Checks the current password, then writes; again if another request changed it in between.
+/// Checks the current password, then writes. Repeats both if another request changed the password
+/// in between.
 async fn change_password(
     api: &Api,
     command: UpdateUser,
@@ -102,8 +103,8 @@ async fn change_password(
     Err(last)
 }
 
-/// The version of the password that the client was found to know. What is refused anyway costs no
-/// hashing.
+/// The version of the password that the client has proved to know. A change that is refused anyway
+/// costs no hashing.
 async fn verify_current(
     api: &Api,
     command: &UpdateUser,
@@ -131,7 +132,7 @@ async fn is_current(
     stored: PasswordHash,
     current: &SecretString,
 ) -> Result<bool, Problem> {
-    // As it was given: what holds a control character is nobody's password.
+    // `None` for a text with control characters, which no stored password contains.
     let Some(password) = Password::prepare(current) else { return Ok(false) };
     let verify = VerifyPassword { password, stored: Some(stored) };
     Ok(ask(&api.hasher, verify).await?? != Verification::Wrong)

@@ -1,4 +1,4 @@
-//! What can be done to the users, as plain data, and what may become of it.
+//! The changes that can be made to users, as plain data, and their possible outcomes.
 
 use contract::UserId;
 use shared::hashing::PasswordHash;
@@ -8,7 +8,7 @@ use shared::identity::Username;
 use super::StoreError;
 use crate::domain::{NewPassword, Precondition, Written};
 
-/// One change of one user. Together with its record in the log it is made whole or not at all.
+/// One change of one user. The change and its record in the log are made together or not at all.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// See [`CreateUser`].
@@ -28,14 +28,14 @@ pub struct CreateUser {
     pub username: Username,
     /// The hash of the password.
     pub password_hash: PasswordHash,
-    /// Set if the client may repeat the request and wants the first answer then.
+    /// Set if the client may repeat the request and wants the first response then.
     pub idempotency: Option<IdempotentRequest>,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
 }
 
-/// "Give this user another name, another password, or both": records `user.updated`, unless that
-/// changes nothing.
+/// "Give this user another name, another password, or both": records `user.updated`, unless nothing
+/// changes.
 #[derive(Clone, Debug)]
 pub struct UpdateUser {
     /// The user.
@@ -44,7 +44,7 @@ pub struct UpdateUser {
     pub username: Option<Username>,
     /// The new password.
     pub password: Option<NewPassword>,
-    /// What must hold of the user.
+    /// The condition on the user's current state.
     pub precondition: Precondition,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
@@ -55,28 +55,28 @@ pub struct UpdateUser {
 pub struct DeleteUser {
     /// The user.
     pub id: UserId,
-    /// What must hold of the user.
+    /// The condition on the user's current state.
     pub precondition: Precondition,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
 }
 
-/// "Store this hash of the same password": records `user.updated` with the versions as they are,
-/// so that followers get the hash.
+/// "Store this hash of the same password": records `user.updated` with unchanged versions, so that
+/// followers get the hash.
 #[derive(Clone, Debug)]
 pub struct ReplaceHash {
     /// The user.
     pub id: UserId,
-    /// The version of the password that was hashed again.
+    /// The version of the password that was rehashed.
     pub password_version: i64,
     /// Its new hash.
     pub password_hash: PasswordHash,
 }
 
-/// What became of one change.
+/// The outcome of one change.
 pub type Outcome = Result<Written, ChangeError>;
 
-/// Why a change was not made: all is as before.
+/// Why a change was not made: nothing was modified.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChangeError {
     /// No user has the id.
@@ -88,11 +88,11 @@ pub enum ChangeError {
     /// Another user has the name.
     #[error("another user has this name")]
     NameTaken,
-    /// The password is no longer the one that was verified or hashed again.
+    /// The password is no longer the one that was verified or rehashed.
     #[error("the password has changed since it was checked")]
     PasswordChanged,
-    /// The idempotency key came with another request before.
-    #[error("the idempotency key stands for another request")]
+    /// The idempotency key was used with another request before.
+    #[error("the idempotency key was used for another request")]
     KeyReused,
     /// The database failed.
     #[error(transparent)]

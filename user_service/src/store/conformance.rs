@@ -1,5 +1,5 @@
-//! What every engine promises, as tests that each one passes: `passes_conformance!(engine())`, where
-//! `engine()` makes an [`Engine`] with an empty database.
+//! What every engine must guarantee, as tests that each engine passes:
+//! `passes_conformance!(engine())`, where `engine()` makes an [`Engine`] with an empty database.
 
 use std::sync::Arc;
 
@@ -18,22 +18,23 @@ use crate::domain::{NewPassword, Precondition, Tag, Tags, User, Written};
 const NOW_MS: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A database of an engine, and what only its own tests can do to it.
+/// A database of one engine, and operations that only its own tests can perform.
 pub(super) trait Engine {
-    /// The database; the same each time.
+    /// The database; every call returns the same one.
     fn store(&self) -> Arc<dyn Store>;
 
     /// From now on the engine fails to record changes that leave this name.
     fn fail_to_record(&self, username: &str);
 
-    /// The name is compared in this form, as if a version with other rules had written the database.
+    /// Stores this compared form of the name, as if a version with other rules had written the
+    /// database.
     fn compare_by_older_rules(&self, username: &str, key: &str);
 
-    /// The last record of the log is of this kind, as if another version had written it.
+    /// Changes the kind of the log's last record, as if another version had written it.
     fn rename_last_kind(&self, kind: &str);
 }
 
-/// Makes a macro of the cases, which makes a test of each for one engine.
+/// Defines a macro that makes one test of each case for one engine.
 macro_rules! cases {
     ($d:tt $($case:ident,)*) => {
         macro_rules! passes_conformance {
@@ -452,7 +453,7 @@ pub(super) async fn what_is_old_and_published_is_pruned_and_the_log_goes_on(engi
     assert_eq!(hash_there, Some(places[1].record.position.hash), "a follower goes on from there");
     let rest = db.log.list_records(2, 10).await.unwrap().records;
     assert!(follows(places[1].record.position, &rest[0].record), "{rest:?}");
-    // All of it goes, and the next record follows all the same.
+    // All of the log is pruned, and the next record is appended all the same.
     let before = db.head.position;
     assert_eq!(db.prune(WEEK, NOW_MS + 9 * DAY_MS).await.records, 1);
     let mut db = db.reopen(engine).await;

@@ -1,13 +1,13 @@
-//! The database of users, as the actors see it: what every engine offers.
+//! The database of users, as the actors see it: the interface that every engine implements.
 //!
-//! The cut is at the group of changes, not at the connection. A [`Writer`] takes a group of
-//! [`Change`]s, plain data, and answers with what became of each and with the log's end. The engine
-//! owns everything else: transactions, the form of the tables, how the log is pruned. Readers are
-//! asynchronous: an engine in a file answers at once, on the caller's own thread, and one over the
-//! network lets it do other things meanwhile.
+//! The interface takes groups of changes and exposes no connection. A [`Writer`] takes a group of
+//! [`Change`]s, plain data, and returns the outcome of each and the end of the log. The engine owns
+//! everything else: transactions, the schema, how the log is pruned. Readers are asynchronous: a
+//! file-based engine answers at once, on the caller's own thread; an engine over the network lets
+//! the caller do other things meanwhile.
 //!
-//! `conformance.rs` is the suite that every engine passes. Nothing outside this module names one
-//! (`standalone/tests/architecture.rs`).
+//! `conformance.rs` is the test suite that every engine passes. No code outside this module names
+//! an engine (`standalone/tests/architecture.rs`).
 
 mod change;
 #[cfg(test)]
@@ -34,9 +34,9 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
 
 /// A database of users, not yet opened.
 pub trait Store: Send + Sync {
-    /// Opens the writer, of which there is one at a time, at the time `now_ms` (milliseconds since
-    /// 1970): brings the form of the tables and the compared forms of the names up to date, the
-    /// latter with records in the log, and begins a new incarnation of the log.
+    /// Opens the writer, of which there is only one at a time, at the time `now_ms` (milliseconds
+    /// since 1970). Brings the schema and the compared forms of the names up to date, the latter
+    /// with records in the log, and begins a new incarnation of the log.
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>>;
 
     /// Opens a reader of users. Each belongs to one thread.
@@ -46,19 +46,19 @@ pub trait Store: Send + Sync {
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>>;
 }
 
-/// A writer that was opened.
+/// An opened writer.
 pub struct Opened {
     /// The writer.
     pub writer: Box<dyn Writer>,
-    /// The log's end, in the new incarnation.
+    /// The end of the log, in the new incarnation.
     pub head: Head,
 }
 
 /// Writes to the database.
 pub trait Writer: Send {
-    /// Makes the changes in their order, as one transaction, at the time `now_ms` (milliseconds
-    /// since 1970). A change that fails is undone alone; if the transaction fails, none is made.
-    /// What is answered is durable.
+    /// Makes the changes in order, as one transaction, at the time `now_ms` (milliseconds since
+    /// 1970). A change that fails is undone alone; if the transaction fails, no change is made.
+    /// Every change that is returned is durable.
     fn commit(
         &mut self,
         changes: Vec<Change>,
@@ -68,40 +68,40 @@ pub trait Writer: Send {
     /// Records that the bus has confirmed the log up to `seq`; never goes back.
     fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Deletes some of what is no longer kept: records of the log from its front, without a gap and
-    /// never one that is not published, and stored responses that have expired.
+    /// Deletes a chunk of the data beyond its retention: records from the front of the log, without
+    /// a gap and never one that is not published, and stored responses that have expired.
     fn prune(
         &mut self,
         retention: Retention,
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Pruned, StoreError>>;
 
-    /// Finds out whether the database can be written, by a write that changes nothing.
+    /// Checks whether the database can be written, by a write that changes nothing.
     fn probe(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Closes the database in order, after all readers.
+    /// Closes the database cleanly. All readers must be closed before.
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>>;
 }
 
-/// A group of changes that was committed.
+/// A committed group of changes.
 #[derive(Clone, Debug)]
 pub struct Committed {
-    /// What became of each change, in their order.
+    /// The outcome of each change, in order.
     pub outcomes: Vec<Outcome>,
-    /// The log's end.
+    /// The end of the log.
     pub head: Head,
 }
 
-/// Which records of the log may go.
+/// Which records of the log may be deleted.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
-    /// Those that have been in the log for so many milliseconds.
+    /// Records that have been in the log for this many milliseconds.
     pub age_ms: i64,
-    /// But not so many of the newest.
+    /// But never this many of the newest records.
     pub rows: i64,
 }
 
-/// What pruning did.
+/// The result of pruning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pruned {
     /// Records of the log that were deleted.
@@ -114,7 +114,7 @@ pub struct Pruned {
     pub has_more: bool,
 }
 
-/// Reads users. Every method sees what was committed when it was called.
+/// Reads users. Every method sees everything that was committed before it was called.
 pub trait Reader: Send {
     /// The user with this id.
     fn find_user(&self, id: UserId) -> LocalBoxFuture<'_, Result<Option<User>, StoreError>>;
@@ -138,8 +138,9 @@ pub trait Reader: Send {
         limit: u32,
     ) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>>;
 
-    /// What was answered to this request before, nothing if it is the first. That the name was taken
-    /// is such an answer, too; [`ChangeError::KeyReused`] tells that the key came with another one.
+    /// The first response to this request; `None` if this is the first request. "The name was
+    /// taken" is such a response, too. [`ChangeError::KeyReused`] means that the key was used with
+    /// another request.
     fn find_response<'a>(
         &'a self,
         request: &'a IdempotentRequest,
@@ -147,38 +148,39 @@ pub trait Reader: Send {
     ) -> LocalBoxFuture<'a, Result<Option<Written>, ChangeError>>;
 }
 
-/// Reads the log, and all users together with their place in it. Every method sees the database at
-/// one moment.
+/// Reads the log, and all users together with their position in it. Every method sees the database
+/// at one moment.
 pub trait LogReader: Send {
-    /// The log's end, with the incarnation that vouches for it.
+    /// The end of the log, with the incarnation that vouches for it.
     fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>>;
 
     /// The last record that the bus has confirmed, 0 before the first.
     fn find_published(&self) -> LocalBoxFuture<'_, Result<i64, StoreError>>;
 
-    /// The hash of the record `seq`; nothing if there is none, or none any more. The hash of the
-    /// last record that was pruned is known, and so is that of the place before the first.
+    /// The hash of the record `seq`; `None` if that record does not exist or was pruned. The hash
+    /// of the last pruned record is still known, and so is that of the position before the first
+    /// record.
     fn find_record_hash(
         &self,
         seq: i64,
     ) -> LocalBoxFuture<'_, Result<Option<RecordHash>, StoreError>>;
 
-    /// Up to `limit` records after `seq`, in their order and without a gap, and the log's end. No
+    /// Up to `limit` records after `seq`, in order and without a gap, and the end of the log. No
     /// records if the one after `seq` was pruned.
     fn list_records(&self, seq: i64, limit: u32)
     -> LocalBoxFuture<'_, Result<Records, StoreError>>;
 
-    /// All users as they are now, to be read page by page. It should not be held for long: the
-    /// engine keeps the past for it.
+    /// All users in their current state, to be read page by page. Callers should not keep it for
+    /// long: the engine retains old versions of the data for it.
     fn snapshot(&self) -> LocalBoxFuture<'_, Result<Box<dyn Snapshot + '_>, StoreError>>;
 }
 
-/// Records of the log, read together with what belongs to them.
+/// Records of the log, with the end of the log at the same moment.
 #[derive(Clone, Debug)]
 pub struct Records {
     /// The records.
     pub records: Vec<StoredRecord>,
-    /// The log's end.
+    /// The end of the log.
     pub head: Head,
 }
 
@@ -187,11 +189,11 @@ pub struct Records {
 pub struct StoredRecord {
     /// The record.
     pub record: LogRecord,
-    /// The hash of the password that the record states, if it is still the user's present one.
+    /// The hash of the record's password, if it is still the user's current one.
     pub password: Option<PresentPassword>,
 }
 
-/// The present password of a user.
+/// The current password of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentPassword {
     /// The user.
@@ -202,9 +204,9 @@ pub struct PresentPassword {
     pub hash: PasswordHash,
 }
 
-/// All users at one place in the log.
+/// All users at one position of the log.
 pub trait Snapshot {
-    /// The place, and the checksum over all users there.
+    /// The position, and the checksum over all users there.
     fn head(&self) -> Head;
 
     /// How many users there are.
@@ -218,10 +220,10 @@ pub trait Snapshot {
     ) -> LocalBoxFuture<'_, Result<Vec<Credentials>, StoreError>>;
 }
 
-/// The database could not do it. What was asked for is not done.
+/// A failure of the database. The requested operation was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be written now: the disk is full or read-only. Reading may go on.
+    /// The database cannot be written now: the disk is full or read-only. Reading may still work.
     #[error("the database cannot be written")]
     Full(#[source] Arc<dyn Error + Send + Sync>),
     /// Anything else.

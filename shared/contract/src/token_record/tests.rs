@@ -47,7 +47,7 @@ fn a_record_is_read_back_from_its_bytes_and_from_no_others() {
         }
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(TokenRecord::from_bytes(&longer), Err(TokenRecordError::Malformed));
-        // Whatever else can be read has that very spelling.
+        // Any other input that can be read has exactly this spelling.
         for n in 1..bytes.len() {
             let mut changed = bytes.clone();
             changed[n] ^= 0x41;

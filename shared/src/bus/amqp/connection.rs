@@ -1,8 +1,9 @@
-//! One connection, and the end of its socket.
+//! One connection, and how its socket is closed.
 //!
-//! lapin reads and writes on a thread of its own, and its handshake has no time limit: a future that
-//! is dropped would leave the thread and the socket behind for as long as the other side says
-//! nothing. So the socket is opened here, and shut down by the code that gives the connection up; then the
+//! lapin reads and writes on a separate thread, and its handshake has no time limit. If its future
+//! is dropped, the thread and the socket stay for as long as the other side is silent. So the
+//! socket is opened here, and shut down by the code that gives the connection up. Then the thread
+//! reads the end of the stream and ends, too.
 //! thread reads the end of the stream and ends too.
 
 use std::io;
@@ -23,10 +24,10 @@ use tokio::sync::Mutex;
 
 use crate::bus::BusError;
 
-/// How long a broker may take to say goodbye.
+/// How long a broker may take to close a connection.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection. When it is dropped, it is closed in order, or after 2 s without it.
+/// A connection. Dropping it closes it cleanly, or after 2 s without the broker's answer.
 pub(super) struct OpenConnection {
     /// Shared with the task that closes it.
     connection: Arc<Connection>,
@@ -55,7 +56,7 @@ impl OpenConnection {
             AMQPScheme::AMQP => stream,
             AMQPScheme::AMQPS => stream.into_tls(&host, TLSConfig::default()).await?,
         };
-        // lapin asks once, as it is not to reconnect.
+        // lapin asks only once, because it does not reconnect.
         let stream = Mutex::new(Some(stream));
         let hand_over = async move |_, _| {
             let taken = stream.lock().await.take();
@@ -74,8 +75,8 @@ impl OpenConnection {
         Ok(self.connection.create_channel().await?)
     }
 
-    /// Closes the socket after an error, so that the broker returns to the queues at once what was
-    /// delivered here.
+    /// Closes the socket after an error, so that the broker returns unacknowledged deliveries to
+    /// the queues at once.
     pub(super) fn give_up(&self) {
         if let Some(socket) = &self.socket {
             socket.shut_down();
@@ -86,10 +87,11 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         let (connection, socket) = (Arc::clone(&self.connection), self.socket.take());
-        // A runtime that has ended drops the task, and with it the socket.
+        // If the runtime has ended, it drops the task, and with it the socket.
         self.runtime.spawn(async move {
             let closing = connection.close(REPLY_SUCCESS, ShortString::default());
-            // Silence, or an error because it is closed already: the socket goes in any case.
+            // On a timeout, or an error because it is closed already, the socket is closed all the
+            // same.
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
             drop(socket);
         });
@@ -105,7 +107,7 @@ impl Socket {
     }
 
     fn shut_down(&self) {
-        // It fails if the other side was quicker.
+        // It fails if the other side has closed it already.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }
@@ -122,7 +124,7 @@ impl From<io::Error> for BusError {
     }
 }
 
-/// An error of the handshake, in which a broker that says no closes the connection.
+/// An error of the handshake: a broker that refuses closes the connection.
 fn refusal(error: &lapin::Error) -> BusError {
     let lapin::ErrorKind::ProtocolError(said) = error.kind() else { return error.clone().into() };
     match said.kind() {

@@ -17,13 +17,14 @@ use crate::bus::BusError;
 /// Both sides notice a dead connection within twice this time, in seconds.
 const DEFAULT_HEARTBEAT: u16 = 10;
 
-/// A broker that is starting may take a connection and forget it. One that works answers within
-/// milliseconds, so it is better to try again soon.
+/// A broker that is starting may accept a connection and forget it. A broker that works answers
+/// within milliseconds, so it is better to try again soon.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The largest frame, in bytes: what RabbitMQ takes from publishers by default. A message's headers
-/// are never split, so a connection with smaller frames cannot receive what others may send. lapin
-/// has two rings of 32 frames for each connection, of which only the pages that were used cost memory.
+/// The largest frame, in bytes: what RabbitMQ accepts from publishers by default. A message's
+/// headers are never split, so a connection with smaller frames cannot receive what others may
+/// send. lapin has two rings of 32 frames for each connection; only the pages that were used cost
+/// memory.
 const FRAME_MAX: u32 = 128 * 1024;
 
 /// Makes connections for one purpose to one broker, or to the first node of a cluster that answers.
@@ -31,11 +32,11 @@ pub(super) struct Connector {
     /// At least one.
     nodes: Vec<AMQPUri>,
     properties: ConnectionProperties,
-    /// The runtime that was current when the bus was made: a connection must not end with the thread
-    /// of whoever happened to need it first.
+    /// The runtime that was current when the bus was made: a connection must not end with the
+    /// thread of the caller that needed it first.
     runtime: Handle,
     timeout: Duration,
-    /// Keeps attempts apart while they fail.
+    /// Spaces out attempts while they fail.
     pace: Pace,
 }
 
@@ -49,7 +50,7 @@ impl Connector {
         let name = format!("{}/{purpose}", config.connection_name);
         Ok(Self {
             nodes,
-            // lapin's default, no recovery of its own, is what we want.
+            // lapin's default, no automatic recovery, is what we want.
             properties: ConnectionProperties::default().with_connection_name(name.into()),
             runtime: Handle::current(),
             timeout: config.connect_timeout,
@@ -57,7 +58,7 @@ impl Connector {
         })
     }
 
-    /// Opens a connection, or repeats the last error while the pause after it is not over.
+    /// Opens a connection. During the pause after a failure it returns the last error.
     pub(super) async fn connect(&self) -> Result<OpenConnection, BusError> {
         self.pace.check()?;
         let connected = self.connect_to_any().await;
@@ -65,7 +66,7 @@ impl Connector {
         connected
     }
 
-    /// Tries each node once, from a random one on, so that not all clients choose the same.
+    /// Tries each node once, starting at a random one, so that not all clients choose the same.
     async fn connect_to_any(&self) -> Result<OpenConnection, BusError> {
         let first = usize::try_from(RandomState::new().hash_one(()) >> 1).unwrap_or_default();
         let mut last = BusError::Closed;
@@ -81,7 +82,7 @@ impl Connector {
         Err(last)
     }
 
-    /// Gives the work no more than the time that connecting may take.
+    /// Bounds the work by the connection timeout.
     pub(super) async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, BusError>>,
@@ -90,7 +91,7 @@ impl Connector {
     }
 }
 
-/// The work, or an error after so long.
+/// The result of the work, or an error after the timeout.
 pub(super) async fn bounded<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, BusError>>,

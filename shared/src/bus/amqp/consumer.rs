@@ -25,17 +25,18 @@ use super::retirement::Retirements;
 use super::topology::declare_queue;
 use crate::bus::{Acknowledge, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
 
-/// After something arrived that cannot be read, a queue is consumed one by one for so long.
+/// After an unreadable message, a queue is consumed one message at a time for this long.
 const CAUTION: Duration = Duration::from_secs(15);
 
 /// Owns the connection that consumes.
 pub(super) struct Consumers {
     connector: Connector,
-    /// An async lock, because it is held while connecting: callers share what the first one makes.
+    /// An async lock, because it is held while connecting: callers share the connection that the
+    /// first one opens.
     connection: Mutex<Option<Arc<OpenConnection>>>,
-    /// Told of streams that break.
+    /// Learns of streams that break.
     health: Arc<Health>,
-    /// Queues from which something arrived that cannot be read.
+    /// Queues that have delivered an unreadable message.
     cautions: Arc<Cautions>,
     /// Queues of earlier versions.
     retirements: Arc<Retirements>,
@@ -60,7 +61,7 @@ impl Consumers {
         let prefetch = if self.cautions.holds_for(&spec.name) { 1 } else { spec.prefetch.max(1) };
         let consuming = self.connector.bounded(consume(&channel, spec, prefetch)).await;
         if matches!(consuming, Err(BusError::TimedOut(_))) {
-            // The broker is silent: the next call finds out by a new connection.
+            // The broker is silent: the next call opens a new connection.
             *self.connection.lock().await = None;
         }
         let consumer = consuming?;
@@ -79,13 +80,13 @@ impl Consumers {
 
     pub(super) async fn declare(&self, spec: &QueueSpec) -> Result<(), BusError> {
         let (connection, channel) = self.open_channel().await?;
-        // The channel goes when it is dropped.
+        // The channel closes when it is dropped.
         self.connector.bounded(declare_queue(&channel, spec)).await?;
         self.retirements.begin(&self.runtime, &connection, spec);
         Ok(())
     }
 
-    /// A channel of its own for each subscription: an error in one does not end another.
+    /// A separate channel for each subscription: an error in one does not end another.
     async fn open_channel(&self) -> Result<(Arc<OpenConnection>, Channel), BusError> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
@@ -98,9 +99,10 @@ impl Consumers {
     }
 }
 
-/// Queues that hold, or lately held, something that cannot be read. lapin gives up the whole
-/// connection then, all that was delivered is delivered again, and at the delivery limit the broker
-/// sends it to the dead letters. Consumed one by one, only the bad message gets that far.
+/// Queues that contain an unreadable message, or recently did. lapin closes the whole connection on
+/// such a message, everything unacknowledged is delivered again, and at the delivery limit the
+/// broker moves the message to the dead letters. Consumed one at a time, only the bad message
+/// reaches that limit.
 #[derive(Default)]
 struct Cautions(watch::Sender<HashMap<String, Instant>>);
 
@@ -119,15 +121,15 @@ impl Cautions {
 
 async fn consume(channel: &Channel, spec: &QueueSpec, prefetch: u16) -> Result<Consumer, BusError> {
     declare_queue(channel, spec).await?;
-    // Per consumer: quorum queues know no other, and 4.x deprecates it.
+    // Per consumer: quorum queues support nothing else, and 4.x deprecates the global setting.
     channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
     let options = BasicConsumeOptions {
-        no_local: false, // RabbitMQ does not know it
-        no_ack: false,   // what was not acknowledged is to come again
-        // A transient queue has one owner. (A durable one has one active consumer, by its own rule,
-        // so that the next may already wait for its turn.)
+        no_local: false, // RabbitMQ does not support it
+        no_ack: false,   // unacknowledged messages must be delivered again
+        // A transient queue has one owner. (A durable one has a single active consumer, by its
+        // queue argument, so that the next consumer may already wait for its turn.)
         exclusive: spec.lifetime == QueueLifetime::Transient,
-        nowait: false, // a refusal is to be an error here
+        nowait: false, // a refusal must be an error here
     };
     let broker_names_it = ShortString::default();
     let queue = short(&spec.name)?;
@@ -137,7 +139,8 @@ async fn consume(channel: &Channel, spec: &QueueSpec, prefetch: u16) -> Result<C
 /// The stream's half of a subscription.
 struct Deliveries {
     queue: QueueSpec,
-    /// Until the stream has ended. The connection stays as long as somebody consumes on it.
+    /// `None` once the stream has ended. The connection stays open as long as a subscription uses
+    /// it.
     consumer: Option<(Consumer, Channel, Arc<OpenConnection>)>,
     health: Arc<Health>,
     cautions: Arc<Cautions>,
@@ -180,8 +183,9 @@ impl Deliveries {
         self.health.note(name_of(&self.queue), &Err::<(), _>(error));
     }
 
-    /// Closes the channel, and only then lets go of the consumer: dropping it first would cancel
-    /// it, and a single active consumer's successor would start before the unacknowledged are back.
+    /// Closes the channel before it drops the consumer. Dropping the consumer first would cancel
+    /// it, and the next single active consumer would start before the unacknowledged messages are
+    /// back.
     fn end(&mut self) {
         if let Some((consumer, channel, connection)) = self.consumer.take() {
             self.runtime.spawn(async move {
@@ -194,7 +198,7 @@ impl Deliveries {
     }
 }
 
-/// Whether something arrived that lapin does not understand.
+/// Whether lapin could not parse what arrived.
 fn is_unreadable(error: &lapin::Error) -> bool {
     match error.kind() {
         lapin::ErrorKind::ParsingError(_) => true,
@@ -222,7 +226,7 @@ impl Acknowledge for Acknowledger {
     fn acknowledge_through(&self, tag: u64) -> BoxFuture<'_, Result<(), BusError>> {
         async move {
             if self.acknowledged_through.fetch_max(tag, Ordering::Relaxed) < tag {
-                // Without `multiple` this would be this tag alone.
+                // Without `multiple` this would acknowledge this tag alone.
                 self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! A message, and how it travels in AMQP.
+//! Converts a message to AMQP and back.
 
 use bytes::Bytes;
 use lapin::BasicProperties;
@@ -6,12 +6,13 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::bus::{BusError, Delivery, Message};
 
-/// AMQP's number for "write it to disk".
+/// AMQP's delivery mode "persistent".
 const PERSISTENT: u8 = 2;
-/// AMQP's number for "memory is enough".
+/// AMQP's delivery mode "transient".
 const TRANSIENT: u8 = 1;
 
-/// Names in AMQP have at most 255 bytes. (lapin panics on longer ones when it converts by `into`.)
+/// Names in AMQP have at most 255 bytes. (lapin panics on longer ones when they are converted by
+/// `into`.)
 pub(super) fn short(text: &str) -> Result<ShortString, BusError> {
     ShortString::try_new(text).map_err(|_| {
         BusError::Refused(format!("a name of {} bytes is too long", text.len()).into())
@@ -32,7 +33,7 @@ pub(super) fn properties(message: &Message) -> Result<BasicProperties, BusError>
         .with_delivery_mode(if message.is_persistent { PERSISTENT } else { TRANSIENT }))
 }
 
-/// What arrived. Headers that are no text, such as those that brokers add, are left out.
+/// What arrived. Headers that are not text, such as those that brokers add, are left out.
 pub(super) fn open(delivery: lapin::message::Delivery) -> Delivery {
     let properties = delivery.properties;
     let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);

@@ -17,16 +17,16 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// Something has worked.
+    /// Whether anything has worked yet.
     has_worked: bool,
-    /// Why the broker cannot be reached. Whatever works ends it.
+    /// Why the broker cannot be reached. Any success clears it.
     connection: Option<BusError>,
-    /// What the broker refused, by what was asked of it. Only the same thing ends it when it works.
+    /// What the broker refused, by operation. Only a success of the same operation clears an entry.
     refusals: BTreeMap<String, BusError>,
 }
 
 impl Health {
-    /// Notes the outcome of an attempt; `what` tells attempts apart that the broker may refuse.
+    /// Notes the outcome of an attempt; `what` names the operation that the broker may refuse.
     pub(super) fn note<T>(&self, what: &str, outcome: &Result<T, BusError>) {
         self.state.send_modify(|state| match outcome {
             Ok(_) => {
@@ -58,8 +58,7 @@ impl State {
     }
 }
 
-/// What a queue is called among the things that may be refused. Transient queues have a new name
-/// each time.
+/// The name of a queue's operation. Transient queues have a new name each time, so they share one.
 pub(super) fn name_of(queue: &QueueSpec) -> &str {
     if queue.lifetime == QueueLifetime::Transient { "a transient queue" } else { &queue.name }
 }

@@ -16,7 +16,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<AMQPUri>, InvalidAmqpUrl> {
     Ok(nodes)
 }
 
-/// At commas that a scheme follows: others may stand in a password or between hosts.
+/// Splits at commas that are followed by a scheme: other commas may be in a password or between
+/// hosts.
 fn split_urls(text: &str) -> Vec<&str> {
     let starts: Vec<usize> = text
         .match_indices(',')

@@ -1,12 +1,12 @@
 //! The bus over RabbitMQ, 3.10 to 4.x.
 //!
 //! There is no reconnecting in the background: a call that finds no live connection opens one, and
-//! a call that fails drops what it used. So the caller, who has to repeat what failed anyway, is
-//! the only one who decides when to try again. (lapin's own recovery would replay publishes and
-//! consumers behind the caller's back.)
+//! a call that fails drops the connection that it used. The caller must repeat a failed call
+//! anyway, so the caller alone decides when to try again. (lapin's own recovery would replay
+//! publishes and consumers behind the caller's back.)
 //!
-//! Publishing and consuming have a connection each: when RabbitMQ runs out of disk or memory it
-//! stops to read from every connection that publishes, and acknowledgements must not wait for that.
+//! Publishing and consuming use separate connections: when RabbitMQ runs out of disk or memory, it
+//! stops reading from every connection that publishes, and acknowledgements must not wait for that.
 //!
 //! lapin logs returned messages with their bodies at `warn`, as target `lapin::returned_messages`;
 //! keep that target off.
@@ -44,40 +44,40 @@ pub struct AmqpConfig {
     /// `amqp://user:password@host:port/vhost` or `amqps://…`. Without `?heartbeat=` it is 10 s.
     /// Several hosts with commas between them, or several URLs, are the nodes of one cluster.
     pub url: SecretString,
-    /// What RabbitMQ's management page calls these connections.
+    /// The name of these connections on RabbitMQ's management page.
     pub connection_name: String,
     /// How long one batch may take to be confirmed.
     pub confirm_timeout: Duration,
-    /// How long connecting may take, and so may declaring a queue.
+    /// How long connecting may take, and how long declaring a queue may take.
     pub connect_timeout: Duration,
 }
 
-/// The URL cannot be understood. What it says stays secret.
+/// The URL cannot be parsed. Its content stays secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("AMQP_URL is not of the form amqp://user:password@host:port/vhost")]
 pub struct InvalidAmqpUrl;
 
-/// Exchanges and queues of a RabbitMQ.
+/// Exchanges and queues of RabbitMQ.
 pub struct AmqpBus {
-    /// Takes what must not be lost.
+    /// Publishes messages that must not be lost.
     persistent: Publisher,
-    /// Takes what goes to a topic and may be lost. It has a line of its own, so that heads do not
-    /// wait while a queue is slow, or dead, to confirm an event.
+    /// Publishes to topics what may be lost. It has its own connection, so that heads do not wait
+    /// while a slow or dead queue delays the confirm of an event.
     transient: Publisher,
-    /// Takes what goes to a queue and may be lost: questions and answers. They need no exchange,
-    /// and declaring one was seen to take 10 s after a restart of RabbitMQ 3.10.
+    /// Publishes to queues what may be lost: questions and answers. They need no exchange, and
+    /// declaring one was seen to take 10 s after a restart of RabbitMQ 3.10.
     direct: Publisher,
     consumers: Consumers,
-    /// The outcomes of the last attempts; streams that break write it too.
+    /// The outcomes of the last attempts; also updated by streams that break.
     health: Arc<Health>,
 }
 
 impl AmqpBus {
-    /// Connects to nothing yet. To be called inside a tokio runtime, the one that lives longest:
+    /// Opens no connection yet. Must be called inside a tokio runtime, the one that lives longest:
     /// it drives all connections.
     ///
     /// # Errors
-    /// The URL cannot be understood.
+    /// The URL cannot be parsed.
     pub fn new(config: &AmqpConfig) -> Result<Self, InvalidAmqpUrl> {
         let health = Arc::new(Health::default());
         let publisher =
@@ -91,8 +91,8 @@ impl AmqpBus {
         })
     }
 
-    /// Each has a connection of its own, opened when it is needed. And what it is called when the
-    /// broker refuses something.
+    /// Picks the publisher: each has its own connection, opened when it is needed. Also returns the
+    /// operation's name for when the broker refuses it.
     fn publisher_for(&self, batch: &[Outgoing]) -> (&'static str, &Publisher) {
         if batch.iter().any(|outgoing| outgoing.message.is_persistent) {
             ("publishing", &self.persistent)
@@ -139,7 +139,7 @@ impl Bus for AmqpBus {
 }
 
 impl From<lapin::Error> for BusError {
-    /// An error of a channel means that the broker answered and said no.
+    /// A channel error means that the broker answered with a refusal.
     fn from(error: lapin::Error) -> Self {
         match error.kind() {
             lapin::ErrorKind::ProtocolError(said) => match said.kind() {

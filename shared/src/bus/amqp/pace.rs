@@ -1,4 +1,4 @@
-//! How often connecting is tried.
+//! How often connecting is attempted.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use crate::bus::BusError;
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause while a broker cannot be reached: one that comes back is used soon.
+/// The longest pause while a broker cannot be reached: one that comes back is soon used again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause while a broker refuses the login: that ends when a person changes something.
+/// The longest pause while a broker refuses the login: only a change of the configuration helps.
 const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(30);
-/// A connection that lived for so long was a good one.
+/// A connection that lived for this long counts as healthy.
 const HEALTHY_AFTER: Duration = Duration::from_secs(5);
 
-/// Keeps attempts apart by a pause that grows while they fail, or while what they open breaks at
-/// once.
+/// Spaces out attempts by a pause that grows while they fail, or while the connections break soon
+/// after they are opened.
 #[derive(Default)]
 pub(super) struct Pace {
     state: watch::Sender<State>,
@@ -33,10 +33,10 @@ struct State {
 }
 
 impl Pace {
-    /// Whether it is time to connect.
+    /// Whether connecting may be attempted now.
     ///
     /// # Errors
-    /// It is not: the error of the last attempt.
+    /// Not yet: the error of the last attempt.
     pub(super) fn check(&self) -> Result<(), BusError> {
         self.state.send_modify(State::look_back);
         match &self.state.borrow().pausing {
@@ -58,11 +58,13 @@ impl Pace {
 }
 
 impl State {
-    /// Another connection is needed, so the last one has broken.
+    /// A new connection is needed, so the last one has broken.
     fn look_back(&mut self) {
         match self.opened_at.take() {
             Some(opened_at) if opened_at.elapsed() >= HEALTHY_AFTER => self.failures = 0,
-            Some(_) => self.pause(&BusError::Unreachable("the connection broke soon".into())),
+            Some(_) => self.pause(&BusError::Unreachable(
+                "the connection broke soon after it was opened".into(),
+            )),
             None => {}
         }
     }

@@ -18,12 +18,12 @@ use crate::bus::{BusError, Destination, Outgoing};
 pub(super) struct Publisher {
     connector: Connector,
     confirm_timeout: Duration,
-    /// An async lock, because it is held while a batch travels: batches must not mix, or the order
-    /// within one would not be the order in the queue.
+    /// An async lock, because it is held until a batch is confirmed: batches must not mix, or the
+    /// order within one would not be the order in the queue.
     slot: Mutex<ChannelSlot>,
 }
 
-/// What there is of a way to the broker.
+/// What is open towards the broker so far.
 #[derive(Default)]
 struct ChannelSlot {
     connection: Option<OpenConnection>,
@@ -44,11 +44,11 @@ impl Publisher {
     pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<(), BusError> {
         let mut slot = self.slot.lock().await;
         if slot.is_blocked() {
-            // The broker reads nothing before its alarm is over: more bytes would only pile up.
+            // The broker reads nothing before its alarm is over: more bytes would only accumulate.
             return Err(BusError::Blocked);
         }
-        // Taken out: if this fails, or the caller goes away meanwhile, the channel is closed, and
-        // with it all that is still on its way.
+        // Taken out of the slot: if this fails, or the caller is dropped meanwhile, the channel is
+        // closed, and with it all messages that are still in flight.
         let mut channel = match slot.channel.take() {
             Some(open) if open.channel.status().connected() => open,
             _ => self.open(&mut slot).await?,
@@ -56,9 +56,10 @@ impl Publisher {
         let sent = bounded(self.confirm_timeout, channel.publish(batch)).await;
         match sent {
             Ok(()) => slot.channel = Some(channel),
-            // A blocked connection is kept, to learn when it is not blocked any more.
+            // A blocked connection is kept, because the broker announces on it when the alarm is
+            // over.
             Err(_) if slot.is_blocked() => return Err(BusError::Blocked),
-            // The broker has closed the channel alone.
+            // The broker has closed only the channel.
             Err(BusError::Refused(_)) => {}
             Err(_) => slot.connection = None,
         }
@@ -77,7 +78,7 @@ impl Publisher {
 }
 
 impl ChannelSlot {
-    /// The broker has an alarm, and has said so on a connection that lives.
+    /// The broker has announced an alarm, on a connection that is alive.
     fn is_blocked(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| {
             connection.status().connected() && connection.status().blocked()
@@ -98,7 +99,7 @@ impl ConfirmChannel {
         for outgoing in batch {
             confirms.push(self.send(outgoing).await?);
         }
-        // lapin may attribute a return to the wrong message, so any of them fails the batch.
+        // lapin may attribute a return to the wrong message, so any return fails the whole batch.
         let is_taken =
             |confirmation: &Confirmation| matches!(confirmation, Confirmation::Ack(None));
         if try_join_all(confirms).await?.iter().all(is_taken) {
@@ -118,12 +119,12 @@ impl ConfirmChannel {
                 }
                 (exchange.as_str(), routing_key.as_str())
             }
-            // The exchange without a name leads to each queue by the queue's name.
+            // The default exchange routes to each queue by the queue's name.
             Destination::Queue(name) => ("", name.as_str()),
         };
         let options = BasicPublishOptions {
-            mandatory: false, // a message that no queue wants is gone, and that is no error
-            immediate: false, // RabbitMQ does not know it
+            mandatory: false, // a message that matches no queue is dropped, and that is no error
+            immediate: false, // RabbitMQ does not support it
         };
         let (exchange, routing_key) = (short(exchange)?, short(routing_key)?);
         let properties = properties(message)?;

@@ -1,6 +1,6 @@
 //! Removes the queues of earlier versions.
 //!
-//! They would fill up, as nobody consumes them any more. What they hold is worthless by the
+//! Nobody consumes them any more, so they would fill up. Their messages are worthless by the
 //! protocol, except for dead letters, which move to the new queue.
 
 use std::collections::HashSet;
@@ -22,23 +22,23 @@ use super::connection::OpenConnection;
 use super::envelope::short;
 use crate::bus::{BusError, QueueLifetime, QueueSpec, Refusal, RefusalKind};
 
-/// How often an old queue is looked at that an old service still uses.
+/// How often an old queue is checked while an old service still uses it.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Queues that are being removed, or are gone.
+/// Queues that are being removed, or have been removed.
 #[derive(Default)]
 pub(super) struct Retirements(watch::Sender<HashSet<String>>);
 
-/// An old queue and what takes its place.
+/// An old queue and the queue that replaces it.
 struct Retirement {
     old: String,
-    /// Where its messages go; nothing if they are worthless.
+    /// Where its messages go; `None` if they are worthless.
     heir: Option<String>,
 }
 
 impl Retirements {
-    /// Sees to it that the queue's predecessor goes, once for each queue, as soon as nobody consumes
-    /// it. If the connection ends before that, the next subscription goes on.
+    /// Removes the queue's predecessor, once for each queue, as soon as nobody consumes it. If the
+    /// connection ends before that, the next subscription continues.
     pub(super) fn begin(
         self: &Arc<Self>,
         runtime: &Handle,
@@ -72,18 +72,18 @@ impl Retirement {
                 Err(BusError::Refused(refusal)) if is_gone(&refusal) => return Ok(()),
                 Err(error) => return Err(error),
             }
-            // The connection must not live on for this.
+            // This loop must not keep the connection open.
             drop(alive);
             sleep(INTERVAL).await;
         }
     }
 
-    /// Whether the queue could be removed; not while somebody consumes it. (`if_unused` would ask
-    /// the broker to check that, but quorum queues do not know it.)
+    /// Whether the queue could be removed. It is not removed while somebody consumes it.
+    /// (`if_unused` would ask the broker to check that, but quorum queues do not support it.)
     async fn try_once(&self, channel: &Channel) -> Result<bool, BusError> {
         let queue = short(&self.old)?;
         let look = QueueDeclareOptions {
-            passive: true, // only ask
+            passive: true, // only check whether it exists
             durable: true,
             exclusive: false,
             auto_delete: false,
@@ -103,7 +103,7 @@ impl Retirement {
     }
 }
 
-/// It is gone, or never was there. A queue whose node is down is not found either.
+/// The queue is gone, or never existed. A queue whose node is down is not found either.
 fn is_gone(refusal: &Refusal) -> bool {
     refusal.kind == RefusalKind::NotAvailable && refusal.said.contains("no queue")
 }

@@ -1,5 +1,5 @@
-//! What is declared at the broker. Every flag is written out: one topology for RabbitMQ 3.10 to
-//! 4.x must not depend on a default that changed.
+//! What is declared at the broker. Every flag is written out: one topology serves RabbitMQ 3.10 to
+//! 4.x and must not depend on a default that changed.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use lapin::{Channel, ExchangeKind};
 use super::envelope::short;
 use crate::bus::{BusError, QueueLifetime, QueueSpec};
 
-/// A shared queue that nobody consumed from for this long holds nothing of worth.
+/// If nobody consumed from a shared queue for this long, its messages are worthless.
 const SHARED_QUEUE_EXPIRES: Duration = Duration::from_hours(24);
 
-/// How often a message is delivered again that nobody acknowledges, most likely because it breaks
-/// the connection of whoever receives it. Then the broker takes it out of the queue. What is lost
-/// when the cause was another is asked for by the protocol.
+/// How often an unacknowledged message is delivered again. Most likely it breaks the connection of
+/// its receiver; at the limit the broker removes it from the queue. If the cause was another, the
+/// protocol asks for the lost content again.
 const DELIVERY_LIMIT: i64 = 5;
 
-/// A message that is not to be taken away, however often a person looks at it. (Since 4.0 the default
-/// is 20; -1 made 3.10.8 drop all that was unacknowledged.)
+/// For messages that must stay in the queue, however often a person looks at them. (Since 4.0 the
+/// default is 20; -1 made 3.10.8 drop all unacknowledged messages.)
 const DELIVERY_LIMIT_OF_ARCHIVES: i64 = 1_000_000;
 
-/// A question that waited for this long was asked again; a service that was away must not answer
-/// each of them when it comes back.
+/// The follower has asked again after this time; a service that was down must not answer each of
+/// these questions when it comes back.
 const SHARED_MESSAGE_EXPIRES: Duration = Duration::from_secs(10);
 
 pub(super) async fn declare_exchange(channel: &Channel, exchange: &str) -> Result<(), BusError> {
@@ -37,19 +37,19 @@ async fn declare_exchange_of(
     exchange: &str,
 ) -> Result<(), BusError> {
     let options = ExchangeDeclareOptions {
-        passive: false,     // make it if it is not there
+        passive: false,     // create it if it does not exist
         durable: true,      // bindings of durable queues must survive the broker's restart
-        auto_delete: false, // it stays when its last queue goes
+        auto_delete: false, // it stays when its last queue is deleted
         internal: false,    // clients publish to it
-        nowait: false,      // a refusal is to be an error here, not one of the next call
+        nowait: false,      // a refusal must be an error here, not one of the next call
     };
     let arguments = FieldTable::default();
     channel.exchange_declare(short(exchange)?, kind, options, arguments).await?;
     Ok(())
 }
 
-/// Declares the queue with its exchanges and bindings, and with the place for what cannot be
-/// received from it.
+/// Declares the queue with its exchanges and bindings, and with the dead-letter queue for messages
+/// that cannot be received.
 pub(super) async fn declare_queue(channel: &Channel, spec: &QueueSpec) -> Result<(), BusError> {
     if has_dead_letters(spec.lifetime) {
         declare_dead_letters(channel).await?;
@@ -65,16 +65,16 @@ pub(super) async fn declare_queue(channel: &Channel, spec: &QueueSpec) -> Result
     Ok(())
 }
 
-/// A queue drops questions that are too old, and what is more than it may hold, all day long; only
-/// what reached the delivery limit is for people to look at. The broker notes the reason in a header,
-/// and so a headers exchange can tell them apart.
+/// A queue routinely drops questions that are too old and messages beyond its capacity; only
+/// messages that reached the delivery limit are for people to look at. The broker notes the reason
+/// in a header, so a headers exchange can tell them apart.
 async fn declare_dead_letters(channel: &Channel) -> Result<(), BusError> {
     let lifetime = QueueLifetime::Archive { capacity: DEAD_LETTERS_MAX };
     let arguments = queue_arguments(lifetime);
     channel.queue_declare(short(DEAD_LETTERS_QUEUE)?, queue_options(lifetime), arguments).await?;
     declare_exchange_of(ExchangeKind::Headers, channel, DEAD_LETTERS_EXCHANGE).await?;
     let mut reason = FieldTable::default();
-    // Without `with-x`, headers that begin with `x-` would not be looked at.
+    // Without `with-x`, headers that begin with `x-` would be ignored.
     reason.insert("x-match".into(), AMQPValue::LongString("all-with-x".into()));
     let limit = AMQPValue::LongString("delivery_limit".into());
     reason.insert("x-first-death-reason".into(), limit);
@@ -93,7 +93,7 @@ async fn bind(
     Ok(channel.queue_bind(queue, exchange, key, options, arguments).await?)
 }
 
-/// Those that are consumed, and stay when a connection breaks.
+/// Queues that are consumed, and stay when a connection breaks.
 fn has_dead_letters(lifetime: QueueLifetime) -> bool {
     matches!(lifetime, QueueLifetime::Durable { .. } | QueueLifetime::Shared)
 }
@@ -101,11 +101,11 @@ fn has_dead_letters(lifetime: QueueLifetime) -> bool {
 fn queue_options(lifetime: QueueLifetime) -> QueueDeclareOptions {
     let is_transient = lifetime == QueueLifetime::Transient;
     QueueDeclareOptions {
-        passive: false, // make it if it is not there
+        passive: false, // create it if it does not exist
         // Shared queues are durable too: 4.x deprecates queues that are neither that nor exclusive.
         durable: !is_transient,
-        exclusive: is_transient,   // goes with its connection at the latest
-        auto_delete: is_transient, // goes with its consumer
+        exclusive: is_transient, // deleted with its connection at the latest
+        auto_delete: is_transient, // deleted with its consumer
         nowait: false,
     }
 }
@@ -115,11 +115,12 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
     let mut set = |name: &str, value: AMQPValue| {
         arguments.insert(name.into(), value);
     };
-    // Named, because the default is a setting of the virtual host. A durable queue has a copy on
-    // each node of a cluster: one of the kind `classic` would be gone while its node is down.
+    // Named, because the default depends on the virtual host. A quorum queue has a copy on each
+    // node of a cluster; a `classic` queue would be unavailable while its node is down.
     let kind = if lifetime == QueueLifetime::Transient { "classic" } else { "quorum" };
     set("x-queue-type", AMQPValue::LongString(kind.into()));
-    // A queue that nobody empties must not fill the disk; the oldest go, which the protocol mends.
+    // A queue that nobody empties must not fill the disk. The oldest messages are dropped; the
+    // protocol repairs that.
     let capacity = match lifetime {
         QueueLifetime::Archive { capacity } => capacity,
         _ => 1_000_000,
@@ -133,7 +134,8 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
     match lifetime {
         QueueLifetime::Durable { expires } => {
             set("x-expires", milliseconds(expires));
-            // The next consumer starts when the last has returned what it held: that keeps order.
+            // The next consumer starts when the previous one has returned its unacknowledged
+            // messages: that keeps the order.
             set("x-single-active-consumer", AMQPValue::Boolean(true));
         }
         QueueLifetime::Shared => {
@@ -148,7 +150,7 @@ fn queue_arguments(lifetime: QueueLifetime) -> FieldTable {
     arguments
 }
 
-/// RabbitMQ wants a number from 1 to 2^32 - 1.
+/// RabbitMQ requires a number from 1 to 2^32 - 1.
 fn milliseconds(time: Duration) -> AMQPValue {
     AMQPValue::LongLongInt(i64::from(u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)))
 }

@@ -1,4 +1,4 @@
-//! The exchanges and queues, and what flows between them.
+//! The exchanges and queues, and how messages flow between them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use super::super::{Binding, BusError, Destination, Outgoing, QueueLifetime, Queu
 use super::queue::{Consumer, Queue, Routed};
 use super::{Subscribed, SubscriptionId};
 
-/// All that the bus knows. Exchanges need no place of their own: one is what bindings name.
+/// The whole state of the bus. Exchanges are not stored: they exist only as names in bindings.
 #[derive(Default)]
 pub(super) struct Broker {
     /// By name.
     queues: HashMap<String, Queue>,
-    /// By exchange: the bindings and the queue that each feeds. Few, so they are searched in turn.
+    /// By exchange: its bindings and the queue that each feeds. They are few, so a linear search is
+    /// enough.
     bindings: BTreeMap<String, HashSet<(String, String)>>,
     /// The queue of each living subscription.
     subscriptions: HashMap<SubscriptionId, String>,
@@ -22,7 +23,7 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Puts a copy into each queue that wants it.
+    /// Puts a copy into each queue with a matching binding.
     pub(super) fn route(&mut self, Outgoing { to, message }: Outgoing) {
         match to {
             Destination::Topic { exchange, routing_key } => {
@@ -56,7 +57,7 @@ impl Broker {
         }
     }
 
-    /// Makes the queue if it is not there, and adds the bindings.
+    /// Creates the queue if it does not exist, and adds the bindings.
     pub(super) fn declare(&mut self, spec: QueueSpec) -> Result<&mut Queue, BusError> {
         let QueueSpec { name, lifetime, bindings, .. } = spec;
         let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(&name, lifetime));
@@ -67,7 +68,7 @@ impl Broker {
         Ok(queue)
     }
 
-    /// Declares the queue, and starts to deliver.
+    /// Declares the queue and starts to deliver.
     pub(super) fn subscribe(&mut self, spec: QueueSpec) -> Result<Subscribed, BusError> {
         let (name, prefetch) = (spec.name.clone(), spec.prefetch);
         self.last_subscription += 1;
@@ -78,7 +79,7 @@ impl Broker {
         Ok(Subscribed { id, deliveries })
     }
 
-    /// Whether there is still such a subscription.
+    /// Whether this subscription still exists.
     pub(super) fn acknowledge_through(&mut self, id: SubscriptionId, tag: u64) -> bool {
         let Some(name) = self.subscriptions.get(&id) else { return false };
         if let Some(queue) = self.queues.get_mut(name) {
@@ -87,7 +88,7 @@ impl Broker {
         true
     }
 
-    /// Returns what was not acknowledged to the queue; a transient queue goes away instead.
+    /// Returns unacknowledged messages to the queue; a transient queue is deleted instead.
     pub(super) fn unsubscribe(&mut self, id: SubscriptionId) {
         let Some(name) = self.subscriptions.remove(&id) else { return };
         let Some(queue) = self.queues.get_mut(&name) else { return };

@@ -1,7 +1,7 @@
 //! The bus inside one process: nothing to install, nothing on disk.
 //!
-//! One task owns all exchanges and queues; everything else sends it messages. It lives as long as
-//! the runtime in which the bus was made, or until the last handle is gone.
+//! One task owns all exchanges and queues; all callers send it messages. It lives as long as the
+//! runtime in which the bus was made, or until the last handle is dropped.
 
 mod broker;
 mod queue;
@@ -22,12 +22,12 @@ use super::{Acknowledge, Bus, BusError, BusStatus, Delivery, Outgoing, QueueSpec
 /// life of the process: `expires` is for brokers that outlive their clients.
 #[derive(Clone, Debug)]
 pub struct InProcessBus {
-    /// Without bound, because dropping a subscription cannot wait; everybody else waits for the
-    /// reply, so it holds no more than there are callers.
+    /// Unbounded, because dropping a subscription cannot wait. All other requests wait for their
+    /// reply, so at most one per caller is queued.
     requests: mpsc::UnboundedSender<Request>,
 }
 
-/// What the task is asked to do.
+/// A request to the task.
 enum Request {
     Publish { batch: Vec<Outgoing>, done: oneshot::Sender<()> },
     Declare { queue: QueueSpec, reply: oneshot::Sender<Result<(), BusError>> },
@@ -36,18 +36,18 @@ enum Request {
     Unsubscribe(SubscriptionId),
 }
 
-/// One subscription of this bus, never used twice.
+/// The id of one subscription of this bus, never reused.
 type SubscriptionId = u64;
 
-/// What a new subscription consists of.
+/// The parts of a new subscription.
 struct Subscribed {
     id: SubscriptionId,
-    /// Without bound: the prefetch is the bound.
+    /// Unbounded: the prefetch is the bound.
     deliveries: mpsc::UnboundedReceiver<Delivery>,
 }
 
 impl InProcessBus {
-    /// Starts the task. To be called inside a tokio runtime, the one that lives longest.
+    /// Starts the task. Must be called inside a tokio runtime, the one that lives longest.
     #[expect(clippy::new_without_default, reason = "it starts a task: too much for a default")]
     pub fn new() -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
@@ -97,7 +97,7 @@ impl Bus for InProcessBus {
     }
 }
 
-/// The task. A caller that went away must not matter to it: replies are best effort.
+/// The task. Replies are best effort, because a caller may have gone away.
 async fn serve(mut inbox: mpsc::UnboundedReceiver<Request>) {
     let mut broker = Broker::default();
     while let Some(request) = inbox.recv().await {
@@ -140,7 +140,7 @@ impl Stream for Deliveries {
 
 impl Drop for Deliveries {
     fn drop(&mut self) {
-        // If the task is gone, so are the queues.
+        // If the task has ended, so have the queues.
         let _ = self.requests.send(Request::Unsubscribe(self.subscribed.id));
     }
 }

@@ -1,4 +1,4 @@
-//! One queue: what waits, who consumes, and what they have not acknowledged.
+//! One queue: its waiting messages, its consumers, and their unacknowledged messages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::discriminant;
@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 use super::super::{Delivery, Message, QueueLifetime};
 use super::SubscriptionId;
 
-/// How many messages may wait; beyond it the oldest goes. Losing is harmless by the protocol.
+/// How many messages may wait; beyond that the oldest are dropped. The protocol repairs such a
+/// loss.
 const CAPACITY: usize = 100_000;
 
-/// A message on its way, shared by the queues that have a copy.
+/// A message in transit, shared by the queues that have a copy.
 pub(super) struct Routed {
     pub(super) message: Message,
     pub(super) routing_key: String,
@@ -28,10 +29,10 @@ struct Place {
 pub(super) struct Queue {
     name: String,
     lifetime: QueueLifetime,
-    /// By arrival, so that what comes back finds its old place.
+    /// Sorted by arrival, so that a returned message gets its old place.
     waiting: BTreeMap<u64, Place>,
     arrivals: u64,
-    /// Shared: they take turns. Otherwise only the first is served.
+    /// If shared, the consumers take turns. Otherwise only the first is served.
     consumers: VecDeque<Consumer>,
     /// Messages dropped since the queue became full.
     dropped: u64,
@@ -53,7 +54,7 @@ impl Queue {
         self.lifetime
     }
 
-    /// Whether one more consumer may come, who thinks that the queue lives this long.
+    /// Whether another consumer, which expects this lifetime, may subscribe.
     pub(super) fn check(&self, lifetime: QueueLifetime) -> Result<(), String> {
         let name = &self.name;
         if discriminant(&self.lifetime) != discriminant(&lifetime) {
@@ -93,7 +94,7 @@ impl Queue {
         self.deliver();
     }
 
-    /// Hands out what waits, as far as the prefetches allow.
+    /// Delivers the waiting messages, as far as the prefetches allow.
     fn deliver(&mut self) {
         while !self.waiting.is_empty() && self.bring_forward_who_has_room() {
             if let (Some(consumer), Some((arrival, place))) =
@@ -111,7 +112,7 @@ impl Queue {
         matches!(self.lifetime, QueueLifetime::Shared | QueueLifetime::Archive { .. })
     }
 
-    /// Turns the consumers until the first has room.
+    /// Rotates the consumers until the first one has room.
     fn bring_forward_who_has_room(&mut self) -> bool {
         let served = if self.is_shared() { self.consumers.len() } else { 1 };
         match self.consumers.iter().take(served).position(Consumer::has_room) {
@@ -136,20 +137,28 @@ impl Queue {
         let capacity = self.capacity();
         if self.waiting.len() <= capacity {
             if self.dropped > 0 && self.waiting.len() < capacity {
-                tracing::info!(queue = self.name, dropped = self.dropped, "the queue has room");
+                tracing::info!(
+                    queue = self.name,
+                    dropped = self.dropped,
+                    "the queue has room again"
+                );
                 self.dropped = 0;
             }
             return;
         }
         if self.dropped == 0 {
-            tracing::warn!(queue = self.name, capacity, "the queue is full and drops its oldest");
+            tracing::warn!(
+                queue = self.name,
+                capacity,
+                "the queue is full and drops its oldest messages"
+            );
         }
         self.waiting.pop_first();
         self.dropped += 1;
     }
 }
 
-/// One subscription, seen from its queue.
+/// One subscription, as its queue sees it.
 pub(super) struct Consumer {
     id: SubscriptionId,
     prefetch: usize,
@@ -196,7 +205,8 @@ impl Consumer {
             tag,
         };
         self.unacknowledged.push_back(Held { tag, arrival, routed });
-        // If nobody listens any more, the message that says so is on its way, and returns this one.
+        // If nobody listens any more, the subscription is about to be removed, which returns this
+        // message.
         let _ = self.deliveries.send(delivery);
     }
 

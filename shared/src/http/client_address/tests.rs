@@ -116,8 +116,8 @@ fn of_ipv6_the_first_half_counts() {
 }
 
 proptest! {
-    /// Whatever the headers hold: a stranger is itself, and a proxy's client is never somebody
-    /// whom only the client's own part of the header names.
+    /// For any headers: a client without a trusted proxy has its own address, and a client behind a
+    /// proxy never gets an address that only its own part of the header contains.
     #[test]
     fn no_header_crashes_or_is_believed_beyond_what_a_proxy_said(
         forged in "[ -~\t]{0,60}",

@@ -1,5 +1,5 @@
-//! Where a request ends. Only one request at a time is passed on to actix, so this decides no more
-//! than how far: what a request means, and whether it is allowed, is actix's to say.
+//! Finds the end of a request. Only one request at a time is passed on to actix, so this code
+//! decides only how far a request reaches. What it means, and whether it is allowed, actix decides.
 
 use bytes::{Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Error, Request, Status};
@@ -17,7 +17,7 @@ const MAX_CHUNK_LINE: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     phase: Phase,
-    /// How much of an incomplete head was looked at already.
+    /// How much of an incomplete head was already searched.
     seen: usize,
 }
 
@@ -26,13 +26,13 @@ enum Phase {
     /// Before or inside a head.
     #[default]
     Head,
-    /// In a body, or a chunk's data, of which this many bytes are left.
+    /// In a body, or in a chunk's data, with this many bytes left.
     Body { left: u64, is_chunk: bool },
     /// Before the line with a chunk's size.
     ChunkSize,
-    /// Behind a chunk's data, before the end of its line.
+    /// After a chunk's data, before the end of its line.
     ChunkEnd,
-    /// Behind the last chunk, among the trailers.
+    /// After the last chunk, in the trailers.
     Trailers,
     /// The request is complete.
     Complete,
@@ -41,9 +41,9 @@ enum Phase {
 /// Why nothing more of this request is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
-    /// The head: the client gets this problem.
+    /// The head is malformed: the client gets this problem.
     Head(ProblemKind),
-    /// The chunks of the body: its reader learns of an early end.
+    /// The chunks of the body are malformed: its reader sees an early end.
     Body,
 }
 
@@ -63,8 +63,8 @@ impl Framing {
         *self = Self::default();
     }
 
-    /// Takes the bytes that belong to the current request. None: more must arrive first, or the
-    /// request is complete.
+    /// Takes the bytes that belong to the current request. Empty if more bytes must arrive first,
+    /// or if the request is complete.
     pub(super) fn take(&mut self, buffer: &mut BytesMut) -> Result<Bytes, Broken> {
         if self.phase == Phase::Head {
             return self.take_head(buffer);
@@ -80,7 +80,7 @@ impl Framing {
         let is_new = self.seen == 0;
         let has_line = buffer[self.seen.min(buffer.len())..].contains(&b'\n');
         self.seen = buffer.len();
-        // Byte after byte of a head should not be parsed again and again.
+        // A head that arrives byte by byte should not be parsed again for each byte.
         if buffer.is_empty() || !(is_new || has_line || buffer.len() > HEAD_LIMIT) {
             return Ok(Bytes::new());
         }
@@ -103,7 +103,8 @@ impl Framing {
         }
     }
 
-    /// How many of these bytes the next part of the body takes; nothing if it is not there yet.
+    /// How many of these bytes the next part of the body takes; `None` if the part has not arrived
+    /// yet.
     fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
         match self.phase {
             Phase::Head | Phase::Complete => Ok(None),
@@ -144,7 +145,8 @@ impl Framing {
     }
 }
 
-/// What follows a head. What actix refuses (both lengths at once, say) does not matter here.
+/// What follows a head. Invalid combinations that actix refuses, such as both lengths at once, do
+/// not matter here.
 fn body_of(headers: &[httparse::Header<'_>]) -> Phase {
     let named = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
     if named("transfer-encoding").is_some() {
@@ -158,7 +160,8 @@ fn body_of(headers: &[httparse::Header<'_>]) -> Phase {
 }
 
 /// Where a head asks for another protocol, which RFC 9110 section 7.8 lets a server ignore. actix
-/// does not: it would close the connection after the answer, or take what follows for WebSocket.
+/// does not ignore it: it would close the connection after the answer, or treat what follows as
+/// WebSocket.
 fn upgrades(headers: &[httparse::Header<'_>], buffer: &[u8]) -> Vec<(usize, usize)> {
     let mut ranges = Vec::new();
     let start = buffer.as_ptr() as usize;
@@ -196,8 +199,8 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// What is passed on of one request when the bytes arrive in pieces of this size, and what is
-    /// left.
+    /// The bytes of one request that are passed on when they arrive in pieces of this size, and the
+    /// rest.
     fn first(bytes: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>), Broken> {
         let (mut framing, mut buffer, mut passed) =
             (Framing::default(), BytesMut::new(), Vec::new());

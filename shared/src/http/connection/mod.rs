@@ -1,10 +1,10 @@
-//! A thin layer between TCP and actix's HTTP/1.1, for what actix leaves to others: requests are
-//! passed on one at a time, a client that stops reading or sending is cut off, what actix refuses is
-//! answered with a problem like everything else, and the last answer reaches its client.
+//! A thin layer between TCP and actix's HTTP/1.1 that adds what actix lacks: requests are passed on
+//! one at a time, a client that stops reading or sending is disconnected, requests that actix
+//! refuses get a problem like all others, and the last answer reaches its client.
 //!
-//! actix reads ahead: it decodes the next request while it answers one. So a stray byte behind a
-//! request ended the connection without an answer, and a request behind one with `Connection: close`
-//! was carried out.
+//! actix reads ahead: it decodes the next request while it answers one. Without this layer, a stray
+//! byte after a request ended the connection without an answer, and a request that followed one
+//! with `Connection: close` was carried out.
 
 mod framing;
 mod refusal;
@@ -31,28 +31,28 @@ pub(super) use request_stream::RequestStream;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection is kept between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to read anything of an answer.
+/// How long a client may read nothing while there is an answer to read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same while the server stops: who reads at all reads something in this time.
+/// The same while the server stops: a client that still reads at all reads something in this time.
 const WRITE_TIMEOUT_AT_STOP: Duration = Duration::from_secs(2);
-/// How long a connection that ends still takes what its client sends. Closed at once, TCP would
-/// reset it, and the client might lose the answer.
+/// How long a connection that ends still reads from its client. If it were closed at once, TCP
+/// would reset it, and the client might lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What one connection's layers and its requests share.
+/// The state that a connection's layers and its requests share.
 pub(super) struct Link {
-    /// Nothing once the connection ends.
+    /// `None` once the connection ends.
     stream: RefCell<Option<TcpStream>>,
-    /// The app has a request.
+    /// The app is handling a request.
     is_in_hand: Cell<bool>,
-    /// The app has given its answer; not all of it may be written.
+    /// The app has returned its answer, which may not be completely written.
     is_answered: Cell<bool>,
-    /// The client sends no more. It may wait for its answer all the same, or be gone.
+    /// The client sends no more. It may still wait for its answer, or be gone.
     has_half_closed: Cell<bool>,
     /// The problem that ends the connection.
     refusal: Cell<Option<ProblemKind>>,
     waiting: Cell<(Wait, Instant)>,
-    /// Since when the client has read nothing of what there is to write.
+    /// Since when the client has read none of the waiting output.
     stuck_since: Cell<Option<Instant>>,
 }
 
@@ -69,16 +69,16 @@ enum Wait {
     Answer,
 }
 
-/// A request in the app's hands, from its head to the end of its answer.
+/// A request that the app is handling, from its head to the end of its answer.
 pub(super) struct InHand(Rc<Link>);
 
 /// How a connection ends.
 enum End {
-    /// actix is done with it.
+    /// actix has closed it.
     Done,
     /// The client gets a problem.
     Refused(ProblemKind),
-    /// There is nobody to tell.
+    /// It is closed without an answer.
     Abandoned,
 }
 
@@ -110,7 +110,7 @@ impl Link {
         self.has_half_closed.get()
     }
 
-    /// Marks a request as the app's until the guard is dropped.
+    /// Marks a request as handled by the app until the guard is dropped.
     pub(super) fn take_in_hand(self: Rc<Self>) -> InHand {
         self.is_in_hand.set(true);
         InHand(self)
@@ -130,7 +130,7 @@ impl Link {
         }
     }
 
-    /// When this connection must end if nothing happens, and how.
+    /// When and how this connection must end if nothing happens.
     fn deadline(&self, is_stopping: bool) -> Option<(Instant, End)> {
         if let Some(since) = self.stuck_since.get() {
             let limit = if is_stopping { WRITE_TIMEOUT_AT_STOP } else { WRITE_TIMEOUT };
@@ -176,12 +176,12 @@ pub(super) async fn run(
             poll_deadline(&link, is_stopping, timer.as_mut(), context)
         })
         .await
-        // Here actix lets go of the request in hand, if there is one.
+        // Here actix drops the request in progress, if there is one.
     };
     let Some(mut stream) = link.stream.take() else { return };
     match end {
         End::Abandoned => {}
-        // Nothing was sent that nobody has read: closing loses nothing.
+        // The client has sent nothing that is unread: closing loses nothing.
         End::Done if stream.try_read(&mut [0; 1]).is_err() => {}
         End::Done => linger(&mut stream).await,
         End::Refused(kind) => {
@@ -201,7 +201,8 @@ fn poll_deadline(
     context: &mut Context<'_>,
 ) -> Poll<End> {
     let Some((deadline, end)) = link.deadline(is_stopping) else { return Poll::Pending };
-    // Deadlines mostly move on: the timer is set again when it is due, or when it would be late.
+    // Deadlines usually move forward: the timer is reset when it fires, or when it would fire too
+    // late.
     if timer.deadline().into_std() > deadline {
         timer.as_mut().reset(deadline.into());
     }
@@ -214,7 +215,7 @@ fn poll_deadline(
     Poll::Pending
 }
 
-/// Sends no more, and throws away what still comes.
+/// Sends no more, and discards incoming bytes.
 async fn linger(stream: &mut TcpStream) {
     let discard = async {
         let mut discarded = [0; 4096];
@@ -222,7 +223,7 @@ async fn linger(stream: &mut TcpStream) {
             while matches!(stream.read(&mut discarded).await, Ok(1..)) {}
         }
     };
-    // The end of the time is as good as that of the client.
+    // A timeout is as good as the end of the client's data.
     let _ = timeout(LINGER, discard).await;
 }
 

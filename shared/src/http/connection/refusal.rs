@@ -1,5 +1,5 @@
-//! Answers to what is no request: they have the form of all other problems, a line in the access log
-//! and a count in the metrics.
+//! Answers to bytes that are no valid request: they look like all other problems, and appear in the
+//! access log and in the metrics.
 
 use std::time::SystemTime;
 

@@ -15,17 +15,19 @@ use crate::http::problem::ProblemKind;
 
 /// How much is read at once.
 const READ_SIZE: usize = 8 * 1024;
-/// How much of the next requests is read while one is answered: it shows whether the client closes.
+/// How much of the next requests is read while one is answered, to notice whether the client
+/// closes.
 const READ_AHEAD: usize = 8 * 1024;
 
-/// Passes on one request at a time. The next one waits until the answer is sent, so nothing behind
-/// a request can spoil its answer, and nothing behind an answer that closes is carried out.
+/// Passes on one request at a time. The next one waits until the answer is sent. So bytes after a
+/// request cannot spoil its answer, and a request after an answer that closes the connection is not
+/// carried out.
 pub(in crate::http) struct RequestStream {
     link: Rc<Link>,
     framing: Framing,
-    /// Read from the client, and not passed on.
+    /// Read from the client, not yet passed on.
     buffer: BytesMut,
-    /// To be passed on.
+    /// Ready to be passed on.
     passing: Bytes,
     /// The client sends no more.
     has_ended: bool,
@@ -41,7 +43,7 @@ impl RequestStream {
         Rc::clone(&self.link)
     }
 
-    /// Reads from the client; false if there is no more.
+    /// Reads from the client; returns false at the end of its data.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.has_ended {
             return Poll::Ready(Ok(false));
@@ -56,11 +58,11 @@ impl RequestStream {
         Poll::Ready(Ok(false))
     }
 
-    /// The bytes of the current request that can be passed on now; none at its early end.
+    /// The bytes of the current request that can be passed on now; empty if the request ends early.
     fn poll_request(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.link.refusal.get().is_some() {
-                // The connection ends without actix.
+                // The connection ends without actix's help.
                 return Poll::Pending;
             }
             if self.framing.is_complete() {
@@ -83,7 +85,7 @@ impl RequestStream {
                 }
                 Ok(_) => {}
                 Err(Broken::Head(kind)) => self.link.refusal.set(Some(kind)),
-                // What follows cannot be told from the body.
+                // The bytes that follow cannot be told apart from the body.
                 Err(Broken::Body) => {
                     self.has_ended = true;
                     self.buffer.clear();
@@ -99,7 +101,7 @@ impl RequestStream {
         }
     }
 
-    /// The answer is sent: lets the next request begin.
+    /// The answer is sent: the next request may begin.
     fn release(&mut self, context: &Context<'_>) {
         if !self.link.is_answered.replace(false) {
             return;
@@ -121,7 +123,7 @@ fn poll_read_buf(
     buffer: &mut BytesMut,
 ) -> Poll<io::Result<usize>> {
     let start = buffer.len();
-    // Zeroed, as `unsafe` is not used here: as much as one read takes.
+    // Zeroed, because `unsafe` is not used here; as large as one read.
     buffer.resize(start + READ_SIZE, 0);
     let mut read = ReadBuf::new(&mut buffer[start..]);
     let outcome = stream.poll_read(context, &mut read);

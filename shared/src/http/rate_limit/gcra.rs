@@ -1,29 +1,30 @@
 //! The generic cell rate algorithm (ITU-T I.371): a budget that refills evenly, kept as one number.
 //!
-//! The number is the time at which the whole budget will be there again. It lies in the past for
-//! those that have spent nothing lately, so a key that is not known and one that was forgotten need
-//! no entry. Times are microseconds on a clock that only goes forward.
+//! The number is the time at which the whole budget will be available again. It is in the past for
+//! a key that has spent nothing lately, so unknown and forgotten keys need no entry. Times are
+//! microseconds on a monotonic clock.
 
 use std::time::Duration;
 
-/// So many in a window: all of them at once, then one each time that its share of the window passes.
+/// A quota for a time window. All of it may be spent at once; then one unit returns after each
+/// equal share of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
-    /// How many may be spent at once.
+    /// How many units may be spent at once.
     pub(super) quota: u32,
-    /// What one costs, in microseconds.
+    /// The cost of one unit, in microseconds.
     share_us: u64,
 }
 
 impl Budget {
-    /// Nothing if `quota` is 0: then there is no limit.
+    /// `None` if `quota` is 0: then there is no limit.
     pub(super) fn new(quota: u32, window: Duration) -> Option<Self> {
         let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX / 4);
         let share_us = window_us.checked_div(quota.into())?.max(1);
         Some(Self { quota, share_us })
     }
 
-    /// The time in which all of it comes back.
+    /// The time in which the whole budget returns.
     pub(super) fn window(self) -> Duration {
         Duration::from_micros(self.window_us())
     }
@@ -32,19 +33,19 @@ impl Budget {
         self.share_us.saturating_mul(self.quota.into())
     }
 
-    /// How many may be spent now, when all would be there again at `full_at_us`.
+    /// How many units may be spent now, if the budget will be full at `full_at_us`.
     pub(super) fn left(self, full_at_us: u64, now_us: u64) -> u32 {
         let spent_us = full_at_us.saturating_sub(now_us);
         let left = self.window_us().saturating_sub(spent_us) / self.share_us;
         u32::try_from(left).unwrap_or(self.quota).min(self.quota)
     }
 
-    /// When all will be there again after one more was spent.
+    /// When the budget will be full after one more unit was spent.
     pub(super) fn spend(self, full_at_us: u64, now_us: u64) -> u64 {
         full_at_us.max(now_us).saturating_add(self.share_us)
     }
 
-    /// How long until one is there again; nothing if one is there.
+    /// How long until one unit is available; zero if one is available now.
     pub(super) fn retry_after(self, full_at_us: u64, now_us: u64) -> Duration {
         let spent_us = full_at_us.saturating_sub(now_us);
         let free_us = self.window_us().saturating_sub(self.share_us);
@@ -80,7 +81,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever spends only what is left never spends more than the quota and what came back.
+        /// A caller that never spends more than what is left spends at most the quota plus the
+        /// refill.
         #[test]
         fn in_any_stretch_no_more_is_spent_than_the_quota_and_its_refill(
             quota in 1_u32..50,

@@ -1,27 +1,26 @@
-//! A table from keys to times that takes a fixed amount of memory, whatever comes.
+//! A table from keys to times that uses a fixed amount of memory for any number of keys.
 
-/// The entries of one set: a key can be in any of them, and in no other set.
+/// The number of entries in one set: a key can be in any entry of its set, and in no other set.
 const WAYS: usize = 16;
 
-/// A key that is not known, and the time that stands for it.
+/// An unknown key, and the time of unknown keys.
 const EMPTY: [u64; 2] = [0, 0];
 
-/// Sixteen bytes an entry: the hash of the key, and a time. When the place for a key is full, the
-/// entry with the earliest time gives way.
+/// Each entry has sixteen bytes: the hash of the key, and a time. If the set of a key is full, the
+/// entry with the earliest time is replaced.
 ///
-/// So what a flood of new keys pushes out is what matters least: a budget that is nearly refilled,
-/// a login of long ago. A list of the least recently used would forget a spent budget as easily as
-/// any other, and takes three times the memory. Keys are hashes under a secret: nobody can choose
-/// which of them share a set.
+/// So a flood of new keys replaces the least important entries: a nearly refilled budget, a login
+/// of long ago. An LRU list would forget a spent budget as easily as any other, and needs three
+/// times the memory. Keys are hashes under a secret: nobody can choose which keys share a set.
 pub(super) struct KeyTable {
-    /// Memory of the system's that is untouched, and so not taken, until it is written.
+    /// The system provides a page of this memory only when it is first written.
     entries: Vec<[u64; 2]>,
-    /// How many sets there are, less one; a power of two, less one.
+    /// The number of sets, a power of two, minus one.
     mask: u64,
 }
 
 impl KeyTable {
-    /// A table of at least so many entries.
+    /// A table of at least this many entries.
     pub(super) fn new(entries: usize) -> Self {
         let sets = entries.div_ceil(WAYS).next_power_of_two();
         Self { entries: vec![EMPTY; sets * WAYS], mask: sets as u64 - 1 }
@@ -48,10 +47,10 @@ impl KeyTable {
         }
     }
 
-    /// The key as it is stored, and where its set begins.
+    /// The key as it is stored, and the start of its set.
     fn place_of(&self, key: u64) -> (u64, usize) {
         let set = usize::try_from(key & self.mask).unwrap_or_default();
-        // 0 means that an entry is empty.
+        // 0 marks an empty entry.
         (key.max(1), set * WAYS)
     }
 }

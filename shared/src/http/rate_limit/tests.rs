@@ -7,7 +7,7 @@ use std::net::IpAddr;
 const HOME: &str = "192.0.2.1";
 const ELSEWHERE: &str = "203.0.113.9";
 
-/// Three for a name and five from an address in a minute.
+/// In one minute, three wrong passwords for a name and five from an address.
 fn launch() -> (GuessLimit, MonotonicClock) {
     limit_of(3, 5)
 }
@@ -27,7 +27,7 @@ fn at(address: &str) -> ClientAddress {
     ClientAddress(address.parse::<IpAddr>().unwrap())
 }
 
-/// One try, with a password that is right or not; the status that its client gets.
+/// One login with a right or wrong password; returns the status that its client gets.
 async fn guess(limit: &GuessLimit, subject: &str, address: &str, is_right: bool) -> u16 {
     match limit.begin(subject, 1, at(address)).await {
         Ok(guess) => {
@@ -148,7 +148,7 @@ async fn more_than_may_wait_are_refused_and_who_gave_up_waiting_is_passed_over()
         let limit = limit.clone();
         tries.push(actix::spawn(async move { guess(&limit, "ada", HOME, true).await }));
         if n % 100 == 0 {
-            // So that the actor's mailbox is never what is full.
+            // So that the actor's mailbox never gets full.
             tokio::task::yield_now().await;
         }
     }

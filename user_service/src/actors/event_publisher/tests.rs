@@ -11,7 +11,7 @@ use testkit::wait::{until, within};
 
 const BOUND: Duration = Duration::from_secs(10);
 
-/// A bus that is unreachable while that is true.
+/// A bus that is unreachable while the flag is true.
 fn bus(is_away: &Arc<AtomicBool>) -> Arc<dyn Bus> {
     let is_away = Arc::clone(is_away);
     TestBus::new(move |call| match call {
@@ -164,7 +164,7 @@ async fn after_a_panic_the_logs_end_is_told_all_the_same() {
     let mut heads = listen(&*bus, HEAD_ROUTING_KEY).await;
     let _publisher = publisher(&repository, &bus);
     next(&mut heads).await;
-    let failed = "telling the log's end: panicked: as the test wants it";
+    let failed = "publishing heads: panicked: as the test wants it";
     until("it is shown", BOUND, async || (repository.health.degraded() == [failed]).then_some(()))
         .await;
 }

@@ -1,17 +1,17 @@
-//! The questions that wait: of each follower the last one.
+//! The queue of unanswered questions: it keeps only the last question of each follower.
 //!
-//! A follower accepts an answer to its last question alone. If a slow answer made it ask again, and
-//! each of its questions got an answer that is as slow, it would never get one in time.
+//! A follower accepts an answer to its last question only. If a slow answer made it ask again, and
+//! each of its questions got an equally slow answer, no answer would ever arrive in time.
 
 use std::collections::VecDeque;
 
 use contract::SyncRequest;
 use tokio::sync::mpsc;
 
-/// What is to be answered, in its order.
+/// The followers to answer, in order.
 pub(super) struct Questions {
     inbox: mpsc::Receiver<SyncRequest>,
-    /// One of each follower.
+    /// The last question of each follower.
     waiting: VecDeque<SyncRequest>,
 }
 
@@ -20,7 +20,7 @@ impl Questions {
         Self { inbox, waiting: VecDeque::new() }
     }
 
-    /// The next one, or nothing when no more can come.
+    /// The next question, or `None` when no more can come.
     pub(super) async fn next(&mut self) -> Option<SyncRequest> {
         self.take_what_is_there();
         if self.waiting.is_empty() {
@@ -31,7 +31,7 @@ impl Questions {
         self.waiting.pop_front()
     }
 
-    /// Whether its follower has asked again meanwhile.
+    /// Whether the follower has asked again meanwhile.
     pub(super) fn is_superseded(&mut self, request: &SyncRequest) -> bool {
         self.take_what_is_there();
         self.waiting.iter().any(|newer| newer.reply_to == request.reply_to)

@@ -1,7 +1,8 @@
-//! All users at one place in the log, by way of a temporary file: a snapshot that stayed open until
-//! a slow bus has taken the last part would keep the database from tidying up. Parts can be sent as
-//! soon as they are in the file: a follower that heard nothing until the last one was read would
-//! think its question lost, and ask again.
+//! A snapshot of all users at one position of the log, written to a temporary file first. If the
+//! database snapshot stayed open until a slow bus had taken the last part, the database could not
+//! clean up old versions meanwhile. Parts are sent as soon as they are in the file: a follower that
+//! heard nothing until the last part was read would think that its question was lost, and would ask
+//! again.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -15,7 +16,8 @@ use tokio::sync::watch;
 use super::super::sealing::seal_user;
 use crate::store::{Snapshot, StoreError};
 
-/// How many users travel in one message: some 90 kB, of which followers hold many at a time.
+/// How many users one message carries: about 90 kB. Followers keep many messages in memory at a
+/// time.
 const USERS_PER_PART: u32 = 250;
 
 /// The half that sends.
@@ -26,7 +28,7 @@ pub(super) struct Spool {
     lines: BufReader<File>,
     /// How many parts are in the file.
     written: watch::Receiver<u32>,
-    /// How many of them were read again.
+    /// How many of them have been read back.
     taken: u32,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Spooling<'a> {
     written: watch::Sender<u32>,
 }
 
-/// It was not written, or cannot be read.
+/// The file was not written, or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SnapshotError {
     #[error("the database failed")]
@@ -52,7 +54,7 @@ pub(super) enum SnapshotError {
     Unfinished,
 }
 
-/// Begins: the two halves are to be run at the same time.
+/// Creates both halves, which are to run at the same time.
 pub(super) fn begin<'a>(
     snapshot: Box<dyn Snapshot + 'a>,
     key: &'a SealingKeys,
@@ -61,7 +63,7 @@ pub(super) fn begin<'a>(
     let parts = snapshot.count().div_ceil(USERS_PER_PART).max(1);
     let spool = NamedTempFile::new_in(directory)?;
     let lines = BufReader::new(spool.reopen()?);
-    // From here on it has no name, and is gone when both halves are.
+    // From here on the file has no name. It disappears when both halves are dropped.
     let file = spool.into_file();
     let (sender, written) = watch::channel(0);
     let spooling = Spooling { snapshot, key, file, parts, written: sender };
@@ -69,7 +71,7 @@ pub(super) fn begin<'a>(
 }
 
 impl Spooling<'_> {
-    /// Reads at its own pace, whatever the bus does.
+    /// Reads at its own pace, however slow the bus is.
     pub(super) async fn run(mut self) -> Result<(), SnapshotError> {
         let mut after = 0;
         for part in 1..=self.parts {
@@ -81,7 +83,7 @@ impl Spooling<'_> {
             line.push(b'\n');
             self.file.write_all(&line)?;
             self.written.send_replace(part);
-            // The other half is on the same thread.
+            // Yields, because the sending half runs on the same thread.
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -89,7 +91,7 @@ impl Spooling<'_> {
 }
 
 impl Spool {
-    /// The users of the next part, as soon as they are there.
+    /// The users of the next part, as soon as they are in the file.
     pub(super) async fn next_part(&mut self) -> Result<Vec<SnapshotUser>, SnapshotError> {
         let taken = self.taken;
         let more = self.written.wait_for(|written| *written > taken).await;
@@ -127,7 +129,7 @@ mod tests {
         let mut reading = Box::pin(spooling.run());
         assert!((&mut reading).now_or_never().is_none(), "one part is read");
         assert_eq!(spool.next_part().now_or_never().unwrap().unwrap().len(), 250);
-        // Who is created meanwhile belongs to a later place in the log.
+        // A user who is created meanwhile belongs to a later position of the log.
         create_as(&repository, "later").await;
         reading.await.unwrap();
         assert_eq!(spool.next_part().await.unwrap().len(), 51);

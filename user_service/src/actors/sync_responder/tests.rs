@@ -23,7 +23,8 @@ struct Answers {
 /// A responder, and a queue for its answers.
 async fn answers(repository: &TestRepository, replay_limit: i64) -> Answers {
     let bus = TestBus::new(|_| Trouble::No);
-    // The responder declares it too: a question to a queue that is not there would be gone.
+    // The responder declares this queue too: a question sent to a queue that does not exist is
+    // lost.
     drop(bus.subscribe(shared_queue(SYNC_REQUESTS_QUEUE, 1)).await.unwrap());
     answers_over(bus, repository, replay_limit).await
 }
@@ -74,7 +75,7 @@ impl Answers {
 
     async fn deliver_answer(&mut self, request: &SyncRequest) -> Delivery {
         let question = self.codec.encode_question(request);
-        // After a panic the queue is declared a moment later.
+        // After a panic the queue is declared again a moment later.
         until("there is an answer", Duration::from_secs(10), async || {
             self.bus.publish(vec![question.clone()]).await.unwrap();
             let answer = tokio::time::timeout(Duration::from_secs(2), self.inbox.next());

@@ -34,7 +34,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room_and_loses_nothing() {
     assert!(matches!(refused, Err(ChangeError::Store(StoreError::Full(_)))), "{refused:?}");
     assert!(!repository.is_writable.load(Ordering::Relaxed));
     troubles.is_full.store(false, Ordering::Relaxed);
-    // Nobody writes meanwhile: it finds out by itself.
+    // Nobody writes meanwhile: the repository finds out by itself.
     let is_writable = || repository.is_writable.load(Ordering::Relaxed);
     until_holds("it can be written", BOUND, is_writable).await;
     create_as(&repository, "carl").await;

@@ -1,4 +1,4 @@
-//! The checksum over all users, kept from change to change.
+//! The checksum over all users, stored and updated with each change.
 
 use contract::UsersChecksum;
 use rusqlite::{Connection, OptionalExtension};
@@ -7,16 +7,16 @@ use shared::log_sync::user_checksum;
 use super::{StoreError, users};
 use crate::domain::User;
 
-/// How many users are read at once when it is computed from all of them.
+/// How many users are read at once when the checksum is computed from all users.
 const PAGE: u32 = 1_000;
 
-/// Reads it.
+/// Reads the checksum.
 pub(super) fn read(connection: &Connection) -> Result<UsersChecksum, StoreError> {
     Ok(find(connection)?.unwrap_or_default())
 }
 
-/// Computes it from the users, if it is not there: after a migration, or when somebody has changed
-/// the users by hand and deleted it for that.
+/// Computes the checksum from all users if it is not stored: after a migration, or when an operator
+/// has changed the users by hand and deleted the checksum for that reason.
 pub(super) fn compute_if_absent(connection: &Connection) -> Result<(), StoreError> {
     if find(connection)?.is_some() {
         return Ok(());
@@ -31,8 +31,8 @@ pub(super) fn compute_if_absent(connection: &Connection) -> Result<(), StoreErro
     write(connection, checksum)
 }
 
-/// Takes a user as they were out of it, and as they are into it. To be called in the transaction
-/// of the change.
+/// Removes the user's old state from the checksum and adds the new one. Must be called in the
+/// transaction of the change.
 pub(super) fn replace(
     connection: &Connection,
     before: Option<&User>,

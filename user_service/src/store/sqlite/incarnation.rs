@@ -1,4 +1,4 @@
-//! Which run of the service vouches for the log.
+//! The run of the service that vouches for the log.
 
 use contract::Incarnation;
 use rusqlite::{Connection, OptionalExtension};

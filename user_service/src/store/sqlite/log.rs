@@ -1,5 +1,5 @@
-//! The log of changes: dense, each record with the hash over it and all before it, and written in
-//! the transaction of the change. It holds no hashes of passwords.
+//! The log of changes, without gaps. Each record contains a hash over itself and all records before
+//! it, and is written in the transaction of the change. The log contains no password hashes.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use shared::log_sync::record_hash;
 use super::super::{PresentPassword, StoredRecord};
 use super::StoreError;
 
-/// Appends the record that says what is left of a user; its number.
+/// Appends the record of a user's new state; returns its number.
 ///
-/// The end is read here, in the same transaction, and not kept in memory: a change that is undone
-/// takes its record along, and the next one gets the same number.
+/// The end of the log is read here, in the same transaction, and not kept in memory: when a change
+/// is rolled back, its record is too, and the next record gets the same number.
 pub(super) fn append(
     connection: &Connection,
     kind: &EventKind,
@@ -41,7 +41,7 @@ pub(super) fn append(
     Ok(seq)
 }
 
-/// Where the log ends. If all of it was pruned, that is where it begins.
+/// The end of the log. If all of it was pruned, that is its beginning.
 pub(super) fn end(connection: &Connection) -> Result<Position, StoreError> {
     let sql = "SELECT seq, hash FROM user_log ORDER BY seq DESC LIMIT 1";
     match connection.prepare_cached(sql)?.query_row([], to_position).optional()? {
@@ -50,7 +50,8 @@ pub(super) fn end(connection: &Connection) -> Result<Position, StoreError> {
     }
 }
 
-/// Where the log begins: the last record that was pruned, or the place before the first.
+/// The beginning of the log: the last record that was pruned, or the position before the first
+/// record.
 pub(super) fn start(connection: &Connection) -> Result<Position, StoreError> {
     let mut statement = connection.prepare_cached("SELECT seq, hash FROM log_start")?;
     Ok(statement.query_row([], to_position)?)
@@ -60,18 +61,18 @@ fn to_position(row: &Row<'_>) -> rusqlite::Result<Position> {
     Ok(Position { seq: row.get(0)?, hash: RecordHash(row.get(1)?) })
 }
 
-/// Deletes the records up to `seq`, which must be there; how many.
+/// Deletes the records up to `seq`, which must exist; returns how many.
 ///
-/// The hash of the last one stays known: a follower that has come so far goes on from it, and so
-/// does the log itself.
+/// The hash of the last deleted record stays known: a follower at that position can continue from
+/// it, and so can the log itself.
 pub(super) fn delete_through(connection: &Connection, seq: i64) -> Result<usize, StoreError> {
     let sql = "UPDATE log_start SET (seq, hash) = (SELECT seq, hash FROM user_log WHERE seq = ?1)";
     connection.prepare_cached(sql)?.execute([seq])?;
     Ok(connection.prepare_cached("DELETE FROM user_log WHERE seq <= ?1")?.execute([seq])?)
 }
 
-/// The hash of the record `seq`; nothing if there is none (any more). Where the log begins it is
-/// known, although the record there is gone.
+/// The hash of the record `seq`; `None` if that record does not exist or was pruned. The hash of
+/// the last pruned record is still known.
 pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<RecordHash>, StoreError> {
     let start = start(connection)?;
     if seq == start.seq {
@@ -81,15 +82,15 @@ pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<Record
     Ok(statement.query_row([seq], |row| row.get(0).map(RecordHash)).optional()?)
 }
 
-/// Up to `limit` records after `seq`, in their order, without a gap; with the hashes of passwords
-/// that are still the users' present ones.
+/// Up to `limit` records after `seq`, in order and without a gap, with the password hashes that are
+/// still the users' current ones.
 pub(super) fn records_after(
     connection: &Connection,
     seq: i64,
     limit: u32,
 ) -> Result<Vec<StoredRecord>, StoreError> {
     let Some(mut prev_hash) = hash_at(connection, seq)? else { return Ok(Vec::new()) };
-    // What a record leaves of its user is inside its data, whatever its kind.
+    // The user's new state is inside the record's data, whatever the record's kind.
     let sql = "SELECT log.seq, log.hash, recorded_at_ms, kind, traceparent, data,
                       users.id, users.password_version, users.password_hash
                FROM user_log AS log
@@ -106,7 +107,7 @@ pub(super) fn records_after(
     Ok(records)
 }
 
-/// The hash of the record before is not in its row: the caller knows it.
+/// The previous record's hash is not in this row: the caller knows it.
 fn to_record(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
     let kind: String = row.get(3)?;
     let unreadable = || {

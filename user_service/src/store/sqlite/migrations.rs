@@ -1,4 +1,4 @@
-//! The form of the tables, and how older ones are brought to it.
+//! The schema of the tables, and its migrations.
 
 use std::fmt::Display;
 
@@ -12,7 +12,7 @@ use shared::sqlite::idempotency;
 
 use super::{log, published};
 
-/// All of them, in their order.
+/// All migrations, in order.
 pub(super) fn all() -> Migrations<'static> {
     Migrations::new(vec![
         M::up(include_str!("../../../migrations/sqlite/0001_users.sql")),
@@ -26,7 +26,8 @@ pub(super) fn all() -> Migrations<'static> {
     ])
 }
 
-/// The data of a record before 0003: the user as the change left them, or as they were deleted.
+/// The data of a record before migration 0003: the user as the change left them, or as they were
+/// deleted.
 #[derive(Deserialize)]
 struct FormerData {
     id: UserId,
@@ -35,7 +36,7 @@ struct FormerData {
     password_version: i64,
 }
 
-/// A record before 0003.
+/// A record before migration 0003.
 struct FormerRecord {
     seq: i64,
     recorded_at_ms: i64,
@@ -43,8 +44,9 @@ struct FormerRecord {
     data: String,
 }
 
-/// Deletes the records that the bus has confirmed, and rewrites the others without hashes: they are
-/// still to be published. A follower that is ahead of the first rewritten record gets a snapshot.
+/// Deletes the records that the bus has confirmed, and rewrites the others without hashes, since
+/// they must still be published. A follower that is behind the first rewritten record gets a
+/// snapshot.
 fn state_what_is_left(transaction: &Transaction<'_>) -> HookResult {
     let published = published::read(transaction).map_err(failed)?;
     let (start, end) =
@@ -93,8 +95,8 @@ fn restate(transaction: &Transaction<'_>, former: &FormerRecord) -> Result<UserC
     Ok(UserChange { id, user: Some(state) })
 }
 
-/// The compared form of a name: the stored one if the user still has the name, which no rule of
-/// today may judge again.
+/// The compared form of a name: the stored one if the user still has the name, because today's
+/// rules must not judge an accepted name again.
 fn key_of(transaction: &Transaction<'_>, id: UserId, username: &str) -> rusqlite::Result<String> {
     let stored = transaction
         .query_row(

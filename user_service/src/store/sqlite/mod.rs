@@ -1,4 +1,4 @@
-//! SQLite: one writing connection that commits in groups, and read-only connections beside it.
+//! SQLite: one writing connection with group commit, and read-only connections beside it.
 
 mod checksum;
 mod incarnation;
@@ -27,7 +27,7 @@ use super::{LogReader, Opened, Reader, Store, StoreError};
 use reader::SqliteReader;
 use writer::SqliteWriter;
 
-/// The database in a file.
+/// The database in one file.
 pub(super) struct SqliteStore {
     path: PathBuf,
 }
@@ -38,7 +38,7 @@ impl SqliteStore {
     }
 
     fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
-        // This database is the truth: what was answered survives a loss of power.
+        // This database is the source of truth: an acknowledged write survives a loss of power.
         let mut connection =
             open_writer(&self.path, Durability::Full, &migrations::all()).map_err(open_error)?;
         incarnation::begin(&connection)?;
@@ -71,7 +71,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Where the log ends, as seen by this connection. To be called in a transaction.
+/// The end of the log, as seen by this connection. Must be called in a transaction.
 fn read_head(connection: &Connection) -> Result<Head, StoreError> {
     Ok(Head {
         incarnation: incarnation::read(connection)?,

@@ -1,5 +1,5 @@
-//! The compared forms of names, renewed when the rules or the Unicode tables have changed by which
-//! they are made.
+//! The compared forms of names, rebuilt when the rules or the Unicode tables that produce them have
+//! changed.
 
 use contract::EventKind;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -12,9 +12,9 @@ use crate::domain::{Credentials, User};
 /// How many users are read at once.
 const PAGE: u32 = 1_000;
 
-/// Gives each user whose key is another by the rules of today that key, with a record at `now_ms`,
-/// unless it is another user's; all in one transaction. Does nothing if the database was written by
-/// the rules of today.
+/// Rebuilds the key of each user whose key differs under today's rules, with a record at `now_ms`,
+/// all in one transaction. A user whose new key belongs to another user keeps the old key. Does
+/// nothing if the database was written under today's rules.
 pub(super) fn renew(connection: &mut Connection, now_ms: i64) -> Result<(), StoreError> {
     if rules(connection)?.as_deref() == Some(NAME_RULES) {
         return Ok(());
@@ -48,7 +48,7 @@ fn renew_key(connection: &Connection, user: &User, now_ms: i64) -> Result<(), St
     };
     let user = User { username_key, ..user };
     match users::write(connection, &user, &password_hash) {
-        // Neither what is shown nor the password has changed, so the versions have not either.
+        // Neither the shown name nor the password has changed, so the versions stay.
         Ok(()) => {
             log::append(connection, &EventKind::UPDATED, &user.left(), now_ms, None).map(drop)
         }
@@ -56,7 +56,7 @@ fn renew_key(connection: &Connection, user: &User, now_ms: i64) -> Result<(), St
         Err(_) => {
             tracing::warn!(
                 id = %user.id,
-                "by the rules of today another user has the same name: one of them needs another"
+                "under the current rules another user has the same name: rename one of them"
             );
             Ok(())
         }

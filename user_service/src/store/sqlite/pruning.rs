@@ -1,4 +1,4 @@
-//! What is no longer kept goes, a few rows at a time, so that no write waits long for it.
+//! Deletes data beyond its retention, a few rows at a time, so that no write waits long for it.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use shared::sqlite::idempotency;
@@ -6,13 +6,13 @@ use shared::sqlite::idempotency;
 use super::super::{Pruned, Retention};
 use super::{StoreError, log, published};
 
-/// How many records, and how many stored responses, go in one transaction.
+/// How many records, and how many stored responses, one transaction deletes.
 const CHUNK: u32 = 1_000;
-/// How many places with known ages are kept over the time of retention: records go by steps of
-/// this part of it.
+/// How many positions with known ages are kept over the retention time: records are deleted in
+/// steps of the retention time divided by this number.
 const AGES: i64 = 256;
 
-/// Prunes one chunk, in a transaction of its own.
+/// Prunes one chunk, in a separate transaction.
 pub(super) fn prune(
     connection: &mut Connection,
     retention: Retention,
@@ -29,10 +29,10 @@ pub(super) fn prune(
     Ok(Pruned { records, responses, log_start_seq, has_more })
 }
 
-/// Notes that everything that is in the log by now is so old at least.
+/// Notes that every record that is in the log now is at least this old.
 ///
-/// The times inside the records are not asked: one clock that was wrong once would keep its records
-/// for good. Here a time from the future is corrected as soon as it is seen.
+/// The times inside the records are not used: if the clock was once ahead, records from then would
+/// never be deleted. Here a time in the future is corrected as soon as it is seen.
 fn note_age(connection: &Connection, age_ms: i64, now_ms: i64) -> Result<(), StoreError> {
     connection
         .prepare_cached("UPDATE log_ages SET seen_ms = ?1 WHERE seen_ms > ?1")?

@@ -1,4 +1,4 @@
-//! The place in the log up to which the bus has confirmed the events.
+//! The position in the log up to which the bus has confirmed the events.
 
 use rusqlite::Connection;
 
@@ -10,13 +10,13 @@ pub(super) fn read(connection: &Connection) -> Result<i64, StoreError> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Moves it on, never back.
+/// Moves it forward, never back.
 pub(super) fn advance(connection: &Connection, seq: i64) -> Result<(), StoreError> {
     connection.prepare_cached("UPDATE published SET seq = max(seq, ?1)")?.execute([seq])?;
     Ok(())
 }
 
-/// Writes without a change, to find out whether that is possible.
+/// Writes the same value again, to find out whether the database can be written.
 pub(super) fn touch(connection: &Connection) -> Result<(), StoreError> {
     connection.execute("UPDATE published SET seq = seq", [])?;
     Ok(())

@@ -10,7 +10,7 @@ use super::super::{ChangeError, LogReader, Reader, Records, Snapshot, StoreError
 use super::{log, published, read_head, responses, users};
 use crate::domain::{Credentials, User, Written};
 
-/// Owns a connection, which it keeps with its prepared statements.
+/// Owns a connection, and keeps its prepared statements with it.
 pub(super) struct SqliteReader {
     connection: Connection,
 }
@@ -20,7 +20,7 @@ impl SqliteReader {
         Self { connection }
     }
 
-    /// What `read` sees is of one moment.
+    /// Everything that `read` sees is consistent at one moment.
     fn at_one_moment<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -30,7 +30,7 @@ impl SqliteReader {
     }
 }
 
-// A single statement sees one moment by itself.
+// A single statement is consistent by itself.
 impl Reader for SqliteReader {
     fn find_user(&self, id: UserId) -> LocalBoxFuture<'_, Result<Option<User>, StoreError>> {
         ready(users::find(&self.connection, id)).boxed_local()
@@ -105,7 +105,7 @@ impl LogReader for SqliteReader {
     }
 }
 
-/// An open read transaction: while it lives, the WAL is not begun again and grows.
+/// An open read transaction: while it lives, the WAL cannot be restarted and grows.
 struct SqliteSnapshot<'a> {
     transaction: Transaction<'a>,
     head: Head,

@@ -1,4 +1,4 @@
-//! The first answers to requests with an `Idempotency-Key`.
+//! The first responses to requests with an `Idempotency-Key`.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use super::super::{ChangeError, Outcome};
 use super::StoreError;
 use crate::domain::{User, Written};
 
-/// The answer as it is stored: what a client is told of a user who was just created.
+/// The response as it is stored: what a client is told of a user who was just created.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredResponse {
     Created {
         id: UserId,
         username: String,
-        /// Absent in rows of earlier versions; no answer shows it.
+        /// Absent in rows of earlier versions; no response contains it.
         #[serde(default)]
         username_key: String,
         seq: i64,
@@ -27,7 +27,7 @@ enum StoredResponse {
     NameTaken,
 }
 
-/// What was answered before, nothing if this is the first request.
+/// The first response to this request; `None` if this is the first request.
 pub(super) fn find(
     connection: &Connection,
     request: &IdempotentRequest,
@@ -40,7 +40,7 @@ pub(super) fn find(
     }
 }
 
-/// Stores the outcome of a creation, if it is one that a repeated request should get again.
+/// Stores the outcome of a creation, if a repeated request should get that outcome again.
 pub(super) fn record(
     connection: &Connection,
     request: &IdempotentRequest,
@@ -63,7 +63,7 @@ pub(super) fn record(
     Ok(idempotency::record(connection, request, &encoded, now_ms)?)
 }
 
-/// Both versions of a user who was just created are 1.
+/// Both versions of a newly created user are 1.
 fn decode(stored: &str) -> Result<Outcome, StoreError> {
     Ok(match serde_json::from_str(stored).map_err(not_json)? {
         StoredResponse::NameTaken => Err(ChangeError::NameTaken),

@@ -57,7 +57,8 @@ impl Engine for SqliteEngine {
 
 passes_conformance!(SqliteEngine::new());
 
-/// Users and a log as the version before 0003 left them, published up to its second record.
+/// Users and a log as the version before migration 0003 left them, published up to the second
+/// record.
 fn former_database(path: &Path) {
     let mut connection = Connection::open(path).unwrap();
     migrations::all().to_version(&mut connection, 3).unwrap();

@@ -1,4 +1,4 @@
-//! The users as they are now.
+//! The users in their current state.
 
 use contract::UserId;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
@@ -10,15 +10,15 @@ use super::super::ChangeError;
 use super::StoreError;
 use crate::domain::{Credentials, User};
 
-/// What is read of a user, in the order of [`to_user`]. A new column is added here, in
-/// [`write`], and by a migration.
+/// The columns of a user, in the order of [`to_user`]. A new column is added here, in [`write`],
+/// and by a migration.
 macro_rules! columns {
     () => {
         "id, username, username_key, version, password_version"
     };
 }
 
-/// And the hash, in the order of [`to_credentials`].
+/// The same with the hash, in the order of [`to_credentials`].
 macro_rules! columns_with_hash {
     () => {
         concat!(columns!(), ", password_hash")
@@ -40,7 +40,7 @@ fn to_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     Ok(Credentials { user: to_user(row)?, password_hash })
 }
 
-/// Adds a user, at version 1. When the name is taken, the transaction goes on as if nothing was
+/// Adds a user, at version 1. If the name is taken, the transaction continues as if nothing was
 /// tried.
 pub(super) fn insert(
     connection: &Connection,
@@ -61,8 +61,8 @@ pub(super) fn insert(
         .map_err(name_taken_or_failed)
 }
 
-/// Writes the user as they now are, and the hash. When the name is taken, the transaction goes on
-/// as if nothing was tried.
+/// Writes the user's current state and the hash. If the name is taken, the transaction continues as
+/// if nothing was tried.
 pub(super) fn write(
     connection: &Connection,
     user: &User,
@@ -80,7 +80,7 @@ pub(super) fn write(
         .map_err(name_taken_or_failed)
 }
 
-/// The only unique column is the name's key, and an id is never given by hand.
+/// The only unique column is the name's key; an id is never chosen by a caller.
 fn name_taken_or_failed(error: rusqlite::Error) -> ChangeError {
     if is_unique_violation(&error) {
         ChangeError::NameTaken

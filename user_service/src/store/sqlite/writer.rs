@@ -39,7 +39,8 @@ impl SqliteWriter {
                 if let Ok(applied) = catch_unwind(work) {
                     outcome = applied;
                 }
-                // Whatever else is refused has written nothing, but perhaps the refusal itself.
+                // After any other error nothing was written, except perhaps the response of a
+                // request with an `Idempotency-Key`, which is kept.
                 !matches!(outcome, Err(ChangeError::Store(_)))
             })?;
             outcomes.push(outcome);
