@@ -108,8 +108,8 @@ impl HashParams {
 impl Hasher {
     /// Reserves the memory that the parameters ask for.
     ///
+    /// # Errors
     /// The parameters are out of bounds, or there is not enough memory.
-    /// The parameters are out of bounds, or there is no room for the memory.
     pub fn new(params: HashParams, seen: SeenParams) -> Result<Self, HashFault> {
         let params = params.to_argon2()?;
         let memory = reserve(&params)?;
