@@ -4,7 +4,6 @@
 //! is dropped, the thread and the socket stay for as long as the other side is silent. So the
 //! socket is opened here, and shut down by the code that gives the connection up. Then the thread
 //! reads the end of the stream and ends, too.
-//! thread reads the end of the stream and ends too.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
