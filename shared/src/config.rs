@@ -68,7 +68,8 @@ pub struct BusConfig {
 pub struct SealingKeyConfig {
     /// Key that protects what the services send each other: 32 bytes in base64url, the same for
     /// both services
-    #[arg(long, env, value_name = "KEY", hide_env_values = true)]
+    // One key in 64 begins with a hyphen.
+    #[arg(long, env, value_name = "KEY", hide_env_values = true, allow_hyphen_values = true)]
     pub sealing_key: Option<SecretString>,
 
     /// File that contains SEALING_KEY; made at the first start [default: DATA_DIR/sealing.key]
@@ -287,5 +288,16 @@ mod tests {
         for bad in ["", "15", "m", "-1s", "99999999999999999999d", "1 fortnight"] {
             assert!(bad.parse::<Duration>().is_err(), "{bad:?}");
         }
+    }
+    #[test]
+    fn a_key_that_begins_with_a_hyphen_can_be_given_as_a_flag() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            keys: SealingKeyConfig,
+        }
+        let key = "-QAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let cli = <Cli as clap::Parser>::try_parse_from(["x", "--sealing-key", key]).unwrap();
+        assert_eq!(cli.keys.sealing_key.unwrap().expose_secret(), key);
     }
 }
