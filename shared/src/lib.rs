@@ -15,5 +15,6 @@ pub mod identity;
 pub mod log_sync;
 pub mod secrets;
 pub mod sqlite;
+pub mod store_error;
 pub mod telemetry;
 pub mod tokens;

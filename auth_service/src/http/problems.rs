@@ -4,7 +4,7 @@ use actix_web::http::header::WWW_AUTHENTICATE;
 use shared::http::{Problem, ProblemKind};
 
 use super::live_tokens::TokenRejection;
-use crate::store::{RevokeRefused, StoreError};
+use crate::store::RevokeRefused;
 
 /// Tells clients that a token is needed (RFC 6750 section 3).
 pub(super) const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
@@ -18,17 +18,6 @@ impl From<RevokeRefused> for Problem {
             RevokeRefused::KeyReused => key_reused(),
             RevokeRefused::Outcome(_) => Self::internal(refused),
             RevokeRefused::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full(_) => {
-                Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
-            }
-            StoreError::Failed(_) => Self::internal(error),
         }
     }
 }

@@ -8,19 +8,6 @@ mod projection;
 mod sqlite;
 mod tokens;
 
-use std::error::Error;
-use std::sync::Arc;
-
 pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused};
+pub use shared::store_error::StoreError;
 pub use tokens::{RevokeRefused, TokenStore};
-
-/// The database could not do it. What was asked for is not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be written now: the disk is full or read-only. Reading may go on.
-    #[error("the database cannot be written")]
-    Full(#[source] Arc<dyn Error + Send + Sync>),
-    /// Anything else.
-    #[error("the database failed")]
-    Failed(#[source] Arc<dyn Error + Send + Sync>),
-}

@@ -5,7 +5,7 @@ use std::path::Path;
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
 use shared::log_sync::NextChange;
-use shared::sqlite::{Durability, checkpoint, open_reader, open_writer};
+use shared::sqlite::{Durability, open_reader, open_writer};
 
 use super::StoreError;
 use super::sqlite::{projection, staging};
@@ -120,14 +120,6 @@ impl ProjectionStore {
     /// The database failed.
     pub fn swap_in(&mut self, cursor: &Cursor) -> Result<UsersChecksum, StoreError> {
         staging::swap_in(&mut self.connection, cursor)
-    }
-
-    /// Brings everything into the database's own file, after all readers have ended.
-    ///
-    /// # Errors
-    /// A reader is in the way, or the disk is full. Nothing is lost.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
-        Ok(checkpoint(&self.connection)?)
     }
 }
 

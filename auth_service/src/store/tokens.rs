@@ -7,7 +7,7 @@ use contract::{Claims, UserId};
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
-use shared::sqlite::{Durability, GroupCommit, checkpoint, idempotency, open_writer};
+use shared::sqlite::{Durability, GroupCommit, idempotency, open_writer};
 use shared::tokens::RevokedView;
 
 use super::StoreError;
@@ -133,7 +133,7 @@ impl TokenStore {
         request: &IdempotentRequest,
         now_ms: i64,
     ) -> Result<Lookup, StoreError> {
-        Ok(idempotency::find(&self.connection, request, now_ms)?)
+        idempotency::find(&self.connection, request, now_ms)
     }
 
     /// Commits what waits as one transaction, then answers each.
@@ -162,14 +162,6 @@ impl TokenStore {
     pub fn prune_responses(&self, now_ms: i64) -> Result<(), StoreError> {
         idempotency::prune(&self.connection, now_ms, RESPONSES_PER_PURGE)?;
         Ok(())
-    }
-
-    /// Brings everything into the database's own file.
-    ///
-    /// # Errors
-    /// The disk is full. Nothing is lost.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
-        Ok(checkpoint(&self.connection)?)
     }
 }
 

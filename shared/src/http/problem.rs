@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
 use crate::actors::AskError;
+use crate::store_error::StoreError;
 use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
 
@@ -238,13 +239,13 @@ impl From<AskError> for Problem {
     }
 }
 
-impl From<crate::sqlite::StoreError> for Problem {
-    fn from(error: crate::sqlite::StoreError) -> Self {
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
         match error {
-            crate::sqlite::StoreError::Full(_) => {
+            StoreError::Full(_) => {
                 Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
             }
-            crate::sqlite::StoreError::Failed(_) => Self::internal(error),
+            StoreError::Failed(_) => Self::internal(error),
         }
     }
 }

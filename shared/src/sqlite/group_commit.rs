@@ -4,9 +4,9 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::StoreError;
 use crate::actors::Reply;
 use crate::fail_point::fail_point;
+use crate::store_error::StoreError;
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]

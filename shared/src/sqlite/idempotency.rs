@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::StoreError;
 use crate::idempotency::{IdempotentRequest, Lookup, RETENTION_MS};
+use crate::store_error::StoreError;
 
 /// The table, for the migrations of both services.
 pub const SCHEMA: &str = "

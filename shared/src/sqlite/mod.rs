@@ -1,38 +1,34 @@
 //! SQLite as both services use it: one writing connection with group commit, and read-only
 //! connections beside it.
 
+use std::error::Error;
 use std::sync::Arc;
+
+use crate::store_error::StoreError;
 
 mod group_commit;
 pub mod idempotency;
 mod open;
 
 pub use group_commit::{Committed, GroupCommit, in_savepoint};
-pub use open::{
-    Durability, OpenError, ReadPool, Reader, checkpoint, close_writer, map_into_memory,
-    open_reader, open_readers, open_writer,
-};
-
-/// A failure of the database. The requested operation was not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No room on the disk, or the file cannot be written.
-    #[error("the database cannot be written")]
-    Full(#[source] Arc<rusqlite::Error>),
-    /// Anything else.
-    #[error("the database failed")]
-    Failed(#[source] Arc<rusqlite::Error>),
-}
+pub use open::{Durability, OpenError, close_writer, map_into_memory, open_reader, open_writer};
 
 impl From<rusqlite::Error> for StoreError {
     /// Classifies the error by what the client should be told.
     fn from(error: rusqlite::Error) -> Self {
-        if is_full_disk(&error) {
-            Self::Full(Arc::new(error))
-        } else {
-            Self::Failed(Arc::new(error))
-        }
+        classified(is_full_disk(&error), error)
     }
+}
+
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        classified(error.is_full_disk(), error)
+    }
+}
+
+fn classified(is_full_disk: bool, error: impl Error + Send + Sync + 'static) -> StoreError {
+    let source = Arc::new(error);
+    if is_full_disk { StoreError::Full(source) } else { StoreError::Failed(source) }
 }
 
 /// Whether SQLite cannot write now: the disk is full, read-only or unreachable.

@@ -5,22 +5,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::Migrations;
 
-use super::{StoreError, is_full_disk};
-
-/// Read-only connections.
-pub type ReadPool = r2d2::Pool<SqliteConnectionManager>;
-/// A pooled connection, held for as long as its reader lives.
-pub type Reader = r2d2::PooledConnection<SqliteConnectionManager>;
+use super::is_full_disk;
+use crate::store_error::StoreError;
 
 /// How long a statement waits for another process's lock. Within a service nobody waits: there is
 /// one writer, and in WAL mode readers do not block.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a reader may wait for its connection.
-const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many prepared statements a connection keeps: more than a service uses.
 const STATEMENTS: usize = 64;
@@ -61,9 +54,6 @@ pub enum OpenError {
         /// The cause.
         source: Box<rusqlite_migration::Error>,
     },
-    /// No connection is available for a reader.
-    #[error("cannot open readers")]
-    Readers(#[from] r2d2::Error),
 }
 
 impl OpenError {
@@ -77,7 +67,6 @@ impl OpenError {
             Self::Sqlite { source, .. } => is_full_disk(source),
             Self::Migration { source, .. } => matches!(&**source,
                 rusqlite_migration::Error::RusqliteError { err, .. } if is_full_disk(err)),
-            Self::Readers(_) => false,
         }
     }
 }
@@ -163,15 +152,6 @@ fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
 /// The WAL was not copied into the database, because a reader is in the way or the disk is full.
 /// Nothing is lost: the next start finds it there.
 pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
-    checkpoint(&connection)?;
-    Ok(connection.close().map_err(|(_, error)| error)?)
-}
-
-/// Copies the whole log of changes (`-wal`) into the database's own file, and empties it.
-///
-/// # Errors
-/// A reader is in the way or the disk is full. Nothing is lost.
-pub fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
     let is_busy: bool =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if is_busy {
@@ -179,27 +159,7 @@ pub fn checkpoint(connection: &Connection) -> Result<(), StoreError> {
         let reason = "a reader still uses the log of changes".to_owned();
         return Err(rusqlite::Error::SqliteFailure(code, Some(reason)).into());
     }
-    Ok(())
-}
-
-/// Opens up to `size` read-only connections, on demand.
-///
-/// # Errors
-/// See [`OpenError`].
-pub fn open_readers(path: &Path, size: u32) -> Result<ReadPool, OpenError> {
-    let manager = SqliteConnectionManager::file(path)
-        .with_flags(READ_ONLY)
-        .with_init(|connection| set_up_reader(connection));
-    let pool = r2d2::Pool::builder()
-        .max_size(size)
-        .min_idle(Some(0))
-        .connection_timeout(CHECKOUT_TIMEOUT)
-        // A connection to a file does not go stale.
-        .test_on_check_out(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .build(manager)?;
-    Ok(pool)
+    Ok(connection.close().map_err(|(_, error)| error)?)
 }
 
 /// Lets the reader map up to 256 MiB of the file instead of copying it: for readers that read much,
@@ -229,7 +189,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.db");
         let writer = open_writer(&path, Durability::Full, &migrations()).unwrap();
-        let reader = open_readers(&path, 1).unwrap().get().unwrap();
+        let reader = open_reader(&path).unwrap();
         writer.execute("INSERT INTO t VALUES (7)", []).unwrap();
         let read: i64 = reader.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(read, 7);

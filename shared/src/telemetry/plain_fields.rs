@@ -93,40 +93,21 @@ impl<W: Write> Write for Printable<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::test_log::logged_by;
     use std::io;
-    use std::sync::mpsc::{Sender, channel};
-
-    struct Sink(Sender<Vec<u8>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            let _ = self.0.send(line.to_vec());
-            Ok(line.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("outside")]
     struct Outer(#[source] io::Error);
 
-    #[test]
-    fn a_line_has_all_that_was_behind_an_error_and_nothing_that_moves_a_cursor() {
-        let (lines, written) = channel();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || Sink(lines.clone()))
-            .fmt_fields(PlainFields)
-            .without_time()
-            .with_ansi(false)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
+    #[tokio::test]
+    async fn a_line_has_all_that_was_behind_an_error_and_nothing_that_moves_a_cursor() {
+        let line = logged_by(async {
             let error = Outer(io::Error::other("in\u{1b}[2Jside"));
             let error = &error as &dyn Error;
             tracing::info!(target: "t", n = 7_u64, path = "/a b\n", plain = "c d", absent = None::<u64>, error, "it\nis");
-        });
-        let line = String::from_utf8(written.recv().unwrap()).unwrap();
+        })
+        .await;
         assert_eq!(
             line,
             " INFO t: it\\nis n=7 path=\"/a b\\n\" plain=\"c d\" error=\"outside: in\\u{1b}[2Jside\"\n"

@@ -2,7 +2,7 @@
 
 use shared::http::{Problem, ProblemKind};
 
-use crate::store::{ChangeError, StoreError};
+use crate::store::ChangeError;
 
 impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
@@ -20,17 +20,6 @@ impl From<ChangeError> for Problem {
                 "a different request was sent with this Idempotency-Key before",
             ),
             ChangeError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full(_) => {
-                Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
-            }
-            StoreError::Failed(_) => Self::internal(error),
         }
     }
 }

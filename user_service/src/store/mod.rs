@@ -14,7 +14,6 @@ mod change;
 mod conformance;
 mod sqlite;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +23,7 @@ use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 
 pub use change::{Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser};
+pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};
 
@@ -218,15 +218,4 @@ pub trait Snapshot {
         after: i64,
         limit: u32,
     ) -> LocalBoxFuture<'_, Result<Vec<Credentials>, StoreError>>;
-}
-
-/// A failure of the database. The requested operation was not done.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be written now: the disk is full or read-only. Reading may still work.
-    #[error("the database cannot be written")]
-    Full(#[source] Arc<dyn Error + Send + Sync>),
-    /// Anything else.
-    #[error("the database failed")]
-    Failed(#[source] Arc<dyn Error + Send + Sync>),
 }

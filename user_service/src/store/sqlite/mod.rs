@@ -15,13 +15,12 @@ mod users;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use contract::Head;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::Connection;
-use shared::sqlite::{Durability, OpenError, map_into_memory, open_reader, open_writer};
+use shared::sqlite::{Durability, map_into_memory, open_reader, open_writer};
 
 use super::{LogReader, Opened, Reader, Store, StoreError};
 use reader::SqliteReader;
@@ -39,8 +38,7 @@ impl SqliteStore {
 
     fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
         // This database is the source of truth: an acknowledged write survives a loss of power.
-        let mut connection =
-            open_writer(&self.path, Durability::Full, &migrations::all()).map_err(open_error)?;
+        let mut connection = open_writer(&self.path, Durability::Full, &migrations::all())?;
         incarnation::begin(&connection)?;
         checksum::compute_if_absent(&connection)?;
         name_keys::renew(&mut connection, now_ms)?;
@@ -78,25 +76,4 @@ fn read_head(connection: &Connection) -> Result<Head, StoreError> {
         position: log::end(connection)?,
         checksum: Some(checksum::read(connection)?),
     })
-}
-
-impl From<shared::sqlite::StoreError> for StoreError {
-    fn from(error: shared::sqlite::StoreError) -> Self {
-        match error {
-            shared::sqlite::StoreError::Full(source) => Self::Full(source),
-            shared::sqlite::StoreError::Failed(source) => Self::Failed(source),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        shared::sqlite::StoreError::from(error).into()
-    }
-}
-
-fn open_error(error: OpenError) -> StoreError {
-    let is_full = error.is_full_disk();
-    let source = Arc::new(error);
-    if is_full { StoreError::Full(source) } else { StoreError::Failed(source) }
 }

@@ -33,7 +33,7 @@ pub(super) fn find(
     request: &IdempotentRequest,
     now_ms: i64,
 ) -> Result<Option<Written>, ChangeError> {
-    match idempotency::find(connection, request, now_ms).map_err(StoreError::from)? {
+    match idempotency::find(connection, request, now_ms)? {
         Lookup::Nothing => Ok(None),
         Lookup::OtherRequest => Err(ChangeError::KeyReused),
         Lookup::Outcome(stored) => decode(&stored)?.map(Some),
@@ -60,7 +60,7 @@ pub(super) fn record(
         Err(_) => return Ok(()),
     };
     let encoded = serde_json::to_string(&response).map_err(not_json)?;
-    Ok(idempotency::record(connection, request, &encoded, now_ms)?)
+    idempotency::record(connection, request, &encoded, now_ms)
 }
 
 /// Both versions of a newly created user are 1.

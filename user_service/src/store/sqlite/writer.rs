@@ -83,7 +83,7 @@ impl Writer for SqliteWriter {
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
-        ready(close_writer(self.connection).map_err(StoreError::from)).boxed_local()
+        ready(close_writer(self.connection)).boxed_local()
     }
 }
 
