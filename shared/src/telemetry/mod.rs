@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod batching_writer;
 mod error_chain;
 mod line_time;
 mod logging;
