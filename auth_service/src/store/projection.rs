@@ -8,7 +8,7 @@ use shared::log_sync::NextChange;
 use shared::sqlite::{Durability, open_reader, open_writer};
 
 use super::StoreError;
-use super::sqlite::{projection, staging};
+use super::sqlite::{migrations, projection, staging};
 use crate::domain::Credential;
 
 /// Why records were not applied. None of them was.
@@ -49,7 +49,7 @@ impl ProjectionStore {
     /// It cannot be used.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         // Normal: whatever a power cut takes comes again, because the cursor goes with it.
-        let connection = open_writer(path, Durability::Normal, &projection::migrations())?;
+        let connection = open_writer(path, Durability::Normal, &migrations::projection())?;
         Ok(Self { connection })
     }
 

@@ -7,11 +7,12 @@ use contract::{Claims, UserId};
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
-use shared::sqlite::{Durability, GroupCommit, idempotency, open_writer};
+use shared::sqlite::{Durability, idempotency, open_writer};
 use shared::tokens::RevokedView;
 
 use super::StoreError;
-use super::sqlite::tokens;
+use super::sqlite::group_commit::GroupCommit;
+use super::sqlite::{migrations, tokens};
 
 /// How many expired responses are deleted at once: more than a busy minute leaves.
 const RESPONSES_PER_PURGE: u32 = 10_000;
@@ -51,7 +52,7 @@ impl TokenStore {
     /// # Errors
     /// It cannot be used.
     pub fn open(path: &Path, view: RevokedView) -> Result<Self, StoreError> {
-        let connection = open_writer(path, Durability::Full, &tokens::migrations())?;
+        let connection = open_writer(path, Durability::Full, &migrations::tokens())?;
         tokens::load(&connection, &view)?;
         Ok(Self { connection, group: GroupCommit::default(), view })
     }

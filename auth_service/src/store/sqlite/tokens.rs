@@ -2,19 +2,9 @@
 
 use contract::UserId;
 use rusqlite::{Connection, params};
-use rusqlite_migration::{M, Migrations};
-use shared::sqlite::idempotency;
 use shared::tokens::RevokedView;
 
 use super::super::StoreError;
-
-/// The schema of `tokens.db`, step by step.
-pub(in crate::store) fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![
-        M::up(include_str!("../../../migrations/tokens_0001_revocations.sql")),
-        M::up(idempotency::SCHEMA),
-    ])
-}
 
 /// The random name that this database got when it was made.
 pub(in crate::store) fn find_generation(connection: &Connection) -> Result<String, StoreError> {
@@ -88,11 +78,12 @@ pub(in crate::store) fn delete_expired(
 
 #[cfg(test)]
 mod tests {
+    use super::super::migrations;
     use super::*;
 
     fn database() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrations().to_latest(&mut connection).unwrap();
+        migrations::tokens().to_latest(&mut connection).unwrap();
         connection
     }
 
