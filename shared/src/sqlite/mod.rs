@@ -9,8 +9,12 @@ use crate::store_error::StoreError;
 
 pub mod idempotency;
 mod open;
+mod read_connection;
+mod write_connection;
 
-pub use open::{Durability, OpenError, close_writer, map_into_memory, open_reader, open_writer};
+pub use open::{Durability, OpenError, close_writer, open_reader, open_writer};
+pub use read_connection::ReadConnection;
+pub use write_connection::WriteConnection;
 
 impl From<rusqlite::Error> for StoreError {
     /// Classifies the error by what the client should be told.

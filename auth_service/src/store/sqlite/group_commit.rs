@@ -80,6 +80,13 @@ impl GroupCommit {
         }
         result
     }
+
+    /// Answers all waiting writes with the error: nothing is done.
+    pub(in crate::store) fn refuse(&mut self, error: &StoreError) {
+        for write in self.waiting.drain(..) {
+            write.answer(Some(error));
+        }
+    }
 }
 
 fn run_group(
