@@ -1,4 +1,4 @@
-//! This service as a binary of its own.
+//! This service as a separate binary.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Application for AuthServiceBinary {
 
     fn problems(BinaryConfig { config, hashing }: &BinaryConfig) -> Vec<String> {
         let missing = BrokerMissing::in_config(&config.common.bus).map(|error| error.to_string());
-        [config.common.problems(), hashing.problems(), missing.into_iter().collect()].concat()
+        [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
     }
 
     fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {

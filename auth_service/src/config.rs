@@ -4,26 +4,27 @@ use clap::Args;
 use humantime::Duration;
 use shared::config::{CommonConfig, ListenAddress};
 
-/// Everything that [`crate::start`] needs to know.
+/// Everything that [`crate::start`] needs.
 #[derive(Args, Clone, Debug)]
 pub struct Config {
-    /// What it has in common with the other service.
+    /// The settings that both services have.
     #[command(flatten)]
     pub common: CommonConfig,
-    /// What is its own.
+    /// The settings of this service only.
     #[command(flatten)]
     pub service: AuthServiceConfig,
 }
 
-/// The settings that are this service's own.
+/// The settings of auth_service only.
 #[derive(Args, Clone, Debug)]
 pub struct AuthServiceConfig {
     /// Where auth_service listens: an address or a name, with a port
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
     pub auth_service_listen: ListenAddress,
 
-    /// Name of this replica of auth_service: each needs its own, and its own data directory
-    #[arg(long, env, default_value = "1", value_name = "NAME", value_parser = parse_replica)]
+    /// Name of this replica of auth_service: each needs a separate name and data directory. Replicas do
+    /// not share logouts yet
+    #[arg(long, env, default_value = ONLY_REPLICA, value_name = "NAME", value_parser = parse_replica)]
     pub auth_replica: String,
 
     /// The tokens' `iss`
@@ -43,12 +44,27 @@ pub struct AuthServiceConfig {
     pub login_wait: Duration,
 }
 
+impl Config {
+    /// Contradictions between settings that are valid one by one: one line each.
+    pub fn problems(&self) -> Vec<String> {
+        self.common.problems()
+    }
+}
+
 impl AuthServiceConfig {
+    /// Whether the name of this replica says that there are others.
+    pub fn is_one_of_several(&self) -> bool {
+        self.auth_replica != ONLY_REPLICA
+    }
+
     /// How long a token lives, in whole seconds.
     pub fn token_lifetime_s(&self) -> i64 {
         i64::try_from(self.token_lifetime.as_secs()).unwrap_or(i64::MAX / 2)
     }
 }
+
+/// The name of the replica where there is only one.
+const ONLY_REPLICA: &str = "1";
 
 /// The name becomes a word of queues' names.
 fn parse_replica(text: &str) -> Result<String, &'static str> {

@@ -1,181 +1,262 @@
-//! All wiring: which actor lives on which thread, and who knows whom.
+//! All wiring: which actor runs on which thread and why, and which actors know each other.
+//!
+//! | thread | actors and loops | why |
+//! |---|---|---|
+//! | `projecting` | [`CredentialRepository`] | a commit to `projection.db` waits for the disk, and nobody else may |
+//! | `revoking` | [`Revocations`], [`Pruner`] | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
+//! | `following` | [`UserEventConsumer`], [`DeadLetters`] | decoding batches must not hold up what a request waits for |
+//! | each HTTP worker | [`CredentialReader`], [`PasswordHasher`] | a question to them is a local message and no hop. Tokens are verified and signed there, too |
+//! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
+//!
+//! The hashing threads belong to whoever starts the service, which may share them with user_service.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
-use shared::actors::{Health, Mailbox, ask};
+use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
 use shared::bus::cloud_event::Codec;
-use shared::bus::{Bus, BusStatus, DeadLetters};
+use shared::bus::{Bus, DeadLetters};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
-use shared::config::{CommonConfig, cores};
+use shared::config::cores;
+use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, HttpMetrics, HttpServerConfig, Probes, ReadinessReport, RunningHttpServer,
-    ServeError, TrustedProxies, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
+    TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
-use crate::actors::revocations::{FlushRevocations, RevokeInMemory, TokenTimes};
+use crate::actors::credential_repository::CloseProjection;
+use crate::actors::revocations::{CloseRevocations, PruneExpired, RevokeInMemory, TokenTimes};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
 use crate::actors::{
-    Applied, CredentialReader, CredentialRepository, KeyRing, Progress, Revocations, SigningView,
-    UserEventConsumer,
+    Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
 use crate::http::{self, Api, Authenticator, Decoy, TokenChecker};
+use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
-use crate::store::{ProjectionReader, StoreError};
+use crate::readiness::Readiness;
+use crate::store::StoreError;
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
-/// File of the projection.
+/// The file of the projection.
 const PROJECTION: &str = "projection.db";
+/// The file of the revoked tokens.
+const TOKENS: &str = "tokens.db";
 
-/// What the service is given: in one process with user_service it shares them.
+/// What the service gets from its caller.
 pub struct Deps {
-    /// Brings events, takes questions.
+    /// The connection to the other service.
     pub bus: Arc<dyn Bus>,
-    /// Verifies passwords.
+    /// Verifies passwords; the standalone binary shares one for both services.
     pub hashing: HashingThreads,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// What `/metrics` shows; hashing's metrics are in it.
+    /// For `/metrics`; the hashing metrics are registered already.
     pub registry: Registry,
 }
 
 /// The service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data directory or a file in it.
-    #[error("the data directory is of no use")]
+    /// The data directory cannot be made.
+    #[error("cannot use the data directory")]
     DataDir(#[from] DataDirError),
-    /// The key that is shared with user_service.
-    #[error("the sealing key is of no use")]
+    /// The sealing key cannot be used.
+    #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
-    /// The key that tokens are signed with.
-    #[error("the signing key is of no use")]
+    /// The key that tokens are signed with cannot be used.
+    #[error("cannot use the signing key")]
     SigningKey(#[from] SigningKeyError),
-    /// `projection.db`.
+    /// `projection.db` cannot be used.
     #[error("cannot use the projection of the users")]
     Projection(#[source] StoreError),
-    /// `tokens.db`.
+    /// `tokens.db` cannot be used.
     #[error("cannot use the list of revoked tokens")]
     Revocations(#[source] StoreError),
-    /// `projection.db`, for readers.
-    #[error("cannot read the projection of the users")]
-    Readers(#[source] StoreError),
-    /// The HTTP server.
-    #[error(transparent)]
+    /// The HTTP server cannot listen.
+    #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
 }
 
-/// The running service.
+/// A running service.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     http: RunningHttpServer,
-    consumer: Mailbox<UserEventConsumer>,
-    writers: Writers,
-    /// Until everything has stopped.
+    actors: Actors,
+    /// Stays until everything has stopped.
     _claim: DataDirClaim,
 }
 
-/// Starts the service. It waits for nobody: without a broker it answers from what it has.
-///
-/// # Errors
-/// See [`StartError`].
-pub async fn start(config: Config, mut deps: Deps) -> Result<Running, StartError> {
-    let Config { common, service } = config;
-    let metrics = ServiceMetrics::register(&mut deps.registry);
-    let http_metrics = HttpMetrics::register(&mut deps.registry);
-    let claim = claim_data_dir(&common.data_dir, "auth_service")?;
-    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
-    let codec = Codec::new(Arc::clone(&sealing_key));
-    let stores = Stores::open(&common.data_dir, &service, &sealing_key, &deps.clock, &metrics)?;
-    let server = server_config(&common, &service);
-    let projection = readable_projection(&common.data_dir)?;
-    let rules = token_rules(&service);
-    let key_ring = KeyRing::new(signing_key(&common.data_dir, &stores)?);
-    let verifier = Arc::new(key_ring.verifier(&rules)?);
-    let health = Health::register(&mut deps.registry);
-    let writers = stores.launch(&health);
-    let api = ApiParts {
-        hashing: deps.hashing,
-        projection,
-        verifier,
-        revoked: writers.revoked.clone(),
-        bus: Arc::clone(&deps.bus),
-        codec: codec.clone(),
-        health: health.clone(),
-        revocations: writers.revocations.clone(),
-        signing: key_ring.view(),
-        key_ring: key_ring.launch(&health),
-        applied: writers.applied.clone(),
-        sealing_key,
-        guesses: GuessLimit::launch(&common.guessing, MonotonicClock::system(), &health),
-        clock: deps.clock,
-        metrics: metrics.logins,
-        rules,
-        token_lifetime_s: service.token_lifetime_s(),
-        login_wait: service.login_wait.into(),
-    };
-    let progress = watch::Sender::new(Progress::start_at(writers.applied.borrow().seq()));
-    deps.registry.register_collector(Box::new(AgreementMetrics {
-        applied: writers.applied.clone(),
-        progress: progress.subscribe(),
-    }));
-    let readiness = readiness(
-        writers.applied.clone(),
-        progress.subscribe(),
-        Arc::clone(&deps.bus),
-        health.clone(),
-    );
-    let probes = Probes { readiness: Arc::new(readiness), registry: Arc::new(deps.registry) };
-    let paths = move |app: &mut ServiceConfig| api.configure(app);
-    let http = match serve(&server, http_metrics, probes, http::document(), paths) {
-        Ok(http) => http,
-        Err(error) => {
-            writers.stop().await;
-            return Err(error.into());
-        }
-    };
-    let consumer =
-        writers.follow(deps.bus, codec, service.auth_replica, progress, metrics.following, &health);
-    tracing::info!(address = %http.address, "auth_service listens");
-    Ok(Running { address: http.address, http, consumer, writers, _claim: claim })
-}
-
-fn server_config(common: &CommonConfig, service: &AuthServiceConfig) -> HttpServerConfig {
-    HttpServerConfig {
-        listen: service.auth_service_listen.clone(),
-        max_connections: max_connections(),
-        workers: common.http_workers.map_or_else(cores, usize::from),
-        trusted_proxies: TrustedProxies(common.guessing.trusted_proxies.clone()),
-        shutdown_grace: common.shutdown_grace.into(),
-    }
-}
-
 impl Running {
-    /// Stops: no more requests, those in hand finished, what waits committed, threads ended.
+    /// Stops accepting requests, finishes those in progress, stores what is pending, and closes the
+    /// databases.
     pub async fn stop(self) {
         self.http.stop().await;
-        // An actor that is gone already needs no stopping.
-        let _ = ask(&self.consumer, StopFollowing).await;
-        self.writers.stop().await;
+        self.actors.stop().await;
         tracing::info!("auth_service has stopped");
     }
 }
 
-/// What the handlers need, before there is a worker.
+/// Starts the service. It does not wait for the bus, which may be unreachable: it answers from what
+/// it has. While the disk is full it does without writing; it waits only if it cannot even read.
+///
+/// Must be called inside an actix system.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
+    let Deps { bus, hashing, clock, mut registry } = deps;
+    let metrics = ServiceMetrics::register(&mut registry);
+    let http_metrics = HttpMetrics::register(&mut registry);
+    let health = Health::register(&mut registry);
+    let files = open_when_there_is_space(async || Files::open(&config, &clock, &metrics)).await?;
+    let Files { claim, sealing_key, repository, revocations, key_ring } = files;
+    let rules = token_rules(&config.service);
+    let verifier = Arc::new(key_ring.verifier(&rules)?);
+    let codec = Codec::new(Arc::clone(&sealing_key));
+    let actors = Actors::launch(
+        (repository, revocations),
+        &health,
+        Following {
+            bus: Arc::clone(&bus),
+            codec: codec.clone(),
+            replica: config.service.auth_replica.clone(),
+            metrics: metrics.following,
+        },
+    );
+    let api = ApiParts {
+        hashing,
+        projection: config.common.data_dir.join(PROJECTION),
+        verifier,
+        revoked: actors.revoked.clone(),
+        bus: Arc::clone(&bus),
+        codec,
+        health: health.clone(),
+        revocations: actors.revocations.clone(),
+        key_ring: Arc::new(key_ring),
+        applied: actors.applied.clone(),
+        sealing_key,
+        guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
+        clock,
+        metrics: metrics.logins,
+        rules,
+        token_lifetime_s: config.service.token_lifetime_s(),
+        login_wait: config.service.login_wait.into(),
+    };
+    let (applied, progress) = (actors.applied.clone(), actors.progress.clone());
+    registry.register_collector(Box::new(AgreementMetrics { applied, progress }));
+    let readiness = actors.readiness(health, bus);
+    let readiness = Arc::new(move || readiness.report());
+    let probes = Probes { readiness, registry: Arc::new(registry) };
+    let paths = move |app: &mut ServiceConfig| api.configure(app);
+    match serve(&server_config(&config), http_metrics, probes, http::document(), paths) {
+        Ok(http) => {
+            announce(&config.service, http.address);
+            Ok(Running { address: http.address, http, actors, _claim: claim })
+        }
+        Err(error) => {
+            actors.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+fn server_config(config: &Config) -> HttpServerConfig {
+    HttpServerConfig {
+        listen: config.service.auth_service_listen.clone(),
+        max_connections: max_connections(),
+        workers: config.common.http_workers.map_or_else(cores, usize::from),
+        trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
+        shutdown_grace: config.common.shutdown_grace.into(),
+    }
+}
+
+fn announce(service: &AuthServiceConfig, address: SocketAddr) {
+    if service.is_one_of_several() {
+        tracing::warn!(
+            replica = service.auth_replica,
+            "replicas of auth_service do not share logouts yet: a token of this replica is not \
+             accepted by another, and after a change of replica its user must log in again"
+        );
+    }
+    // Last: scripts that wait for this line find all the others before it.
+    tracing::info!(%address, "auth_service listens");
+}
+
+/// What is on the disk, opened.
+struct Files {
+    claim: DataDirClaim,
+    sealing_key: Arc<SealingKeys>,
+    repository: CredentialRepository,
+    revocations: Revocations,
+    key_ring: KeyRing,
+}
+
+impl Files {
+    fn open(config: &Config, clock: &Clock, metrics: &ServiceMetrics) -> Result<Self, StartError> {
+        let directory = &config.common.data_dir;
+        let claim = claim_data_dir(directory, "auth_service")?;
+        let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
+        let sealing_key = Arc::new(sealing_key);
+        let times =
+            TokenTimes { lifetime_s: config.service.token_lifetime_s(), leeway_s: LEEWAY_S };
+        let metrics = metrics.revocations.clone();
+        let mut revocations =
+            Revocations::open(directory.join(TOKENS), clock.clone(), times, metrics)
+                .map_err(StartError::Revocations)?;
+        let repository =
+            CredentialRepository::open(directory.join(PROJECTION), Arc::clone(&sealing_key))
+                .map_err(StartError::Projection)?;
+        let has_projection = repository.applied().borrow().cursor.is_some();
+        let key_ring = KeyRing::new(signing_key(directory, &mut revocations, has_projection)?);
+        Ok(Self { claim, sealing_key, repository, revocations, key_ring })
+    }
+}
+
+/// The key of the present generation of `tokens.db`.
+///
+/// A `tokens.db` that was lost comes back with another generation, and so with another key: a token
+/// that was logged out stays dead although nobody remembers it. If the projection was lost instead,
+/// nobody can tell which users have changed their password or are gone since, so the generation is
+/// renewed as well.
+fn signing_key(
+    directory: &Path,
+    revocations: &mut Revocations,
+    has_projection: bool,
+) -> Result<SigningKey, StartError> {
+    let path_of = |generation: &str| directory.join(format!("signing-{generation}.key"));
+    let mut path = path_of(&revocations.generation().map_err(StartError::Revocations)?);
+    if !has_projection && path.exists() {
+        tracing::warn!("the projection is new: tokens that were signed before are dead");
+        path = path_of(&revocations.renew_generation().map_err(StartError::Revocations)?);
+    }
+    Ok(SigningKey::load_or_create(&path)?)
+}
+
+fn token_rules(config: &AuthServiceConfig) -> TokenRules {
+    TokenRules {
+        issuer: config.token_issuer.clone(),
+        audience: config.token_audience.clone(),
+        leeway_s: LEEWAY_S,
+    }
+}
+
+/// What the handlers are made from.
 #[derive(Clone)]
 struct ApiParts {
     hashing: HashingThreads,
@@ -186,8 +267,7 @@ struct ApiParts {
     codec: Codec,
     health: Health,
     revocations: Mailbox<Revocations>,
-    key_ring: Mailbox<KeyRing>,
-    signing: SigningView,
+    key_ring: Arc<KeyRing>,
     applied: watch::Receiver<Applied>,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
@@ -200,13 +280,13 @@ struct ApiParts {
 
 impl ApiParts {
     fn configure(&self, app: &mut ServiceConfig) {
-        // Requests whose client may be gone look at how many passwords wait.
+        // Requests whose client may be gone check how many passwords wait.
         app.app_data(Rc::new(self.hashing.clone()));
-        http::configure(self.launch(), app);
+        http::configure(self.launch_api(), app);
     }
 
     /// Called once on each worker's thread, whose actors it starts.
-    fn launch(&self) -> Api {
+    fn launch_api(&self) -> Api {
         let parts = self.clone();
         Api {
             authenticator: Authenticator {
@@ -220,7 +300,6 @@ impl ApiParts {
             tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
             revocations: parts.revocations,
             key_ring: parts.key_ring,
-            signing: parts.signing,
             applied: parts.applied,
             sealing_key: parts.sealing_key,
             guesses: parts.guesses,
@@ -233,156 +312,89 @@ impl ApiParts {
     }
 }
 
-/// The writers, before they are given a thread.
-struct Stores {
-    repository: CredentialRepository,
-    revocations: Revocations,
+/// How the log of user_service is followed.
+struct Following {
+    bus: Arc<dyn Bus>,
+    codec: Codec,
+    replica: String,
+    metrics: FollowingMetrics,
 }
 
-impl Stores {
-    fn open(
-        data_dir: &Path,
-        config: &AuthServiceConfig,
-        sealing_key: &Arc<SealingKeys>,
-        clock: &Clock,
-        metrics: &ServiceMetrics,
-    ) -> Result<Self, StartError> {
-        let times = TokenTimes { lifetime_s: config.token_lifetime_s(), leeway_s: LEEWAY_S };
-        let path = data_dir.join("tokens.db");
-        let metrics = metrics.revocations.clone();
-        let revocations = Revocations::open(&path, clock.clone(), times, metrics)
-            .map_err(StartError::Revocations)?;
-        let path = data_dir.join(PROJECTION);
-        let repository = CredentialRepository::open(&path, Arc::clone(sealing_key))
-            .map_err(StartError::Projection)?;
-        Ok(Self { repository, revocations })
-    }
-
-    /// Each on a thread of its own, which it may block.
-    fn launch(self, health: &Health) -> Writers {
-        let arbiters = [(); 3].map(|()| Arbiter::new());
-        let revoke = self.revocations.in_memory();
-        let (applied, revoked) = (self.repository.applied(), self.revocations.view());
-        let repository = self.repository.launch(&arbiters[0].handle(), health);
-        let revocations = self.revocations.launch(&arbiters[1].handle(), health);
-        Writers { repository, revocations, applied, revoked, revoke, arbiters }
-    }
-}
-
-/// The writers at work.
-struct Writers {
+/// The actors that run on separate threads.
+struct Actors {
     repository: Mailbox<CredentialRepository>,
     revocations: Mailbox<Revocations>,
+    consumer: Mailbox<UserEventConsumer>,
+    /// Stops when this mailbox is dropped.
+    _pruner: Mailbox<Pruner<Revocations, PruneExpired>>,
     applied: watch::Receiver<Applied>,
+    progress: watch::Receiver<Progress>,
     revoked: RevokedView,
-    revoke: RevokeInMemory,
-    /// The repository's and the revocations': each may wait for the disk there. The last one is the
-    /// consumer's and the dead letters': decoding batches must not hold up what a login waits for.
-    arbiters: [Arbiter; 3],
+    is_writable: Arc<AtomicBool>,
+    following: Arbiter,
+    /// The threads of the databases.
+    writing: [Arbiter; 2],
 }
 
-impl Writers {
-    fn follow(
-        &self,
-        bus: Arc<dyn Bus>,
-        codec: Codec,
-        replica: String,
-        progress: watch::Sender<Progress>,
-        metrics: FollowingMetrics,
+impl Actors {
+    fn launch(
+        (repository, revocations): (CredentialRepository, Revocations),
         health: &Health,
-    ) -> Mailbox<UserEventConsumer> {
-        let (thread, taken) = (self.arbiters[2].handle(), metrics.dead_letters.clone());
-        let following = FollowLoop {
+        Following { bus, codec, replica, metrics }: Following,
+    ) -> Self {
+        let [projecting, revoking, following] = [(); 3].map(|()| Arbiter::new());
+        let revoke: RevokeInMemory = revocations.in_memory();
+        let (applied, revoked) = (repository.applied(), revocations.view());
+        let is_writable = revocations.is_writable();
+        let repository = repository.launch(&projecting.handle(), health);
+        let revocations = revocations.launch(&revoking.handle(), health);
+        let progress = watch::Sender::new(Progress::start_at(applied.borrow().seq()));
+        let watched = progress.subscribe();
+        let (thread, taken) = (following.handle(), metrics.dead_letters.clone());
+        let follow_loop = FollowLoop {
             dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
             codec,
             progress,
             bus,
-            repository: self.repository.clone(),
-            applied: self.applied.clone(),
-            revocations: self.revocations.clone(),
-            revoke: self.revoke.clone(),
+            repository: repository.clone(),
+            applied: applied.clone(),
+            revocations: revocations.clone(),
+            revoke,
             replica,
             metrics,
             health: health.clone(),
         };
-        UserEventConsumer::launch(&thread, following, health)
+        let (what, writer) = ("forgetting expired revocations", revocations.clone());
+        Self {
+            consumer: UserEventConsumer::launch(&thread, follow_loop, health),
+            _pruner: Pruner::launch(&revoking.handle(), what, writer, PruneExpired, health),
+            repository,
+            revocations,
+            applied,
+            progress: watched,
+            revoked,
+            is_writable,
+            following,
+            writing: [projecting, revoking],
+        }
     }
 
+    fn readiness(&self, health: Health, bus: Arc<dyn Bus>) -> Readiness {
+        let (applied, progress) = (self.applied.clone(), self.progress.clone());
+        let is_writable = Arc::clone(&self.is_writable);
+        Readiness { health, applied, progress, is_writable, bus }
+    }
+
+    /// Stops the consumer first, so that nothing more is to be written. All readers have gone with
+    /// the HTTP server: the writers can move everything into the databases' main files.
     async fn stop(self) {
-        // An actor that is gone already has nothing to flush.
-        let _ = ask(&self.revocations, FlushRevocations).await;
-        for arbiter in self.arbiters {
-            arbiter.stop();
-            let _ = tokio::task::spawn_blocking(move || arbiter.join()).await;
+        let stopped = ask(&self.consumer, StopFollowing).await;
+        join_threads([self.following]).await;
+        let closed = ask(&self.repository, CloseProjection).await;
+        let closed = [stopped, closed, ask(&self.revocations, CloseRevocations).await];
+        for error in closed.into_iter().filter_map(Result::err) {
+            tracing::error!(error = &error as &dyn Error, "an actor was not stopped cleanly");
         }
-    }
-}
-
-/// The key of the present generation of `tokens.db`.
-///
-/// A `tokens.db` that was lost comes back with another generation, and so with another key: a token
-/// that was logged out stays dead although nobody remembers it. If the projection was lost instead,
-/// nobody can tell which users have changed their password or are gone since, so the generation is
-/// renewed as well.
-fn signing_key(data_dir: &Path, stores: &Stores) -> Result<SigningKey, StartError> {
-    let path_of = |generation: &str| data_dir.join(format!("signing-{generation}.key"));
-    let mut path = path_of(&stores.revocations.generation().map_err(StartError::Revocations)?);
-    let has_projection = stores.repository.applied().borrow().cursor.is_some();
-    if !has_projection && path.exists() {
-        tracing::warn!("the projection is new: tokens that were signed before are dead");
-        path = path_of(&stores.revocations.renew_generation().map_err(StartError::Revocations)?);
-    }
-    Ok(SigningKey::load_or_create(&path)?)
-}
-
-fn token_rules(config: &AuthServiceConfig) -> TokenRules {
-    TokenRules {
-        issuer: config.token_issuer.clone(),
-        audience: config.token_audience.clone(),
-        leeway_s: LEEWAY_S,
-    }
-}
-
-/// The file that each worker opens later: what is wrong with it should be known now.
-fn readable_projection(data_dir: &Path) -> Result<PathBuf, StartError> {
-    let path = data_dir.join(PROJECTION);
-    drop(ProjectionReader::open(&path).map_err(StartError::Readers)?);
-    Ok(path)
-}
-
-fn readiness(
-    applied: watch::Receiver<Applied>,
-    progress: watch::Receiver<Progress>,
-    bus: Arc<dyn Bus>,
-    health: Health,
-) -> impl Fn() -> ReadinessReport + Send + Sync {
-    move || {
-        let Applied { cursor, unopenable, .. } = applied.borrow().clone();
-        let Progress { loaded, foreign_key, is_stuck, .. } = progress.borrow().clone();
-        let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
-        if cursor.is_none() {
-            report.reasons.push(match loaded {
-                None => "catching up: no sync with user_service yet".to_owned(),
-                Some((part, parts)) => {
-                    format!("catching up: part {part} of {parts} of a snapshot is loaded")
-                }
-            });
-        }
-        if unopenable.count > 0 {
-            report.reasons.push(unopenable.to_string());
-        }
-        if let Some(key) = foreign_key {
-            report.degraded.push(format!(
-                "user_service authenticates with the key {key}, which is not here: give both \
-                 services the same sealing keys"
-            ));
-        }
-        if is_stuck {
-            report.degraded.push("the projection cannot be written".to_owned());
-        }
-        if let BusStatus::Down { cause } = bus.status() {
-            report.degraded.push(cause);
-        }
-        report
+        join_threads(self.writing).await;
     }
 }

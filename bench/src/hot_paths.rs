@@ -148,7 +148,7 @@ fn ask_again_and_again(at: SocketAddr, request: &str, times: u64) {
 }
 
 fn apply(times: u64, directory: &Path) {
-    let mut store = ProjectionStore::open(&directory.join("projection.db")).unwrap();
+    let mut store = ProjectionStore::open(directory.join("projection.db")).unwrap();
     let incarnation = Incarnation([7; 16]);
     let cursor = Cursor { incarnation, ..Cursor::default() };
     let mut follower = Follower::new(cursor, "bench".into(), "nobody".into());

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fail_point;
+pub mod full_disk;
 pub mod hashing;
 pub mod http;
 pub mod idempotency;

@@ -1,12 +1,16 @@
 //! All wiring: which actor runs on which thread and why, and which actors know each other.
 //!
-//! | thread | actors | why |
+//! | thread | actors and loops | why |
 //! |---|---|---|
-//! | `writing` | [`UserRepository`], [`LogPruner`] | a commit waits for the disk, and nobody else may |
-//! | `publishing` | [`EventPublisher`], [`RehashReceiver`] | both wait for the bus, and encode or open hashes; no request waits for them |
+//! | `writing` | [`UserRepository`], [`Pruner`] | a commit waits for the disk, and nobody else may |
+//! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; no request waits for them |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
+//! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
+//!
+//! The hashing threads belong to whoever starts the service, which may share them with auth_service.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,12 +20,13 @@ use std::time::Duration;
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use contract::Head;
-use shared::actors::{Health, Mailbox, ask};
+use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
-use shared::config::cores;
+use shared::config::{CommonConfig, cores};
+use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
@@ -35,10 +40,8 @@ use tokio::time::timeout;
 use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
 use crate::actors::sync_responder::Answering;
-use crate::actors::user_repository::Close;
-use crate::actors::{
-    EventPublisher, LogPruner, RehashReceiver, SyncResponder, UserReader, UserRepository,
-};
+use crate::actors::user_repository::{Close, Prune};
+use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
@@ -105,7 +108,8 @@ impl Running {
     }
 }
 
-/// Starts the service. It does not wait for the bus, which may be unreachable.
+/// Starts the service. It does not wait for the bus, which may be unreachable. While the disk is
+/// full it does without writing; it waits only for space for the sealing key.
 ///
 /// Must be called inside an actix system.
 ///
@@ -113,9 +117,8 @@ impl Running {
 /// See [`StartError`].
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
-    let claim = claim_data_dir(&config.common.data_dir, "user_service")?;
-    let common = &config.common;
-    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
+    let files = open_when_there_is_space(async || open_files(&config.common));
+    let (claim, sealing_key) = files.await?;
     let Deps { store, bus, hashing, clock, mut registry } = deps;
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
@@ -141,6 +144,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
             Err(error.into())
         }
     }
+}
+
+fn open_files(common: &CommonConfig) -> Result<(DataDirClaim, Arc<SealingKeys>), StartError> {
+    let claim = claim_data_dir(&common.data_dir, "user_service")?;
+    let sealing_key = SealingKeys::from_config(&common.sealing_key, &common.data_dir)?;
+    Ok((claim, Arc::new(sealing_key)))
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
@@ -223,13 +232,13 @@ impl ApiParts {
         let (store, health, config) = (&self.store, &self.health, &self.config);
         let writer = metrics.writer.clone();
         let repository =
-            UserRepository::open(Arc::clone(store), self.clock.clone(), writer.clone()).await?;
+            UserRepository::open(Arc::clone(store), self.clock.clone(), writer).await?;
         let (head, is_writable) = (repository.head(), repository.is_writable());
         let [writing, publishing, answering] = [(); 3].map(|()| Arbiter::new());
         let repository = repository.launch(&writing.handle(), health);
 
-        let pruner =
-            LogPruner::new(repository.clone(), config.log_retention(), health.clone(), writer);
+        let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
+        let pruner = Pruner::launch(&writing.handle(), "pruning the log", writer, prune, health);
         let codec = Codec::new(Arc::clone(&self.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
@@ -253,13 +262,13 @@ impl ApiParts {
             metrics: metrics.answers.clone(),
             health: health.clone(),
         });
-        let (on_writing, on_publishing) = (writing.handle(), publishing.handle());
+        let on_publishing = publishing.handle();
         Ok(Actors {
             head,
             published: confirmed,
             is_writable,
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
-            _pruner: Mailbox::start_on(&on_writing, health, STOPS_MAX, |_| pruner),
+            _pruner: pruner,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
             _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
             repository,
@@ -274,7 +283,7 @@ struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
     // These three actors stop when their last mailbox is dropped.
-    _pruner: Mailbox<LogPruner>,
+    _pruner: Mailbox<Pruner<UserRepository, Prune>>,
     _receiver: Mailbox<RehashReceiver>,
     _responder: Mailbox<SyncResponder>,
     head: watch::Receiver<Option<Head>>,
@@ -293,25 +302,10 @@ impl Actors {
         if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
             tracing::warn!("the last events were not published; the next start publishes them");
         }
-        join(self.readers).await;
+        join_threads(self.readers).await;
         if let Err(error) = ask(&self.repository, Close).await {
-            tracing::error!(%error, "the database was not closed cleanly");
+            tracing::error!(error = &error as &dyn Error, "the database was not closed cleanly");
         }
-        join([self.writing]).await;
-    }
-}
-
-/// Ends the threads, with the actors on them.
-async fn join<const N: usize>(arbiters: [Arbiter; N]) {
-    let joining = move || {
-        for arbiter in arbiters {
-            arbiter.stop();
-            if arbiter.join().is_err() {
-                tracing::error!("an actor's thread has panicked");
-            }
-        }
-    };
-    if tokio::task::spawn_blocking(joining).await.is_err() {
-        tracing::error!("the actors' threads were not joined");
+        join_threads([self.writing]).await;
     }
 }

@@ -6,7 +6,7 @@
 //! **When full** refuses: 503 with `Retry-After`.
 //!
 //! **When it dies**: a query that panics fails alone. A connection that cannot be opened is
-//! tried again with the next query.
+//! opened with the next query. While the disk is full, it reads what is there.
 
 use std::path::PathBuf;
 
@@ -31,25 +31,18 @@ impl Command for FindCredential {
 
 /// One worker's reader.
 pub struct CredentialReader {
-    /// File of the projection.
-    path: PathBuf,
-    /// Opened at the first query and kept.
-    reader: Option<ProjectionReader>,
+    reader: ProjectionReader,
 }
 
 impl CredentialReader {
     /// Starts a reader on this thread.
     pub fn launch(path: PathBuf, health: &Health) -> Mailbox<Self> {
-        Mailbox::start(health, MAILBOX, |_| Self { path, reader: None })
+        Mailbox::start(health, MAILBOX, |_| Self { reader: ProjectionReader::new(path) })
     }
 
-    fn find(&mut self, username_keys: &[String]) -> Result<Option<Credential>, StoreError> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => none.insert(ProjectionReader::open(&self.path)?),
-        };
+    fn find(&self, username_keys: &[String]) -> Result<Option<Credential>, StoreError> {
         for key in username_keys {
-            if let Some(found) = reader.find_credential(key)? {
+            if let Some(found) = self.reader.find_credential(key)? {
                 return Ok(Some(found));
             }
         }

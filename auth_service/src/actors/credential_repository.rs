@@ -8,12 +8,13 @@
 //! **When it dies**: a command that panics fails alone and is undone; the consumer goes back to
 //! the stored cursor. The database can be had again from the log of user_service.
 
+use std::error::Error;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ArbiterHandle, Context, Handler};
+use actix::{Actor, ActorContext, ArbiterHandle, Context, Handler};
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::log_sync::NextChange;
@@ -70,6 +71,13 @@ impl Command for SwapIn {
     type Reply = Result<(), StoreError>;
 }
 
+/// "Close the database, and stop": answers when that is done.
+pub struct CloseProjection;
+
+impl Command for CloseProjection {
+    type Reply = ();
+}
+
 /// How far the projection is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -124,11 +132,12 @@ pub struct CredentialRepository {
 }
 
 impl CredentialRepository {
-    /// Opens the database, or makes it.
+    /// Opens the database, or creates it. If the disk is full, that is done by the first write that
+    /// finds space.
     ///
     /// # Errors
-    /// It cannot be used.
-    pub fn open(path: &Path, sealing_key: Arc<SealingKeys>) -> Result<Self, StoreError> {
+    /// It cannot be used; or the disk is full, and it cannot even be read.
+    pub fn open(path: PathBuf, sealing_key: Arc<SealingKeys>) -> Result<Self, StoreError> {
         let store = ProjectionStore::open(path)?;
         let applied = watch::Sender::new(Applied::default());
         let counted_at = Instant::now();
@@ -239,5 +248,18 @@ impl Handler<Ask<SwapIn>> for CredentialRepository {
 
     fn handle(&mut self, ask: Ask<SwapIn>, _: &mut Self::Context) {
         ask.answer(|SwapIn { cursor }| self.swap_in(cursor));
+    }
+}
+
+impl Handler<Ask<CloseProjection>> for CredentialRepository {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<CloseProjection>, context: &mut Self::Context) {
+        if let Err(error) = self.store.close() {
+            let error = &error as &dyn Error;
+            tracing::error!(error, "the projection was not closed cleanly");
+        }
+        context.stop();
+        ask.answer(|CloseProjection| ());
     }
 }

@@ -2,12 +2,10 @@
 
 pub mod credential_reader;
 pub mod credential_repository;
-pub mod key_ring;
 pub mod revocations;
 pub mod user_event_consumer;
 
 pub use credential_reader::{CredentialReader, FindCredential};
 pub use credential_repository::{Applied, CredentialRepository};
-pub use key_ring::{KeyRing, ListKeys, SigningView};
 pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeToken};
 pub use user_event_consumer::{Progress, UserEventConsumer};

@@ -7,19 +7,22 @@
 //! dead tokens never makes one of them live again.
 //!
 //! **When full** refuses: 503 with `Retry-After`. Commands that arrive during a commit are
-//! committed together.
+//! committed together. While the disk is full, even at the start, it refuses with 507, and tries
+//! again with each command; the view works on.
 //!
-//! **When it dies**: a command that panics fails alone. After a restart the view is loaded anew.
+//! **When it dies**: a command that panics fails alone. A restart loads the view from the database.
 //!
 //! Here the exchange of revocations between replicas will have its place (`ApplyRemote`, digests),
 //! with the issue on tokens.
 
 mod stored_responses;
 
-use std::path::Path;
-use std::time::Duration;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use contract::UserId;
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::Clock;
@@ -32,8 +35,6 @@ use crate::store::{RevokeRefused, StoreError, TokenStore};
 
 /// Commands that may wait for the next commit.
 const MAILBOX: usize = 1024;
-/// How often expired revocations are forgotten.
-const PURGE_INTERVAL: Duration = Duration::from_mins(1);
 /// How much longer than a token's life a user's revocation is kept: a login that was in hand when
 /// the password changed signs its (dead) token later by the time it waited.
 const LATE_LOGIN_S: i64 = 600;
@@ -60,10 +61,19 @@ impl Command for RevokeUsers {
     type Reply = Result<(), StoreError>;
 }
 
-/// "Commit what waits."
-pub struct FlushRevocations;
+/// "Delete a chunk of the revocations and stored responses that have expired." Answers whether there
+/// are more.
+#[derive(Clone, Copy)]
+pub struct PruneExpired;
 
-impl Command for FlushRevocations {
+impl Command for PruneExpired {
+    type Reply = Result<bool, StoreError>;
+}
+
+/// "Commit what waits, close the database, and stop": answers when that is done.
+pub struct CloseRevocations;
+
+impl Command for CloseRevocations {
     type Reply = ();
 }
 
@@ -107,16 +117,19 @@ pub struct Revocations {
     view: RevokedView,
     clock: Clock,
     times: TokenTimes,
+    /// Whether the last write found space on the disk; `/readyz` reads it.
+    is_writable: Arc<AtomicBool>,
     metrics: RevocationMetrics,
 }
 
 impl Revocations {
-    /// Opens the database, or makes it, and loads the view.
+    /// Opens the database, or creates it, and loads the view. If the disk is full, the database is
+    /// opened by the first write that finds space.
     ///
     /// # Errors
-    /// It cannot be used.
+    /// It cannot be used; or the disk is full, and it cannot even be read.
     pub fn open(
-        path: &Path,
+        path: PathBuf,
         clock: Clock,
         times: TokenTimes,
         metrics: RevocationMetrics,
@@ -124,7 +137,8 @@ impl Revocations {
         let view = RevokedView::default();
         let store = TokenStore::open(path, view.clone())?;
         metrics.set(view.len());
-        Ok(Self { store, view, clock, times, metrics })
+        let is_writable = Arc::new(AtomicBool::new(true));
+        Ok(Self { store, view, clock, times, is_writable, metrics })
     }
 
     /// What the HTTP workers read.
@@ -135,6 +149,11 @@ impl Revocations {
     /// Ends the tokens of users at once, before it is on the disk.
     pub fn in_memory(&self) -> RevokeInMemory {
         RevokeInMemory { view: self.view.clone(), clock: self.clock.clone(), times: self.times }
+    }
+
+    /// Whether the last write found space on the disk.
+    pub fn is_writable(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_writable)
     }
 
     /// Names the signing key that this list of dead tokens belongs to.
@@ -149,7 +168,7 @@ impl Revocations {
     ///
     /// # Errors
     /// The database failed.
-    pub fn renew_generation(&self) -> Result<String, StoreError> {
+    pub fn renew_generation(&mut self) -> Result<String, StoreError> {
         self.store.renew_generation()
     }
 
@@ -169,25 +188,24 @@ impl Revocations {
         if self.store.is_idle() {
             return;
         }
-        if let Err(error) = self.store.commit() {
-            tracing::error!(error = &error as &dyn std::error::Error, "revocations are not kept");
+        let committed = self.store.commit();
+        self.note_written(&committed);
+        if let Err(error) = committed {
+            tracing::error!(error = &error as &dyn Error, "revocations were not stored");
         }
         self.metrics.set(self.view.len());
     }
 
-    fn forget_expired(&mut self) {
-        let now_s = self.clock.unix_s();
-        match self.store.forget_expired(now_s) {
-            Ok(()) => self.metrics.set(self.view.len()),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "expired revocations stay for another while"
-            ),
-        }
-        if let Err(error) = self.store.prune_responses(self.clock.unix_ms()) {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "expired responses stay for another while");
-        }
+    fn prune(&mut self) -> Result<bool, StoreError> {
+        let pruned = self.store.prune(self.clock.unix_ms());
+        self.note_written(&pruned);
+        self.metrics.set(self.view.len());
+        pruned
+    }
+
+    fn note_written<T>(&self, written: &Result<T, StoreError>) {
+        let is_writable = !matches!(written, Err(StoreError::Full(_)));
+        self.is_writable.store(is_writable, Ordering::Relaxed);
     }
 }
 
@@ -197,10 +215,6 @@ struct CommitGroup;
 
 impl Actor for Revocations {
     type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(PURGE_INTERVAL, |this, _| this.forget_expired());
-    }
 }
 
 impl Handler<CommitGroup> for Revocations {
@@ -233,10 +247,24 @@ impl Handler<Ask<RevokeUsers>> for Revocations {
     }
 }
 
-impl Handler<Ask<FlushRevocations>> for Revocations {
+impl Handler<Ask<PruneExpired>> for Revocations {
     type Result = ();
 
-    fn handle(&mut self, ask: Ask<FlushRevocations>, _: &mut Self::Context) {
-        ask.answer(|FlushRevocations| self.commit());
+    fn handle(&mut self, ask: Ask<PruneExpired>, _: &mut Self::Context) {
+        ask.answer(|PruneExpired| self.prune());
+    }
+}
+
+impl Handler<Ask<CloseRevocations>> for Revocations {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<CloseRevocations>, context: &mut Self::Context) {
+        self.commit();
+        if let Err(error) = self.store.close() {
+            let error = &error as &dyn Error;
+            tracing::error!(error, "the list of revoked tokens was not closed cleanly");
+        }
+        context.stop();
+        ask.answer(|CloseRevocations| ());
     }
 }

@@ -3,14 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
-use shared::actors::ask;
-use shared::http::Problem;
 
 use super::Api;
 use super::bodies::JwkSet;
-use crate::actors::ListKeys;
 
-/// A key is shown for longer than this before it signs (with the rotation of keys).
+/// How long the keys may be cached.
 const MAX_AGE: &str = "public, max-age=300";
 
 /// List the public keys
@@ -23,7 +20,7 @@ const MAX_AGE: &str = "public, max-age=300";
         ("Cache-Control" = String, description = "How long it may be kept"),
     ))),
 )]
-pub(super) async fn jwks(api: Data<Api>) -> Result<HttpResponse, Problem> {
-    let keys = JwkSet(ask(&api.key_ring, ListKeys).await?);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, MAX_AGE)).json(keys))
+pub(super) async fn jwks(api: Data<Api>) -> HttpResponse {
+    let keys = JwkSet(api.key_ring.jwk_set().clone());
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, MAX_AGE)).json(keys)
 }

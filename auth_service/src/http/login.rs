@@ -73,7 +73,7 @@ async fn try_login(
     if let Some(request) = request {
         claims = ask(&api.revocations, RememberLogin { request, claims }).await??;
     }
-    api.signing.sign(&claims).map_err(Problem::internal)
+    api.key_ring.sign(&claims).map_err(Problem::internal)
 }
 
 fn claims_for(credential: Credential, api: &Api) -> Claims {

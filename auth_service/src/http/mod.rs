@@ -24,7 +24,8 @@ use shared::secrets::SealingKeys;
 use shared::tokens::TokenRules;
 use tokio::sync::watch;
 
-use crate::actors::{Applied, KeyRing, Revocations, SigningView};
+use crate::actors::{Applied, Revocations};
+use crate::key_ring::KeyRing;
 use crate::metrics::LoginMetrics;
 
 pub use authentication::{Authenticator, Decoy};
@@ -40,10 +41,8 @@ pub struct Api {
     pub tokens: TokenChecker,
     /// Revokes tokens.
     pub revocations: Mailbox<Revocations>,
-    /// Lists the keys that verify tokens.
-    pub key_ring: Mailbox<KeyRing>,
-    /// Signs tokens, on this thread.
-    pub signing: SigningView,
+    /// Signs tokens, on this thread, and lists the keys that verify them.
+    pub key_ring: Arc<KeyRing>,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.

@@ -1,14 +1,13 @@
 //! The projection of user_service's log: its one writer, and a reader for each HTTP worker.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
-use rusqlite::Connection;
 use shared::log_sync::NextChange;
-use shared::sqlite::{Durability, open_reader, open_writer};
+use shared::sqlite::{Durability, ReadConnection, WriteConnection};
 
 use super::StoreError;
-use super::sqlite::{projection, staging};
+use super::sqlite::{migrations, projection, staging};
 use crate::domain::Credential;
 
 /// Why records were not applied. None of them was.
@@ -37,19 +36,21 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Owns the only connection that writes to the projection.
+/// Owns the only connection that writes to the projection. While the disk is full, what is there
+/// can still be read.
 pub struct ProjectionStore {
-    connection: Connection,
+    connection: WriteConnection,
 }
 
 impl ProjectionStore {
-    /// Opens the database, or makes it, and brings its tables up to date.
+    /// Opens the database, or creates it, and migrates its schema. If the disk is full, that is
+    /// done by the first write that finds space.
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: PathBuf) -> Result<Self, StoreError> {
         // Normal: whatever a power cut takes comes again, because the cursor goes with it.
-        let connection = open_writer(path, Durability::Normal, &projection::migrations())?;
+        let connection = WriteConnection::open(path, Durability::Normal, migrations::projection)?;
         Ok(Self { connection })
     }
 
@@ -58,7 +59,7 @@ impl ProjectionStore {
     /// # Errors
     /// The database failed, or holds what is no cursor.
     pub fn find_cursor(&self) -> Result<Option<Cursor>, StoreError> {
-        projection::find_cursor(&self.connection)
+        self.connection.read(projection::find_cursor)
     }
 
     /// The checksum over all users at the cursor.
@@ -66,7 +67,7 @@ impl ProjectionStore {
     /// # Errors
     /// The database failed.
     pub fn find_checksum(&self) -> Result<UsersChecksum, StoreError> {
-        projection::find_checksum(&self.connection)
+        self.connection.read(projection::find_checksum)
     }
 
     /// Shows each stored hash.
@@ -74,7 +75,7 @@ impl ProjectionStore {
     /// # Errors
     /// The database failed.
     pub fn for_each_sealed_hash(&self, look: impl FnMut(&str)) -> Result<(), StoreError> {
-        projection::for_each_sealed_hash(&self.connection, look)
+        self.connection.read(|connection| projection::for_each_sealed_hash(connection, look))
     }
 
     /// Applies the changes in their order, and the cursor behind them, in one transaction. There
@@ -88,7 +89,7 @@ impl ProjectionStore {
         changes: &[NextChange],
         cursor: &Cursor,
     ) -> Result<UsersChecksum, ApplyError> {
-        projection::apply(&mut self.connection, changes, cursor)
+        projection::apply(self.connection.get()?, changes, cursor)
     }
 
     /// Loads a part of a snapshot aside; the first part empties what was there. Answers with the
@@ -101,7 +102,7 @@ impl ProjectionStore {
         part: u32,
         users: Vec<SnapshotUser>,
     ) -> Result<Vec<Refused>, StoreError> {
-        staging::stage(&mut self.connection, part, users)
+        staging::stage(self.connection.get()?, part, users)
     }
 
     /// The users whose tokens must die when the staged snapshot comes in, each with the oldest
@@ -110,7 +111,7 @@ impl ProjectionStore {
     /// # Errors
     /// The database failed.
     pub fn find_superseded(&self) -> Result<Vec<(UserId, i64)>, StoreError> {
-        staging::find_superseded(&self.connection)
+        self.connection.read(staging::find_superseded)
     }
 
     /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
@@ -119,22 +120,27 @@ impl ProjectionStore {
     /// # Errors
     /// The database failed.
     pub fn swap_in(&mut self, cursor: &Cursor) -> Result<UsersChecksum, StoreError> {
-        staging::swap_in(&mut self.connection, cursor)
+        staging::swap_in(self.connection.get()?, cursor)
+    }
+
+    /// Closes the database after all readers: then everything is in its main file.
+    ///
+    /// # Errors
+    /// Something is not there. Nothing is lost: the next start finds it beside the main file.
+    pub fn close(&mut self) -> Result<(), StoreError> {
+        self.connection.close()
     }
 }
 
 /// Reads the projection. Each belongs to one thread, and sees what was committed when it was asked.
 pub struct ProjectionReader {
-    connection: Connection,
+    connection: ReadConnection,
 }
 
 impl ProjectionReader {
-    /// Opens a read-only connection.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: open_reader(path)? })
+    /// The connection is opened with the first question.
+    pub fn new(path: PathBuf) -> Self {
+        Self { connection: ReadConnection::new(path) }
     }
 
     /// The user with this name, compared by its key.
@@ -142,6 +148,6 @@ impl ProjectionReader {
     /// # Errors
     /// The database failed.
     pub fn find_credential(&self, username_key: &str) -> Result<Option<Credential>, StoreError> {
-        projection::find_credential(&self.connection, username_key)
+        self.connection.with(|connection| projection::find_credential(connection, username_key))
     }
 }

@@ -1,20 +1,22 @@
 //! The revoked tokens, and the stored responses beside them: that of a logout is written in the
 //! transaction of its revocation.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use contract::{Claims, UserId};
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
-use shared::sqlite::{Durability, GroupCommit, idempotency, open_writer};
+use shared::sqlite::{Durability, WriteConnection, idempotency};
 use shared::tokens::RevokedView;
 
 use super::StoreError;
-use super::sqlite::tokens;
+use super::sqlite::group_commit::GroupCommit;
+use super::sqlite::{migrations, tokens};
 
-/// How many expired responses are deleted at once: more than a busy minute leaves.
-const RESPONSES_PER_PURGE: u32 = 10_000;
+/// How many expired revocations, and how many stored responses, are deleted at once: no logout waits
+/// long for it.
+const CHUNK: u32 = 1_000;
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +38,10 @@ pub enum RevokeRefused {
 /// Owns the only connection that writes to the list of revoked tokens.
 ///
 /// Writes wait in a group until [`TokenStore::commit`]: each is answered after the commit that
-/// holds it, and by then the view has it. One that fails or panics is undone alone.
+/// holds it, and by then the view has it. One that fails or panics is undone alone. While the disk is
+/// full, writes are refused, and what is there can still be read.
 pub struct TokenStore {
-    connection: Connection,
+    connection: WriteConnection,
     /// What the next commit holds.
     group: GroupCommit,
     /// Has what was committed.
@@ -46,13 +49,14 @@ pub struct TokenStore {
 }
 
 impl TokenStore {
-    /// Opens the database, or makes it, and fills the view with all that is in it.
+    /// Opens the database, or creates it, and fills the view with all that is in it. If the disk is
+    /// full, the first write that finds space opens it.
     ///
     /// # Errors
-    /// It cannot be used.
-    pub fn open(path: &Path, view: RevokedView) -> Result<Self, StoreError> {
-        let connection = open_writer(path, Durability::Full, &tokens::migrations())?;
-        tokens::load(&connection, &view)?;
+    /// It cannot be used; or the disk is full, and it cannot even be read.
+    pub fn open(path: PathBuf, view: RevokedView) -> Result<Self, StoreError> {
+        let connection = WriteConnection::open(path, Durability::Full, migrations::tokens)?;
+        connection.read(|connection| tokens::load(connection, &view))?;
         Ok(Self { connection, group: GroupCommit::default(), view })
     }
 
@@ -61,15 +65,15 @@ impl TokenStore {
     /// # Errors
     /// The database failed.
     pub fn find_generation(&self) -> Result<String, StoreError> {
-        tokens::find_generation(&self.connection)
+        self.connection.read(tokens::find_generation)
     }
 
     /// Gives the database a new random name: tokens signed under the old one are dead.
     ///
     /// # Errors
     /// The database failed.
-    pub fn renew_generation(&self) -> Result<String, StoreError> {
-        tokens::renew_generation(&self.connection)
+    pub fn renew_generation(&mut self) -> Result<String, StoreError> {
+        tokens::renew_generation(self.connection.get()?)
     }
 
     /// Whether no write waits for a commit.
@@ -133,7 +137,7 @@ impl TokenStore {
         request: &IdempotentRequest,
         now_ms: i64,
     ) -> Result<Lookup, StoreError> {
-        idempotency::find(&self.connection, request, now_ms)
+        self.connection.read(|connection| idempotency::find(connection, request, now_ms))
     }
 
     /// Commits what waits as one transaction, then answers each.
@@ -141,27 +145,37 @@ impl TokenStore {
     /// # Errors
     /// The commit failed: nothing of the group is kept, and each was told so.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        self.group.commit(&mut self.connection)?;
-        Ok(())
+        match self.connection.get() {
+            Ok(connection) => self.group.commit(connection).map(drop),
+            Err(error) => {
+                self.group.refuse(&error);
+                Err(error)
+            }
+        }
     }
 
-    /// Forgets revocations that have expired, here and in the view.
+    /// Deletes a chunk of the revocations and of the stored responses that have expired; returns
+    /// whether there are more. The view forgets all that have expired. If there is nothing to delete,
+    /// it still finds out whether the database can be written.
     ///
     /// # Errors
     /// The database failed.
-    pub fn forget_expired(&self, now_s: i64) -> Result<(), StoreError> {
-        tokens::delete_expired(&self.connection, now_s)?;
-        self.view.forget_expired(now_s);
-        Ok(())
+    pub fn prune(&mut self, now_ms: i64) -> Result<bool, StoreError> {
+        let seconds = now_ms.div_euclid(1000);
+        let connection = self.connection.get()?;
+        tokens::probe(connection)?;
+        let revocations = tokens::delete_expired(connection, seconds, CHUNK)?;
+        let responses = idempotency::prune(connection, now_ms, CHUNK)?;
+        self.view.forget_expired(seconds);
+        Ok(revocations.max(responses) == CHUNK as usize)
     }
 
-    /// Deletes some of the stored responses that have expired.
+    /// Closes the database after all readers: then everything is in its main file.
     ///
     /// # Errors
-    /// The database failed.
-    pub fn prune_responses(&self, now_ms: i64) -> Result<(), StoreError> {
-        idempotency::prune(&self.connection, now_ms, RESPONSES_PER_PURGE)?;
-        Ok(())
+    /// Something is not there. Nothing is lost: the next start finds it beside the main file.
+    pub fn close(&mut self) -> Result<(), StoreError> {
+        self.connection.close()
     }
 }
 

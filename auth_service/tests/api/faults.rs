@@ -172,3 +172,51 @@ async fn after_a_panic_the_log_is_followed_and_dead_letters_are_sent_all_the_sam
     }
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn expired_revocations_are_forgotten_although_the_database_has_refused_it() {
+    let app = TestApp::start().await;
+    let app = app
+        .restart_after(|dir| {
+            let database = Connection::open(dir.join("tokens.db")).unwrap();
+            let fault = "INSERT INTO revoked_tokens VALUES ('expired', 1);
+                         CREATE TRIGGER fault BEFORE DELETE ON revoked_tokens
+                         BEGIN SELECT RAISE(FAIL, 'as the test wants it'); END";
+            database.execute_batch(fault).unwrap();
+        })
+        .await;
+    until("the fault is shown", BOUND, async || {
+        let degraded = app.get("/readyz").await.json()["degraded"].to_string();
+        let shown = "forgetting expired revocations: the database failed: as the test wants it";
+        degraded.contains(shown).then_some(())
+    })
+    .await;
+    assert_eq!(app.metric("revoked_tokens").await, 1);
+    let database = Connection::open(app.dir.path().join("tokens.db")).unwrap();
+    database.execute_batch("DROP TRIGGER fault").unwrap();
+    until("it is forgotten", BOUND, async || {
+        (app.metric("revoked_tokens").await == 0).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn after_a_clean_stop_everything_is_in_the_main_files_of_the_databases() {
+    let app = TestApp::start().await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let token = app.login("testuser", "testpassword").await.token();
+    assert_eq!(app.logout(&token).await.status, 200);
+    let dir = app.dir.clone();
+    app.stop().await;
+    for (name, table) in [("projection.db", "credentials"), ("tokens.db", "revoked_tokens")] {
+        let wal = dir.path().join(format!("{name}-wal"));
+        assert_eq!(std::fs::metadata(wal).map_or(0, |metadata| metadata.len()), 0, "{name}");
+        let copy = dir.path().join(format!("copy of {name}"));
+        std::fs::copy(dir.path().join(name), &copy).unwrap();
+        let sql = format!("SELECT count(*) FROM {table}");
+        let count = Connection::open(copy).unwrap().query_row(&sql, [], |row| row.get(0));
+        assert_eq!(count, Ok(1), "{table}");
+    }
+}

@@ -5,10 +5,14 @@ mod ask;
 mod backoff;
 mod health;
 mod mailbox;
+mod pruner;
 mod supervise;
+mod threads;
 
 pub use ask::{Ask, AskError, Command, Reply, ask};
 pub use backoff::Backoff;
 pub use health::Health;
 pub use mailbox::Mailbox;
+pub use pruner::Pruner;
 pub use supervise::supervise;
+pub use threads::join_threads;

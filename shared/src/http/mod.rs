@@ -31,7 +31,7 @@ pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
-pub use openapi::{JSON_BODY, OperationProblems, add_problems};
+pub use openapi::{JSON_BODY, OperationProblems, add_problems, not_in_both};
 pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};

@@ -1,7 +1,7 @@
 //! The common part of the OpenAPI documents of both services: the problems of each operation, from
 //! one table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::StatusCode;
 use contract::problem::PROBLEM_JSON;
@@ -50,6 +50,17 @@ pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
             operation.responses.responses.insert(status.as_str().to_owned(), response.into());
         }
     }
+}
+
+/// The ids of operations that only the document or only the table names: there should be none.
+pub fn not_in_both(document: &OpenApi, table: &[OperationProblems]) -> Vec<String> {
+    let items = document.paths.paths.values();
+    let described: BTreeSet<_> = items
+        .flat_map(|item| [&item.get, &item.post, &item.put, &item.delete])
+        .filter_map(|operation| operation.as_ref()?.operation_id.as_deref())
+        .collect();
+    let named = table.iter().map(|(name, _)| *name).collect();
+    described.symmetric_difference(&named).map(ToString::to_string).collect()
 }
 
 /// The operations of a path.

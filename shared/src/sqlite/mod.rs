@@ -1,17 +1,20 @@
-//! SQLite as both services use it: one writing connection with group commit, and read-only
-//! connections beside it.
+//! SQLite as both services use it: one writing connection, and read-only connections beside it.
 
 use std::error::Error;
 use std::sync::Arc;
 
+use rusqlite::{Connection, Transaction};
+
 use crate::store_error::StoreError;
 
-mod group_commit;
 pub mod idempotency;
 mod open;
+mod read_connection;
+mod write_connection;
 
-pub use group_commit::{Committed, GroupCommit, in_savepoint};
-pub use open::{Durability, OpenError, close_writer, map_into_memory, open_reader, open_writer};
+pub use open::{Durability, OpenError, close_writer, open_reader, open_writer};
+pub use read_connection::ReadConnection;
+pub use write_connection::WriteConnection;
 
 impl From<rusqlite::Error> for StoreError {
     /// Classifies the error by what the client should be told.
@@ -42,4 +45,23 @@ pub fn is_unique_violation(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(failure, _)
         if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
         || failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+}
+
+/// Runs `work` inside the transaction. If it returns `false`, its changes alone are rolled back.
+///
+/// # Errors
+/// The transaction cannot continue.
+pub fn in_savepoint(
+    transaction: &Transaction<'_>,
+    work: impl FnOnce(&Connection) -> bool,
+) -> rusqlite::Result<bool> {
+    // Cached statements: rusqlite's own savepoints are parsed again for each write.
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT one_write")?;
+    let is_kept = work(transaction);
+    if !is_kept {
+        run("ROLLBACK TO one_write")?;
+    }
+    run("RELEASE one_write")?;
+    Ok(is_kept)
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use rusqlite_migration::Migrations;
 
 use super::is_full_disk;
+use crate::full_disk::is_full_kind;
 use crate::store_error::StoreError;
 
 /// How long a statement waits for another process's lock. Within a service nobody waits: there is
@@ -59,11 +60,8 @@ pub enum OpenError {
 impl OpenError {
     /// Whether the cause is that nothing can be written now: the disk is full or read-only.
     pub fn is_full_disk(&self) -> bool {
-        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
-            Self::File { source, .. } => {
-                matches!(source.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
-            }
+            Self::File { source, .. } => is_full_kind(source.kind()),
             Self::Sqlite { source, .. } => is_full_disk(source),
             Self::Migration { source, .. } => matches!(&**source,
                 rusqlite_migration::Error::RusqliteError { err, .. } if is_full_disk(err)),
@@ -128,11 +126,27 @@ fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::R
 /// Opens one read-only connection.
 ///
 /// # Errors
-/// The file does not exist, or SQLite refuses it.
+/// The file does not exist, SQLite refuses it, or the disk is too full for SQLite to read it.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, READ_ONLY)?;
     set_up_reader(&connection)?;
     Ok(connection)
+}
+
+/// Opens a read-only connection that takes no locks and does not see the WAL: for a database that
+/// nobody can write.
+pub(super) fn open_immutable(path: &Path) -> Result<Connection, StoreError> {
+    let flags = READ_ONLY.union(OpenFlags::SQLITE_OPEN_URI);
+    let connection = Connection::open_with_flags(immutable_uri(path), flags)?;
+    set_up_reader(&connection)?;
+    Ok(connection)
+}
+
+/// As <https://sqlite.org/uri.html> wants paths to be written.
+fn immutable_uri(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{path}?immutable=1")
 }
 
 // No mutex inside: a connection is used by one thread at a time.
@@ -142,7 +156,9 @@ const READ_ONLY: OpenFlags =
 fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "query_only", true)
+    connection.pragma_update(None, "query_only", true)?;
+    // SQLite opens the files with the first question: their faults belong to opening.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
 /// Closes the writing connection after all readers: then everything is in the database's main file,
@@ -160,18 +176,6 @@ pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
         return Err(rusqlite::Error::SqliteFailure(code, Some(reason)).into());
     }
     Ok(connection.close().map_err(|(_, error)| error)?)
-}
-
-/// Lets the reader map up to 256 MiB of the file instead of copying it: for readers that read much,
-/// from all over the file. Measured with 1,000,000 users, a request to read one user costs a fifth
-/// less. The mapped pages count in the process's resident memory, although they belong to the
-/// system's page cache and are reclaimed when needed. So readers that read little, or everything
-/// once, do without the mapping.
-///
-/// # Errors
-/// The database cannot be read.
-pub fn map_into_memory(reader: &Connection) -> Result<(), StoreError> {
-    Ok(reader.pragma_update(None, "mmap_size", 256 * 1024 * 1024)?)
 }
 
 #[cfg(test)]

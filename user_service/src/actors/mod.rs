@@ -2,7 +2,6 @@
 
 pub mod consuming;
 pub mod event_publisher;
-pub mod log_pruner;
 pub mod rehash_receiver;
 mod sealing;
 pub mod sync_responder;
@@ -16,7 +15,6 @@ pub mod user_reader;
 pub mod user_repository;
 
 pub use event_publisher::EventPublisher;
-pub use log_pruner::LogPruner;
 pub use rehash_receiver::RehashReceiver;
 pub use sync_responder::SyncResponder;
 pub use user_reader::UserReader;

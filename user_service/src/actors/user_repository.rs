@@ -54,12 +54,12 @@ impl Command for RecordPublished {
     type Reply = Result<(), StoreError>;
 }
 
-/// "Delete a chunk of the data beyond its retention."
+/// "Delete a chunk of the data beyond its retention." Answers whether there is more.
 #[derive(Clone, Copy, Debug)]
 pub struct Prune(pub Retention);
 
 impl Command for Prune {
-    type Reply = Result<Pruned, StoreError>;
+    type Reply = Result<bool, StoreError>;
 }
 
 /// "Commit the pending changes, close the database, and stop": answers when that is done.
@@ -214,6 +214,16 @@ impl UserRepository {
         }
     }
 
+    /// Returns whether there is more to prune.
+    fn note_pruned(&self, pruned: Pruned) -> bool {
+        let Pruned { records, responses, log_start_seq, has_more } = pruned;
+        self.metrics.pruned_seq.set(log_start_seq);
+        if records > 0 || responses > 0 {
+            tracing::info!(records, responses, up_to = log_start_seq, "pruned");
+        }
+        has_more
+    }
+
     fn open_again(&mut self, context: &mut Context<Self>) {
         let (store, now_ms) = (Arc::clone(&self.store), self.clock.unix_ms());
         let opening = async move { store.open_writer(now_ms).await };
@@ -280,7 +290,7 @@ impl Handler<Ask<Prune>> for UserRepository {
         self.with_writer(
             context,
             async move |writer| writer.prune(retention, now_ms).await,
-            |_, pruned, _| reply.send(pruned),
+            |repository, pruned, _| reply.send(pruned.map(|pruned| repository.note_pruned(pruned))),
         );
     }
 }

@@ -4,20 +4,10 @@ use contract::{
     Cursor, Incarnation, Position, RecordHash, SealedHash, UserId, UserState, UsersChecksum,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use rusqlite_migration::{M, Migrations};
 use shared::log_sync::{NextChange, user_checksum};
 
 use super::super::{ApplyError, StoreError};
 use crate::domain::Credential;
-
-/// The schema of `projection.db`, step by step.
-pub(in crate::store) fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![
-        M::up(include_str!("../../../migrations/projection_0001_credentials.sql")),
-        M::up(include_str!("../../../migrations/projection_0002_checksum.sql")),
-        M::up(include_str!("../../../migrations/projection_0003_optional_hashes.sql")),
-    ])
-}
 
 impl From<rusqlite::Error> for ApplyError {
     fn from(error: rusqlite::Error) -> Self {

@@ -68,7 +68,8 @@ pub(in crate::store) fn swap_in(
 
 #[cfg(test)]
 mod tests {
-    use super::super::projection::{find_credential, find_cursor, migrations};
+    use super::super::migrations;
+    use super::super::projection::{find_credential, find_cursor};
     use super::*;
     use contract::{Position, SealedHash, UserState};
     use shared::log_sync::user_checksum;
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn a_snapshot_replaces_everything_at_once_and_names_whose_tokens_die() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrations().to_latest(&mut connection).unwrap();
+        migrations::projection().to_latest(&mut connection).unwrap();
         stage(&mut connection, 1, vec![user(1, "gone", 1), user(2, "stays", 1)]).unwrap();
         stage(&mut connection, 2, vec![user(3, "changes", 1)]).unwrap();
         swap_in(&mut connection, &cursor_at(3)).unwrap();
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn a_user_who_cannot_be_taken_in_stays_outside_alone() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrations().to_latest(&mut connection).unwrap();
+        migrations::projection().to_latest(&mut connection).unwrap();
         let users = vec![user(1, "same", 1), user(2, "SAME", 1), user(4, "d", 1)];
         let refused = stage(&mut connection, 1, users).unwrap();
         let ids: Vec<i64> = refused.iter().map(|refused| refused.user.id.0).collect();

@@ -2,19 +2,9 @@
 
 use contract::UserId;
 use rusqlite::{Connection, params};
-use rusqlite_migration::{M, Migrations};
-use shared::sqlite::idempotency;
 use shared::tokens::RevokedView;
 
 use super::super::StoreError;
-
-/// The schema of `tokens.db`, step by step.
-pub(in crate::store) fn migrations() -> Migrations<'static> {
-    Migrations::new(vec![
-        M::up(include_str!("../../../migrations/tokens_0001_revocations.sql")),
-        M::up(idempotency::SCHEMA),
-    ])
-}
 
 /// The random name that this database got when it was made.
 pub(in crate::store) fn find_generation(connection: &Connection) -> Result<String, StoreError> {
@@ -25,6 +15,12 @@ pub(in crate::store) fn find_generation(connection: &Connection) -> Result<Strin
 pub(in crate::store) fn renew_generation(connection: &Connection) -> Result<String, StoreError> {
     connection.execute("UPDATE generation SET id = lower(hex(randomblob(8)))", [])?;
     find_generation(connection)
+}
+
+/// Checks whether the database can be written, by a write that changes nothing.
+pub(in crate::store) fn probe(connection: &Connection) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE generation SET id = id")?.execute([])?;
+    Ok(())
 }
 
 /// Fills the view with all that is remembered.
@@ -76,23 +72,36 @@ pub(in crate::store) fn insert_user(
     Ok(())
 }
 
-/// Forgets what nobody would take anyhow at `now_s`.
+/// Deletes up to `limit` revocations of either kind whose tokens have expired by `now_s`; returns how
+/// many of the more frequent kind.
 pub(in crate::store) fn delete_expired(
     connection: &Connection,
     now_s: i64,
-) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM revoked_tokens WHERE exp_s <= ?1", [now_s])?;
-    connection.execute("DELETE FROM revoked_users WHERE until_s <= ?1", [now_s])?;
-    Ok(())
+    limit: u32,
+) -> Result<usize, StoreError> {
+    let tokens = connection
+        .prepare_cached(
+            "DELETE FROM revoked_tokens WHERE jti IN
+             (SELECT jti FROM revoked_tokens WHERE exp_s <= ?1 ORDER BY exp_s LIMIT ?2)",
+        )?
+        .execute(params![now_s, limit])?;
+    let users = connection
+        .prepare_cached(
+            "DELETE FROM revoked_users WHERE user_id IN
+             (SELECT user_id FROM revoked_users WHERE until_s <= ?1 ORDER BY until_s LIMIT ?2)",
+        )?
+        .execute(params![now_s, limit])?;
+    Ok(tokens.max(users))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::migrations;
     use super::*;
 
     fn database() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrations().to_latest(&mut connection).unwrap();
+        migrations::tokens().to_latest(&mut connection).unwrap();
         connection
     }
 
@@ -109,10 +118,20 @@ mod tests {
         assert!(!insert_token(&connection, "a", 9).unwrap());
         insert_user(&connection, UserId(1), 3, 9).unwrap();
         insert_user(&connection, UserId(1), 2, 8).unwrap();
-        delete_expired(&connection, 8).unwrap();
+        assert_eq!(delete_expired(&connection, 8, 10).unwrap(), 0);
         assert_eq!(loaded(&connection), (1, 1));
-        delete_expired(&connection, 9).unwrap();
+        assert_eq!(delete_expired(&connection, 9, 10).unwrap(), 1);
         assert_eq!(loaded(&connection), (0, 0));
+    }
+
+    #[test]
+    fn what_has_expired_goes_in_chunks() {
+        let connection = database();
+        for jti in ["a", "b", "c"] {
+            insert_token(&connection, jti, 9).unwrap();
+        }
+        let chunks = [2, 1, 0];
+        assert_eq!(chunks.map(|_| delete_expired(&connection, 9, 2).unwrap()), chunks);
     }
 
     #[test]

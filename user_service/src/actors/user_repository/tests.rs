@@ -1,9 +1,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use actix::Arbiter;
 use contract::UserId;
 use futures_util::future::join_all;
-use shared::actors::{AskError, ask};
+use shared::actors::{AskError, Pruner, ask};
 use testkit::wait::{until, until_holds};
 
 use super::super::test_repository::{TestRepository, create, create_as};
@@ -99,4 +100,24 @@ async fn what_waits_is_committed_before_the_database_is_closed() {
     let id = written.unwrap().unwrap().user.id;
     let reader = repository.store.open_reader().await.unwrap();
     assert!(reader.find_user(id).await.unwrap().is_some());
+}
+
+#[actix::test]
+async fn after_a_panic_the_log_is_pruned_all_the_same() {
+    let troubles = Troubles::default();
+    let inside = troubles.clone();
+    let repository = TestRepository::with_store(|store| {
+        Arc::new(TroubledStore { inside: store, troubles: inside })
+    })
+    .await;
+    create_as(&repository, "anna").await;
+    ask(&repository.mailbox, RecordPublished { seq: 1 }).await.unwrap().unwrap();
+    troubles.prune_panics.store(true, Ordering::Relaxed);
+    let retention = Retention { age_ms: 0, rows: 0 };
+    let (thread, writer) = (Arbiter::current(), repository.mailbox.clone());
+    let prune = Prune(retention);
+    let _pruner = Pruner::launch(&thread, "pruning the log", writer, prune, &repository.health);
+    let is_pruned = || repository.metrics.writer.pruned_seq.get() == 1;
+    until_holds("the record is gone", Duration::from_secs(10), is_pruned).await;
+    assert_eq!(repository.health.degraded(), ["pruning the log: UserRepository gave no answer"]);
 }

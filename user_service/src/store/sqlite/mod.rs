@@ -20,10 +20,10 @@ use contract::Head;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::Connection;
-use shared::sqlite::{Durability, map_into_memory, open_reader, open_writer};
+use shared::sqlite::{Durability, ReadConnection, open_reader, open_writer};
 
 use super::{LogReader, Opened, Reader, Store, StoreError};
-use reader::SqliteReader;
+use reader::{SqliteLogReader, SqliteReader};
 use writer::SqliteWriter;
 
 /// The database in one file.
@@ -53,17 +53,14 @@ impl Store for SqliteStore {
     }
 
     fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>> {
-        let open = || -> Result<Box<dyn Reader>, StoreError> {
-            let connection = open_reader(&self.path)?;
-            map_into_memory(&connection)?;
-            Ok(Box::new(SqliteReader::new(connection)))
-        };
-        ready(open()).boxed_local()
+        let connection = ReadConnection::new(self.path.clone()).mapped_into_memory();
+        let reader: Box<dyn Reader> = Box::new(SqliteReader::new(connection));
+        ready(Ok(reader)).boxed_local()
     }
 
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
         let open = || -> Result<Box<dyn LogReader>, StoreError> {
-            Ok(Box::new(SqliteReader::new(open_reader(&self.path)?)))
+            Ok(Box::new(SqliteLogReader::new(open_reader(&self.path)?)))
         };
         ready(open()).boxed_local()
     }

@@ -1,21 +1,75 @@
-//! A read-only connection.
+//! Read-only connections.
 
 use contract::{Head, RecordHash, UserId};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::{Connection, Transaction};
 use shared::idempotency::IdempotentRequest;
+use shared::sqlite::ReadConnection;
 
 use super::super::{ChangeError, LogReader, Reader, Records, Snapshot, StoreError};
 use super::{log, published, read_head, responses, users};
 use crate::domain::{Credentials, User, Written};
 
-/// Owns a connection, and keeps its prepared statements with it.
+/// Reads users.
 pub(super) struct SqliteReader {
-    connection: Connection,
+    connection: ReadConnection,
 }
 
 impl SqliteReader {
+    pub(super) fn new(connection: ReadConnection) -> Self {
+        Self { connection }
+    }
+}
+
+// A single statement is consistent by itself.
+impl Reader for SqliteReader {
+    fn find_user(&self, id: UserId) -> LocalBoxFuture<'_, Result<Option<User>, StoreError>> {
+        ready(self.connection.with(|connection| users::find(connection, id))).boxed_local()
+    }
+
+    fn find_user_by_key<'a>(
+        &'a self,
+        username_key: &'a str,
+    ) -> LocalBoxFuture<'a, Result<Option<User>, StoreError>> {
+        let found = self.connection.with(|connection| users::find_by_key(connection, username_key));
+        ready(found).boxed_local()
+    }
+
+    fn find_credentials(
+        &self,
+        id: UserId,
+    ) -> LocalBoxFuture<'_, Result<Option<Credentials>, StoreError>> {
+        let found = self.connection.with(|connection| users::find_credentials(connection, id));
+        ready(found).boxed_local()
+    }
+
+    fn list_users(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>> {
+        let listed = self.connection.with(|connection| users::list(connection, after, limit));
+        ready(listed).boxed_local()
+    }
+
+    fn find_response<'a>(
+        &'a self,
+        request: &'a IdempotentRequest,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'a, Result<Option<Written>, ChangeError>> {
+        let found =
+            self.connection.with(|connection| Ok(responses::find(connection, request, now_ms)));
+        ready(found.map_err(ChangeError::from).flatten()).boxed_local()
+    }
+}
+
+/// Reads the log.
+pub(super) struct SqliteLogReader {
+    connection: Connection,
+}
+
+impl SqliteLogReader {
     pub(super) fn new(connection: Connection) -> Self {
         Self { connection }
     }
@@ -30,44 +84,7 @@ impl SqliteReader {
     }
 }
 
-// A single statement is consistent by itself.
-impl Reader for SqliteReader {
-    fn find_user(&self, id: UserId) -> LocalBoxFuture<'_, Result<Option<User>, StoreError>> {
-        ready(users::find(&self.connection, id)).boxed_local()
-    }
-
-    fn find_user_by_key<'a>(
-        &'a self,
-        username_key: &'a str,
-    ) -> LocalBoxFuture<'a, Result<Option<User>, StoreError>> {
-        ready(users::find_by_key(&self.connection, username_key)).boxed_local()
-    }
-
-    fn find_credentials(
-        &self,
-        id: UserId,
-    ) -> LocalBoxFuture<'_, Result<Option<Credentials>, StoreError>> {
-        ready(users::find_credentials(&self.connection, id)).boxed_local()
-    }
-
-    fn list_users(
-        &self,
-        after: i64,
-        limit: u32,
-    ) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>> {
-        ready(users::list(&self.connection, after, limit)).boxed_local()
-    }
-
-    fn find_response<'a>(
-        &'a self,
-        request: &'a IdempotentRequest,
-        now_ms: i64,
-    ) -> LocalBoxFuture<'a, Result<Option<Written>, ChangeError>> {
-        ready(responses::find(&self.connection, request, now_ms)).boxed_local()
-    }
-}
-
-impl LogReader for SqliteReader {
+impl LogReader for SqliteLogReader {
     fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
         ready(self.at_one_moment(read_head)).boxed_local()
     }

@@ -1,3 +1,4 @@
+use super::super::migrations;
 use super::*;
 use contract::{EventKind, UserChange};
 use shared::log_sync::record_hash;
@@ -11,7 +12,7 @@ struct Projected {
 impl Projected {
     fn new() -> Self {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrations().to_latest(&mut connection).unwrap();
+        migrations::projection().to_latest(&mut connection).unwrap();
         Self {
             connection,
             cursor: Cursor { incarnation: Incarnation([7; 16]), ..Cursor::default() },

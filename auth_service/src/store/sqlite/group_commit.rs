@@ -2,32 +2,33 @@
 //! way to the disk are committed together by the next one. There is no timer: a single write never
 //! waits.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
+use shared::actors::Reply;
+use shared::fail_point::fail_point;
+use shared::sqlite::in_savepoint;
 
-use crate::actors::Reply;
-use crate::fail_point::fail_point;
-use crate::store_error::StoreError;
+use super::super::StoreError;
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
-pub struct GroupCommit {
+pub(in crate::store) struct GroupCommit {
     waiting: Vec<Box<dyn Write>>,
 }
 
 /// The result of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub(in crate::store) struct Committed {
     /// How many writes were in the group, including those that failed individually.
-    pub writes: usize,
+    pub(in crate::store) writes: usize,
     /// How many of them changed something and are on the disk now.
-    pub kept: usize,
+    pub(in crate::store) kept: usize,
 }
 
 impl GroupCommit {
     /// Adds a write. `work` runs at the next [`GroupCommit::commit`], in a separate savepoint: if
     /// it fails or panics, it alone is rolled back. The reply is sent after the `COMMIT` that
     /// contains it.
-    pub fn push<T, E>(
+    pub(in crate::store) fn push<T, E>(
         &mut self,
         reply: Reply<Result<T, E>>,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -40,7 +41,7 @@ impl GroupCommit {
 
     /// [`GroupCommit::push`] with an action after the `COMMIT` and before the reply is sent: state
     /// in memory is updated after the disk, and a client that was answered sees the new state.
-    pub fn push_with<T, E>(
+    pub(in crate::store) fn push_with<T, E>(
         &mut self,
         reply: Reply<Result<T, E>>,
         work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
@@ -58,7 +59,7 @@ impl GroupCommit {
     }
 
     /// Whether there is nothing to commit.
-    pub fn is_empty(&self) -> bool {
+    pub(in crate::store) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
@@ -67,7 +68,10 @@ impl GroupCommit {
     /// # Errors
     /// The commit failed, for instance because the disk is full: nothing of the group is kept, and
     /// each write was answered with the error.
-    pub fn commit(&mut self, connection: &mut Connection) -> Result<Committed, StoreError> {
+    pub(in crate::store) fn commit(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<Committed, StoreError> {
         let mut group = std::mem::take(&mut self.waiting);
         let result = run_group(connection, &mut group).map_err(StoreError::from);
         fail_point("committed");
@@ -75,6 +79,13 @@ impl GroupCommit {
             write.answer(result.as_ref().err());
         }
         result
+    }
+
+    /// Answers all waiting writes with the error: nothing is done.
+    pub(in crate::store) fn refuse(&mut self, error: &StoreError) {
+        for write in self.waiting.drain(..) {
+            write.answer(Some(error));
+        }
     }
 }
 
@@ -92,25 +103,6 @@ fn run_group(
     }
     transaction.commit()?;
     Ok(Committed { writes: group.len(), kept })
-}
-
-/// Runs `work` inside the transaction. If it returns `false`, its changes alone are rolled back.
-///
-/// # Errors
-/// The transaction cannot continue.
-pub fn in_savepoint(
-    transaction: &Transaction<'_>,
-    work: impl FnOnce(&Connection) -> bool,
-) -> rusqlite::Result<bool> {
-    // Cached statements: rusqlite's own savepoints are parsed again for each write.
-    let run = |sql| transaction.prepare_cached(sql)?.execute([]);
-    run("SAVEPOINT one_write")?;
-    let is_kept = work(transaction);
-    if !is_kept {
-        run("ROLLBACK TO one_write")?;
-    }
-    run("RELEASE one_write")?;
-    Ok(is_kept)
 }
 
 trait Write: Send {

@@ -1,0 +1,61 @@
+//! What `/readyz` answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use shared::actors::Health;
+use shared::bus::{Bus, BusStatus};
+use shared::http::ReadinessReport;
+use tokio::sync::watch;
+
+use crate::actors::{Applied, Progress};
+
+/// Everything that it depends on whether the service is ready.
+pub(crate) struct Readiness {
+    /// The actors and loops.
+    pub(crate) health: Health,
+    /// How far the projection is.
+    pub(crate) applied: watch::Receiver<Applied>,
+    /// How following the log goes.
+    pub(crate) progress: watch::Receiver<Progress>,
+    /// Whether revocations can be stored.
+    pub(crate) is_writable: Arc<AtomicBool>,
+    /// Whether user_service can be heard.
+    pub(crate) bus: Arc<dyn Bus>,
+}
+
+impl Readiness {
+    /// The answer now.
+    pub(crate) fn report(&self) -> ReadinessReport {
+        let Applied { cursor, unopenable, .. } = self.applied.borrow().clone();
+        let Progress { loaded, foreign_key, is_stuck, .. } = self.progress.borrow().clone();
+        let (mut reasons, mut degraded) = (self.health.reasons(), self.health.degraded());
+        if cursor.is_none() {
+            reasons.push(match loaded {
+                None => "catching up: no sync with user_service yet".to_owned(),
+                Some((part, parts)) => {
+                    format!("catching up: part {part} of {parts} of a snapshot is loaded")
+                }
+            });
+        }
+        if unopenable.count > 0 {
+            reasons.push(unopenable.to_string());
+        }
+        if let Some(key) = foreign_key {
+            degraded.push(format!(
+                "user_service authenticates with the key {key}, which is not here: give both \
+                 services the same sealing keys"
+            ));
+        }
+        if is_stuck {
+            degraded.push("the projection cannot be written".to_owned());
+        }
+        if !self.is_writable.load(Ordering::Relaxed) {
+            degraded.push("nobody can log out: the disk is full".to_owned());
+        }
+        if let BusStatus::Down { cause } = self.bus.status() {
+            degraded.push(cause);
+        }
+        ReadinessReport { reasons, degraded }
+    }
+}

@@ -1,0 +1,21 @@
+//! The schemas of both databases, and their migrations.
+
+use rusqlite_migration::{M, Migrations};
+use shared::sqlite::idempotency;
+
+/// All migrations of `projection.db`, in order.
+pub(in crate::store) fn projection() -> Migrations<'static> {
+    Migrations::new(vec![
+        M::up(include_str!("../../../migrations/projection/0001_credentials.sql")),
+        M::up(include_str!("../../../migrations/projection/0002_checksum.sql")),
+        M::up(include_str!("../../../migrations/projection/0003_optional_hashes.sql")),
+    ])
+}
+
+/// All migrations of `tokens.db`, in order.
+pub(in crate::store) fn tokens() -> Migrations<'static> {
+    Migrations::new(vec![
+        M::up(include_str!("../../../migrations/tokens/0001_revocations.sql")),
+        M::up(idempotency::SCHEMA),
+    ])
+}

@@ -1,0 +1,147 @@
+//! Has a writer delete what is beyond its retention.
+//!
+//! **Owns** the schedule: a few rows at a time, so that no write waits long for it.
+//!
+//! **Promises** that data beyond its retention is deleted within some minutes.
+//!
+//! **When full**: this cannot happen, as it takes no input.
+//!
+//! **When it dies** nothing is pruned until it is started again.
+
+use std::future::pending;
+use std::time::Duration;
+
+use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, WrapFuture};
+use tokio::time::sleep;
+
+use super::{Ask, AskError, Command, Health, Mailbox, ask, supervise};
+use crate::store_error::StoreError;
+
+/// Pause until more rows may have expired.
+const PERIOD: Duration = Duration::from_mins(1);
+/// Pause between two chunks, so that writes get the disk while there is more to prune.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The pruner receives no commands.
+const MAILBOX: usize = 1;
+
+/// The pruner. It stops when its last mailbox is dropped.
+pub struct Pruner<A: Actor, C> {
+    /// Names the work in the log and at `/readyz`: "pruning the log".
+    what: &'static str,
+    writer: Mailbox<A>,
+    /// Tells the writer to delete one chunk.
+    prune: C,
+    health: Health,
+}
+
+/// Why nothing was pruned.
+#[derive(Debug, thiserror::Error)]
+enum PruneError {
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<A, C> Pruner<A, C>
+where
+    A: Actor<Context = Context<A>> + Handler<Ask<C>>,
+    C: Command<Reply = Result<bool, StoreError>> + Clone + Unpin,
+{
+    /// Starts it on this thread. Sends `prune` to the writer, which deletes one chunk and answers
+    /// whether there is more.
+    pub fn launch(
+        thread: &ArbiterHandle,
+        what: &'static str,
+        writer: Mailbox<A>,
+        prune: C,
+        health: &Health,
+    ) -> Mailbox<Self> {
+        let pruner = Self { what, writer, prune, health: health.clone() };
+        Mailbox::start_on(thread, health, MAILBOX, |_| pruner)
+    }
+}
+
+impl<A, C> Actor for Pruner<A, C>
+where
+    A: Actor<Context = Context<A>> + Handler<Ask<C>>,
+    C: Command<Reply = Result<bool, StoreError>> + Clone + Unpin,
+{
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let (what, health) = (self.what, self.health.clone());
+        let (writer, prune) = (self.writer.clone(), self.prune.clone());
+        let pruning = async move {
+            supervise(&health, what, pending(), async || prune_for_ever(&writer, &prune).await)
+                .await;
+        };
+        context.spawn(pruning.into_actor(self));
+    }
+}
+
+async fn prune_for_ever<A, C>(writer: &Mailbox<A>, prune: &C) -> Result<(), PruneError>
+where
+    A: Actor<Context = Context<A>> + Handler<Ask<C>>,
+    C: Command<Reply = Result<bool, StoreError>> + Clone,
+{
+    loop {
+        let has_more = ask(writer, prune.clone()).await??;
+        sleep(if has_more { PAUSE } else { PERIOD }).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix::Arbiter;
+    use std::io;
+    use std::sync::Arc;
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    /// Panics at the first chunk, fails at the second, and has three chunks then.
+    struct Writer {
+        chunks: usize,
+        pruned: UnboundedSender<usize>,
+    }
+
+    impl Actor for Writer {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Clone)]
+    struct Prune;
+
+    impl Command for Prune {
+        type Reply = Result<bool, StoreError>;
+    }
+
+    impl Handler<Ask<Prune>> for Writer {
+        type Result = ();
+        fn handle(&mut self, ask: Ask<Prune>, _: &mut Self::Context) {
+            ask.answer(|Prune| {
+                self.chunks += 1;
+                assert!(self.chunks > 1, "as the test wants it");
+                if self.chunks == 2 {
+                    return Err(StoreError::Failed(Arc::new(io::Error::other("no luck"))));
+                }
+                self.pruned.send(self.chunks).unwrap();
+                Ok(self.chunks < 5)
+            });
+        }
+    }
+
+    #[actix::test]
+    async fn all_chunks_are_pruned_although_the_writer_panicked_and_failed() {
+        let (pruned, mut chunks) = unbounded_channel();
+        let health = Health::default();
+        let writer = Mailbox::start(&health, 1, |_| Writer { chunks: 0, pruned });
+        let thread = Arbiter::current();
+        let pruner = Pruner::launch(&thread, "pruning", writer, Prune, &health);
+        for expected in 3..=5 {
+            assert_eq!(chunks.recv().await, Some(expected));
+        }
+        assert_eq!(health.degraded(), ["pruning: the database failed: no luck"]);
+        assert_eq!(pruner.name(), "Pruner");
+    }
+}

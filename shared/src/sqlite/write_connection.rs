@@ -1,0 +1,104 @@
+//! A writer that waits for space on the disk.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use rusqlite_migration::Migrations;
+
+use super::open::{Durability, close_writer, open_writer};
+use super::read_connection::ReadConnection;
+use crate::store_error::StoreError;
+
+/// The one writing connection. If the disk is too full to open it, each further write tries again:
+/// the service starts all the same, and reads what is there.
+pub struct WriteConnection {
+    path: PathBuf,
+    durability: Durability,
+    migrations: fn() -> Migrations<'static>,
+    state: State,
+}
+
+enum State {
+    Open(Connection),
+    /// With the cause: the disk was full, or the last try failed.
+    Closed(StoreError),
+}
+
+impl WriteConnection {
+    /// Opens the database, creates it if it does not exist, and migrates the schema. If the disk is
+    /// full, that is done later.
+    ///
+    /// # Errors
+    /// The database cannot be used, for another reason than a full disk.
+    pub fn open(
+        path: PathBuf,
+        durability: Durability,
+        migrations: fn() -> Migrations<'static>,
+    ) -> Result<Self, StoreError> {
+        let state = match open_writer(&path, durability, &migrations()).map_err(StoreError::from) {
+            Ok(connection) => State::Open(connection),
+            Err(full @ StoreError::Full(_)) => State::Closed(full),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path, durability, migrations, state })
+    }
+
+    /// Whether it is open. If not, the disk was full when it was last tried.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// The connection, to write.
+    ///
+    /// # Errors
+    /// It still cannot be opened.
+    pub fn get(&mut self) -> Result<&mut Connection, StoreError> {
+        if !self.is_open() {
+            let opened = open_writer(&self.path, self.durability, &(self.migrations)());
+            self.state = match opened.map_err(StoreError::from) {
+                Ok(connection) => State::Open(connection),
+                Err(error) => State::Closed(error),
+            };
+        }
+        match &mut self.state {
+            State::Open(connection) => Ok(connection),
+            State::Closed(cause) => Err(cause.clone()),
+        }
+    }
+
+    /// Reads, also while the disk is too full to write.
+    ///
+    /// # Errors
+    /// Those of `read`. If the disk is full and the database cannot even be read, the former.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &self.state {
+            State::Open(connection) => read(connection),
+            State::Closed(cause) => {
+                ReadConnection::new(self.path.clone()).with(read).map_err(|_| cause.clone())
+            }
+        }
+    }
+
+    /// Closes it after all readers: then everything is in the database's main file, which can be
+    /// copied without the others. A later write would open it again.
+    ///
+    /// # Errors
+    /// The WAL was not copied into the database, because a reader is in the way or the disk is full.
+    /// Nothing is lost: the next start finds it there.
+    pub fn close(&mut self) -> Result<(), StoreError> {
+        let closed = StoreError::Failed(Arc::new(Closed));
+        match std::mem::replace(&mut self.state, State::Closed(closed)) {
+            State::Open(connection) => close_writer(connection),
+            State::Closed(_) => Ok(()),
+        }
+    }
+}
+
+/// The connection was closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the database is closed")]
+struct Closed;
