@@ -24,9 +24,6 @@ impl KeyRing {
     }
 
     /// The JWT with these claims. The same claims give the same token.
-    ///
-    /// # Errors
-    /// The library failed.
     pub fn sign(&self, claims: &Claims) -> Result<String, SigningKeyError> {
         self.active.sign(claims)
     }

@@ -157,17 +157,11 @@ impl Revocations {
     }
 
     /// Names the signing key that this list of dead tokens belongs to.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn generation(&self) -> Result<String, StoreError> {
         self.store.find_generation()
     }
 
     /// Makes a new name: the tokens of the old key are dead.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn renew_generation(&mut self) -> Result<String, StoreError> {
         self.store.renew_generation()
     }

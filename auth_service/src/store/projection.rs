@@ -63,17 +63,11 @@ impl ProjectionStore {
     }
 
     /// The checksum over all users at the cursor.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn find_checksum(&self) -> Result<UsersChecksum, StoreError> {
         self.connection.read(projection::find_checksum)
     }
 
     /// How many stored hashes were sealed with which key (see [`contract::SealedHash::sealed_with`]).
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn find_hash_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.connection.read(totals::find_hash_counts)
     }
@@ -94,9 +88,6 @@ impl ProjectionStore {
 
     /// Loads a part of a snapshot aside; the first part empties what was there. Answers with the
     /// users who were left out: one whom this version cannot store must not keep all others out.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn stage(
         &mut self,
         part: u32,
@@ -107,18 +98,12 @@ impl ProjectionStore {
 
     /// The users whose tokens must die when the staged snapshot comes in, each with the oldest
     /// password version whose tokens live on.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn find_superseded(&self) -> Result<Vec<(UserId, i64)>, StoreError> {
         self.connection.read(staging::find_superseded)
     }
 
     /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
     /// transaction. Answers with the checksum over all users then.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn swap_in(&mut self, cursor: &Cursor) -> Result<UsersChecksum, StoreError> {
         staging::swap_in(self.connection.get()?, cursor)
     }
@@ -144,9 +129,6 @@ impl ProjectionReader {
     }
 
     /// The user with this name, compared by its key.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn find_credential(&self, username_key: &str) -> Result<Option<Credential>, StoreError> {
         self.connection.with(|connection| projection::find_credential(connection, username_key))
     }

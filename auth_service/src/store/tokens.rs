@@ -61,17 +61,11 @@ impl TokenStore {
     }
 
     /// The random name that this database got when it was made.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn find_generation(&self) -> Result<String, StoreError> {
         self.connection.read(tokens::find_generation)
     }
 
     /// Gives the database a new random name: tokens signed under the old one are dead.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn renew_generation(&mut self) -> Result<String, StoreError> {
         tokens::renew_generation(self.connection.get()?)
     }
@@ -129,9 +123,6 @@ impl TokenStore {
     }
 
     /// What was answered to this request before.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn find_response(
         &self,
         request: &IdempotentRequest,
@@ -157,9 +148,6 @@ impl TokenStore {
     /// Deletes a chunk of the revocations and of the stored responses that have expired; returns
     /// whether there are more. The view forgets all that have expired. If there is nothing to delete,
     /// it still finds out whether the database can be written.
-    ///
-    /// # Errors
-    /// The database failed.
     pub fn prune(&mut self, now_ms: i64) -> Result<bool, StoreError> {
         let seconds = now_ms.div_euclid(1000);
         let connection = self.connection.get()?;

@@ -2,7 +2,6 @@
 //!
 //! A type with `Serialize` is a promise to other processes, so only types of this crate derive it.
 
-pub mod command;
 pub mod cursor;
 pub mod event;
 pub mod problem;
@@ -12,11 +11,12 @@ pub mod token_record;
 pub mod topology;
 pub mod user;
 
-pub use command::PasswordRehashed;
 pub use cursor::{ConsistencyToken, Cursor, Incarnation, Position, RecordHash, UsersChecksum};
 pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserState};
 pub use problem::{MemberError, ProblemDocument};
-pub use sync::{Continue, Head, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest};
+pub use sync::{
+    Continue, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
+};
 pub use token::{Claims, TokenResponse};
 pub use token_record::TokenRecord;
 pub use user::{UserId, UserRepresentation};

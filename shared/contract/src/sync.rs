@@ -1,4 +1,5 @@
-//! How a follower of the log detects missing records and requests them.
+//! How a follower of the log detects missing records and requests them, and what else auth_service
+//! sends to user_service.
 //!
 //! `Head` reveals missing records at the end of the log, `SyncRequest` asks for them, and
 //! `Continue` or `SnapshotPart`s answer. All are sent as JSON. [`shared::log_sync::Follower`]
@@ -99,4 +100,18 @@ pub struct SnapshotUser {
     /// The hash of the current password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_hash: Option<SealedHash>,
+}
+
+/// "I rehashed this password at a login with the current parameters: store this hash instead."
+///
+/// Losing it is harmless: the next login makes it again. It is applied only if the password has not
+/// changed since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordRehashed {
+    /// The user who logged in.
+    pub id: UserId,
+    /// The version of the password that was verified; the sealed hash is bound to it.
+    pub password_version: i64,
+    /// The new Argon2id hash.
+    pub sealed_hash: SealedHash,
 }

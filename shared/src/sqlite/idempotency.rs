@@ -20,9 +20,6 @@ CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
 ";
 
 /// Looks the key up.
-///
-/// # Errors
-/// The database failed.
 pub fn find(
     connection: &Connection,
     request: &IdempotentRequest,
@@ -47,9 +44,6 @@ pub fn find(
 }
 
 /// Stores the outcome of the first request. Replaces a row that has expired.
-///
-/// # Errors
-/// The database failed.
 pub fn record(
     connection: &Connection,
     request: &IdempotentRequest,
@@ -67,9 +61,6 @@ pub fn record(
 ///
 /// A row that expires later than a row written now comes from a time when the clock was ahead. It
 /// gets the expiry of a row written now, so that it does not stay forever.
-///
-/// # Errors
-/// The database failed.
 pub fn prune(connection: &Connection, now_ms: i64, limit: u32) -> Result<usize, StoreError> {
     connection
         .prepare_cached(

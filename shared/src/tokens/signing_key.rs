@@ -105,9 +105,6 @@ impl SigningKey {
 
     /// Signs the claims. With Ed25519 the same claims give the same token (RFC 8032); with ECDSA
     /// each signature is another one.
-    ///
-    /// # Errors
-    /// The library failed.
     pub fn sign(&self, claims: &Claims) -> Result<String, SigningKeyError> {
         let mut header = Header::new(library(self.algorithm));
         header.typ = Some(TOKEN_TYPE.to_owned());

@@ -24,7 +24,7 @@ use shared::secrets::SealingKeys;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::sealing::seal_record;
+use super::sealed_records::seal_record;
 use super::user_repository::{RecordPublished, UserRepository};
 use crate::store::{LogReader, Records, Store, StoreError};
 

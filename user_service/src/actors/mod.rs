@@ -3,7 +3,7 @@
 pub mod consuming;
 pub mod event_publisher;
 pub mod rehash_receiver;
-mod sealing;
+mod sealed_records;
 pub mod sync_responder;
 #[cfg(test)]
 mod test_bus;

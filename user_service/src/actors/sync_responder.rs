@@ -25,7 +25,7 @@ use shared::secrets::SealingKeys;
 use tokio::sync::mpsc;
 
 use super::consuming::{BusAccess, consume, shared_queue};
-use super::sealing::seal_record;
+use super::sealed_records::seal_record;
 use crate::metrics::AnswerMetrics;
 use crate::store::{LogReader, Records, Store, StoreError};
 use questions::Questions;

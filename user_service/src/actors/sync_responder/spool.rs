@@ -13,7 +13,7 @@ use shared::secrets::SealingKeys;
 use tempfile::NamedTempFile;
 use tokio::sync::watch;
 
-use super::super::sealing::seal_user;
+use super::super::sealed_records::seal_user;
 use crate::store::{Snapshot, StoreError};
 
 /// How many users one message carries: about 90 kB. Followers keep many messages in memory at a
