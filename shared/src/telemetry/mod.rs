@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 mod error_chain;
+mod json_lines;
 mod line_time;
 mod logging;
 mod plain_fields;
