@@ -12,7 +12,6 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ArbiterHandle, Context, Handler};
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
@@ -25,9 +24,6 @@ use crate::store::{ApplyError, ProjectionStore, Refused, StoreError};
 
 /// Commands that may wait: the consumer sends one and waits for its answer.
 const MAILBOX: usize = 16;
-
-/// How often the hashes are looked through while some cannot be opened.
-const RECOUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// "Write these changes and the cursor behind them."
 pub struct ApplyEvents {
@@ -127,8 +123,6 @@ pub struct CredentialRepository {
     sealing_key: Arc<SealingKeys>,
     /// Read by the waiting logins, the readiness probe and the consumer.
     applied: watch::Sender<Applied>,
-    /// When the hashes were looked through.
-    counted_at: Instant,
 }
 
 impl CredentialRepository {
@@ -140,8 +134,7 @@ impl CredentialRepository {
     pub fn open(path: PathBuf, sealing_key: Arc<SealingKeys>) -> Result<Self, StoreError> {
         let store = ProjectionStore::open(path)?;
         let applied = watch::Sender::new(Applied::default());
-        let counted_at = Instant::now();
-        let repository = Self { store, sealing_key, applied, counted_at };
+        let repository = Self { store, sealing_key, applied };
         let cursor = repository.store.find_cursor()?;
         let checksum = repository.store.find_checksum()?;
         let unopenable = repository.count_unopenable()?;
@@ -166,11 +159,14 @@ impl CredentialRepository {
         });
     }
 
-    /// Looks through all hashes, at most every few seconds: only where one cannot be opened.
     fn recount(&mut self) -> Result<(), StoreError> {
-        self.counted_at = Instant::now();
         let unopenable = self.count_unopenable()?;
-        if unopenable != self.applied.borrow().unopenable {
+        let is_known = {
+            let known = &self.applied.borrow().unopenable;
+            unopenable.count == 0
+                || (known.count > 0 && known.missing_key == unopenable.missing_key)
+        };
+        if !is_known {
             let Unopenable { count, missing_key } = &unopenable;
             tracing::warn!(
                 count,
@@ -178,34 +174,31 @@ impl CredentialRepository {
                 "hashes that cannot be opened: asking for them anew"
             );
         }
-        self.applied.send_modify(|applied| applied.unopenable = unopenable);
+        self.applied.send_if_modified(|applied| {
+            let is_news = applied.unopenable != unopenable;
+            applied.unopenable = unopenable;
+            is_news
+        });
         Ok(())
     }
 
     fn count_unopenable(&self) -> Result<Unopenable, StoreError> {
         let mut unopenable = Unopenable::default();
-        self.store.for_each_sealed_hash(|sealed| {
-            if let Err(error) = self.sealing_key.check_openable(sealed) {
-                unopenable.count += 1;
+        for (sealed_with, count) in self.store.find_hash_counts()? {
+            if let Err(error) = self.sealing_key.can_open(&sealed_with) {
+                unopenable.count += count;
                 if let UnsealError::UnknownKey { key_id } = error {
                     unopenable.missing_key.get_or_insert(key_id);
                 }
             }
-        })?;
+        }
         Ok(unopenable)
     }
 
     fn apply(&mut self, ApplyEvents { changes, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
         let checksum = self.store.apply(changes, cursor)?;
         self.publish(*cursor, checksum);
-        let mut hashes = changes.iter().filter_map(|next| next.sealed_hash.as_ref());
-        let is_news =
-            hashes.any(|sealed| self.sealing_key.check_openable(sealed.as_str()).is_err());
-        let is_known = self.applied.borrow().unopenable.count > 0;
-        if (is_news && !is_known) || (is_known && self.counted_at.elapsed() >= RECOUNT_INTERVAL) {
-            self.recount()?;
-        }
-        Ok(())
+        Ok(self.recount()?)
     }
 
     fn swap_in(&mut self, cursor: Cursor) -> Result<(), StoreError> {

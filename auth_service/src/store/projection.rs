@@ -7,7 +7,7 @@ use shared::log_sync::NextChange;
 use shared::sqlite::{Durability, ReadConnection, WriteConnection};
 
 use super::StoreError;
-use super::sqlite::{migrations, projection, staging};
+use super::sqlite::{migrations, projection, staging, totals};
 use crate::domain::Credential;
 
 /// Why records were not applied. None of them was.
@@ -70,12 +70,12 @@ impl ProjectionStore {
         self.connection.read(projection::find_checksum)
     }
 
-    /// Shows each stored hash.
+    /// How many stored hashes were sealed with which key (see [`contract::SealedHash::sealed_with`]).
     ///
     /// # Errors
     /// The database failed.
-    pub fn for_each_sealed_hash(&self, look: impl FnMut(&str)) -> Result<(), StoreError> {
-        self.connection.read(|connection| projection::for_each_sealed_hash(connection, look))
+    pub fn find_hash_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.connection.read(totals::find_hash_counts)
     }
 
     /// Applies the changes in their order, and the cursor behind them, in one transaction. There

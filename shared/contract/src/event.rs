@@ -132,6 +132,11 @@ impl SealedHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The form and the key of a hash in text form, `v2.<key id>`; empty if it has neither.
+    pub fn sealed_with(text: &str) -> &str {
+        text.rsplit_once('.').map_or("", |(sealed_with, _)| sealed_with)
+    }
 }
 
 impl fmt::Debug for SealedHash {

@@ -165,27 +165,27 @@ impl SealingKeys {
         user: UserId,
         password_version: i64,
     ) -> Result<PasswordHash, UnsealError> {
-        let (key, payload) = self.key_of(sealed.as_str())?;
+        let text = sealed.as_str();
+        let key = self.key_of(SealedHash::sealed_with(text))?;
+        let payload = text.rsplit('.').next().unwrap_or_default();
         key.open(payload, user, password_version).ok_or(UnsealError::NotGenuine)
     }
 
-    /// Checks, without opening it, that a sealed hash has the current form and names a key of the
-    /// ring.
+    /// Checks that hashes which were sealed with this form and key can be opened
+    /// ([`SealedHash::sealed_with`]).
     ///
     /// # Errors
     /// See [`UnsealError`].
-    pub fn check_openable(&self, sealed: &str) -> Result<(), UnsealError> {
-        self.key_of(sealed).map(drop)
+    pub fn can_open(&self, sealed_with: &str) -> Result<(), UnsealError> {
+        self.key_of(sealed_with).map(drop)
     }
 
-    fn key_of<'a>(&self, sealed: &'a str) -> Result<(&Key, &'a str), UnsealError> {
-        let mut parts = sealed.splitn(3, '.');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(FORM), Some(key_id), Some(payload)) => self
+    fn key_of(&self, sealed_with: &str) -> Result<&Key, UnsealError> {
+        match sealed_with.split_once('.') {
+            Some((FORM, key_id)) => self
                 .find(key_id)
-                .map(|key| (key, payload))
                 .ok_or_else(|| UnsealError::UnknownKey { key_id: key_id.to_owned() }),
-            (Some("v1"), Some(_), Some(_)) => Err(UnsealError::FormerForm),
+            Some(("v1", _)) => Err(UnsealError::FormerForm),
             _ => Err(UnsealError::NotGenuine),
         }
     }
@@ -331,7 +331,7 @@ mod tests {
         let sealed = theirs.seal(&a_hash(), UserId(1), 1);
         let unknown = UnsealError::UnknownKey { key_id: theirs.first_id().to_owned() };
         assert_eq!(ours.unseal(&sealed, UserId(1), 1), Err(unknown.clone()));
-        assert_eq!(ours.check_openable(sealed.as_str()), Err(unknown));
+        assert_eq!(ours.can_open(SealedHash::sealed_with(sealed.as_str())), Err(unknown));
         for (text, expected) in [
             ("v1.key.AAAA", UnsealError::FormerForm),
             ("", UnsealError::NotGenuine),

@@ -1,7 +1,7 @@
 //! Log lines: structured, on standard output, written by a separate thread.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io;
 use std::os::fd::AsFd;
 use std::str::FromStr;
 
@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
+use super::batching_writer::BatchingWriter;
 use super::json_lines::JsonLines;
 use super::line_time::LineTime;
 use super::plain_fields::PlainFields;
@@ -53,9 +54,6 @@ const QUIET: &str = "actix_http=off,actix_server=warn,lapin=off,rusqlite_migrati
 /// allocated at the start, with 32 bytes per line.
 const LINES_WAITING: usize = 16_384;
 
-/// How many bytes are written at once. The writing thread flushes the buffer when no line waits.
-const BUFFER: usize = 64 * 1024;
-
 /// Sets up the log of this process. It is the only global state, because the panic hook and every
 /// library write to it. Called only by `main`. Panics are logged, too.
 ///
@@ -67,7 +65,7 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING)
-        .finish(BufWriter::with_capacity(BUFFER, standard_output()?));
+        .finish(BatchingWriter::new(standard_output()?));
     let time = LineTime(Clock::system());
     let builder = fmt().with_env_filter(filter).with_writer(writer);
     match format {

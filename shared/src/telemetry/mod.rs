@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod batching_writer;
 mod error_chain;
 mod json_lines;
 mod line_time;

@@ -9,6 +9,7 @@ pub(in crate::store) fn projection() -> Migrations<'static> {
         M::up(include_str!("../../../migrations/projection/0001_credentials.sql")),
         M::up(include_str!("../../../migrations/projection/0002_checksum.sql")),
         M::up(include_str!("../../../migrations/projection/0003_optional_hashes.sql")),
+        M::up(include_str!("../../../migrations/projection/0004_hash_counts.sql")),
     ])
 }
 

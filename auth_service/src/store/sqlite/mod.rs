@@ -5,3 +5,4 @@ pub(super) mod migrations;
 pub(super) mod projection;
 pub(super) mod staging;
 pub(super) mod tokens;
+pub(super) mod totals;

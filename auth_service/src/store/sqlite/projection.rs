@@ -4,9 +4,10 @@ use contract::{
     Cursor, Incarnation, Position, RecordHash, SealedHash, UserId, UserState, UsersChecksum,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use shared::log_sync::{NextChange, user_checksum};
+use shared::log_sync::NextChange;
 
 use super::super::{ApplyError, StoreError};
+use super::totals::{Totals, share_of};
 use crate::domain::Credential;
 
 impl From<rusqlite::Error> for ApplyError {
@@ -53,29 +54,8 @@ pub(in crate::store) fn find_checksum(
     let kept: Option<Option<[u8; 16]>> = statement.query_row([], |row| row.get(0)).optional()?;
     match kept.flatten() {
         Some(checksum) => Ok(UsersChecksum(checksum)),
-        None => sum_checksums(connection),
+        None => Ok(Totals::sum(connection)?.checksum),
     }
-}
-
-/// The checksum over all users, computed from each of them.
-pub(super) fn sum_checksums(connection: &Connection) -> Result<UsersChecksum, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT user_id, version, username FROM credentials")?;
-    let mut sum = UsersChecksum::default();
-    for checksum in statement.query_map([], read_checksum)? {
-        sum = sum.plus(checksum?);
-    }
-    Ok(sum)
-}
-
-fn checksum_of(connection: &Connection, id: UserId) -> Result<Option<UsersChecksum>, StoreError> {
-    let sql = "SELECT user_id, version, username FROM credentials WHERE user_id = ?1";
-    Ok(connection.prepare_cached(sql)?.query_row([id.0], read_checksum).optional()?)
-}
-
-fn read_checksum(row: &Row<'_>) -> rusqlite::Result<UsersChecksum> {
-    let username = row.get_ref(2)?.as_str()?;
-    Ok(user_checksum(UserId(row.get(0)?), row.get(1)?, username))
 }
 
 /// Applies the changes in their order, and the cursor behind them, in one transaction. There may
@@ -88,13 +68,14 @@ pub(in crate::store) fn apply(
 ) -> Result<UsersChecksum, ApplyError> {
     let transaction = connection.transaction()?;
     check_continuity(find_cursor(&transaction)?.unwrap_or_default(), changes, cursor)?;
-    let mut checksum = find_checksum(&transaction)?;
+    let mut totals = Totals::at(find_checksum(&transaction)?);
     for next in changes {
-        checksum = apply_one(&transaction, next, checksum)?;
+        apply_one(&transaction, next, &mut totals)?;
     }
-    write_cursor(&transaction, cursor, checksum)?;
+    totals.write_hash_counts(&transaction)?;
+    write_cursor(&transaction, cursor, totals.checksum)?;
     transaction.commit()?;
-    Ok(checksum)
+    Ok(totals.checksum)
 }
 
 /// The follower sees to this; here it is checked once more, because a hole would never be noticed.
@@ -117,14 +98,15 @@ fn check_continuity(
     }
 }
 
-/// Writes what the record leaves of the user, whatever its kind is. Answers with the checksum over
-/// all users after the record, from that before it.
+/// Writes what the record leaves of the user, whatever its kind is, and updates the totals.
 fn apply_one(
     connection: &Connection,
     NextChange { position, change, sealed_hash, .. }: &NextChange,
-    checksum: UsersChecksum,
-) -> Result<UsersChecksum, ApplyError> {
-    let before = checksum_of(connection, change.id)?.unwrap_or_default();
+    totals: &mut Totals,
+) -> Result<(), ApplyError> {
+    if let Some(before) = share_of(connection, change.id)? {
+        totals.subtract(before);
+    }
     match &change.user {
         Some(state) => write(connection, UPSERT, change.id, state, sealed_hash.as_ref())
             .map_err(|error| error.at(position.seq))?,
@@ -134,8 +116,10 @@ fn apply_one(
                 .execute([change.id.0])?;
         }
     }
-    let after = checksum_of(connection, change.id)?.unwrap_or_default();
-    Ok(checksum.minus(before).plus(after))
+    if let Some(after) = share_of(connection, change.id)? {
+        totals.add(after);
+    }
+    Ok(())
 }
 
 /// A record without a hash leaves the one of the same password as it is.
@@ -214,20 +198,6 @@ pub(in crate::store) fn find_credential(
         Ok((has_name, credential))
     });
     Ok(read.optional()?.filter(|(has_name, _)| *has_name).map(|(_, credential)| credential))
-}
-
-/// Shows each stored hash.
-pub(in crate::store) fn for_each_sealed_hash(
-    connection: &Connection,
-    mut look: impl FnMut(&str),
-) -> Result<(), StoreError> {
-    let sql = "SELECT sealed_hash FROM credentials WHERE sealed_hash IS NOT NULL";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        look(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

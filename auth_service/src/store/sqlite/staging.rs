@@ -4,7 +4,8 @@ use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
 
 use super::super::{Refused, StoreError};
-use super::projection::{WriteError, sum_checksums, write, write_cursor};
+use super::projection::{WriteError, write, write_cursor};
+use super::totals::Totals;
 
 const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -60,10 +61,12 @@ pub(in crate::store) fn swap_in(
     transaction.execute("DELETE FROM credentials", [])?;
     transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
     transaction.execute("DELETE FROM staged_credentials", [])?;
-    let checksum = sum_checksums(&transaction)?;
-    write_cursor(&transaction, cursor, checksum)?;
+    let totals = Totals::sum(&transaction)?;
+    transaction.execute("DELETE FROM hash_counts", [])?;
+    totals.write_hash_counts(&transaction)?;
+    write_cursor(&transaction, cursor, totals.checksum)?;
     transaction.commit()?;
-    Ok(checksum)
+    Ok(totals.checksum)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use actix_web::rt::net::TcpStream;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::framing::{Broken, Framing};
 use super::{Link, Wait};
@@ -49,6 +49,7 @@ impl RequestStream {
             return Poll::Ready(Ok(false));
         }
         let buffer = &mut self.buffer;
+        buffer.reserve(READ_SIZE);
         let read = self.link.poll_stream(|stream| poll_read_buf(stream, context, buffer));
         if ready!(read)? > 0 {
             return Poll::Ready(Ok(true));
@@ -115,21 +116,6 @@ impl RequestStream {
             }
         }
     }
-}
-
-fn poll_read_buf(
-    stream: Pin<&mut TcpStream>,
-    context: &mut Context<'_>,
-    buffer: &mut BytesMut,
-) -> Poll<io::Result<usize>> {
-    let start = buffer.len();
-    // Zeroed, because `unsafe` is not used here; as large as one read.
-    buffer.resize(start + READ_SIZE, 0);
-    let mut read = ReadBuf::new(&mut buffer[start..]);
-    let outcome = stream.poll_read(context, &mut read);
-    let length = read.filled().len();
-    buffer.truncate(start + length);
-    outcome.map_ok(|()| length)
 }
 
 impl AsyncRead for RequestStream {

@@ -1,4 +1,4 @@
-use super::super::migrations;
+use super::super::{migrations, totals};
 use super::*;
 use contract::{EventKind, UserChange};
 use shared::log_sync::record_hash;
@@ -117,4 +117,39 @@ fn a_hole_is_refused_although_the_follower_should_never_ask_for_it() {
     projected.cursor.position = Position { seq: 4, hash: RecordHash([1; 16]) };
     assert!(projected.apply(&[&user(1, "a", 1)]).is_err());
     assert!(projected.apply(&[]).is_err());
+}
+
+#[test]
+fn the_counts_of_hashes_by_key_are_those_of_the_rows_after_every_change() {
+    let mut projected = Projected::new();
+    let count = |projected: &Projected| {
+        let sql = "SELECT substr(sealed_hash, 1, 4), count(*) FROM credentials
+                   WHERE sealed_hash IS NOT NULL GROUP BY 1";
+        let mut statement = projected.connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<rusqlite::Result<Vec<(String, i64)>>>().unwrap()
+    };
+    let gone = r#"{"id":1,"user":null}"#.to_owned();
+    for (data, sealed_hash) in [
+        (user(1, "a", 1), Some("v2.a.x")),
+        (user(2, "b", 1), Some("v2.a.y")),
+        (user(2, "b", 1), None),
+        (user(2, "b", 1), Some("v2.b.y")),
+        (user(3, "c", 1), None),
+        (user(2, "b", 2), None),
+        (user(3, "c", 1), Some("v2.b.z")),
+        (gone.clone(), None),
+        (gone, None),
+    ] {
+        let mut at = projected.cursor;
+        let record = next_record(&mut at.position, &data, sealed_hash);
+        projected.apply_records(&[record], at).unwrap();
+        let counts: Vec<_> = totals::find_hash_counts(&projected.connection)
+            .unwrap()
+            .into_iter()
+            .map(|(key, count)| (key, i64::try_from(count).unwrap()))
+            .collect();
+        assert_eq!(counts, count(&projected), "{data}");
+    }
+    assert_eq!(count(&projected), [("v2.b".to_owned(), 1)]);
 }
