@@ -4,26 +4,25 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use hashlink::LruCache;
 
 use super::verifier::{TokenRefused, Verifier};
 use contract::Claims;
 
-/// How many tokens a worker remembers; one takes some 500 bytes.
+/// How many tokens a worker remembers. Each takes about 1 KB.
 const CAPACITY: usize = 8_192;
 
-/// The verifier of one HTTP worker. What a token says never changes, so a token that was verified
-/// is known again by its SHA-256. Whether it is still in time is asked each time; whether it was
-/// revoked is not for a verifier to say.
+/// The verifier of one HTTP worker. The claims of a token never change, so a token that was
+/// verified is recognised by its text. Its expiry is checked each time; whether it was revoked is
+/// decided elsewhere.
 pub struct CachedVerifier {
     verifier: Arc<Verifier>,
-    /// Of tokens whose signature is right. The others are not remembered: they would drive these out.
-    known: RefCell<LruCache<[u8; 32], Rc<Claims>>>,
+    /// Tokens whose signature is valid. Others are not remembered, because they would displace these.
+    known: RefCell<LruCache<Box<str>, Rc<Claims>>>,
 }
 
 impl CachedVerifier {
-    /// One that remembers nothing yet.
+    /// A verifier that remembers nothing yet.
     pub fn new(verifier: Arc<Verifier>) -> Self {
         Self { verifier, known: RefCell::new(LruCache::new(CAPACITY)) }
     }
@@ -33,15 +32,13 @@ impl CachedVerifier {
     /// # Errors
     /// See [`TokenRefused`].
     pub fn verify(&self, token: &str, now_s: i64) -> Result<Rc<Claims>, TokenRefused> {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
         let mut known = self.known.borrow_mut();
-        if let Some(claims) = known.get(&key) {
+        if let Some(claims) = known.get(token) {
             self.verifier.check_time(claims, now_s)?;
             return Ok(Rc::clone(claims));
         }
         let claims = Rc::new(self.verifier.verify(token, now_s)?);
-        known.insert(key, Rc::clone(&claims));
+        known.insert(token.into(), Rc::clone(&claims));
         Ok(claims)
     }
 }

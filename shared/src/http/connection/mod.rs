@@ -165,8 +165,10 @@ pub(super) async fn run(
         let mut timer = pin!(sleep_until((Instant::now() + HEAD_TIMEOUT).into()));
         let mut is_stopping = false;
         poll_fn(|context| {
-            is_stopping = is_stopping || stopping.as_mut().poll(context).is_ready();
             let is_done = actix.as_mut().poll(context).is_ready();
+            // Asked only while it matters: the signal has a lock that all connections share.
+            is_stopping = is_stopping
+                || (link.stuck_since.get().is_some() && stopping.as_mut().poll(context).is_ready());
             if let Some(kind) = link.refusal.get() {
                 return Poll::Ready(End::Refused(kind));
             }

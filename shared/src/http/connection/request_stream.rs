@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
@@ -128,8 +128,11 @@ impl AsyncRead for RequestStream {
             ready!(self.poll_request(context))?;
         }
         let length = self.passing.len().min(out.remaining());
-        out.put_slice(&self.passing[..length]);
-        self.passing.advance(length);
+        out.put_slice(&self.passing.split_to(length));
+        if self.passing.is_empty() {
+            // Lets go of the buffer, so that the next read can use its memory again.
+            self.passing = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
