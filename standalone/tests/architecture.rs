@@ -223,3 +223,24 @@ fn what_is_no_ladder_is_not_taken_for_one() {
         assert!(found.is_empty(), "{found:#?}");
     }
 }
+
+/// Lines that log an error without its causes.
+fn bare_errors(source: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in rust_files(source) {
+        for line in Source::read(&file).code.lines().filter(|line| line.contains("%error")) {
+            found.push(format!("{}: {}", file.display(), line.trim()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_error_is_logged_with_its_causes() {
+    for source in ["shared/src", "user_service/src", "auth_service/src", "standalone/src"] {
+        let found = bare_errors(&workspace().join(source));
+        assert!(found.is_empty(), "log `error = &error as &dyn Error`: {found:#?}");
+    }
+    let source = service(&[("http/x.rs", "tracing::warn!(%error, \"it failed\");")]);
+    assert_eq!(bare_errors(source.path()).len(), 1);
+}

@@ -122,10 +122,11 @@ impl Process {
         Self(child.unwrap())
     }
 
-    /// Reads log lines up to the one that has this text.
-    fn lines_until(lines: &mut impl Iterator<Item = String>, text: &str) -> Vec<String> {
-        let mut read = Vec::new();
-        while !read.last().is_some_and(|line: &String| line.contains(text)) {
+    /// Reads lines until each of these texts was in one. Log lines are written a moment late, so
+    /// their order and that of the greeting is not told.
+    fn lines_until(lines: &mut impl Iterator<Item = String>, texts: &[&str]) -> Vec<String> {
+        let mut read: Vec<String> = Vec::new();
+        while !texts.iter().all(|text| read.iter().any(|line| line.contains(text))) {
             read.push(lines.next().expect("it runs"));
         }
         read
@@ -148,7 +149,7 @@ async fn with_json_each_line_of_the_output_is_json_and_names_are_good_to_listen_
     let mut process = Process::start(&directory, &[("LOG_FORMAT", "json")]);
     let output = process.0.stdout.take().unwrap();
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    let mut read = Process::lines_until(&mut lines, "auth_service listens");
+    let mut read = Process::lines_until(&mut lines, &["auth_service listens"]);
     process.signal("INT");
     read.extend(lines);
     for line in &read {
@@ -163,14 +164,14 @@ async fn a_second_signal_ends_a_stop_that_waits() {
     let mut process = Process::start(&directory, &[("SHUTDOWN_GRACE", "1h")]);
     let output = process.0.stdout.take().unwrap();
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    let listens = Process::lines_until(&mut lines, "user_service listens").pop().unwrap();
+    let read = Process::lines_until(&mut lines, &["user_service listens", "Stop it with"]);
+    let listens = read.iter().find(|line| line.contains("user_service listens")).unwrap();
     let address = listens.rsplit("address=").next().unwrap();
     // A request that never comes whole keeps the first stop waiting.
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let head = "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
         Content-Length: 9\r\n\r\n{";
     std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
-    Process::lines_until(&mut lines, "Stop it with");
     process.signal("TERM");
     // The first has arrived once nobody is listening any more.
     let refused = async || std::net::TcpStream::connect(address).is_err().then_some(());

@@ -1,5 +1,6 @@
 //! Whether a name and a password belong together, without telling by time which of them is wrong.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use contract::{PasswordRehashed, SealedHash, UserId};
@@ -12,7 +13,7 @@ use shared::hashing::{
 };
 use shared::http::Problem;
 use shared::identity::Password;
-use shared::secrets::SealingKeys;
+use shared::secrets::{SealingKeys, UnsealError};
 
 use super::bodies::LoginAttempt;
 use crate::actors::{CredentialReader, FindCredential};
@@ -122,7 +123,10 @@ impl Authenticator {
             return None;
         };
         let opened = self.sealing_key.unseal(sealed_hash, *id, *password_version);
-        opened.inspect_err(|error| tracing::debug!(%id, %error, "a hash cannot be opened")).ok()
+        let note = |error: &UnsealError| {
+            tracing::debug!(%id, error = error as &dyn Error, "a hash cannot be opened");
+        };
+        opened.inspect_err(note).ok()
     }
 
     /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
@@ -143,10 +147,7 @@ impl Authenticator {
             let sealed_hash = key.seal(&hash, id, password_version);
             let command = PasswordRehashed { id, password_version, sealed_hash };
             if let Err(error) = bus.publish(vec![codec.encode_rehash(&command)]).await {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "a new hash was not sent"
-                );
+                tracing::debug!(error = &error as &dyn Error, "a new hash was not sent");
             }
         });
     }

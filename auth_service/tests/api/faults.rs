@@ -96,7 +96,9 @@ async fn hashes_that_cannot_be_opened_are_told_and_asked_for_anew_until_all_can_
             // As an earlier version has left them, or a key that was lost.
             let database = Connection::open(dir.join("projection.db")).unwrap();
             let spoil = "UPDATE credentials SET sealed_hash = 'v1.0123abcd.x' WHERE user_id = 1;
-                         UPDATE credentials SET sealed_hash = 'v2.0123abcd.x' WHERE user_id = 2";
+                         UPDATE credentials SET sealed_hash = 'v2.0123abcd.x' WHERE user_id = 2;
+                         DELETE FROM hash_counts;
+                         INSERT INTO hash_counts VALUES ('v1.0123abcd', 1), ('v2.0123abcd', 1)";
             database.execute_batch(spoil).unwrap();
         })
         .await;

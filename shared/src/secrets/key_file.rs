@@ -70,8 +70,11 @@ fn create(path: &Path, content: &[u8]) -> Result<(), KeyFileError> {
     create_private_dir(directory)?;
     // The temporary file has mode 0600, and is in the same directory so that giving it its name is
     // atomic.
-    let mut file = NamedTempFile::new_in(directory).map_err(io_error("write in", directory))?;
-    file.write_all(content).map_err(io_error("write", path))?;
+    let mut file = NamedTempFile::new_in(directory).map_err(|error| {
+        // Without the random name that the library adds: the same fault has the same text.
+        io_error("write in", directory)(error.kind().into())
+    })?;
+    file.as_file_mut().write_all(content).map_err(io_error("write", path))?;
     file.as_file().sync_all().map_err(io_error("write", path))?;
     match file.persist_noclobber(path) {
         Ok(_) => sync_directory(directory),

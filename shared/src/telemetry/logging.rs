@@ -8,10 +8,12 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::batching_writer::BatchingWriter;
+use super::json_lines::JsonLines;
 use super::line_time::LineTime;
 use super::plain_fields::PlainFields;
 use crate::clock::Clock;
@@ -65,10 +67,16 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
         .buffered_lines_limit(LINES_WAITING)
         .finish(BatchingWriter::new(standard_output()?));
     let time = LineTime(Clock::system());
-    let builder = fmt().with_env_filter(filter).with_writer(writer).with_timer(time);
+    let builder = fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        LogFormat::Text => builder.fmt_fields(PlainFields).with_ansi(false).finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+        LogFormat::Text => {
+            let builder = builder.with_timer(time).with_ansi(false);
+            builder.fmt_fields(PlainFields).finish().try_init()?;
+        }
+        LogFormat::Json => {
+            let builder = builder.fmt_fields(JsonFields::new());
+            builder.event_format(JsonLines(time)).finish().try_init()?;
+        }
     }
     log_panics();
     Ok(LogGuard(guard))

@@ -2,6 +2,7 @@
 
 mod batching_writer;
 mod error_chain;
+mod json_lines;
 mod line_time;
 mod logging;
 mod plain_fields;

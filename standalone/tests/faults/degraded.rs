@@ -21,10 +21,11 @@ const NOISE: Duration = Duration::from_millis(10);
 const BACKLOG: usize = 3_000;
 /// More than the backlog: it comes as records in their order, not as a snapshot.
 pub(crate) const REPLAY_LIMIT: i64 = 10_000;
-const BOUND: Duration = Duration::from_mins(1);
+/// How long a state may take to come.
+pub(crate) const BOUND: Duration = Duration::from_mins(1);
 
 /// The status and body of an answer, and how long it took.
-async fn call(
+pub(crate) async fn call(
     method: Method,
     at: SocketAddr,
     path: &str,

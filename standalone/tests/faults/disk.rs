@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Enough for everything that a long run writes.
-const SIZE: &str = "size=400m";
+/// Enough for everything that a long run writes; so few names that they can all be taken.
+const SIZE: &str = "size=400m,nr_inodes=2k";
 
 /// Mounted as long as it lives.
 pub(crate) struct SmallDisk(PathBuf);
@@ -38,9 +38,18 @@ impl SmallDisk {
         assert_eq!(full.kind(), io::ErrorKind::StorageFull, "{full}");
     }
 
-    /// Gives the room back.
+    /// Leaves not a name for another file.
+    pub(crate) fn fill_with_names(&self) {
+        fs::create_dir(self.ballast()).unwrap();
+        let full = (0..).find_map(|n| File::create(self.ballast().join(format!("{n}"))).err());
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::StorageFull);
+    }
+
+    /// Gives the space back.
     pub(crate) fn make_room(&self) {
-        fs::remove_file(self.ballast()).unwrap();
+        let ballast = self.ballast();
+        if ballast.is_dir() { fs::remove_dir_all(ballast) } else { fs::remove_file(ballast) }
+            .unwrap();
     }
 
     fn ballast(&self) -> PathBuf {

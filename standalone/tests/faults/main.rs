@@ -18,6 +18,7 @@ mod degraded;
 mod disk;
 mod driver;
 mod fault;
+mod full_disk;
 mod history;
 mod mutants;
 mod random;
@@ -83,16 +84,43 @@ async fn nothing_is_lost_in_one_process() {
 #[actix_web::test]
 async fn without_the_broker_every_call_answers_as_usual_and_the_backlog_drains_in_order() {
     let _alone = chaos::alone();
-    // Its proxies want threads of their own.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.unwrap();
+    let runtime = runtime_of_proxies();
     let mut rig = {
         let _entered = runtime.enter();
         Rig::over_rabbitmq_with(degraded::REPLAY_LIMIT).await
     };
     degraded::without_the_broker(&mut rig).await;
     degraded::the_backlog_drains(&mut rig).await;
+    drop(rig);
+    runtime.shutdown_background();
+}
+
+/// The proxies of a [`Rig`] need threads of their own where a test has only one.
+fn runtime_of_proxies() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+#[actix_web::test]
+async fn while_the_disk_is_full_what_is_there_is_read_and_nothing_is_said_to_be_written() {
+    let _alone = chaos::alone();
+    full_disk::at_each_start_and_while_running().await;
+}
+
+#[actix_web::test]
+async fn a_disk_that_is_full_before_the_first_start_is_told_and_waited_for() {
+    let _alone = chaos::alone();
+    full_disk::from_the_very_first_start().await;
+}
+
+#[actix_web::test]
+async fn while_auth_service_cannot_write_deletions_and_new_passwords_end_tokens_all_the_same() {
+    let _alone = chaos::alone();
+    let runtime = runtime_of_proxies();
+    let mut rig = {
+        let _entered = runtime.enter();
+        Rig::over_rabbitmq().await
+    };
+    full_disk::of_auth_service_alone(&mut rig).await;
     drop(rig);
     runtime.shutdown_background();
 }

@@ -95,8 +95,14 @@ impl Receiving {
         };
         match ask(&self.repository, Change::ReplaceHash(replace)).await {
             Ok(Ok(_)) => tracing::debug!(user_id, "a new hash is stored"),
-            Ok(Err(error)) => tracing::debug!(%error, user_id, "a new hash was not stored"),
-            Err(error) => tracing::debug!(%error, user_id, "a new hash was dropped"),
+            Ok(Err(error)) => {
+                let error = &error as &dyn Error;
+                tracing::debug!(error, user_id, "a new hash was not stored");
+            }
+            Err(error) => {
+                let error = &error as &dyn Error;
+                tracing::debug!(error, user_id, "a new hash was dropped");
+            }
         }
     }
 

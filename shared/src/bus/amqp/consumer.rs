@@ -1,6 +1,7 @@
 //! Consumes from queues.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,7 +171,7 @@ impl Stream for Deliveries {
 
 impl Deliveries {
     fn note(&self, error: &lapin::Error) {
-        tracing::debug!(%error, queue = self.queue.name, "consuming ended");
+        tracing::debug!(error = error as &dyn Error, queue = self.queue.name, "consuming ended");
         if is_unreadable(error) {
             self.cautions.add(&self.queue.name);
         }

@@ -4,6 +4,7 @@
 //! protocol, except for dead letters, which move to the new queue.
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ impl Retirements {
         let (retirements, connection) = (Arc::clone(self), Arc::downgrade(connection));
         runtime.spawn(async move {
             if let Err(error) = retirement.carry_out(&connection).await {
-                tracing::debug!(%error, queue = old, "the old queue is still there");
+                let error = &error as &dyn Error;
+                tracing::debug!(error, queue = old, "the old queue is still there");
                 retirements.0.send_modify(|queues| _ = queues.remove(&old));
             }
         });
