@@ -6,14 +6,14 @@ use std::sync::Arc;
 use contract::event::header;
 use contract::topology::MAC;
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position,
+    Continue, Credit, Cursor, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position,
     RecordHash, SealedHash, SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
     UserChange, UserId, UserState, UsersChecksum,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use shared::bus::cloud_event::{Codec, Undecodable};
-use shared::bus::{Delivery, Destination, Outgoing};
+use shared::bus::cloud_event::{Codec, Undecodable, Unreadable};
+use shared::bus::{Delivery, Destination, Message, Outgoing};
 use shared::log_sync::{Input, record_hash};
 use shared::secrets::SealingKeys;
 
@@ -71,6 +71,7 @@ fn snapshot() -> SyncAnswer {
         as_of: cursor(),
         part: 1,
         parts: 2,
+        sent_through: Some(1),
         users: vec![SnapshotUser { id: UserId(1), state: state("Anna", 1), sealed_hash }],
         checksum: Some(UsersChecksum([0xdd; 16])),
     })
@@ -85,7 +86,8 @@ fn head() -> Head {
 fn all() -> Vec<Outgoing> {
     let codec = codec();
     let (nonce, reply_to) = ("session-1".to_owned(), "auth.1.control.x".to_owned());
-    let request = SyncRequest { nonce, reply_to, cursor: cursor(), snapshot: false };
+    let credit = Some(Credit { after: 0, parts: 16 });
+    let request = SyncRequest { nonce, reply_to, cursor: cursor(), snapshot: false, credit };
     let sealed_hash = SealedHash::new("v2.key.sealed");
     let rehash = PasswordRehashed { id: UserId(1), password_version: 1, sealed_hash };
     vec![
@@ -208,8 +210,30 @@ fn a_record_of_which_nothing_can_be_made_is_told_and_keeps_its_place() {
         let Input::Record(_, received) = decoded.input else { panic!("no record") };
         assert_eq!((received.position, received.change), (position, None));
         assert_eq!(decoded.unreadable.len(), 1);
-        assert_eq!(decoded.unreadable[0].event, event, "for the dead letters");
+        assert_eq!(decoded.unreadable[0].letter, event, "for the dead letters");
     }
+}
+
+#[test]
+fn a_user_of_a_snapshot_who_cannot_be_read_is_told_and_the_others_are_taken() {
+    let SyncAnswer::Snapshot(part) = snapshot() else { panic!("no snapshot") };
+    let genuine = serde_json::to_value(&part.users[0]).unwrap();
+    let odd = json!({"id": 2, "state": {"username": 7}});
+    let users = vec![odd.clone(), genuine, json!("a text")];
+    let SnapshotPart { nonce, as_of, part: number, parts, sent_through, checksum, .. } =
+        part.clone();
+    let mixed = SnapshotPart { nonce, as_of, part: number, parts, sent_through, users, checksum };
+    let sent = codec().encode_answer("auth.1.control.x", &SyncAnswer::Snapshot(mixed));
+    let decoded = codec().decode_control(&delivered(&sent)).unwrap();
+    assert_eq!(decoded.input, Input::SnapshotPart(part));
+    let letters: Vec<(String, Value)> = decoded.unreadable.iter().map(letter).collect();
+    assert_eq!(letters, [("user-2".into(), odd), ("user-?".into(), json!("a text"))]);
+}
+
+/// The message id and the body.
+fn letter(unreadable: &Unreadable) -> (String, Value) {
+    let Message { id, body, .. } = &unreadable.letter.message;
+    (id.clone(), serde_json::from_slice(body).unwrap())
 }
 
 #[test]

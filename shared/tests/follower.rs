@@ -2,7 +2,7 @@
 #![expect(clippy::panic, reason = "a panic here is a failed test")]
 
 use contract::{
-    Cursor, EventKind, Head, Incarnation, Position, RecordHash, SnapshotPart, SyncRequest,
+    Credit, Cursor, EventKind, Head, Incarnation, Position, RecordHash, SnapshotPart, SyncRequest,
     UserChange, UserId,
 };
 use shared::log_sync::{
@@ -145,12 +145,46 @@ fn a_question_is_repeated_when_no_answer_comes() {
 
 /// All users as of a record, as the answer to what the follower has just asked.
 fn snapshot(effects: &[Effect], seq: usize) -> Input {
+    part(effects, seq, 1, 1, None)
+}
+
+/// One part of it.
+fn part(effects: &[Effect], seq: usize, part: u32, parts: u32, sent_through: Option<u32>) -> Input {
     let Some((SyncRequest { nonce, .. }, _)) = asked(effects) else {
         panic!("nothing was asked: {effects:?}");
     };
     let as_of = Cursor { incarnation: NOW, position: record(seq).position };
     let (nonce, users) = (nonce.clone(), vec![]);
-    Input::SnapshotPart(SnapshotPart { nonce, as_of, part: 1, parts: 1, users, checksum: None })
+    let checksum = None;
+    Input::SnapshotPart(SnapshotPart { nonce, as_of, part, parts, sent_through, users, checksum })
+}
+
+#[test]
+fn the_next_parts_of_a_snapshot_are_asked_for_when_those_that_may_be_sent_are_there() {
+    let mut follower = follower();
+    let asking = follower.step(Input::Connected);
+    let credit = |effects: &[Effect]| asked(effects).and_then(|(request, _)| request.credit);
+    assert_eq!(credit(&asking), Some(Credit { after: 0, parts: 16 }));
+    assert_eq!(credit(&follower.step(part(&asking, 3, 1, 5, Some(2)))), None);
+    let more = follower.step(part(&asking, 3, 2, 5, Some(2)));
+    assert_eq!(credit(&more), Some(Credit { after: 2, parts: 16 }));
+    let nonce = |effects: &[Effect]| asked(effects).map(|(request, _)| request.nonce.clone());
+    assert_eq!(nonce(&more), nonce(&asking), "the same question");
+    // From a responder that knows no credit, all parts come.
+    assert_eq!(credit(&follower.step(part(&asking, 3, 3, 5, None))), None);
+    follower.step(part(&asking, 3, 4, 5, None));
+    let effects = follower.step(part(&asking, 3, 5, 5, Some(5)));
+    assert_eq!((credit(&effects), follower.cursor().position.seq), (None, 3), "it is swapped in");
+}
+
+#[test]
+fn silence_makes_a_follower_ask_unless_it_has_asked() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Silence);
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Silence));
+    assert_eq!(follower.step(Input::Silence), []);
+    follower.step(answer(&effects, vec![], 1));
+    assert!(asked(&follower.step(Input::Silence)).is_some());
 }
 
 #[test]

@@ -39,7 +39,7 @@ use tokio::time::timeout;
 
 use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
-use crate::actors::sync_responder::Answering;
+use crate::actors::sync_responder::Responding;
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
 use crate::config::Config;
@@ -253,7 +253,7 @@ impl ApiParts {
         let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
         let access = BusAccess { bus, codec, dead_letters: letters };
         let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
-        let responder = SyncResponder::new(Answering {
+        let responder = SyncResponder::new(Responding {
             access,
             store: Arc::clone(store),
             sealing_key: Arc::clone(&self.sealing_key),

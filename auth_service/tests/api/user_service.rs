@@ -332,6 +332,7 @@ impl State {
             as_of: self.head(),
             part: u32::try_from(n + 1).unwrap(),
             parts: u32::try_from(parts).unwrap(),
+            sent_through: None,
             users: users.iter().skip(n * PART).take(PART).cloned().collect(),
             checksum: Some(self.checksum()),
         };

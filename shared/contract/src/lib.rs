@@ -15,7 +15,7 @@ pub use cursor::{ConsistencyToken, Cursor, Incarnation, Position, RecordHash, Us
 pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserState};
 pub use problem::{MemberError, ProblemDocument};
 pub use sync::{
-    Continue, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
+    Continue, Credit, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
 };
 pub use token::{Claims, TokenResponse};
 pub use token_record::TokenRecord;

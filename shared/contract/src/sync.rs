@@ -31,28 +31,54 @@ impl Head {
     }
 }
 
-/// "Send me what comes after `cursor`, to the queue `reply_to`."
+/// "Send me what comes after `cursor`, to `reply_to`." While a snapshot is loaded, the same question
+/// is sent again for each further group of its parts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SyncRequest {
     /// Identifies the question: the answers carry it, too.
     pub nonce: String,
-    /// The queue that takes the answer.
+    /// Names the follower: the queue that takes the answer, where it comes through the broker.
     pub reply_to: String,
     /// The follower's cursor; the default cursor if it has no data.
     pub cursor: Cursor,
     /// The follower cannot continue from its data: only a snapshot helps.
     #[serde(default)]
     pub snapshot: bool,
+    /// Which parts of a snapshot may be sent now. Absent from followers that take all of them at
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit: Option<Credit>,
 }
 
-/// The answer to a [`SyncRequest`].
+/// How much of a snapshot a follower is ready to take, so that no snapshot lies whole in a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Credit {
+    /// The last part that the follower has; 0 before the first. With more than 0 the question goes on
+    /// with the snapshot of its `nonce`, if the responder still has it.
+    pub after: u32,
+    /// How many parts may be sent after that.
+    pub parts: u32,
+}
+
+impl Credit {
+    /// Everything at once.
+    pub const ALL: Self = Self { after: 0, parts: u32::MAX };
+
+    /// The last part that may be sent.
+    pub fn through(self) -> u32 {
+        self.after.saturating_add(self.parts)
+    }
+}
+
+/// The answer to a [`SyncRequest`]. A receiver first reads each `User` as any JSON, so that one that
+/// it does not understand does not cost the others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
-pub enum SyncAnswer {
+pub enum SyncAnswer<User = SnapshotUser> {
     /// The cursor is on the log: continue from there.
     Continue(Continue),
     /// The cursor is not on the log, or too far back: start again from this snapshot.
-    Snapshot(SnapshotPart),
+    Snapshot(SnapshotPart<User>),
 }
 
 /// The records after a cursor.
@@ -74,7 +100,7 @@ pub struct Continue {
 
 /// One part of a snapshot: of all users at one position of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct SnapshotPart {
+pub struct SnapshotPart<User = SnapshotUser> {
     /// The question's nonce.
     pub nonce: String,
     /// The position at which the users were read, the same in all parts.
@@ -83,8 +109,11 @@ pub struct SnapshotPart {
     pub part: u32,
     /// How many parts there are: at least one.
     pub parts: u32,
+    /// The last part that is sent before the follower asks for more; absent if all of them are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_through: Option<u32>,
     /// Users of this part, in order of their ids.
-    pub users: Vec<SnapshotUser>,
+    pub users: Vec<User>,
     /// The checksum over the users of all parts, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<UsersChecksum>,

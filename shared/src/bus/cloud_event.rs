@@ -19,12 +19,13 @@ use contract::topology::{
 };
 use contract::{
     EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash, SentRecord,
-    SyncAnswer, SyncRequest, UserChange,
+    SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange,
 };
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Delivery, Destination, Message, Outgoing};
 use crate::log_sync::{Input, ReceivedContinue, ReceivedRecord, is_intact};
@@ -34,6 +35,8 @@ use crate::secrets::{NotAuthentic, SealingKeys, random_bytes};
 const AUTH_SERVICE: &str = "/lockstep/auth_service";
 /// Attributes are the headers that begin so.
 const ATTRIBUTE: &str = "cloudEvents_";
+/// Stands for the routing key of a dead letter that is one user of a snapshot.
+const SNAPSHOT_USER: &str = "snapshot.user";
 /// The most unreadable records that are reported for one message.
 const UNREADABLE_MAX: usize = 16;
 
@@ -86,6 +89,9 @@ pub enum Undecodable {
         /// Which record.
         seq: i64,
     },
+    /// A user of a snapshot does not have the expected form.
+    #[error("the user does not have the expected form")]
+    User,
     /// The JSON does not have the expected form. The library's message is not kept: it may quote a
     /// value, which must not appear in a log.
     #[error("the data cannot be read at line {line}, column {column}")]
@@ -110,22 +116,22 @@ impl From<serde_json::Error> for Undecodable {
     }
 }
 
-/// An authentic record that this version cannot use.
+/// A record, or a user of a snapshot, that is authentic and that this version cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableRecord {
-    /// The event that carries it, for the dead letters.
-    pub event: Outgoing,
+pub struct Unreadable {
+    /// A message that carries it alone, for the dead letters.
+    pub letter: Outgoing,
     /// What is wrong with it.
     pub reason: Undecodable,
 }
 
-/// What a message means for the follower, and the records in it that belong to the dead letters.
+/// What a message means for the follower, and the parts of it that belong to the dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// For the follower.
     pub input: Input,
-    /// The unreadable records, up to a limit.
-    pub unreadable: Vec<UnreadableRecord>,
+    /// What is unreadable in it; of records, up to a limit.
+    pub unreadable: Vec<Unreadable>,
 }
 
 impl From<Input> for Decoded {
@@ -191,7 +197,11 @@ impl Codec {
     }
 
     /// An answer to the follower whose queue is `reply_to`.
-    pub fn encode_answer(&self, reply_to: &str, answer: &SyncAnswer) -> Outgoing {
+    pub fn encode_answer<User: Serialize>(
+        &self,
+        reply_to: &str,
+        answer: &SyncAnswer<User>,
+    ) -> Outgoing {
         let id = match answer {
             SyncAnswer::Continue(answer) => answer.nonce.clone(),
             SyncAnswer::Snapshot(part) => format!("{}-{}", part.nonce, part.part),
@@ -245,8 +255,8 @@ impl Codec {
         if delivery.routing_key == HEAD_ROUTING_KEY {
             return Ok(Input::Head(self.read(Purpose::Head, delivery)?).into());
         }
-        let answer = match self.read(Purpose::Answer, delivery)? {
-            SyncAnswer::Snapshot(part) => return Ok(Input::SnapshotPart(part).into()),
+        let answer = match self.read::<SyncAnswer<Value>>(Purpose::Answer, delivery)? {
+            SyncAnswer::Snapshot(part) => return Ok(receive_part(part)),
             SyncAnswer::Continue(answer) => answer,
         };
         let (incarnation, mut unreadable) = (answer.incarnation, Vec::new());
@@ -284,12 +294,12 @@ impl Codec {
         &self,
         sent: SentRecord,
         incarnation: Incarnation,
-        unreadable: &mut Vec<UnreadableRecord>,
+        unreadable: &mut Vec<Unreadable>,
     ) -> ReceivedRecord {
         let change = read_change(&sent.record).map_err(|reason| {
             if unreadable.len() < UNREADABLE_MAX {
-                let event = self.encode_event(&sent, incarnation);
-                unreadable.push(UnreadableRecord { event, reason });
+                let letter = self.encode_event(&sent, incarnation);
+                unreadable.push(Unreadable { letter, reason });
             }
         });
         let SentRecord { record: LogRecord { position, prev_hash, .. }, sealed_hash } = sent;
@@ -385,6 +395,32 @@ impl<'a> Covered<'a> {
 
 fn attributes(message: &Message) -> impl Iterator<Item = (&String, &String)> {
     message.headers.iter().filter(|(name, _)| name.starts_with(ATTRIBUTE))
+}
+
+/// Reads the users one by one: one that cannot be read does not cost the others.
+fn receive_part(part: SnapshotPart<Value>) -> Decoded {
+    let SnapshotPart { nonce, as_of, part, parts, sent_through, users: sent, checksum } = part;
+    let (mut users, mut unreadable) = (Vec::with_capacity(sent.len()), Vec::new());
+    for user in sent {
+        match SnapshotUser::deserialize(&user) {
+            Ok(user) => users.push(user),
+            Err(_) => {
+                let (letter, reason) = (user_letter(&user), Undecodable::User);
+                unreadable.push(Unreadable { letter, reason });
+            }
+        }
+    }
+    let part = SnapshotPart { nonce, as_of, part, parts, sent_through, users, checksum };
+    Decoded { input: Input::SnapshotPart(part), unreadable }
+}
+
+/// One user of a snapshot as a message, for the dead letters.
+pub fn user_letter(user: &impl Serialize) -> Outgoing {
+    let user = serde_json::to_value(user).unwrap_or_default();
+    let id = user.get("id").map_or_else(|| "?".to_owned(), Value::to_string);
+    let (id, kind, body) = (format!("user-{id}"), SNAPSHOT_USER.to_owned(), user.to_string());
+    let message = Message { id, kind, body: body.into(), ..Message::default() };
+    Outgoing { to: Destination::Queue(SNAPSHOT_USER.to_owned()), message }
 }
 
 fn read_change(record: &LogRecord) -> Result<UserChange, Undecodable> {

@@ -7,8 +7,9 @@
 
 use std::collections::VecDeque;
 
-use contract::{Cursor, Head, Incarnation, SnapshotPart, SnapshotUser, SyncRequest};
+use contract::{Credit, Cursor, Head, Incarnation, SnapshotPart, SnapshotUser, SyncRequest};
 
+use super::ask_reason::AskReason;
 use super::received::{NextChange, ReceivedContinue, ReceivedRecord};
 
 /// The most records that wait for the answer that closes the gap before them. Further records are
@@ -16,6 +17,8 @@ use super::received::{NextChange, ReceivedContinue, ReceivedRecord};
 const HELD_MAX: usize = 10_000;
 /// How many earlier incarnations are remembered, so that their late records trigger no question.
 const SUPERSEDED_MAX: usize = 16;
+/// How many parts of a snapshot may be on their way at once: some 1.5 MB.
+const CREDIT: u32 = 16;
 
 /// The inputs of the follower.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,56 +35,10 @@ pub enum Input {
     SnapshotPart(SnapshotPart),
     /// Some seconds have passed since the last `Waited`.
     Waited,
+    /// Nothing has come through the broker for a while.
+    Silence,
     /// The projection cannot continue from its data, for this reason: only a snapshot helps.
     SnapshotNeeded(AskReason),
-}
-
-/// Why the follower asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AskReason {
-    /// The subscription is new.
-    Connected,
-    /// A record or head of an incarnation other than the cursor's.
-    Incarnation,
-    /// Records between the cursor and the one that arrived are missing.
-    Gap,
-    /// A record or head contradicts the hash of the cursor.
-    RecordHash,
-    /// A head is ahead of the cursor, and no record has arrived since the last head.
-    LostTail,
-    /// The answer said that there are more records.
-    More,
-    /// The last question was not answered in time.
-    Unanswered,
-    /// What comes next cannot be read or applied.
-    Unappliable,
-    /// The users here differ from those of user_service at the same position.
-    Difference,
-    /// The hashes here cannot be opened with the keys that the services share now.
-    UnopenableHashes,
-}
-
-impl AskReason {
-    /// Records cannot repair this.
-    pub fn needs_snapshot(self) -> bool {
-        matches!(self, Self::Unappliable | Self::Difference | Self::UnopenableHashes)
-    }
-
-    /// The reason as a metric's label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Incarnation => "incarnation",
-            Self::Gap => "gap",
-            Self::RecordHash => "record_hash",
-            Self::LostTail => "lost_tail",
-            Self::More => "more",
-            Self::Unanswered => "unanswered",
-            Self::Unappliable => "unappliable",
-            Self::Difference => "difference",
-            Self::UnopenableHashes => "unopenable_hashes",
-        }
-    }
 }
 
 /// The actions to carry out, in this order.
@@ -168,6 +125,16 @@ impl Follower {
         self.question.as_ref().map(|question| question.nonce.as_str())
     }
 
+    /// The parts of a snapshot are on their way.
+    pub fn is_loading(&self) -> bool {
+        self.question.as_ref().is_some_and(|question| question.staging.is_some())
+    }
+
+    /// Questions from now on are answered to this queue.
+    pub fn reply_to(&mut self, queue: String) {
+        self.reply_to = queue;
+    }
+
     /// Processes one input and returns the actions to carry out.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -178,6 +145,7 @@ impl Follower {
             Input::Continue(answer) => self.on_continue(answer, &mut effects),
             Input::SnapshotPart(part) => self.on_snapshot_part(part, &mut effects),
             Input::Waited => self.on_waited(&mut effects),
+            Input::Silence => self.ask_once(AskReason::Silence, None, &mut effects),
             Input::SnapshotNeeded(reason) => self.ask(reason, None, &mut effects),
         }
         effects
@@ -302,15 +270,32 @@ impl Follower {
         }
         question.staging = Some((part.as_of, part.part + 1));
         question.has_progressed = true;
-        let (number, parts) = (part.part, part.parts);
+        let (number, parts, about) = (part.part, part.parts, question.about);
         effects.push(Effect::Stage { part: number, parts, users: part.users });
         if number == parts {
-            let about = question.about;
             self.question = None;
             self.cursor = part.as_of;
             effects.push(Effect::SwapIn(self.cursor));
             self.adopt(part.as_of.incarnation, about);
             self.release_held(effects);
+        } else if part.sent_through.is_some_and(|through| number >= through) {
+            self.ask_for_parts(number, effects);
+        }
+    }
+
+    /// The same question again, for the parts after this one.
+    fn ask_for_parts(&self, after: u32, effects: &mut Vec<Effect>) {
+        let request = self.question.as_ref().map(|question| self.request(question, after));
+        effects.extend(request.map(|request| Effect::Ask(request, AskReason::More)));
+    }
+
+    fn request(&self, question: &Question, after: u32) -> SyncRequest {
+        SyncRequest {
+            nonce: question.nonce.clone(),
+            reply_to: self.reply_to.clone(),
+            cursor: question.at,
+            snapshot: question.wants_snapshot,
+            credit: Some(Credit { after, parts: CREDIT }),
         }
     }
 
@@ -377,20 +362,15 @@ impl Follower {
         // A repeated question still wants what the first one wanted.
         let wants_snapshot = reason.needs_snapshot()
             || self.question.as_ref().is_some_and(|question| question.wants_snapshot);
-        self.question = Some(Question {
-            nonce: nonce.clone(),
+        let question = Question {
+            nonce,
             at: self.cursor,
             about,
             wants_snapshot,
             staging: None,
             has_progressed: true,
-        });
-        let request = SyncRequest {
-            nonce,
-            reply_to: self.reply_to.clone(),
-            cursor: self.cursor,
-            snapshot: wants_snapshot,
         };
-        effects.push(Effect::Ask(request, reason));
+        effects.push(Effect::Ask(self.request(&question, 0), reason));
+        self.question = Some(question);
     }
 }

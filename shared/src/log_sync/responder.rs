@@ -63,7 +63,13 @@ mod tests {
     fn ask(seq: i64, hash: u8) -> SyncRequest {
         let position = Position { seq, hash: RecordHash([hash; 16]) };
         let cursor = Cursor { position, ..Cursor::default() };
-        SyncRequest { nonce: "n".into(), reply_to: "q".into(), cursor, snapshot: false }
+        SyncRequest {
+            nonce: "n".into(),
+            reply_to: "q".into(),
+            cursor,
+            snapshot: false,
+            credit: None,
+        }
     }
 
     fn head(seq: i64) -> Position {

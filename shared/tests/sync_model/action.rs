@@ -29,6 +29,8 @@ pub(crate) enum Action {
     Waited,
     /// No heads came for a while: the follower asks beside the question that is open.
     Quiet,
+    /// Nothing comes through the broker: the follower asks, unless a question is open.
+    Silence,
     /// The projection was found to be wrong.
     Distrust,
 }
@@ -129,6 +131,8 @@ impl World {
     fn questions(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
         if self.follower.awaited_nonce().is_some() {
             actions.extend([Action::Waited, Action::Quiet]);
+        } else {
+            actions.push(Action::Silence);
         }
         if self.distrusts < bounds.distrusts {
             actions.push(Action::Distrust);

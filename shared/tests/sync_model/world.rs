@@ -24,6 +24,14 @@ pub(crate) enum Wire {
     Snapshot(SnapshotPart),
 }
 
+/// All parts of a snapshot, for the question of this nonce.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Spool {
+    nonce: String,
+    as_of: Cursor,
+    parts: Vec<Vec<SnapshotUser>>,
+}
+
 /// Everything, everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
@@ -39,6 +47,8 @@ pub(crate) struct World {
     staged: Vec<String>,
     /// A set: what is delivered may stay, so that one copy stands for any number.
     pub(crate) wire: Vec<Wire>,
+    /// The snapshot that the source has spooled, which goes out part by part as it is asked for.
+    spool: Option<Spool>,
     sessions: usize,
     pub(crate) writes: usize,
     pub(crate) questions: usize,
@@ -80,6 +90,7 @@ impl World {
             projection_copy: None,
             staged: vec![],
             wire: vec![],
+            spool: None,
             sessions: 0,
             writes: 0,
             questions: 0,
@@ -154,6 +165,7 @@ impl World {
             Action::Lose(n) => drop(self.wire.remove(*n)),
             Action::Waited => self.step(Input::Waited, usize::MAX),
             Action::Quiet => self.step(Input::Connected, usize::MAX),
+            Action::Silence => self.step(Input::Silence, usize::MAX),
             Action::Distrust => {
                 self.distrusts += 1;
                 self.step(Input::SnapshotNeeded(AskReason::Difference), usize::MAX);
@@ -212,6 +224,7 @@ impl World {
     }
 
     fn restart_source(&mut self, mutant: Option<Mutant>) {
+        self.spool = None;
         if mutant != Some(Mutant::IncarnationNotRenewed) {
             self.histories.push(vec![]);
         }
@@ -251,6 +264,10 @@ impl World {
     }
 
     fn answer(&mut self, request: SyncRequest, mutant: Option<Mutant>) {
+        let after = request.credit.map_or(0, |credit| credit.after);
+        if after > 0 {
+            return self.send_part(&request.nonce, after);
+        }
         let at = usize::try_from(request.cursor.position.seq).unwrap();
         let hash_there = match at {
             0 => Some(RecordHash::default()),
@@ -266,13 +283,13 @@ impl World {
                 records: self.log[at..].iter().take(1).cloned().collect(),
                 head_seq: self.end().seq,
             })),
-            Decision::Snapshot(_) => self.send_snapshot(&request.nonce),
+            Decision::Snapshot(_) => self.begin_snapshot(request.nonce),
         }
     }
 
     /// A user for each record, so that a projection shows what it was made of; in two parts if they
     /// are several, so that a follower may stop half way.
-    fn send_snapshot(&mut self, nonce: &str) {
+    fn begin_snapshot(&mut self, nonce: String) {
         let user = |sent: &ReceivedRecord| SnapshotUser {
             id: UserId(sent.position.seq),
             state: state_of(name_of(sent).to_owned()),
@@ -280,14 +297,26 @@ impl World {
         };
         let users: Vec<SnapshotUser> = self.log.iter().map(user).collect();
         let of_each = users.len().div_ceil(2).max(1);
-        let chunks: Vec<_> = users.chunks(of_each).map(<[_]>::to_vec).collect();
-        let chunks = if chunks.is_empty() { vec![vec![]] } else { chunks };
-        let parts = u32::try_from(chunks.len()).unwrap();
-        for (part, users) in (1..).zip(chunks) {
-            let (nonce, as_of) = (nonce.to_owned(), self.head_cursor());
-            let part = SnapshotPart { nonce, as_of, part, parts, users, checksum: None };
-            self.send(Wire::Snapshot(part));
-        }
+        let parts: Vec<_> = users.chunks(of_each).map(<[_]>::to_vec).collect();
+        let parts = if parts.is_empty() { vec![vec![]] } else { parts };
+        self.spool = Some(Spool { nonce: nonce.clone(), as_of: self.head_cursor(), parts });
+        self.send_part(&nonce, 0);
+    }
+
+    /// Each part is asked for. A spool that is gone is not made again: the follower asks anew.
+    fn send_part(&mut self, nonce: &str, after: u32) {
+        let Some(spool) = self.spool.as_ref().filter(|spool| spool.nonce == nonce) else { return };
+        let Some(users) = spool.parts.get(usize::try_from(after).unwrap()) else { return };
+        let part = SnapshotPart {
+            nonce: nonce.to_owned(),
+            as_of: spool.as_of,
+            part: after + 1,
+            parts: u32::try_from(spool.parts.len()).unwrap(),
+            sent_through: Some(after + 1),
+            users: users.clone(),
+            checksum: None,
+        };
+        self.send(Wire::Snapshot(part));
     }
 
     fn step(&mut self, input: Input, effects: usize) {

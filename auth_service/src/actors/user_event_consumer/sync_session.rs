@@ -10,8 +10,8 @@ use std::time::Duration;
 use contract::topology::{HEAD_ROUTING_KEY, control_queue};
 use contract::{Cursor, SyncRequest, UserChange, UserId};
 use shared::actors::Backoff;
-use shared::bus::cloud_event::{Decoded, Undecodable, UnreadableRecord};
-use shared::bus::{Delivery, Destination};
+use shared::bus::cloud_event::{Decoded, Undecodable, Unreadable};
+use shared::bus::{Delivery, Destination, Outgoing};
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
 use shared::secrets::{NotAuthentic, random_bytes};
@@ -154,8 +154,8 @@ impl<'a> SyncSession<'a> {
         match decoded {
             Ok(Decoded { input, unreadable }) => {
                 self.note_key(None);
-                for record in unreadable {
-                    self.bury_record(record);
+                for Unreadable { letter, reason } in unreadable {
+                    self.bury(letter, reason.to_string());
                 }
                 Some(input)
             }
@@ -175,12 +175,12 @@ impl<'a> SyncSession<'a> {
         }
     }
 
-    fn bury_record(&self, UnreadableRecord { event, reason }: UnreadableRecord) {
-        let routing_key = match event.to {
+    fn bury(&self, Outgoing { to, message }: Outgoing, reason: String) {
+        let routing_key = match to {
             Destination::Topic { routing_key, .. } => routing_key,
             Destination::Queue(name) => name,
         };
-        self.with.dead_letters.send(event.message, routing_key, reason.to_string());
+        self.with.dead_letters.send(message, routing_key, reason);
     }
 
     fn note_key(&self, foreign_key: Option<&String>) {
@@ -247,7 +247,7 @@ impl<'a> SyncSession<'a> {
             Input::Head(head) => head.position.seq,
             Input::Continue(answer) => answer.head_seq,
             Input::SnapshotPart(part) => part.as_of.position.seq,
-            Input::Connected | Input::Waited | Input::SnapshotNeeded(_) => return,
+            Input::Connected | Input::Waited | Input::Silence | Input::SnapshotNeeded(_) => return,
             Input::Record(incarnation, record) => {
                 let Cursor { incarnation: ours, position } = self.follower.cursor();
                 let seq = record.position.seq;

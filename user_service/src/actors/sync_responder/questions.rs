@@ -5,46 +5,59 @@
 
 use std::collections::VecDeque;
 
-use contract::SyncRequest;
+use contract::{SyncAnswer, SyncRequest};
+use shared::bus::BusError;
 use tokio::sync::mpsc;
+
+use super::super::consuming::BusAccess;
+
+/// A question, and where its answers go.
+pub(super) struct Asked {
+    pub(super) request: SyncRequest,
+}
+
+impl Asked {
+    /// Sends an answer, or a part of it.
+    pub(super) async fn give(
+        &mut self,
+        BusAccess { bus, codec, .. }: &BusAccess,
+        answer: &SyncAnswer,
+    ) -> Result<(), BusError> {
+        bus.publish(vec![codec.encode_answer(&self.request.reply_to, answer)]).await
+    }
+}
 
 /// The followers to answer, in order.
 pub(super) struct Questions {
-    inbox: mpsc::Receiver<SyncRequest>,
+    inbox: mpsc::Receiver<Asked>,
     /// The last question of each follower.
-    waiting: VecDeque<SyncRequest>,
+    waiting: VecDeque<Asked>,
 }
 
 impl Questions {
-    pub(super) fn new(inbox: mpsc::Receiver<SyncRequest>) -> Self {
+    pub(super) fn new(inbox: mpsc::Receiver<Asked>) -> Self {
         Self { inbox, waiting: VecDeque::new() }
     }
 
-    /// The next question, or `None` when no more can come.
-    pub(super) async fn next(&mut self) -> Option<SyncRequest> {
+    /// The next question, or `None` when no more can come. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Option<Asked> {
         self.take_what_is_there();
         if self.waiting.is_empty() {
-            let request = self.inbox.recv().await?;
-            self.put(request);
+            let asked = self.inbox.recv().await?;
+            self.put(asked);
             self.take_what_is_there();
         }
         self.waiting.pop_front()
     }
 
-    /// Whether the follower has asked again meanwhile.
-    pub(super) fn is_superseded(&mut self, request: &SyncRequest) -> bool {
-        self.take_what_is_there();
-        self.waiting.iter().any(|newer| newer.reply_to == request.reply_to)
-    }
-
     fn take_what_is_there(&mut self) {
-        while let Ok(request) = self.inbox.try_recv() {
-            self.put(request);
+        while let Ok(asked) = self.inbox.try_recv() {
+            self.put(asked);
         }
     }
 
-    fn put(&mut self, newer: SyncRequest) {
-        self.waiting.retain(|older| older.reply_to != newer.reply_to);
+    fn put(&mut self, newer: Asked) {
+        self.waiting.retain(|older| older.request.reply_to != newer.request.reply_to);
         self.waiting.push_back(newer);
     }
 }
@@ -54,9 +67,10 @@ mod tests {
     use super::*;
     use contract::Cursor;
 
-    fn question(reply_to: &str, nonce: &str) -> SyncRequest {
-        let (reply_to, nonce) = (reply_to.to_owned(), nonce.to_owned());
-        SyncRequest { nonce, reply_to, cursor: Cursor::default(), snapshot: false }
+    fn question(reply_to: &str, nonce: &str) -> Asked {
+        let (nonce, reply_to) = (nonce.to_owned(), reply_to.to_owned());
+        let cursor = Cursor::default();
+        Asked { request: SyncRequest { nonce, reply_to, cursor, snapshot: false, credit: None } }
     }
 
     #[tokio::test]
@@ -64,16 +78,12 @@ mod tests {
         let (asked, inbox) = mpsc::channel(10);
         let mut questions = Questions::new(inbox);
         for (reply_to, nonce) in [("a", "1"), ("b", "2"), ("a", "3")] {
-            asked.send(question(reply_to, nonce)).await.unwrap();
+            assert!(asked.send(question(reply_to, nonce)).await.is_ok());
         }
-        let first = questions.next().await.unwrap();
-        assert_eq!(first.nonce, "2");
-        assert!(!questions.is_superseded(&first));
-        asked.send(question("b", "4")).await.unwrap();
-        assert!(questions.is_superseded(&first));
         drop(asked);
-        assert_eq!(questions.next().await.unwrap().nonce, "3");
-        assert_eq!(questions.next().await.unwrap().nonce, "4");
-        assert_eq!(questions.next().await, None);
+        for expected in [Some("2"), Some("3"), None] {
+            let next = questions.next().await;
+            assert_eq!(next.as_ref().map(|asked| asked.request.nonce.as_str()), expected);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! A snapshot of all users at one position of the log, written to a temporary file first. If the
-//! database snapshot stayed open until a slow bus had taken the last part, the database could not
-//! clean up old versions meanwhile. Parts are sent as soon as they are in the file: a follower that
+//! database snapshot stayed open until a slow follower had taken the last part, the database could
+//! not clean up old versions meanwhile. Parts are sent as soon as they are in the file: a follower that
 //! heard nothing until the last part was read would think that its question was lost, and would ask
 //! again.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use contract::SnapshotUser;
@@ -28,8 +28,10 @@ pub(super) struct Spool {
     lines: BufReader<File>,
     /// How many parts are in the file.
     written: watch::Receiver<u32>,
-    /// How many of them have been read back.
-    taken: u32,
+    /// Where each part begins that has been read back, and the one after them.
+    starts: Vec<u64>,
+    /// How far the file has been read.
+    read_to: u64,
 }
 
 /// The half that reads the users into the file.
@@ -67,7 +69,7 @@ pub(super) fn begin<'a>(
     let file = spool.into_file();
     let (sender, written) = watch::channel(0);
     let spooling = Spooling { snapshot, key, file, parts, written: sender };
-    Ok((spooling, Spool { parts, lines, written, taken: 0 }))
+    Ok((spooling, Spool { parts, lines, written, starts: vec![0], read_to: 0 }))
 }
 
 impl Spooling<'_> {
@@ -91,17 +93,27 @@ impl Spooling<'_> {
 }
 
 impl Spool {
-    /// The users of the next part, as soon as they are in the file.
-    pub(super) async fn next_part(&mut self) -> Result<Vec<SnapshotUser>, SnapshotError> {
-        let taken = self.taken;
-        let more = self.written.wait_for(|written| *written > taken).await;
+    /// The users of this part, from 1, as soon as they are in the file. A part may be read again.
+    /// `None` if the one before it was never read.
+    pub(super) async fn part(
+        &mut self,
+        number: u32,
+    ) -> Result<Option<Vec<SnapshotUser>>, SnapshotError> {
+        let index = usize::try_from(number).unwrap_or(usize::MAX).wrapping_sub(1);
+        let Some(start) = self.starts.get(index).copied() else { return Ok(None) };
+        let more = self.written.wait_for(|written| *written >= number).await;
         if more.is_err() {
             return Err(SnapshotError::Unfinished);
         }
-        self.taken += 1;
+        if start != self.read_to {
+            self.lines.seek(SeekFrom::Start(start))?;
+        }
         let mut line = String::new();
-        self.lines.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
+        self.read_to = start + self.lines.read_line(&mut line)? as u64;
+        if self.starts.len() == index + 1 {
+            self.starts.push(self.read_to);
+        }
+        Ok(Some(serde_json::from_str(&line)?))
     }
 }
 
@@ -125,14 +137,18 @@ mod tests {
         let directory = repository.directory.path();
         let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
         assert_eq!(spool.parts, 2);
-        assert!(spool.next_part().now_or_never().is_none(), "nothing is read yet");
+        assert!(spool.part(1).now_or_never().is_none(), "nothing is read yet");
         let mut reading = Box::pin(spooling.run());
         assert!((&mut reading).now_or_never().is_none(), "one part is read");
-        assert_eq!(spool.next_part().now_or_never().unwrap().unwrap().len(), 250);
+        let first = spool.part(1).now_or_never().unwrap().unwrap().unwrap();
+        assert_eq!(first.len(), 250);
         // A user who is created meanwhile belongs to a later position of the log.
         create_as(&repository, "later").await;
         reading.await.unwrap();
-        assert_eq!(spool.next_part().await.unwrap().len(), 51);
+        assert_eq!(spool.part(3).await.unwrap(), None, "the second was not read");
+        assert_eq!(spool.part(2).await.unwrap().unwrap().len(), 51);
+        assert_eq!(spool.part(1).await.unwrap(), Some(first), "once more");
+        assert_eq!(spool.part(2).await.unwrap().unwrap().len(), 51);
     }
 
     #[actix::test]
@@ -142,6 +158,6 @@ mod tests {
         let directory = repository.directory.path();
         let (spooling, mut spool) = begin(snapshot, &repository.key, directory).unwrap();
         drop(spooling);
-        assert!(matches!(spool.next_part().await, Err(SnapshotError::Unfinished)));
+        assert!(matches!(spool.part(1).await, Err(SnapshotError::Unfinished)));
     }
 }

@@ -1,9 +1,13 @@
 use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
 use super::super::test_repository::{TestRepository, access, create_as};
 use super::super::user_repository::{Prune, RecordPublished};
+use super::snapshots::CREDIT_DEADLINE;
 use super::*;
 use crate::store::Retention;
-use contract::{Cursor, LogRecord, Position, RecordHash, SnapshotUser, UsersChecksum};
+use contract::{
+    Credit, Cursor, LogRecord, Position, RecordHash, SnapshotUser, SyncAnswer, SyncRequest,
+    UsersChecksum,
+};
 use futures_util::StreamExt;
 use shared::actors::{Mailbox, ask};
 use shared::bus::cloud_event::Codec;
@@ -34,7 +38,7 @@ async fn answers_over(
     repository: &TestRepository,
     replay_limit: i64,
 ) -> Answers {
-    let responder = SyncResponder::new(Answering {
+    let responder = SyncResponder::new(Responding {
         access: access(repository, &bus),
         store: Arc::clone(&repository.store),
         sealing_key: Arc::clone(&repository.key),
@@ -67,8 +71,13 @@ impl Answers {
     }
 
     async fn ask(&mut self, cursor: Cursor) -> SyncAnswer {
-        let request =
-            SyncRequest { nonce: "n".into(), reply_to: "answers".into(), cursor, snapshot: false };
+        let request = SyncRequest {
+            nonce: "n".into(),
+            reply_to: "answers".into(),
+            cursor,
+            snapshot: false,
+            credit: None,
+        };
         let delivery = self.deliver_answer(&request).await;
         serde_json::from_slice(&delivery.message.body).unwrap()
     }
@@ -131,13 +140,7 @@ async fn a_follower_too_far_back_gets_a_snapshot_even_if_there_are_no_users() {
 
 #[actix::test]
 async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
-    let repository = TestRepository::start().await;
-    create_as(&repository, "first").await;
-    let creates = (0..1000).map(|n| format!("user{n}")).collect::<Vec<_>>();
-    for group in creates.chunks(100) {
-        let all = group.iter().map(|name| create_as(&repository, name));
-        futures_util::future::join_all(all).await;
-    }
+    let repository = repository_of(1_001).await;
     let mut answers = answers(&repository, 10).await;
     let mut follower = Follower::new(Cursor::default(), "s".into(), "answers".into());
     let effects = follower.step(Input::Connected);
@@ -158,6 +161,133 @@ async fn a_snapshot_of_many_users_comes_in_parts_that_a_follower_swaps_in() {
     assert_eq!((users, follower.cursor().position.seq), (1001, 1001));
 }
 
+/// A repository with that many users.
+async fn repository_of(users: usize) -> TestRepository {
+    let repository = TestRepository::start().await;
+    let names = (0..users).map(|n| format!("user{n}")).collect::<Vec<_>>();
+    for group in names.chunks(100) {
+        let all = group.iter().map(|name| create_as(&repository, name));
+        futures_util::future::join_all(all).await;
+    }
+    repository
+}
+
+/// The temporary files in the repository's directory that are open; they have no names.
+fn open_spools(repository: &TestRepository) -> usize {
+    let opened = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths = opened.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let directory = repository.directory.path().to_str().unwrap().to_owned();
+    let is_spool = |path: &str| path.starts_with(&directory) && path.ends_with("(deleted)");
+    paths.filter(|path| path.to_str().is_some_and(is_spool)).count()
+}
+
+fn wants_snapshot(nonce: &str, after: u32, parts: u32) -> SyncRequest {
+    SyncRequest {
+        nonce: nonce.into(),
+        reply_to: "answers".into(),
+        cursor: Cursor::default(),
+        snapshot: true,
+        credit: Some(Credit { after, parts }),
+    }
+}
+
+/// The numbers of that many parts.
+async fn next_parts(answers: &mut Answers, count: usize) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for _ in 0..count {
+        let Input::SnapshotPart(part) = answers.next_input().await else { panic!("no part") };
+        assert_eq!((part.parts, part.sent_through.is_some()), (5, true));
+        numbers.push(part.part);
+    }
+    numbers
+}
+
+impl Answers {
+    async fn send(&self, request: &SyncRequest) {
+        self.bus.publish(vec![self.codec.encode_question(request)]).await.unwrap();
+    }
+
+    /// Nothing more has been sent by the time another follower has its answer.
+    async fn assert_nothing_more(&mut self) {
+        let other = SyncRequest { snapshot: false, credit: None, ..wants_snapshot("other", 0, 0) };
+        self.send(&SyncRequest { reply_to: "answers".into(), ..other }).await;
+        let next = self.next_input().await;
+        assert!(matches!(&next, Input::Continue(answer) if answer.nonce == "other"), "{next:?}");
+    }
+}
+
+#[actix::test]
+async fn a_follower_gets_no_more_parts_than_it_has_given_credit_for() {
+    let repository = repository_of(1_001).await;
+    let mut answers = answers(&repository, 10_000).await;
+    answers.send(&wants_snapshot("n", 0, 2)).await;
+    assert_eq!(next_parts(&mut answers, 2).await, [1, 2]);
+    // A user who is created meanwhile is in no part.
+    create_as(&repository, "later").await;
+    answers.send(&wants_snapshot("n", 2, 2)).await;
+    assert_eq!(next_parts(&mut answers, 2).await, [3, 4]);
+    // Some were lost on the way, or it asks twice.
+    answers.send(&wants_snapshot("n", 3, 1)).await;
+    assert_eq!(next_parts(&mut answers, 1).await, [4]);
+    answers.send(&wants_snapshot("n", 4, 9)).await;
+    let Input::SnapshotPart(last) = answers.next_input().await else { panic!("no part") };
+    assert_eq!((last.part, last.users.len(), last.sent_through), (5, 1, Some(5)));
+    until("the file is gone", Duration::from_secs(10), async || {
+        (open_spools(&repository) == 0).then_some(())
+    })
+    .await;
+    // It is over: who wants more of it has to ask anew.
+    answers.send(&wants_snapshot("n", 1, 1)).await;
+    answers.assert_nothing_more().await;
+}
+
+#[actix::test]
+async fn a_follower_that_asks_anew_or_never_again_frees_the_file_of_its_snapshot() {
+    let repository = repository_of(1_001).await;
+    let mut answers = answers(&repository, 10_000).await;
+    for nonce in ["first", "second", "third"] {
+        answers.send(&wants_snapshot(nonce, 0, 1)).await;
+        assert_eq!(next_parts(&mut answers, 1).await, [1], "{nonce}");
+    }
+    until("the files before are gone", Duration::from_secs(10), async || {
+        // One handle reads and one writes.
+        (open_spools(&repository) <= 2).then_some(())
+    })
+    .await;
+    until("the last file is gone", Duration::from_mins(10), async || {
+        tokio::time::pause();
+        tokio::time::advance(CREDIT_DEADLINE).await;
+        tokio::time::resume();
+        (open_spools(&repository) == 0).then_some(())
+    })
+    .await;
+    answers.send(&wants_snapshot("third", 1, 1)).await;
+    answers.assert_nothing_more().await;
+}
+
+#[actix::test]
+async fn a_follower_that_loads_a_snapshot_holds_up_no_other() {
+    let repository = repository_of(1_001).await;
+    let mut answers = answers(&repository, 10_000).await;
+    answers.send(&wants_snapshot("slow", 0, 1)).await;
+    assert_eq!(next_parts(&mut answers, 1).await, [1]);
+    let from = SyncRequest { snapshot: false, credit: None, ..wants_snapshot("quick", 0, 0) };
+    let quick = SyncRequest { reply_to: "another".into(), ..from };
+    let spec = QueueSpec {
+        name: "another".into(),
+        lifetime: QueueLifetime::Transient,
+        bindings: vec![],
+        prefetch: 1,
+    };
+    let mut inbox = answers.bus.subscribe(spec).await.unwrap();
+    answers.send(&quick).await;
+    let answer = tokio::time::timeout(Duration::from_secs(10), inbox.next()).await;
+    let answer = answers.codec.decode_control(&answer.unwrap().unwrap()).unwrap().input;
+    assert!(matches!(answer, Input::Continue(_)), "{answer:?}");
+    answers.send(&wants_snapshot("slow", 1, 1)).await;
+    assert_eq!(next_parts(&mut answers, 1).await, [2]);
+}
+
 #[actix::test]
 async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
     let repository = TestRepository::start().await;
@@ -166,25 +296,6 @@ async fn a_question_that_cannot_be_decoded_does_not_stop_the_next() {
     let message = Message { body: b"no JSON".as_slice().into(), ..Message::default() };
     answers.bus.publish(vec![Outgoing { to, message }]).await.unwrap();
     assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
-}
-
-#[test]
-fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
-    let record = |data: &str| SentRecord {
-        record: LogRecord {
-            position: Position::default(),
-            prev_hash: RecordHash::default(),
-            kind: contract::EventKind::CREATED,
-            recorded_at_ms: 0,
-            traceparent: None,
-            data: data.into(),
-        },
-        sealed_hash: None,
-    };
-    let records = vec![record("aaaa"), record("bb"), record("c")];
-    for (limit, kept) in [(1, 1), (4, 1), (6, 2), (7, 3)] {
-        assert_eq!(within_bytes(records.clone(), limit).len(), kept, "{limit}");
-    }
 }
 
 #[actix::test]

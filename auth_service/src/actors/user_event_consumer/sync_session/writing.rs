@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contract::{Cursor, SnapshotUser, UserId};
 use shared::actors::{AskError, ask};
-use shared::bus::Message;
+use shared::bus::cloud_event::user_letter;
 use shared::fail_point::fail_point;
 use shared::log_sync::NextChange;
 
@@ -15,9 +15,6 @@ use crate::actors::credential_repository::{
 };
 use crate::actors::revocations::RevokeUsers;
 use crate::store::Refused;
-
-/// Stands for the routing key of a dead letter that is one user of a snapshot.
-const SNAPSHOT_USER: &str = "snapshot.user";
 
 impl SyncSession<'_> {
     /// Revocations first: if we die in between, they are only repeated.
@@ -45,10 +42,7 @@ impl SyncSession<'_> {
         for Refused { user, reason } in
             staged.map_err(SessionError::failed)?.map_err(SessionError::failed)?
         {
-            let (id, kind) = (format!("user-{}", user.id), SNAPSHOT_USER.to_owned());
-            let body = serde_json::to_vec(&user).unwrap_or_default().into();
-            let message = Message { id, kind, body, ..Message::default() };
-            self.with.dead_letters.send(message, SNAPSHOT_USER.to_owned(), reason);
+            self.bury(user_letter(&user), reason);
         }
         self.with.progress.send_modify(|progress| progress.loaded = Some((part, parts)));
         if tenth(part, parts) != tenth(part - 1, parts) {

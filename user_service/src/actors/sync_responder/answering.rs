@@ -1,0 +1,143 @@
+//! Answering: one question after the other, and snapshots beside them.
+
+use std::error::Error;
+
+use contract::{Continue, SentRecord, SyncAnswer};
+use shared::bus::BusError;
+use shared::log_sync::{Decision, decide};
+
+use super::super::sealed_records::seal_record;
+use super::Responding;
+use super::questions::{Asked, Questions};
+use super::snapshots::Snapshots;
+use super::spool::SnapshotError;
+use crate::store::{LogReader, Records, StoreError};
+
+/// The most records of one answer; the follower asks for more.
+const RECORDS_PER_ANSWER: u32 = 1_000;
+/// The most bytes of data in one answer.
+const BYTES_PER_ANSWER: usize = 1024 * 1024;
+
+/// Why a question got no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AnswerError {
+    #[error("the bus did not take the answer")]
+    Bus(#[from] BusError),
+    #[error("the log cannot be read")]
+    Log(#[from] StoreError),
+    #[error("cannot make a snapshot")]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// Answers with one reader of the log.
+pub(super) struct Answering<'a> {
+    with: &'a Responding,
+    reader: Box<dyn LogReader>,
+}
+
+impl<'a> Answering<'a> {
+    pub(super) async fn open(with: &'a Responding) -> Result<Self, StoreError> {
+        Ok(Self { with, reader: with.store.open_log_reader().await? })
+    }
+
+    /// Ends when no more questions can come.
+    pub(super) async fn run(&self, questions: &mut Questions) -> Result<(), StoreError> {
+        let mut snapshots = Snapshots::new(self.with);
+        loop {
+            tokio::select! {
+                asked = questions.next() => {
+                    let Some(asked) = asked else { return Ok(()) };
+                    if let Err(error) = self.answer(asked, &mut snapshots).await {
+                        warn(&error);
+                    }
+                }
+                outcome = snapshots.next_ended() => {
+                    if let Err(error) = outcome {
+                        warn(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, asked: Asked, snapshots: &mut Snapshots<'a>) -> Result<(), AnswerError> {
+        let Some(asked) = snapshots.pass_on(asked) else { return Ok(()) };
+        let request = &asked.request;
+        if request.credit.is_some_and(|credit| credit.after > 0) {
+            tracing::debug!("a follower wants more of a snapshot that is gone; it will ask anew");
+            return Ok(());
+        }
+        let head = self.reader.find_head().await?;
+        let at = request.cursor.position.seq;
+        let hash_there = self.reader.find_record_hash(at).await?;
+        let decision = decide(request, head.position, hash_there, self.with.replay_limit);
+        self.with.metrics.count(decision);
+        let head = head.position.seq;
+        tracing::info!(?decision, at, head, "received a question from a follower");
+        match decision {
+            Decision::Continue => self.send_records(asked).await,
+            Decision::Snapshot(_) => {
+                snapshots.begin(asked);
+                Ok(())
+            }
+        }
+    }
+
+    async fn send_records(&self, mut asked: Asked) -> Result<(), AnswerError> {
+        let at = asked.request.cursor;
+        let Records { records, head } =
+            self.reader.list_records(at.position.seq, RECORDS_PER_ANSWER).await?;
+        let records: Vec<SentRecord> =
+            records.into_iter().map(|stored| seal_record(stored, &self.with.sealing_key)).collect();
+        let answer = Continue {
+            nonce: asked.request.nonce.clone(),
+            at,
+            incarnation: head.incarnation,
+            records: within_bytes(records, BYTES_PER_ANSWER),
+            head_seq: head.position.seq,
+        };
+        Ok(asked.give(&self.with.access, &SyncAnswer::Continue(answer)).await?)
+    }
+}
+
+fn warn(error: &AnswerError) {
+    tracing::warn!(error = error as &dyn Error, "cannot answer a follower");
+}
+
+/// As many records from the front as fit into this many bytes of data, but at least one.
+fn within_bytes(mut records: Vec<SentRecord>, limit: usize) -> Vec<SentRecord> {
+    let mut bytes = 0;
+    let fitting = records.iter().take_while(|sent| {
+        let is_first = bytes == 0;
+        bytes += sent.record.data.len();
+        is_first || bytes <= limit
+    });
+    let count = fitting.count();
+    records.truncate(count);
+    records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{EventKind, LogRecord, Position, RecordHash};
+
+    #[test]
+    fn an_answer_has_at_least_one_record_and_else_no_more_bytes_than_allowed() {
+        let record = |data: &str| SentRecord {
+            record: LogRecord {
+                position: Position::default(),
+                prev_hash: RecordHash::default(),
+                kind: EventKind::CREATED,
+                recorded_at_ms: 0,
+                traceparent: None,
+                data: data.into(),
+            },
+            sealed_hash: None,
+        };
+        let records = vec![record("aaaa"), record("bb"), record("c")];
+        for (limit, kept) in [(1, 1), (4, 1), (6, 2), (7, 3)] {
+            assert_eq!(within_bytes(records.clone(), limit).len(), kept, "{limit}");
+        }
+    }
+}
