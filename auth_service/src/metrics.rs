@@ -43,7 +43,7 @@ pub struct FollowingMetrics {
     /// Snapshots that took the projection's place.
     pub snapshots: Counter,
     /// Places at which the users here were not those of user_service.
-    pub digest_mismatches: Counter,
+    pub checksum_mismatches: Counter,
     repairs: Family<Repair, Counter>,
 }
 
@@ -62,7 +62,7 @@ impl FollowingMetrics {
         let help = "Snapshots that took the projection's place";
         registry.register("projection_snapshots", help, metrics.snapshots.clone());
         let help = "Places at which the users were not those of user_service";
-        registry.register("users_digest_mismatches", help, metrics.digest_mismatches.clone());
+        registry.register("users_checksum_mismatches", help, metrics.checksum_mismatches.clone());
         metrics
     }
 
@@ -93,10 +93,10 @@ impl Collector for AgreementMetrics {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let digest = applied.checksum.to_string();
-        let info = Info::new([("seq", applied.seq().to_string()), ("digest", digest)]);
+        let checksum = applied.checksum.to_string();
+        let info = Info::new([("seq", applied.seq().to_string()), ("checksum", checksum)]);
         let help = "All users (id, version, name) at a place in the log, as one number";
-        let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
+        let metric = encoder.encode_descriptor("users_checksum", help, None, info.metric_type())?;
         info.encode(metric)?;
         let lag = ConstGauge::new(progress.caught_up_at.elapsed().as_secs_f64());
         let help = "Time since all of user_service's log was known to be applied";
