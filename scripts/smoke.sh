@@ -169,7 +169,7 @@ ann_token=$token
 call GET "$users/users/$ann"
 check 'GET /users/{id} answers with the object' is_user "$ann" "$name"
 check 'and the same ETag' same "$(header ETag)" "$etag"
-check 'and an X-Request-Id of its own' header_is X-Request-Id '[^ ]+'
+check 'and a new X-Request-Id' header_is X-Request-Id '[^ ]+'
 call GET "$users/users/$ann" --header "If-None-Match: $etag"
 check 'GET with If-None-Match answers 304' answered 304
 check 'without a body' body_is_empty

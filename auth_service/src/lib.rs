@@ -1,6 +1,6 @@
-//! `auth_service`: login gives a JWT, logout kills it.
+//! `auth_service`: a login returns a JWT, a logout revokes it.
 //!
-//! It knows the users from following the log of user_service. [`start`] is the whole service;
+//! It learns of the users by following the log of user_service. [`start`] is the whole service;
 //! `main.rs` and the standalone binary call it alike.
 
 pub mod actors;

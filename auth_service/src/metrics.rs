@@ -1,4 +1,4 @@
-//! What `/metrics` tells of this service.
+//! The metrics of this service.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -11,14 +11,14 @@ use tokio::sync::watch;
 
 use crate::actors::{Applied, Progress};
 
-/// All of them.
+/// All metrics.
 #[derive(Clone)]
 pub struct ServiceMetrics {
-    /// Of following the log.
+    /// Following the log.
     pub following: FollowingMetrics,
-    /// Of the dead tokens.
+    /// Revoked tokens.
     pub revocations: RevocationMetrics,
-    /// Of logins.
+    /// Logins.
     pub logins: LoginMetrics,
 }
 
@@ -33,17 +33,17 @@ impl ServiceMetrics {
     }
 }
 
-/// Of following the log of user_service. Clones count together.
+/// Metrics of following the log of user_service. Clones share the counters.
 #[derive(Clone, Default)]
 pub struct FollowingMetrics {
-    /// Records that came although they were applied already.
+    /// Records that arrived although they had been applied.
     pub duplicates: Counter,
-    /// Messages that could not be read or applied.
+    /// Messages that could not be decoded or applied.
     pub dead_letters: Counter,
-    /// Snapshots that took the projection's place.
+    /// Snapshots that replaced the projection.
     pub snapshots: Counter,
-    /// Places at which the users here were not those of user_service.
-    pub digest_mismatches: Counter,
+    /// How often the users at a position were not those of user_service.
+    pub checksum_mismatches: Counter,
     repairs: Family<Repair, Counter>,
 }
 
@@ -56,13 +56,21 @@ impl FollowingMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { duplicates, repairs, .. } = metrics.clone();
-        registry.register("projection_duplicates", "Records that were not needed", duplicates);
+        registry.register(
+            "projection_duplicates",
+            "Records that arrived although they had been applied",
+            duplicates,
+        );
         registry.register("projection_repairs", "Questions to user_service", repairs);
-        registry.register("dead_letters", "Messages of no use", metrics.dead_letters.clone());
-        let help = "Snapshots that took the projection's place";
+        registry.register(
+            "dead_letters",
+            "Messages that could not be used",
+            metrics.dead_letters.clone(),
+        );
+        let help = "Snapshots that replaced the projection";
         registry.register("projection_snapshots", help, metrics.snapshots.clone());
-        let help = "Places at which the users were not those of user_service";
-        registry.register("users_digest_mismatches", help, metrics.digest_mismatches.clone());
+        let help = "How often the users at a position were not those of user_service";
+        registry.register("users_checksum_mismatches", help, metrics.checksum_mismatches.clone());
         metrics
     }
 
@@ -72,13 +80,13 @@ impl FollowingMetrics {
     }
 }
 
-/// What the projection's users come to, and how far behind it is. Made when it is asked for, so
-/// that the numbers belong together, and the time goes on while nothing comes.
+/// The checksum over the projection's users, and how far the projection is behind. Computed at each
+/// scrape, so that the numbers belong together, and the lag grows even while nothing arrives.
 #[derive(Debug)]
 pub struct AgreementMetrics {
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
-    /// How far the log is known to be, and when the projection was level with it.
+    /// How far the log is known to be, and when the projection had caught up with it.
     pub progress: watch::Receiver<Progress>,
 }
 
@@ -88,25 +96,29 @@ impl Collector for AgreementMetrics {
         for (name, help, value) in [
             ("projection_seq", "Last record that was applied", applied.seq()),
             ("projection_head_seq", "Last record known to be in the log", progress.head_seq),
-            ("projection_lag", "Records known and not applied", progress.lag(applied.seq())),
+            (
+                "projection_lag",
+                "Records that are known and not applied",
+                progress.lag(applied.seq()),
+            ),
         ] {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let digest = applied.checksum.to_string();
-        let info = Info::new([("seq", applied.seq().to_string()), ("digest", digest)]);
-        let help = "All users (id, version, name) at a place in the log, as one number";
-        let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
+        let checksum = applied.checksum.to_string();
+        let info = Info::new([("seq", applied.seq().to_string()), ("checksum", checksum)]);
+        let help = "Checksum over all users (id, version, name) at a position in the log";
+        let metric = encoder.encode_descriptor("users_checksum", help, None, info.metric_type())?;
         info.encode(metric)?;
         let lag = ConstGauge::new(progress.caught_up_at.elapsed().as_secs_f64());
-        let help = "Time since all of user_service's log was known to be applied";
+        let help = "Time since the whole log of user_service was known to be applied";
         let unit = Some(&Unit::Seconds);
         let kind = lag.metric_type();
         lag.encode(encoder.encode_descriptor("projection_lag", help, unit, kind)?)
     }
 }
 
-/// Of the dead tokens. Clones count together.
+/// Metrics of the revoked tokens. Clones share the gauges.
 #[derive(Clone, Default)]
 pub struct RevocationMetrics {
     tokens: Gauge,
@@ -117,8 +129,8 @@ impl RevocationMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { tokens, users } = metrics.clone();
-        registry.register("revoked_tokens", "Dead tokens that are remembered", tokens);
-        registry.register("revoked_users", "Users with dead tokens", users);
+        registry.register("revoked_tokens", "Revoked tokens that are remembered", tokens);
+        registry.register("revoked_users", "Users with revoked tokens", users);
         metrics
     }
 
@@ -129,7 +141,7 @@ impl RevocationMetrics {
     }
 }
 
-/// Of logins. Clones count together.
+/// Metrics of logins. Clones share the counters.
 #[derive(Clone, Default)]
 pub struct LoginMetrics {
     logins: Family<Login, Counter>,
@@ -147,7 +159,7 @@ impl LoginMetrics {
         metrics
     }
 
-    /// Counts an attempt by what came of it.
+    /// Counts an attempt by its result.
     pub fn count(&self, result: &'static str) {
         self.logins.get_or_create(&Login { result }).inc();
     }

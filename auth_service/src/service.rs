@@ -8,7 +8,7 @@
 //! | each HTTP worker | [`CredentialReader`], [`PasswordHasher`] | a question to them is a local message and no hop. Tokens are verified and signed there, too |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
 //!
-//! The hashing threads belong to whoever starts the service, which may share them with user_service.
+//! The hashing threads belong to the caller, which may share them with user_service.
 
 use std::error::Error;
 use std::net::SocketAddr;

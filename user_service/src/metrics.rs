@@ -25,6 +25,8 @@ pub struct ServiceMetrics {
     pub answers: AnswerMetrics,
     /// Messages that could not be decoded.
     pub dead_letters: Counter,
+    /// Messages that were authenticated with a sealing key that is not here.
+    pub foreign_keys: Counter,
 }
 
 /// Metrics of the writer. `writes / groups` shows how well group commit works.
@@ -53,7 +55,10 @@ impl ServiceMetrics {
         let dead_letters = Counter::default();
         let help = "Messages that could not be decoded";
         registry.register("dead_letters", help, dead_letters.clone());
-        Self { writer: WriterMetrics::register(registry), answers, dead_letters }
+        let foreign_keys = Counter::default();
+        let help = "Messages that were authenticated with a sealing key that is not here";
+        registry.register("messages_with_foreign_key", help, foreign_keys.clone());
+        Self { writer: WriterMetrics::register(registry), answers, dead_letters, foreign_keys }
     }
 }
 
@@ -142,9 +147,9 @@ impl Collector for AgreementMetrics {
         let kind = gauge.metric_type();
         gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
         let checksum = checksum.unwrap_or_default().to_string();
-        let info = Info::new([("seq", position.seq.to_string()), ("digest", checksum)]);
+        let info = Info::new([("seq", position.seq.to_string()), ("checksum", checksum)]);
         let help = "Checksum over all users (id, version, name) at a position in the log";
-        let metric = encoder.encode_descriptor("users_digest", help, None, info.metric_type())?;
+        let metric = encoder.encode_descriptor("users_checksum", help, None, info.metric_type())?;
         info.encode(metric)
     }
 }

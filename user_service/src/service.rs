@@ -8,7 +8,7 @@
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
 //!
-//! The hashing threads belong to whoever starts the service, which may share them with auth_service.
+//! The hashing threads belong to the caller, which may share them with auth_service.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -41,7 +41,9 @@ use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
 use crate::actors::sync_responder::Responding;
 use crate::actors::user_repository::{Close, Prune};
-use crate::actors::{EventPublisher, RehashReceiver, SyncResponder, UserReader, UserRepository};
+use crate::actors::{
+    EventPublisher, ForeignKeys, RehashReceiver, SyncResponder, UserReader, UserRepository,
+};
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
@@ -177,11 +179,13 @@ fn announce(address: SocketAddr) {
 
 fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
     let (is_writable, health) = (Arc::clone(&actors.is_writable), health.clone());
+    let foreign_keys = actors.foreign_keys.clone();
     Arc::new(move || {
         let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
         if !is_writable.load(Ordering::Relaxed) {
             report.reasons.push("the database cannot be written: the disk is full".into());
         }
+        report.degraded.extend(foreign_keys.degraded());
         if let BusStatus::Down { cause } = bus.status() {
             report.degraded.push(cause);
         }
@@ -251,7 +255,9 @@ impl ApiParts {
         });
         let (key, taken) = (Arc::clone(&self.sealing_key), metrics.dead_letters.clone());
         let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
-        let access = BusAccess { bus, codec, dead_letters: letters };
+        let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
+        let access =
+            BusAccess { bus, codec, dead_letters: letters, foreign_keys: foreign_keys.clone() };
         let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
         let responder = SyncResponder::new(Responding {
             access,
@@ -267,6 +273,7 @@ impl ApiParts {
             head,
             published: confirmed,
             is_writable,
+            foreign_keys,
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
             _pruner: pruner,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
@@ -289,6 +296,7 @@ struct Actors {
     head: watch::Receiver<Option<Head>>,
     published: watch::Receiver<Option<Published>>,
     is_writable: Arc<AtomicBool>,
+    foreign_keys: ForeignKeys,
     /// The writer's thread.
     writing: Arbiter,
     /// The threads of those that read the log.

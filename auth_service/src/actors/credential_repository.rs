@@ -1,4 +1,4 @@
-//! **Owns** the projection and its cursor, in one database, on a thread of its own.
+//! **Owns** the projection and its cursor, in one database, on a separate thread.
 //!
 //! **Promises** that records and the cursor behind them are written in one transaction, and that
 //! the cursor which it publishes is stored.
@@ -6,7 +6,7 @@
 //! **When full**: it is asked by the one consumer alone, who waits for each answer.
 //!
 //! **When it dies**: a command that panics fails alone and is undone; the consumer goes back to
-//! the stored cursor. The database can be had again from the log of user_service.
+//! the stored cursor. The database can be rebuilt from the log of user_service.
 
 use std::error::Error;
 use std::fmt;
@@ -37,9 +37,9 @@ impl Command for ApplyEvents {
     type Reply = Result<(), ApplyError>;
 }
 
-/// "Load this part of a snapshot aside." Answers with the users who were left out.
+/// "Store this part of a snapshot beside the projection." Answers with the users who were left out.
 pub struct StageSnapshotPart {
-    /// Counts from 1; the first empties what lay there.
+    /// Counts from 1; the first part deletes what was staged before.
     pub part: u32,
     /// The part's users.
     pub users: Vec<SnapshotUser>,
@@ -49,7 +49,7 @@ impl Command for StageSnapshotPart {
     type Reply = Result<Vec<Refused>, StoreError>;
 }
 
-/// "Whose tokens must die when the staged snapshot comes in?" Answers with each user's oldest
+/// "Whose tokens must die when the staged snapshot replaces the projection?" Answers with each user's oldest
 /// password version whose tokens live on.
 pub struct FindSuperseded;
 
@@ -57,7 +57,7 @@ impl Command for FindSuperseded {
     type Reply = Result<Vec<(UserId, i64)>, StoreError>;
 }
 
-/// "Put the staged snapshot in the projection's place."
+/// "Replace the projection with the staged snapshot."
 pub struct SwapIn {
     /// The snapshot's place in the log.
     pub cursor: Cursor,
@@ -101,9 +101,9 @@ impl fmt::Display for Unopenable {
             Some(key) => write!(
                 f,
                 ": the sealing key {key} is missing; give both services the same sealing keys, or \
-                 wait until user_service has sent them anew"
+                 wait until user_service has sent them again"
             ),
-            None => f.write_str(": user_service is asked to send them anew"),
+            None => f.write_str(": user_service is asked to send them again"),
         }
     }
 }
@@ -171,7 +171,7 @@ impl CredentialRepository {
             tracing::warn!(
                 count,
                 missing_key,
-                "hashes that cannot be opened: asking for them anew"
+                "hashes that cannot be opened: asking user_service to send them again"
             );
         }
         self.applied.send_if_modified(|applied| {

@@ -1,5 +1,5 @@
-//! **Owns** the dead tokens: `tokens.db`, on a thread of its own, and the view of it that every
-//! HTTP worker reads.
+//! **Owns** the revoked tokens: `tokens.db`, on a separate thread, and the view of it that every HTTP
+//! worker reads.
 //!
 //! **Promises** that a revocation is on the disk before it is answered, that the view has it by
 //! then, and that it is kept until the tokens concerned have expired. If `tokens.db` itself is lost,
@@ -11,9 +11,6 @@
 //! again with each command; the view works on.
 //!
 //! **When it dies**: a command that panics fails alone. A restart loads the view from the database.
-//!
-//! Here the exchange of revocations between replicas will have its place (`ApplyRemote`, digests),
-//! with the issue on tokens.
 
 mod stored_responses;
 
@@ -35,8 +32,8 @@ use crate::store::{RevokeRefused, StoreError, TokenStore};
 
 /// Commands that may wait for the next commit.
 const MAILBOX: usize = 1024;
-/// How much longer than a token's life a user's revocation is kept: a login that was in hand when
-/// the password changed signs its (dead) token later by the time it waited.
+/// How much longer than a token's life a user's revocation is kept: a login that was in progress
+/// when the password changed signs its (dead) token later by the time it waited.
 const LATE_LOGIN_S: i64 = 600;
 
 /// "This token is dead."
@@ -109,7 +106,7 @@ impl RevokeInMemory {
     }
 }
 
-/// The owner of the dead tokens.
+/// The owner of the revoked tokens.
 pub struct Revocations {
     /// The only one that writes to `tokens.db`, and to the view after each commit.
     store: TokenStore,
@@ -146,7 +143,7 @@ impl Revocations {
         self.view.clone()
     }
 
-    /// Ends the tokens of users at once, before it is on the disk.
+    /// Ends the tokens of users at once, before their revocation is on the disk.
     pub fn in_memory(&self) -> RevokeInMemory {
         RevokeInMemory { view: self.view.clone(), clock: self.clock.clone(), times: self.times }
     }

@@ -1,4 +1,5 @@
-//! Whether a name and a password belong together, without telling by time which of them is wrong.
+//! Whether a name and a password belong together. The time that it takes does not tell which of them
+//! is wrong.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::bodies::LoginAttempt;
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
 
-/// Whom one worker asks, on its own thread, who somebody is.
+/// Checks names and passwords, on one worker's own thread.
 pub struct Authenticator {
     /// Finds credentials.
     pub reader: Mailbox<CredentialReader>,
@@ -27,16 +28,16 @@ pub struct Authenticator {
     pub hasher: Mailbox<PasswordHasher>,
     /// Opens the hashes of the projection.
     pub sealing_key: Arc<SealingKeys>,
-    /// Takes hashes that were made anew.
+    /// Takes rehashed passwords to user_service.
     pub bus: Arc<dyn Bus>,
-    /// Writes them.
+    /// Encodes them.
     pub codec: Codec,
-    /// Opened where there is no hash to open.
+    /// Opened in place of a hash that does not exist.
     pub decoy: Decoy,
 }
 
-/// A sealed text that looks like a hash and is none, so that a name that nobody has takes the same work
-/// as any other.
+/// A sealed text that looks like a hash, so that opening takes as long for an unknown name as for a
+/// known one.
 pub struct Decoy(SealedHash);
 
 impl Decoy {
@@ -56,8 +57,8 @@ impl Authenticator {
         Ok(ask(&self.hasher, CheckCapacity).await??)
     }
 
-    /// Which of their passwords the user of this name has, if there is one: wrong ones are counted
-    /// for each.
+    /// The password version of the user with this name, if there is one: wrong passwords are counted
+    /// for each version.
     pub(super) async fn present_password(
         &self,
         attempt: &LoginAttempt,
@@ -88,14 +89,14 @@ impl Authenticator {
         ask(&self.reader, command).await?.map_err(Problem::internal)
     }
 
-    /// The same work whatever is missing.
+    /// Does the same work whatever is missing.
     async fn verify(
         &self,
         attempt: &LoginAttempt,
         credential: Option<&Credential>,
     ) -> Result<bool, Problem> {
         let stored = self.unseal(credential);
-        // What no profile allows is compared as the empty password with nobody's hash.
+        // A password that the rules do not allow is compared as the empty one, with the decoy.
         let (password, stored) = match &attempt.password {
             Some(password) => (Some(password.clone()), stored),
             None => (Password::prepare(&SecretString::from("")), None),
@@ -111,13 +112,13 @@ impl Authenticator {
         Ok(verification != Verification::Wrong)
     }
 
-    /// Nothing if the hash has not come yet or cannot be opened. Then the password is compared with
-    /// the decoy and is wrong: another answer would tell that somebody has this name (decision
+    /// The hash; `None` if it has not arrived yet or cannot be opened. Then the password is compared
+    /// with the decoy and is wrong: another answer would tell that somebody has this name (decision
     /// 0011). `/readyz` and the log tell the operator.
     fn unseal(&self, credential: Option<&Credential>) -> Option<PasswordHash> {
         let sealed = credential.and_then(|found| Some((found, found.sealed_hash.as_ref()?)));
         let Some((Credential { id, password_version, .. }, sealed_hash)) = sealed else {
-            // For the work alone: what it holds is nobody's.
+            // Only for the work: the opened text is not used.
             let Decoy(decoy) = &self.decoy;
             let _ = self.sealing_key.unseal(decoy, Decoy::USER, Decoy::PASSWORD_VERSION);
             return None;
@@ -129,8 +130,9 @@ impl Authenticator {
         opened.inspect_err(note).ok()
     }
 
-    /// Makes the hash anew with today's parameters and hands it to user_service, without delaying
-    /// the answer. Whenever that fails, the next login tries again; so it is not begun in vain.
+    /// Rehashes the password with today's parameters and sends the hash to user_service, without
+    /// delaying the answer. If that fails, the next login tries again. So it is not even started while
+    /// the bus is down.
     fn rehash_later(&self, password: Password, credential: &Credential) {
         if !self.bus.status().is_connected() {
             return;

@@ -53,7 +53,7 @@ impl FromRequest for WaitFor {
         };
         ready(token.map(|token| Self { token }).ok_or_else(|| {
             let detail =
-                "Consistency-Token must be one value, as an answer of user_service carried it";
+                "Consistency-Token must be one value, taken from an answer of user_service";
             Problem::new(ProblemKind::Malformed, detail)
         }))
     }

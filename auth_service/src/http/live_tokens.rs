@@ -7,9 +7,9 @@ use contract::Claims;
 use shared::clock::Clock;
 use shared::tokens::{CachedVerifier, RevokedView, TokenRefused, Verifier};
 
-/// What one worker knows of tokens.
+/// Tells which tokens are alive, on one worker's thread.
 pub struct TokenChecker {
-    /// Remembers what it has verified.
+    /// Remembers the tokens that it has verified.
     verifier: CachedVerifier,
     /// Asked every time.
     revoked: RevokedView,
@@ -22,20 +22,20 @@ impl TokenChecker {
         Self { verifier: CachedVerifier::new(verifier), revoked, clock }
     }
 
-    /// What the token says, if it is alive.
+    /// The claims of the token, if it is alive.
     pub(super) fn check(&self, token: &str) -> Result<Rc<Claims>, TokenRejection> {
         let claims = self.verifier.verify(token, self.clock.unix_s())?;
         if self.revoked.contains(&claims) { Err(TokenRejection::Revoked) } else { Ok(claims) }
     }
 }
 
-/// Why a token is not taken.
+/// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TokenRejection {
-    /// By itself.
+    /// The token itself is not valid.
     #[error(transparent)]
     Refused(#[from] TokenRefused),
-    /// By a logout, a change of password or a deletion.
+    /// A logout, a change of password or a deletion has ended it.
     #[error("the token was revoked")]
     Revoked,
 }

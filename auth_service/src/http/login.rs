@@ -63,7 +63,7 @@ async fn try_login(
     let attempt = LoginAttempt::parse(members)?;
     after.wait(api).await?;
     let present = api.authenticator.present_password(&attempt).await?;
-    // What is too long for a name is counted like one name that nobody has.
+    // All names that are too long to exist are counted as one.
     let name = attempt.username_keys.last().map_or("", String::as_str);
     let guess = api.guesses.begin(name, present, address).await?;
     let found = client.hashed(api.authenticator.authenticate(&attempt)).await?;

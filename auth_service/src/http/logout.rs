@@ -45,7 +45,7 @@ pub(super) async fn logout(
     Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" }))
 }
 
-/// The token is dead: because of the same request?
+/// The token is dead. If this request was answered before, it was this request that ended it.
 async fn repeat(
     dead: TokenRejection,
     request: IdempotentRequest,

@@ -1,5 +1,5 @@
-//! The paths of this service, one use case a file. Handlers own nothing: they parse, send, and
-//! translate the answer.
+//! The paths of this service, one file for each use case. Handlers own nothing: they parse the request,
+//! send a message, and translate the answer.
 
 mod authentication;
 mod bearer;
@@ -33,7 +33,7 @@ pub use live_tokens::TokenChecker;
 pub use openapi::document;
 pub use routes::configure;
 
-/// What the handlers of one worker ask, and by which rules.
+/// What the handlers of one worker need.
 pub struct Api {
     /// Verifies names and passwords.
     pub authenticator: Authenticator,

@@ -27,7 +27,7 @@ pub enum ApplyError {
     Store(#[from] StoreError),
 }
 
-/// A user who has to stay outside.
+/// A user of a snapshot who was left out.
 #[derive(Debug)]
 pub struct Refused {
     /// The user.
@@ -86,7 +86,7 @@ impl ProjectionStore {
         projection::apply(self.connection.get()?, changes, cursor)
     }
 
-    /// Loads a part of a snapshot aside; the first part empties what was there. Answers with the
+    /// Stages a part of a snapshot; the first part deletes what was staged before. Answers with the
     /// users who were left out: one whom this version cannot store must not keep all others out.
     pub fn stage(
         &mut self,

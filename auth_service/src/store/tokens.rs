@@ -21,11 +21,11 @@ const CHUNK: u32 = 1_000;
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeRefused {
-    /// The token has died in the meantime.
-    #[error("the token is dead already")]
+    /// The token was revoked in the meantime.
+    #[error("the token is revoked already")]
     AlreadyDead,
-    /// Another request came with this key.
-    #[error("the idempotency key stands for another request")]
+    /// A different request was sent with this key before.
+    #[error("the Idempotency-Key was used with another request")]
     KeyReused,
     /// What is stored under the key cannot be read.
     #[error("the stored response cannot be read")]

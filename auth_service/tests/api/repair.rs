@@ -169,7 +169,7 @@ async fn a_projection_that_somebody_has_changed_is_found_out_and_replaced() {
         (app.checksum().await == app.users.checksum()).then_some(())
     })
     .await;
-    assert_eq!(app.metric("users_digest_mismatches_total").await, 1);
+    assert_eq!(app.metric("users_checksum_mismatches_total").await, 1);
     assert_eq!(app.metric("projection_snapshots_total").await, 1);
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
     app.stop().await;
@@ -194,7 +194,7 @@ async fn a_projection_that_differs_is_repaired_although_changes_keep_coming() {
     app.users.set_answer_time(Duration::from_millis(300));
     until("it is noticed", BOUND, async || {
         app.users.publish_head().await;
-        (app.metric("users_digest_mismatches_total").await == 1).then_some(())
+        (app.metric("users_checksum_mismatches_total").await == 1).then_some(())
     })
     .await;
     let mut number = 0;

@@ -204,8 +204,8 @@ impl TestApp {
     /// What all users come to.
     pub(crate) async fn checksum(&self) -> String {
         let text = String::from_utf8(self.get("/metrics").await.body).unwrap();
-        let (_, rest) = text.split_once("users_digest_info{").unwrap();
-        let (_, rest) = rest.split_once("digest=\"").unwrap();
+        let (_, rest) = text.split_once("users_checksum_info{").unwrap();
+        let (_, rest) = rest.split_once("checksum=\"").unwrap();
         rest[..32].to_owned()
     }
 

@@ -37,7 +37,7 @@ pub struct Hasher {
     memory: Memory,
     /// The recent costs of stored hashes; verifying an unknown name costs the same.
     seen: SeenParams,
-    /// The hash that a name that nobody has is compared with, and what it asks for.
+    /// The hash that is verified for unknown names, with its parameters.
     decoy: Option<(Params, PasswordHash)>,
     /// The work done so far, for tests.
     #[cfg(test)]
@@ -146,7 +146,7 @@ impl Hasher {
         password: &Password,
         stored: Option<&PasswordHash>,
     ) -> Result<Verification, HashFault> {
-        let Some(stored) = stored else { return self.verify_nobody(password) };
+        let Some(stored) = stored else { return self.verify_decoy(password) };
         let (verification, params) = self.compare(password, stored)?;
         self.seen.remember(&params);
         Ok(verification)
@@ -182,8 +182,9 @@ impl Hasher {
         Ok((verification, params))
     }
 
-    /// The work without a hash to compare with: with the decoy, from its text on.
-    fn verify_nobody(&mut self, password: &Password) -> Result<Verification, HashFault> {
+    /// Verifies a password for which there is no hash. It does all the work of verifying a stored
+    /// hash, starting with the parsing of its text, but with the decoy; the result is always wrong.
+    fn verify_decoy(&mut self, password: &Password) -> Result<Verification, HashFault> {
         let params = self.seen.pick().unwrap_or_else(|| self.params.clone());
         let decoy = match self.decoy.take() {
             Some((of, decoy)) if of == params => decoy,

@@ -40,7 +40,9 @@ pub fn load_or_create(
     match read_secret_file(path) {
         Err(KeyFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             create(path, &generate())?;
-            read_secret_file(path)
+            let key = read_secret_file(path)?;
+            tracing::info!(path = %path.display(), "made a new key");
+            Ok(key)
         }
         other => other,
     }

@@ -1,6 +1,6 @@
 //! When a replica's own keys are next, signing, retired and gone.
 //!
-//! Each replica signs with keys of its own. Two rules make the horizons of
+//! Each replica signs with its own keys. Two rules make the horizons of
 //! [`super::token_set`] harmless to living tokens:
 //!
 //! - **The tokens of one key expire in the order in which they were signed**, but for
@@ -23,7 +23,7 @@ pub const CACHE_SLACK_S: i64 = 600;
 /// How far a wall clock may be set back before a replica takes a new key, in seconds. Part of
 /// [`super::token_set::SLACK_S`].
 pub const CLOCK_STEP_S: i64 = 20;
-/// By how much the stored ceiling lies above the clock: it is written once for many tokens.
+/// By how much the stored ceiling is above the clock: it is written once for many tokens.
 const CEILING_STEP_S: i64 = 5;
 /// How often a key is stated again, in seconds.
 pub const RESTATE_S: i64 = 3_600;
@@ -158,7 +158,7 @@ pub struct KeySchedule {
 }
 
 impl KeySchedule {
-    /// With the keys that were stored. A process that just started counts their times anew.
+    /// With the keys that were stored. A process that just started counts their times from zero.
     pub fn new(rules: KeyRules, own: Vec<OwnKey>) -> Self {
         Self { rules, own, is_commanded: false }
     }

@@ -24,13 +24,13 @@ pub struct SigningKey {
 /// The key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningKeyError {
-    /// Its file cannot be read or made.
+    /// Its file cannot be read or created.
     #[error("cannot use the signing key's file")]
     File(#[from] KeyFileError),
-    /// The file holds something else.
-    #[error("the signing key's file holds no Ed25519 or P-256 key (PKCS #8 in base64)")]
+    /// The file contains something else.
+    #[error("the signing key's file contains no Ed25519 or P-256 key (PKCS #8 in base64)")]
     Content,
-    /// Its public half verifies nothing.
+    /// Its public half cannot verify.
     #[error("cannot verify with the signing key's public half")]
     Verify(#[source] VerifyingKeyError),
     /// Signing failed.
@@ -57,7 +57,7 @@ impl SigningKey {
         }
     }
 
-    /// Reads the key file, or makes it with an Ed25519 key.
+    /// Reads the key file, or creates it with an Ed25519 key.
     ///
     /// # Errors
     /// See [`SigningKeyError`].

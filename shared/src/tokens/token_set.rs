@@ -16,9 +16,9 @@
 //! The owner applies each [`Change`] to the disk in one transaction, and then to the view that
 //! HTTP workers read.
 
-mod exchange;
 mod forgetting;
-mod trading;
+mod merging;
+mod refresh;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +28,8 @@ use contract::token_record::{
     Horizons, KeyId, PartChecksum, PublishedKey, TokenId, TokenLife, TokenRecordId,
 };
 
-pub use self::exchange::AgedRecord;
-pub use self::trading::TradeVerdict;
+pub use self::merging::AgedRecord;
+pub use self::refresh::TradeVerdict;
 
 /// The lifetime that no token exceeds, in seconds.
 pub const LONGEST_LIFETIME_S: i64 = 24 * 60 * 60;
@@ -174,7 +174,7 @@ impl TokenSet {
             self.unconfirmed_keys.insert(record_id(&record), kid);
         }
         change.added.push(record);
-        // A statement of its own is repeated every hour: it may age at once.
+        // This replica repeats its own statement every hour: it may age at once.
         self.keys.insert(kid, KeyEntry::Published(key, began(learned, now).min(now)));
         change
     }

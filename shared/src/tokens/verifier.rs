@@ -38,7 +38,7 @@ pub enum TokenRefused {
     OutOfTime,
 }
 
-/// The members that we put into a header. Any other is refused, and so is one that is there twice:
+/// The members that we put into a header. Any other is refused, and so is a duplicate:
 /// `crit`, `jku`, `jwk`, `x5u`, `zip` and whatever may be invented tell a verifier how to verify,
 /// which is not for the token to say (RFC 8725 sections 3.1 and 3.10).
 #[derive(Deserialize)]

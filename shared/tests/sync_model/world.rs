@@ -236,7 +236,7 @@ impl World {
         self.subscribe_anew();
     }
 
-    /// As after a crash: whoever subscribes begins at the stored cursor.
+    /// As after a crash: a new subscription begins at the stored cursor.
     fn subscribe_anew(&mut self) {
         self.sessions += 1;
         self.follower = follower(self.projection.1, self.sessions);

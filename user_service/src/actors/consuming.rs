@@ -9,6 +9,8 @@ use shared::bus::cloud_event::{Codec, Undecodable};
 use shared::bus::{Bus, BusError, DeadLetters, Delivery, QueueLifetime, QueueSpec, Subscription};
 use tokio::time::sleep;
 
+use super::foreign_keys::ForeignKeys;
+
 /// What a consumer of this service's queues works with. Clones share it.
 #[derive(Clone)]
 pub struct BusAccess {
@@ -18,6 +20,8 @@ pub struct BusAccess {
     pub codec: Codec,
     /// Takes the messages that cannot be used.
     pub dead_letters: DeadLetters,
+    /// Hears of sealing keys that are not here.
+    pub foreign_keys: ForeignKeys,
 }
 
 impl BusAccess {
@@ -27,6 +31,7 @@ impl BusAccess {
         Delivery { message, routing_key, .. }: &Delivery,
         error: &Undecodable,
     ) {
+        self.foreign_keys.note(error);
         self.dead_letters.send(message.clone(), routing_key.clone(), error.to_string());
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod consuming;
 pub mod event_publisher;
+pub mod foreign_keys;
 pub mod rehash_receiver;
 mod sealed_records;
 pub mod sync_responder;
@@ -15,6 +16,7 @@ pub mod user_reader;
 pub mod user_repository;
 
 pub use event_publisher::EventPublisher;
+pub use foreign_keys::ForeignKeys;
 pub use rehash_receiver::RehashReceiver;
 pub use sync_responder::SyncResponder;
 pub use user_reader::UserReader;

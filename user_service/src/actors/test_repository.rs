@@ -17,6 +17,7 @@ use shared::secrets::SealingKeys;
 use tokio::sync::watch;
 
 use super::consuming::BusAccess;
+use super::foreign_keys::ForeignKeys;
 use super::user_repository::{Close, UserRepository};
 use crate::domain::{Precondition, Written};
 use crate::metrics::ServiceMetrics;
@@ -98,5 +99,6 @@ pub(in crate::actors) fn access(repository: &TestRepository, bus: &Arc<dyn Bus>)
     let (here, health) = (Arbiter::current(), &repository.health);
     let dead_letters = DeadLetters::launch(&here, Arc::clone(bus), health, Counter::default());
     let codec = Codec::new(Arc::clone(&repository.key));
-    BusAccess { bus: Arc::clone(bus), codec, dead_letters }
+    let foreign_keys = ForeignKeys::default();
+    BusAccess { bus: Arc::clone(bus), codec, dead_letters, foreign_keys }
 }

@@ -3,15 +3,17 @@ use std::time::Duration;
 
 use contract::event::header;
 use contract::topology::{ALL_USER_EVENTS, USERS_EXCHANGE};
-use contract::{Position, UserChange};
+use contract::{Cursor, Position, SyncRequest, UserChange};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 use serde_json::json;
+use shared::bus::cloud_event::Codec;
 use shared::bus::{
     Binding, Bus, BusError, BusStatus, InProcessBus, Outgoing, QueueLifetime, QueueSpec,
     Subscription,
 };
 use shared::log_sync::follows;
+use shared::secrets::SealingKeys;
 use testkit::wait::{until, within};
 
 use crate::test_app::{Setup, TestApp, records};
@@ -115,5 +117,30 @@ async fn what_no_broker_took_is_published_after_the_next_start() {
     let app = Setup { directory, bus, ..Setup::default() }.start().await;
     let delivery = within("the event", Duration::from_secs(10), events.next()).await.unwrap();
     assert_eq!(delivery.routing_key, "user.created");
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_follower_with_another_sealing_key_is_told_at_readyz_with_what_to_do() {
+    let bus = InProcessBus::new();
+    let app = Setup { bus: Arc::new(bus.clone()), ..Setup::default() }.start().await;
+    let other = Arc::new(SealingKeys::parse(&SealingKeys::generate()).unwrap());
+    let request = SyncRequest {
+        nonce: "1".into(),
+        reply_to: "follower".into(),
+        cursor: Cursor::default(),
+        snapshot: false,
+    };
+    let question = Codec::new(Arc::clone(&other)).encode_question(&request);
+    until("the key is named", Duration::from_secs(10), async || {
+        bus.publish(vec![question.clone()]).await.unwrap();
+        let degraded = app.get("/readyz").await.json()["degraded"].to_string();
+        let is_told = degraded.contains(other.first_id())
+            && degraded.contains("give both services the same sealing keys");
+        is_told.then_some(())
+    })
+    .await;
+    let metrics = app.get("/metrics").await.text;
+    assert!(!metrics.contains("messages_with_foreign_key_total 0"), "{metrics}");
     app.stop().await;
 }

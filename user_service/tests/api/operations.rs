@@ -19,7 +19,7 @@ async fn the_probes_the_metrics_and_the_documents_answer() {
         "user_log_published_seq ",
         "user_log_publish_lag ",
         "user_log_publish_lag_seconds ",
-        "users_digest_info{seq=\"1\",digest=\"",
+        "users_checksum_info{seq=\"1\",checksum=\"",
         "user_writes_total ",
         "http_requests_total{",
         "hash_seconds",

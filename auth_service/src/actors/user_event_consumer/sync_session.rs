@@ -217,7 +217,7 @@ impl<'a> SyncSession<'a> {
         let applied = self.with.applied.borrow().clone();
         let differs = self.agreement.finds_difference(&applied);
         if differs {
-            self.with.metrics.digest_mismatches.inc();
+            self.with.metrics.checksum_mismatches.inc();
             tracing::warn!(seq = applied.seq(), "the users here are not those of user_service");
         }
         let reason = match applied.unopenable.count {

@@ -78,7 +78,7 @@ pub(in crate::store) fn apply(
     Ok(totals.checksum)
 }
 
-/// The follower sees to this; here it is checked once more, because a hole would never be noticed.
+/// The follower ensures this. It is checked here again, because a gap would never be noticed.
 fn check_continuity(
     stored: Cursor,
     changes: &[NextChange],
@@ -172,8 +172,8 @@ fn unappliable(seq: i64, reason: &str) -> ApplyError {
     ApplyError::Unappliable { seq, reason: reason.to_owned() }
 }
 
-/// The user with this name, compared by its key. Where there is none another user is read all the
-/// same: time must not tell that a name is nobody's.
+/// The user with this name, compared by its key. If there is none, another user is read and dropped:
+/// the time must not tell that nobody has this name.
 pub(in crate::store) fn find_credential(
     connection: &Connection,
     username_key: &str,

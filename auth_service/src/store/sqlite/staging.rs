@@ -1,4 +1,4 @@
-//! A snapshot on its way: loaded aside, swapped in whole.
+//! A snapshot while it arrives: staged in a separate table, and swapped in as a whole.
 
 use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use rusqlite::Connection;
@@ -9,8 +9,8 @@ use super::totals::Totals;
 
 const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// Loads a part of a snapshot aside; the first part empties what lay there. Answers with the users
-/// who were left out: one of whom this version can make nothing must not keep all others out.
+/// Stages a part of a snapshot; the first part deletes what was staged before. Answers with the users
+/// who were left out: one user whom this version cannot store must not keep all others out.
 pub(in crate::store) fn stage(
     connection: &mut Connection,
     part: u32,

@@ -1,4 +1,4 @@
-//! The dead tokens on disk.
+//! The revoked tokens on disk.
 
 use contract::UserId;
 use rusqlite::{Connection, params};

@@ -1,5 +1,5 @@
-use super::exchange::AgedRecord;
 use super::forgetting::FADING_S;
+use super::merging::AgedRecord;
 use super::*;
 use contract::token_record::{SigningAlgorithm, Trade};
 use proptest::prelude::*;

@@ -63,7 +63,7 @@ impl SyncSession<'_> {
         self.with.metrics.snapshots.inc();
         tracing::info!(seq = cursor.position.seq, "a snapshot has replaced the projection");
         if !self.agreement.is_snapshot_whole(&self.with.applied.borrow()) {
-            self.with.metrics.digest_mismatches.inc();
+            self.with.metrics.checksum_mismatches.inc();
             tracing::warn!(
                 seq = cursor.position.seq,
                 "the snapshot has other users than it should"

@@ -1,4 +1,4 @@
-//! How two replicas find out what the other lacks, and hand it over.
+//! Merging the sets of two replicas: each finds out which records the other lacks, and sends them.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use contract::token_record::{PartChecksum, TokenRecordId, TokenSetSummary};
 
 use super::{BootTime, Change, KEY_STATEMENT_S, KeyEntry, Learned, TokenSet, record_id, statement};
 
-/// A record as one replica hands it to another.
+/// A record as one replica sends it to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AgedRecord {
     /// The record.
     pub record: TokenRecord,
-    /// For how many milliseconds the sender has known it: the receiver keeps it no longer than
-    /// the sender does, or records would be handed round for ever.
+    /// For how many milliseconds the sender has known it. The receiver keeps it no longer than the
+    /// sender does; otherwise replicas would send a record to each other for ever.
     pub age_ms: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a token may be traded for a new one of its session.
+//! `POST /refresh`: whether a token may be traded for a new one of its session.
 
 use contract::TokenRecord;
 use contract::token_record::{TokenId, Trade};
@@ -11,8 +11,8 @@ const REUSE_INTERVAL_MS: i64 = 10_000;
 /// What becomes of a request to trade a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TradeVerdict {
-    /// The token was not traded before, or this is the same request, come again: another token of
-    /// the session is the answer.
+    /// The token was not traded before, or this is a repetition of the same request: the answer is
+    /// another token of the session.
     Allowed,
     /// The token was traded before, by somebody else: the session must end.
     Stolen,
