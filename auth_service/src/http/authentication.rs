@@ -10,7 +10,8 @@ use shared::actors::{Mailbox, ask};
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::hashing::{
-    CheckCapacity, HashPassword, PasswordHash, PasswordHasher, Verification, VerifyPassword,
+    CheckCapacity, HashPassword, HashRefused, PasswordHash, PasswordHasher, Verification,
+    VerifyPassword,
 };
 use shared::http::Problem;
 use shared::identity::Password;
@@ -103,7 +104,16 @@ impl Authenticator {
         };
         let Some(password) = password else { return Ok(false) };
         let command = VerifyPassword { password: password.clone(), stored };
-        let verification = ask(&self.hasher, command).await??;
+        let verification = match ask(&self.hasher, command).await? {
+            Err(HashRefused::Fault(error)) => {
+                let id = credential.map(|found| found.id.0);
+                tracing::error!(error = &error as &dyn Error, id, "a stored hash cannot be used");
+                // As in `unseal`: a 500 would tell that somebody has this name.
+                let decoy = VerifyPassword { password: password.clone(), stored: None };
+                ask(&self.hasher, decoy).await??
+            }
+            other => other?,
+        };
         if verification == (Verification::Right { is_outdated: true })
             && let Some(credential) = credential
         {

@@ -12,8 +12,8 @@ use shared::secrets::random_bytes;
 
 use super::Api;
 use super::bodies::LoginAttempt;
-use super::consistency::WaitFor;
 use super::problems::wrong_credentials;
+use super::wait_for_write::WaitFor;
 use crate::actors::RememberLogin;
 use crate::domain::Credential;
 

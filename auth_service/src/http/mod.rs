@@ -4,7 +4,6 @@
 mod authentication;
 mod bearer;
 mod bodies;
-mod consistency;
 mod jwks;
 mod live_tokens;
 mod login;
@@ -13,6 +12,7 @@ mod openapi;
 mod problems;
 mod routes;
 mod verify;
+mod wait_for_write;
 
 use std::sync::Arc;
 use std::time::Duration;

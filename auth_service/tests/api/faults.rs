@@ -222,3 +222,16 @@ async fn after_a_clean_stop_everything_is_in_the_main_files_of_the_databases() {
         assert_eq!(count, Ok(1), "{table}");
     }
 }
+
+#[actix_web::test]
+async fn a_hash_that_cannot_be_compared_is_answered_like_a_name_that_nobody_has() {
+    let app = TestApp::start().await;
+    app.users.create_incomparable("testuser");
+    app.bring().await;
+    let [known, unknown] = ["testuser", "nobody"];
+    let known = app.login(known, "testpassword").await;
+    let unknown = app.login(unknown, "testpassword").await;
+    assert_eq!((known.status, known.problem().as_str()), (401, "wrong-credentials"));
+    assert_eq!((known.status, known.problem()), (unknown.status, unknown.problem()));
+    app.stop().await;
+}

@@ -106,11 +106,20 @@ impl UserService {
         self.create_with(username, password, SLOW)
     }
 
+    /// Commits a new user whose hash is none that this version can compare.
+    pub(crate) fn create_incomparable(&self, username: &str) -> i64 {
+        self.create_hashed(username, PasswordHash::from_phc("$scrypt$ln=16,r=8,p=1$c2FsdA$aGFzaA"))
+    }
+
     fn create_with(&self, username: &str, password: &str, params: HashParams) -> i64 {
+        self.create_hashed(username, hash(password, params))
+    }
+
+    fn create_hashed(&self, username: &str, hash: PasswordHash) -> i64 {
         let id = self.state.borrow().last_id + 1;
         self.state.borrow_mut().last_id = id;
         let state = state_of(username, 1, 1);
-        self.write_user(EventKind::CREATED, id, Some((state, hash(password, params))));
+        self.write_user(EventKind::CREATED, id, Some((state, hash)));
         id
     }
 
