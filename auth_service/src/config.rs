@@ -2,6 +2,7 @@
 
 use clap::Args;
 use humantime::Duration;
+use shared::bus::direct::DirectUrl;
 use shared::config::{CommonConfig, ListenAddress};
 
 /// Everything that [`crate::start`] needs.
@@ -38,6 +39,11 @@ pub struct AuthServiceConfig {
     /// How long a token lives
     #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_lifetime)]
     pub token_lifetime: Duration,
+
+    /// Where user_service is asked directly while the broker is unreachable: http://HOST:PORT. Without
+    /// it, deletions, new passwords and new users arrive here when the broker is back
+    #[arg(long, env, value_name = "URL")]
+    pub user_service_url: Option<DirectUrl>,
 
     /// How long /login waits at most for the write that a Consistency-Token names
     #[arg(long, env, default_value = "2s", value_name = "TIME")]

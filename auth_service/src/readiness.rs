@@ -8,6 +8,7 @@ use shared::bus::{Bus, BusStatus};
 use shared::http::ReadinessReport;
 use tokio::sync::watch;
 
+use crate::actors::user_event_consumer::Freshness;
 use crate::actors::{Applied, Progress};
 
 /// Everything that it depends on whether the service is ready.
@@ -22,6 +23,8 @@ pub(crate) struct Readiness {
     pub(crate) is_writable: Arc<AtomicBool>,
     /// Whether user_service can be heard.
     pub(crate) bus: Arc<dyn Bus>,
+    /// Whether user_service is followed directly.
+    pub(crate) fresh: Freshness,
 }
 
 impl Readiness {
@@ -55,6 +58,9 @@ impl Readiness {
         }
         if let BusStatus::Down { cause } = self.bus.status() {
             degraded.push(cause);
+        }
+        if self.fresh.is_direct() {
+            degraded.push("following user_service directly".to_owned());
         }
         ReadinessReport { reasons, degraded }
     }

@@ -22,6 +22,7 @@ use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
 use shared::bus::cloud_event::Codec;
+use shared::bus::direct::DirectUrl;
 use shared::bus::{Bus, DeadLetters};
 use shared::cli::max_connections;
 use shared::clock::{Clock, MonotonicClock};
@@ -39,7 +40,7 @@ use tokio::sync::watch;
 
 use crate::actors::credential_repository::CloseProjection;
 use crate::actors::revocations::{CloseRevocations, PruneExpired, RevokeInMemory, TokenTimes};
-use crate::actors::user_event_consumer::{FollowLoop, StopFollowing};
+use crate::actors::user_event_consumer::{FollowLoop, Freshness, StopFollowing, direct_way};
 use crate::actors::{
     Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
 };
@@ -136,6 +137,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
             bus: Arc::clone(&bus),
             codec: codec.clone(),
             replica: config.service.auth_replica.clone(),
+            user_service_url: config.service.user_service_url.clone(),
             metrics: metrics.following,
         },
     );
@@ -150,6 +152,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         revocations: actors.revocations.clone(),
         key_ring: Arc::new(key_ring),
         applied: actors.applied.clone(),
+        fresh: actors.fresh.clone(),
         sealing_key,
         guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
         clock,
@@ -269,6 +272,7 @@ struct ApiParts {
     revocations: Mailbox<Revocations>,
     key_ring: Arc<KeyRing>,
     applied: watch::Receiver<Applied>,
+    fresh: Freshness,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
     clock: Clock,
@@ -296,6 +300,7 @@ impl ApiParts {
                 bus: parts.bus,
                 codec: parts.codec,
                 decoy: Decoy::new(&parts.sealing_key),
+                fresh: parts.fresh,
             },
             tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
             revocations: parts.revocations,
@@ -317,6 +322,7 @@ struct Following {
     bus: Arc<dyn Bus>,
     codec: Codec,
     replica: String,
+    user_service_url: Option<DirectUrl>,
     metrics: FollowingMetrics,
 }
 
@@ -329,6 +335,7 @@ struct Actors {
     _pruner: Mailbox<Pruner<Revocations, PruneExpired>>,
     applied: watch::Receiver<Applied>,
     progress: watch::Receiver<Progress>,
+    fresh: Freshness,
     revoked: RevokedView,
     is_writable: Arc<AtomicBool>,
     following: Arbiter,
@@ -340,7 +347,7 @@ impl Actors {
     fn launch(
         (repository, revocations): (CredentialRepository, Revocations),
         health: &Health,
-        Following { bus, codec, replica, metrics }: Following,
+        Following { bus, codec, replica, user_service_url, metrics }: Following,
     ) -> Self {
         let [projecting, revoking, following] = [(); 3].map(|()| Arbiter::new());
         let revoke: RevokeInMemory = revocations.in_memory();
@@ -351,7 +358,9 @@ impl Actors {
         let progress = watch::Sender::new(Progress::start_at(applied.borrow().seq()));
         let watched = progress.subscribe();
         let (thread, taken) = (following.handle(), metrics.dead_letters.clone());
+        let (direct, fresh) = direct_way(user_service_url);
         let follow_loop = FollowLoop {
+            direct,
             dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
             codec,
             progress,
@@ -372,6 +381,7 @@ impl Actors {
             revocations,
             applied,
             progress: watched,
+            fresh,
             revoked,
             is_writable,
             following,
@@ -382,7 +392,7 @@ impl Actors {
     fn readiness(&self, health: Health, bus: Arc<dyn Bus>) -> Readiness {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
-        Readiness { health, applied, progress, is_writable, bus }
+        Readiness { health, applied, progress, is_writable, bus, fresh: self.fresh.clone() }
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

@@ -39,7 +39,7 @@ use tokio::time::timeout;
 
 use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
-use crate::actors::sync_responder::Responding;
+use crate::actors::sync_responder::{DirectQuestions, Responding};
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{
     EventPublisher, ForeignKeys, RehashReceiver, SyncResponder, UserReader, UserRepository,
@@ -134,8 +134,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readiness = readiness(&actors, &parts.health, bus);
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config);
-    let repository = actors.repository.clone();
-    let configure = move |app: &mut ServiceConfig| parts.configure(&repository, app);
+    let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
+    let configure = move |app: &mut ServiceConfig| parts.configure(&repository, &questions, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(http.address);
@@ -206,14 +206,19 @@ struct ApiParts {
 }
 
 impl ApiParts {
-    fn configure(&self, repository: &Mailbox<UserRepository>, app: &mut ServiceConfig) {
+    fn configure(
+        &self,
+        repository: &Mailbox<UserRepository>,
+        questions: &DirectQuestions,
+        app: &mut ServiceConfig,
+    ) {
         // Requests whose client may be gone check how many passwords wait.
         app.app_data(Rc::new(self.hashing.clone()));
-        http::configure(self.launch_api(repository), app);
+        http::configure(self.launch_api(repository, questions), app);
     }
 
     /// Called once on each worker's thread, whose actors it starts.
-    fn launch_api(&self, repository: &Mailbox<UserRepository>) -> Api {
+    fn launch_api(&self, repository: &Mailbox<UserRepository>, questions: &DirectQuestions) -> Api {
         let store = Arc::clone(&self.store);
         Api {
             repository: repository.clone(),
@@ -224,6 +229,8 @@ impl ApiParts {
             policy: self.config.password_policy(),
             blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
+            questions: questions.clone(),
+            codec: Codec::new(Arc::clone(&self.sealing_key)),
         }
     }
 
@@ -259,7 +266,7 @@ impl ApiParts {
         let access =
             BusAccess { bus, codec, dead_letters: letters, foreign_keys: foreign_keys.clone() };
         let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
-        let responder = SyncResponder::new(Responding {
+        let (responder, questions) = SyncResponder::new(Responding {
             access,
             store: Arc::clone(store),
             sealing_key: Arc::clone(&self.sealing_key),
@@ -278,6 +285,7 @@ impl ApiParts {
             _pruner: pruner,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
             _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
+            questions,
             repository,
             writing,
             readers: [publishing, answering],
@@ -293,6 +301,8 @@ struct Actors {
     _pruner: Mailbox<Pruner<UserRepository, Prune>>,
     _receiver: Mailbox<RehashReceiver>,
     _responder: Mailbox<SyncResponder>,
+    /// Leads to the responder.
+    questions: DirectQuestions,
     head: watch::Receiver<Option<Head>>,
     published: watch::Receiver<Option<Published>>,
     is_writable: Arc<AtomicBool>,

@@ -11,6 +11,7 @@
 //! again or is asked for.
 
 mod agreement;
+mod direct_way;
 mod follow_loop;
 mod progress;
 mod repair_pacing;
@@ -21,6 +22,7 @@ mod sync_session;
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command, Health, Mailbox};
 
+pub use self::direct_way::{Freshness, direct_way};
 pub use self::follow_loop::FollowLoop;
 pub use self::progress::Progress;
 

@@ -18,6 +18,7 @@ use shared::identity::Password;
 use shared::secrets::{SealingKeys, UnsealError};
 
 use super::bodies::LoginAttempt;
+use crate::actors::user_event_consumer::Freshness;
 use crate::actors::{CredentialReader, FindCredential};
 use crate::domain::Credential;
 
@@ -35,6 +36,8 @@ pub struct Authenticator {
     pub codec: Codec,
     /// Opened in place of a hash that does not exist.
     pub decoy: Decoy,
+    /// Asks for what has not arrived, while the broker is unreachable.
+    pub fresh: Freshness,
 }
 
 /// A sealed text that looks like a hash, so that opening takes as long for an unknown name as for a
@@ -78,6 +81,7 @@ impl Authenticator {
         if self.verify(attempt, found.as_ref()).await? {
             return Ok(found);
         }
+        self.fresh.renew().await;
         let again = self.find(attempt).await?;
         if again.is_some() && again != found && self.verify(attempt, again.as_ref()).await? {
             return Ok(again);

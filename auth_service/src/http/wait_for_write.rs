@@ -27,6 +27,9 @@ impl WaitFor {
     pub(super) async fn wait(self, api: &Api) -> Result<(), Problem> {
         let Some(ConsistencyToken { seq }) = self.token else { return Ok(()) };
         let mut applied = api.applied.clone();
+        if applied.borrow().seq() < seq {
+            api.authenticator.fresh.want();
+        }
         let arrived = applied.wait_for(|applied| applied.seq() >= seq);
         match timeout(api.login_wait, arrived).await {
             Ok(Ok(_)) => Ok(()),

@@ -10,6 +10,7 @@
 mod amqp;
 pub mod cloud_event;
 mod dead_letters;
+pub mod direct;
 mod in_process;
 mod topic;
 

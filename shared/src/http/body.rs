@@ -22,7 +22,20 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A body that was read completely and is a JSON object.
 pub struct JsonBody(pub Members);
 
+/// A body that was read completely and is said to be JSON. It is not parsed.
+pub struct JsonBytes(pub Bytes);
+
 impl FromRequest for JsonBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = JsonBytes::from_request(request, payload);
+        Box::pin(async move { Members::parse(&bytes.await?.0).map(Self) })
+    }
+}
+
+impl FromRequest for JsonBytes {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -31,8 +44,7 @@ impl FromRequest for JsonBody {
         let payload = payload.take();
         Box::pin(async move {
             checked?;
-            let bytes = read_within(BODY_TIMEOUT, payload).await?;
-            Members::parse(&bytes).map(Self)
+            read_within(BODY_TIMEOUT, payload).await.map(Self)
         })
     }
 }

@@ -23,7 +23,7 @@ mod rate_limit;
 mod server;
 mod unread_body;
 
-pub use body::{BODY_LIMIT, JsonBody};
+pub use body::{BODY_LIMIT, JsonBody, JsonBytes};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use client_presence::ClientPresence;
 pub use context::RequestContext;

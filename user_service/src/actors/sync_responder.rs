@@ -1,13 +1,15 @@
 //! Answers followers of the log that miss records.
 //!
-//! **Owns** a reader of the log, and the temporary files of the snapshots in progress.
+//! **Owns** two readers of the log, one for questions that come through the broker and one for those
+//! that come over HTTP, so that neither way waits for the other; and the temporary files of the
+//! snapshots in progress.
 //!
 //! **Promises** an answer that is consistent at one moment: the records after the follower's cursor
 //! if that cursor is on the log and near its end; otherwise all users at one position of the log, in
 //! parts, and never more parts at a time than the follower has given credit for.
 //!
 //! **When full** questions wait in their queue. A follower that waits too long asks again, and only
-//! its last question is answered.
+//! its last question is answered. Questions over HTTP are refused.
 //!
 //! **When it dies**, or an answer is lost, the follower asks again.
 
@@ -26,7 +28,9 @@ use super::consuming::{BusAccess, consume, shared_queue};
 use crate::metrics::AnswerMetrics;
 use crate::store::Store;
 use answering::Answering;
-use questions::{Asked, Questions};
+use questions::{Asked, Questions, Way};
+
+pub use questions::{DirectQuestions, TooManyQuestions};
 
 mod answering;
 mod questions;
@@ -61,14 +65,15 @@ pub struct Responding {
 
 /// The responder.
 pub struct SyncResponder {
-    /// Moves into the loops when the actor starts.
-    responding: Option<Responding>,
+    /// Moves into the loops when the actor starts, with the questions over HTTP.
+    responding: Option<(Responding, mpsc::Receiver<Asked>)>,
 }
 
 impl SyncResponder {
     /// Answers from the log.
-    pub fn new(responding: Responding) -> Self {
-        Self { responding: Some(responding) }
+    pub fn new(responding: Responding) -> (Self, DirectQuestions) {
+        let (questions, inbox) = DirectQuestions::new();
+        (Self { responding: Some((responding, inbox)) }, questions)
     }
 }
 
@@ -76,16 +81,17 @@ impl Actor for SyncResponder {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let Some(responding) = self.responding.take() else { return };
-        context.spawn(responding.work().into_actor(self).map(|(), _, _| ()));
+        let Some((responding, direct)) = self.responding.take() else { return };
+        context.spawn(responding.work(direct).into_actor(self).map(|(), _, _| ()));
     }
 }
 
 impl Responding {
-    /// Runs two loops: one takes questions from the bus while the other answers them.
-    async fn work(self) {
+    /// Runs three loops: one takes questions from the bus, one answers them, and one answers those
+    /// over HTTP, because an answer to a bus that hangs takes long.
+    async fn work(self, direct: mpsc::Receiver<Asked>) {
         let (asked, inbox) = mpsc::channel(WAITING_MAX);
-        let mut questions = Questions::new(inbox);
+        let (mut questions, mut direct) = (Questions::new(inbox), Questions::new(direct));
         let receiving = supervise(&self.health, RECEIVING, pending(), async || {
             let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
             let take = async |delivery: &Delivery| self.receive(delivery, &asked).await;
@@ -94,13 +100,16 @@ impl Responding {
         let answering = supervise(&self.health, "answering followers", pending(), async || {
             Answering::open(&self).await?.run(&mut questions).await
         });
-        tokio::join!(receiving, answering);
+        let directly = supervise(&self.health, "answering over HTTP", pending(), async || {
+            Answering::open(&self).await?.run(&mut direct).await
+        });
+        tokio::join!(receiving, answering, directly);
     }
 
     async fn receive(&self, delivery: &Delivery, asked: &mpsc::Sender<Asked>) {
         match self.access.codec.decode_question(delivery) {
             // The loop that answers lives as long as this one.
-            Ok(request) => drop(asked.send(Asked { request }).await),
+            Ok(request) => drop(asked.send(Asked { request, way: Way::Bus }).await),
             Err(error) => self.access.bury(delivery, &error),
         }
     }

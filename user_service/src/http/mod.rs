@@ -4,6 +4,7 @@
 mod bodies;
 mod create_user;
 mod delete_user;
+mod internal_sync;
 mod list_users;
 mod openapi;
 mod parsing;
@@ -15,11 +16,13 @@ mod update_user;
 use std::sync::Arc;
 
 use shared::actors::Mailbox;
+use shared::bus::cloud_event::Codec;
 use shared::hashing::PasswordHasher;
 use shared::http::GuessLimit;
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
 use shared::secrets::SealingKeys;
 
+use crate::actors::sync_responder::DirectQuestions;
 use crate::actors::{UserReader, UserRepository};
 
 pub use openapi::document;
@@ -44,4 +47,8 @@ pub struct Api {
     pub blocklist: PasswordBlocklist,
     /// Changes require an `If-Match`.
     pub requires_if_match: bool,
+    /// Takes the questions of followers that come over HTTP.
+    pub questions: DirectQuestions,
+    /// Authenticates and decodes them.
+    pub codec: Codec,
 }

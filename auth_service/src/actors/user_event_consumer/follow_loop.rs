@@ -1,4 +1,5 @@
-//! Following for ever: one session after the other, each from the stored cursor.
+//! Following for ever: one session after the other, each from the stored cursor. While there is none
+//! over the bus, user_service is asked directly.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use shared::actors::{Health, Mailbox, supervise};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, DeadLetters};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
+use super::direct_way::DirectWay;
 use super::progress::Progress;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
@@ -40,24 +42,54 @@ pub struct FollowLoop {
     pub metrics: FollowingMetrics,
     /// Shows failures of the loop.
     pub health: Health,
+    /// The other way to user_service, if there is one.
+    pub direct: Option<DirectWay>,
 }
 
 impl FollowLoop {
-    /// Follows for ever: after each failure again from the stored cursor.
+    /// Follows for ever, over the bus and directly: after each failure again from the stored cursor.
     pub(super) async fn run(self) {
-        let mut pacing = RepairPacing::default();
-        let run = async || self.follow(&mut pacing).await;
-        supervise(&self.health, "following the log of user_service", pending(), run).await;
+        let [mut pacing, mut direct_pacing] = [(); 2].map(|()| RepairPacing::default());
+        // Whichever way has it moves the projection.
+        let turn = Mutex::new(());
+        let run = async || self.follow(&turn, &mut pacing).await;
+        let following =
+            supervise(&self.health, "following the log of user_service", pending(), run);
+        let run = async || self.follow_directly(&turn, &mut direct_pacing).await;
+        let directly = supervise(&self.health, "following user_service directly", pending(), run);
+        tokio::join!(following, directly);
     }
 
     /// Ends with what went wrong. That user_service is silent is nothing to warn of: it may be down.
-    async fn follow(&self, pacing: &mut RepairPacing) -> Result<(), SessionError> {
+    async fn follow(
+        &self,
+        turn: &Mutex<()>,
+        pacing: &mut RepairPacing,
+    ) -> Result<(), SessionError> {
         let mut is_quiet = false;
         loop {
-            match SyncSession::new(self, pacing, is_quiet).follow().await {
+            match SyncSession::new(self, pacing, is_quiet).follow(turn).await {
                 SessionError::Silent => is_quiet = true,
                 other => return Err(other),
             }
+        }
+    }
+
+    /// Asks once a second, or when somebody wants it, while no session over the bus lives.
+    async fn follow_directly(
+        &self,
+        turn: &Mutex<()>,
+        pacing: &mut RepairPacing,
+    ) -> Result<(), SessionError> {
+        let Some(direct) = &self.direct else { return Ok(()) };
+        let mut session = SyncSession::direct(self, pacing);
+        loop {
+            direct.due().await;
+            let _turn = turn.lock().await;
+            direct.begin();
+            let outcome = session.ask_directly(&direct.client).await;
+            direct.end(outcome.is_ok());
+            outcome?;
         }
     }
 }

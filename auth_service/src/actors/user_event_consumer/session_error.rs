@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use shared::bus::BusError;
+use shared::bus::direct::DirectError;
 
 use crate::store::ApplyError;
 
@@ -19,6 +20,9 @@ pub(super) enum SessionError {
     /// the exchange or a binding: only declaring all of it anew tells.
     #[error("user_service is silent")]
     Silent,
+    /// user_service gave no answer directly.
+    #[error("cannot ask user_service directly")]
+    Direct(#[from] DirectError),
     /// An actor failed, for instance because the disk is full.
     #[error("the projection cannot be written")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -2,6 +2,7 @@
 
 mod writing;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
@@ -11,13 +12,16 @@ use contract::topology::{HEAD_ROUTING_KEY, control_queue};
 use contract::{Cursor, SyncRequest, UserChange, UserId};
 use shared::actors::Backoff;
 use shared::bus::cloud_event::{Decoded, Undecodable, Unreadable};
+use shared::bus::direct::DirectClient;
 use shared::bus::{Delivery, Destination, Outgoing};
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
 use shared::secrets::{NotAuthentic, random_bytes};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::agreement::Agreement;
+use super::direct_way::DirectWay;
 use super::follow_loop::FollowLoop;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
@@ -49,6 +53,14 @@ pub(super) struct SyncSession<'a> {
     /// acknowledged (the log has them), and nothing is applied until this moment.
     resume_at: Option<Instant>,
     writing: Backoff,
+    asking: Asking,
+}
+
+/// How questions are asked.
+enum Asking {
+    Bus,
+    /// One after the other: these are next.
+    Directly(VecDeque<SyncRequest>),
 }
 
 struct Deferred {
@@ -58,7 +70,23 @@ struct Deferred {
 }
 
 impl<'a> SyncSession<'a> {
+    /// A session over the bus.
     pub(super) fn new(with: &'a FollowLoop, pacing: &'a mut RepairPacing, is_quiet: bool) -> Self {
+        Self::of(with, pacing, Asking::Bus, is_quiet)
+    }
+
+    /// A session that asks directly.
+    pub(super) fn direct(with: &'a FollowLoop, pacing: &'a mut RepairPacing) -> Self {
+        Self::of(with, pacing, Asking::Directly(VecDeque::new()), true)
+    }
+
+    fn of(
+        with: &'a FollowLoop,
+        pacing: &'a mut RepairPacing,
+        asking: Asking,
+        is_quiet: bool,
+    ) -> Self {
+        // Without a queue it is only a name, by which user_service tells followers apart.
         let control_queue = control_queue(&with.replica, &random_word());
         Self {
             with,
@@ -72,19 +100,24 @@ impl<'a> SyncSession<'a> {
             deferred: None,
             resume_at: None,
             writing: Backoff::new("writing the projection").with_longest(WRITE_PAUSE_MAX),
+            asking,
         }
     }
 
-    pub(super) async fn follow(mut self) -> SessionError {
-        match self.try_follow().await {
+    pub(super) async fn follow(mut self, turn: &Mutex<()>) -> SessionError {
+        match self.try_follow(turn).await {
             Ok(never) => match never {},
             Err(error) => error,
         }
     }
 
-    async fn try_follow(&mut self) -> Result<Infallible, SessionError> {
+    async fn try_follow(&mut self, turn: &Mutex<()>) -> Result<Infallible, SessionError> {
         let mut subscriptions =
             Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
+        let _turn = turn.lock().await;
+        self.with.direct.iter().for_each(DirectWay::rest);
+        // The projection may have moved meanwhile.
+        self.follower = new_follower(self.with, &self.control_queue);
         self.take(Input::Connected).await?;
         loop {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
@@ -102,6 +135,37 @@ impl<'a> SyncSession<'a> {
                     tracing::info!("following the log of user_service");
                 }
             }
+        }
+    }
+
+    /// Asks what comes after the projection, until all of it is applied.
+    pub(super) async fn ask_directly(&mut self, client: &DirectClient) -> Result<(), SessionError> {
+        if self.resume_at.is_some_and(|at| at > Instant::now()) {
+            return Ok(());
+        }
+        self.resume_at = None;
+        let asked_at = std::time::Instant::now();
+        self.follower = new_follower(self.with, &self.control_queue);
+        self.deferred = None;
+        self.take(Input::Silence).await?;
+        while let Some(request) = self.next_question() {
+            let answers = client.ask(self.with.codec.encode_question(&request)).await?;
+            self.take_all(answers.into_iter().map(Arrival::Control).collect()).await?;
+        }
+        let is_caught_up = self.follower.awaited_nonce().is_none() && self.resume_at.is_none();
+        self.with.progress.send_if_modified(|progress| {
+            if is_caught_up {
+                progress.caught_up_at = asked_at;
+            }
+            is_caught_up
+        });
+        Ok(())
+    }
+
+    fn next_question(&mut self) -> Option<SyncRequest> {
+        match &mut self.asking {
+            Asking::Bus => None,
+            Asking::Directly(questions) => questions.pop_front(),
         }
     }
 
@@ -329,10 +393,14 @@ impl<'a> SyncSession<'a> {
 
     /// Not waited for: a bus that hangs must not hold up what has arrived. If the question is
     /// lost, `Waited` repeats it.
-    fn send(&self, request: &SyncRequest, reason: AskReason) {
+    fn send(&mut self, request: &SyncRequest, reason: AskReason) {
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
         tracing::debug!(reason, seq = request.cursor.position.seq, "asking user_service");
+        if let Asking::Directly(questions) = &mut self.asking {
+            questions.push_back(request.clone());
+            return;
+        }
         let (question, bus) =
             (self.with.codec.encode_question(request), Arc::clone(&self.with.bus));
         actix::spawn(async move {

@@ -6,14 +6,26 @@
 use std::collections::VecDeque;
 
 use contract::{SyncAnswer, SyncRequest};
-use shared::bus::BusError;
+use shared::bus::{BusError, Outgoing};
 use tokio::sync::mpsc;
 
 use super::super::consuming::BusAccess;
 
+/// How many questions over HTTP may wait for the responder.
+const DIRECT_WAITING_MAX: usize = 16;
+
 /// A question, and where its answers go.
 pub(super) struct Asked {
     pub(super) request: SyncRequest,
+    pub(super) way: Way,
+}
+
+/// The way of the answers.
+pub(super) enum Way {
+    /// To the queue that the question names.
+    Bus,
+    /// To the HTTP request that carried the question. It ends when this is dropped.
+    Direct(mpsc::Sender<Outgoing>),
 }
 
 impl Asked {
@@ -23,7 +35,38 @@ impl Asked {
         BusAccess { bus, codec, .. }: &BusAccess,
         answer: &SyncAnswer,
     ) -> Result<(), BusError> {
-        bus.publish(vec![codec.encode_answer(&self.request.reply_to, answer)]).await
+        let answer = codec.encode_answer(&self.request.reply_to, answer);
+        match &self.way {
+            Way::Bus => bus.publish(vec![answer]).await,
+            // The client has gone: it will ask again.
+            Way::Direct(client) => client.send(answer).await.map_err(|_| BusError::Closed),
+        }
+    }
+}
+
+/// Takes the questions that come over HTTP.
+#[derive(Clone)]
+pub struct DirectQuestions(mpsc::Sender<Asked>);
+
+/// Too many questions wait already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyQuestions;
+
+impl DirectQuestions {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Asked>) {
+        let (questions, inbox) = mpsc::channel(DIRECT_WAITING_MAX);
+        (Self(questions), inbox)
+    }
+
+    /// Hands a question over. The messages of the answer arrive one by one, and the stream ends
+    /// after the last one; without any if a later question of the same follower took its place.
+    ///
+    /// # Errors
+    /// The question is refused, because too many wait.
+    pub fn ask(&self, request: SyncRequest) -> Result<mpsc::Receiver<Outgoing>, TooManyQuestions> {
+        let (client, answers) = mpsc::channel(1);
+        let asked = Asked { request, way: Way::Direct(client) };
+        self.0.try_send(asked).map(|()| answers).map_err(|_| TooManyQuestions)
     }
 }
 
@@ -70,7 +113,8 @@ mod tests {
     fn question(reply_to: &str, nonce: &str) -> Asked {
         let (nonce, reply_to) = (nonce.to_owned(), reply_to.to_owned());
         let cursor = Cursor::default();
-        Asked { request: SyncRequest { nonce, reply_to, cursor, snapshot: false, credit: None } }
+        let request = SyncRequest { nonce, reply_to, cursor, snapshot: false, credit: None };
+        Asked { request, way: Way::Bus }
     }
 
     #[tokio::test]

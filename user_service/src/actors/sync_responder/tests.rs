@@ -38,7 +38,7 @@ async fn answers_over(
     repository: &TestRepository,
     replay_limit: i64,
 ) -> Answers {
-    let responder = SyncResponder::new(Responding {
+    let (responder, _) = SyncResponder::new(Responding {
         access: access(repository, &bus),
         store: Arc::clone(&repository.store),
         sealing_key: Arc::clone(&repository.key),

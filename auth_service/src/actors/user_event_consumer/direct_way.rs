@@ -1,0 +1,160 @@
+//! The direct way: what is followed over HTTP while nothing comes through the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::bus::direct::{DirectClient, DirectUrl};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+/// How often user_service is asked if nobody wants it sooner.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How soon it may be asked again: requests that want it share a question.
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// How long a request waits for the answer at most.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The questions that were asked directly, numbered from 1.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rounds {
+    begun: u64,
+    ended: u64,
+    /// The last one was answered, and nothing comes through the broker.
+    is_in_use: bool,
+}
+
+/// The end of the loop that asks.
+pub struct DirectWay {
+    pub(super) client: DirectClient,
+    wanted: Arc<Notify>,
+    rounds: watch::Sender<Rounds>,
+}
+
+/// The end of the requests that want to know the present state of the users.
+#[derive(Clone, Debug)]
+pub struct Freshness {
+    wanted: Arc<Notify>,
+    rounds: watch::Receiver<Rounds>,
+}
+
+/// Both ends; without an address, the way is never in use.
+pub fn direct_way(url: Option<DirectUrl>) -> (Option<DirectWay>, Freshness) {
+    let (wanted, rounds) = (Arc::new(Notify::new()), watch::Sender::new(Rounds::default()));
+    let fresh = Freshness { wanted: Arc::clone(&wanted), rounds: rounds.subscribe() };
+    let way = url.map(|url| DirectWay { client: DirectClient::new(url), wanted, rounds });
+    (way, fresh)
+}
+
+impl DirectWay {
+    /// Waits until it is time to ask.
+    pub(super) async fn due(&self) {
+        sleep(INTERVAL_MIN).await;
+        // Being wanted sooner is as good as the time being over.
+        let _ = timeout(INTERVAL - INTERVAL_MIN, self.wanted.notified()).await;
+    }
+
+    pub(super) fn begin(&self) {
+        self.rounds.send_modify(|rounds| rounds.begun += 1);
+    }
+
+    pub(super) fn end(&self, is_answered: bool) {
+        self.rounds.send_modify(|rounds| {
+            if is_answered && !rounds.is_in_use {
+                tracing::info!("nothing comes through the broker: following user_service directly");
+            }
+            (rounds.ended, rounds.is_in_use) = (rounds.begun, is_answered);
+        });
+    }
+
+    /// The broker is used again.
+    pub(super) fn rest(&self) {
+        self.rounds.send_if_modified(|rounds| std::mem::take(&mut rounds.is_in_use));
+    }
+}
+
+impl Freshness {
+    /// Whether user_service is followed directly.
+    pub fn is_direct(&self) -> bool {
+        self.rounds.borrow().is_in_use
+    }
+
+    /// Has user_service asked soon, if it is followed directly.
+    pub fn want(&self) {
+        if self.is_direct() {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Waits until the answer to a question that is asked from now on has been applied. Returns at
+    /// once while the broker is used, which needs no questions, and after a second in any case.
+    pub async fn renew(&self) {
+        let mut rounds = self.rounds.clone();
+        let now = *rounds.borrow();
+        if now.is_in_use {
+            self.wanted.notify_one();
+            let answered = rounds.wait_for(|then| !then.is_in_use || then.ended > now.begun);
+            // Without an answer, what is known here has to do.
+            let _ = timeout(WAIT_MAX, answered).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn both() -> (DirectWay, Freshness) {
+        let (way, fresh) = direct_way(Some("http://127.0.0.1:1".parse().unwrap()));
+        (way.unwrap(), fresh)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_for_the_answer_to_a_question_that_was_asked_after_it_came() {
+        let (way, fresh) = both();
+        assert!(fresh.renew().now_or_never().is_some(), "the broker is used");
+        way.begin();
+        way.end(true);
+        way.begin();
+        let mut renewing = Box::pin(fresh.renew());
+        assert!((&mut renewing).now_or_never().is_none());
+        way.end(true);
+        assert!((&mut renewing).now_or_never().is_none(), "that question came before it");
+        way.due().await;
+        way.begin();
+        way.end(true);
+        assert!(renewing.now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_way_that_fails_or_longer_than_a_second() {
+        let (way, fresh) = both();
+        way.begin();
+        way.end(true);
+        let begun = tokio::time::Instant::now();
+        fresh.renew().await;
+        assert_eq!(begun.elapsed(), WAIT_MAX);
+        way.begin();
+        way.end(false);
+        assert!(fresh.renew().now_or_never().is_some());
+        way.end(true);
+        way.rest();
+        assert!(!fresh.is_direct() && fresh.renew().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn user_service_is_asked_once_a_second_and_sooner_if_somebody_wants_it() {
+        let (way, fresh) = both();
+        let begun = tokio::time::Instant::now();
+        way.due().await;
+        assert_eq!(begun.elapsed(), INTERVAL);
+        way.begin();
+        way.end(true);
+        fresh.want();
+        fresh.want();
+        way.due().await;
+        assert_eq!(begun.elapsed(), INTERVAL + INTERVAL_MIN);
+        way.due().await;
+        assert_eq!(begun.elapsed(), INTERVAL * 2 + INTERVAL_MIN, "both shared one");
+    }
+}
