@@ -15,6 +15,7 @@ mod bus_faults;
 mod chaos;
 mod check;
 mod degraded;
+mod direct;
 mod disk;
 mod driver;
 mod fault;
@@ -91,6 +92,22 @@ async fn without_the_broker_every_call_answers_as_usual_and_the_backlog_drains_i
     };
     degraded::without_the_broker(&mut rig).await;
     degraded::the_backlog_drains(&mut rig).await;
+    drop(rig);
+    runtime.shutdown_background();
+}
+
+#[actix_web::test]
+async fn without_the_broker_deletions_and_new_passwords_are_known_directly() {
+    let _alone = chaos::alone();
+    let runtime = runtime_of_proxies();
+    let mut rig = {
+        let _entered = runtime.enter();
+        Rig::over_rabbitmq().await
+    };
+    rig.is_direct = true;
+    rig.kill(rig::Side::Auth);
+    rig.start(rig::Side::Auth, None);
+    direct::without_the_broker(&mut rig).await;
     drop(rig);
     runtime.shutdown_background();
 }

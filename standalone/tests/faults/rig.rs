@@ -36,6 +36,8 @@ pub(crate) struct Rig {
     auth: Option<ServiceProcess>,
     ports: [u16; 2],
     replay_limit: i64,
+    /// auth_service may ask user_service directly.
+    pub(crate) is_direct: bool,
     /// What the process does wrong.
     mistake: Option<Mistake>,
     // The last to go: the processes write there.
@@ -90,7 +92,9 @@ impl Rig {
         let disks = ["user", "auth"].map(|name| SmallDisk::mount(&directory.path().join(name)));
         let ports = [free_port(), free_port()];
         let (user, auth) = (None, None);
-        let mut rig = Self { bus, user, auth, ports, replay_limit, mistake, disks, directory };
+        let is_direct = false;
+        let mut rig =
+            Self { bus, user, auth, ports, replay_limit, is_direct, mistake, disks, directory };
         rig.start(Side::User, None);
         rig.start(Side::Auth, None);
         rig
@@ -127,6 +131,8 @@ impl Rig {
             ("LOG", "info,access=warn"),
         ];
         settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
+        let user_service = format!("http://{users}");
+        settings.extend(self.is_direct.then_some(("USER_SERVICE_URL", user_service.as_str())));
         settings.extend(fail_point.map(|name| ("FAIL_POINT", name)));
         let process = if let Some(mistake) = self.mistake {
             ServiceProcess::spawn(mistake.command(), &settings)

@@ -7,6 +7,7 @@ mod concurrency;
 mod connections;
 mod creating_users;
 mod cutting_off;
+mod direct_way;
 mod idempotency;
 mod listing_users;
 mod log_and_bus;

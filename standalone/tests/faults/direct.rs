@@ -1,0 +1,156 @@
+//! While nothing comes through the broker, auth_service follows user_service directly.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use awc::http::Method;
+use serde_json::{Value, json};
+use testkit::wait::until;
+use tokio::time::sleep;
+
+use crate::check::read;
+use crate::degraded::{BOUND, call};
+use crate::rig::{Rig, Side};
+
+/// How soon a change must be known: "about a second", and a busy machine.
+const SOON: Duration = Duration::from_secs(5);
+/// Pause between the writes of the load.
+const PAUSE: Duration = Duration::from_millis(10);
+const PASSWORD: &str = "testpassword";
+
+/// A broker that is dead, then one that is frozen, under load: deletions, new passwords and new
+/// users are known as soon as if there were one; and an empty disk is filled.
+pub(crate) async fn without_the_broker(rig: &mut Rig) {
+    let known = create(rig, "known").await;
+    until("the known user can log in", BOUND, async || log_in(rig, "known", PASSWORD).await.ok())
+        .await;
+    for trouble in ["dead", "frozen"] {
+        let deleted = create(rig, &format!("{trouble}-deleted")).await;
+        let changed = create(rig, &format!("{trouble}-changed")).await;
+        until("all are known", BOUND, async || {
+            log_in(rig, &format!("{trouble}-changed"), PASSWORD).await.ok()
+        })
+        .await;
+        break_broker(rig, trouble).await;
+        until("it is followed directly", BOUND, async || {
+            let ready = call(Method::GET, rig.address(Side::Auth), "/readyz", None, None).await;
+            ready.1["degraded"]
+                .to_string()
+                .contains("following user_service directly")
+                .then_some(())
+        })
+        .await;
+        let is_over = Cell::new(false);
+        let checks = async {
+            deletions_and_passwords(rig, trouble, &deleted, &changed).await;
+            is_over.set(true);
+        };
+        let ((), written) = tokio::join!(checks, load(rig, trouble, &is_over));
+        assert!(written > 20, "{written} users were made meanwhile");
+        restart_both(rig).await;
+        mend_broker(rig, trouble).await;
+    }
+    let path = format!("/users/{known}");
+    assert_eq!(call(Method::DELETE, rig.address(Side::User), &path, None, None).await.0, 200);
+    until("both have the same users", BOUND, async || {
+        let stored = read(&rig.database(Side::User), &rig.database(Side::Auth)).ok()?;
+        (stored.users == stored.projection).then_some(())
+    })
+    .await;
+}
+
+async fn deletions_and_passwords(rig: &Rig, trouble: &str, deleted: &Value, changed: &Value) {
+    let (users, auth) = (rig.address(Side::User), rig.address(Side::Auth));
+    let [deleted_name, changed_name, new_name] =
+        ["deleted", "changed", "new"].map(|what| format!("{trouble}-{what}"));
+    let token = log_in(rig, &deleted_name, PASSWORD).await.unwrap();
+    let old_token = log_in(rig, &changed_name, PASSWORD).await.unwrap();
+    // Who is new logs in at once: a login that finds nobody asks.
+    create(rig, &new_name).await;
+    log_in(rig, &new_name, PASSWORD).await.unwrap();
+
+    let path = format!("/users/{deleted}");
+    assert_eq!(call(Method::DELETE, users, &path, None, None).await.0, 200);
+    let path = format!("/users/{changed}");
+    let body = json!({"password": "a better password", "current_password": PASSWORD});
+    assert_eq!(call(Method::PUT, users, &path, None, Some(body)).await.0, 200);
+    // So does a login with a new password.
+    log_in(rig, &changed_name, "a better password").await.unwrap();
+    until("the tokens are dead and the old passwords wrong", SOON, async || {
+        for token in [&token, &old_token] {
+            let verified = call(Method::GET, auth, "/verify", Some(token), None).await;
+            if verified.0 != 401 {
+                return None;
+            }
+        }
+        let logins = [&deleted_name, &changed_name];
+        for name in logins {
+            log_in(rig, name, PASSWORD).await.err()?;
+        }
+        Some(())
+    })
+    .await;
+}
+
+/// Creates users until it is over; their number.
+async fn load(rig: &Rig, trouble: &str, is_over: &Cell<bool>) -> usize {
+    let mut written = 0;
+    while !is_over.get() || written < 50 {
+        create(rig, &format!("{trouble}-load{written}")).await;
+        written += 1;
+        sleep(PAUSE).await;
+    }
+    written
+}
+
+/// user_service ends and comes back; auth_service loses its projection, and loads it directly.
+async fn restart_both(rig: &mut Rig) {
+    rig.kill(Side::User);
+    rig.start(Side::User, None);
+    rig.kill(Side::Auth);
+    rig.remove_database(Side::Auth);
+    rig.start(Side::Auth, None);
+    until("the projection is loaded", BOUND, async || log_in(rig, "known", PASSWORD).await.ok())
+        .await;
+}
+
+async fn break_broker(rig: &mut Rig, trouble: &str) {
+    let bus = rig.bus.as_mut().unwrap();
+    match trouble {
+        "dead" => bus.broker.kill().await,
+        _ => [Side::User, Side::Auth].into_iter().for_each(|side| bus.network(side).stall()),
+    }
+}
+
+async fn mend_broker(rig: &mut Rig, trouble: &str) {
+    let bus = rig.bus.as_mut().unwrap();
+    match trouble {
+        "dead" => bus.broker.restart().await,
+        _ => [Side::User, Side::Auth].into_iter().for_each(|side| bus.network(side).heal()),
+    }
+    until("the broker is used again", BOUND, async || {
+        let ready = call(Method::GET, rig.address(Side::Auth), "/readyz", None, None).await;
+        (ready.0 == 200 && !ready.1["degraded"].to_string().contains("directly")).then_some(())
+    })
+    .await;
+}
+
+/// The new user's id.
+async fn create(rig: &Rig, name: &str) -> Value {
+    let body = json!({"username": name, "password": PASSWORD});
+    let (status, user, _) =
+        call(Method::POST, rig.address(Side::User), "/users", None, Some(body)).await;
+    assert_eq!(status, 201, "{user}");
+    user["id"].clone()
+}
+
+/// The token, or the status of the refusal.
+async fn log_in(rig: &Rig, name: &str, password: &str) -> Result<String, u16> {
+    let body = json!({"username": name, "password": password});
+    let (status, answer, _) =
+        call(Method::POST, rig.address(Side::Auth), "/login", None, Some(body)).await;
+    match answer["token"].as_str() {
+        Some(token) if status == 200 => Ok(token.to_owned()),
+        _ => Err(status),
+    }
+}
