@@ -402,12 +402,11 @@ fn receive_part(part: SnapshotPart<Value>) -> Decoded {
     let SnapshotPart { nonce, as_of, part, parts, sent_through, users: sent, checksum } = part;
     let (mut users, mut unreadable) = (Vec::with_capacity(sent.len()), Vec::new());
     for user in sent {
-        match SnapshotUser::deserialize(&user) {
-            Ok(user) => users.push(user),
-            Err(_) => {
-                let (letter, reason) = (user_letter(&user), Undecodable::User);
-                unreadable.push(Unreadable { letter, reason });
-            }
+        if let Ok(user) = SnapshotUser::deserialize(&user) {
+            users.push(user);
+        } else {
+            let (letter, reason) = (user_letter(&user), Undecodable::User);
+            unreadable.push(Unreadable { letter, reason });
         }
     }
     let part = SnapshotPart { nonce, as_of, part, parts, sent_through, users, checksum };

@@ -319,7 +319,7 @@ mod tests {
         let text = unauthorized.unwrap_err().to_string();
         assert!(text.contains("401") && text.contains("the same sealing keys"), "{text}");
         let broken = [
-            "".to_owned(),
+            String::new(),
             "220 ready\r\n".to_owned(),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}".to_owned(),

@@ -283,13 +283,13 @@ impl World {
                 records: self.log[at..].iter().take(1).cloned().collect(),
                 head_seq: self.end().seq,
             })),
-            Decision::Snapshot(_) => self.begin_snapshot(request.nonce),
+            Decision::Snapshot(_) => self.begin_snapshot(&request.nonce),
         }
     }
 
     /// A user for each record, so that a projection shows what it was made of; in two parts if they
     /// are several, so that a follower may stop half way.
-    fn begin_snapshot(&mut self, nonce: String) {
+    fn begin_snapshot(&mut self, nonce: &str) {
         let user = |sent: &ReceivedRecord| SnapshotUser {
             id: UserId(sent.position.seq),
             state: state_of(name_of(sent).to_owned()),
@@ -299,8 +299,8 @@ impl World {
         let of_each = users.len().div_ceil(2).max(1);
         let parts: Vec<_> = users.chunks(of_each).map(<[_]>::to_vec).collect();
         let parts = if parts.is_empty() { vec![vec![]] } else { parts };
-        self.spool = Some(Spool { nonce: nonce.clone(), as_of: self.head_cursor(), parts });
-        self.send_part(&nonce, 0);
+        self.spool = Some(Spool { nonce: nonce.to_owned(), as_of: self.head_cursor(), parts });
+        self.send_part(nonce, 0);
     }
 
     /// Each part is asked for. A spool that is gone is not made again: the follower asks anew.

@@ -7,10 +7,10 @@ use shared::bus::direct::{DirectClient, DirectUrl};
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
-/// How often user_service is asked if nobody wants it sooner.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// How soon it may be asked again: requests that want it share a question.
-const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// How soon user_service may be asked again: requests that want it share a question.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long it is not asked after that if nobody wants it: about once a second.
+const REST: Duration = Duration::from_millis(950);
 /// How long a request waits for the answer at most.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -48,9 +48,9 @@ pub fn direct_way(url: Option<DirectUrl>) -> (Option<DirectWay>, Freshness) {
 impl DirectWay {
     /// Waits until it is time to ask.
     pub(super) async fn due(&self) {
-        sleep(INTERVAL_MIN).await;
+        sleep(PAUSE).await;
         // Being wanted sooner is as good as the time being over.
-        let _ = timeout(INTERVAL - INTERVAL_MIN, self.wanted.notified()).await;
+        let _ = timeout(REST, self.wanted.notified()).await;
     }
 
     pub(super) fn begin(&self) {
@@ -147,14 +147,14 @@ mod tests {
         let (way, fresh) = both();
         let begun = tokio::time::Instant::now();
         way.due().await;
-        assert_eq!(begun.elapsed(), INTERVAL);
+        assert_eq!(begun.elapsed(), PAUSE + REST);
         way.begin();
         way.end(true);
         fresh.want();
         fresh.want();
         way.due().await;
-        assert_eq!(begun.elapsed(), INTERVAL + INTERVAL_MIN);
+        assert_eq!(begun.elapsed(), PAUSE * 2 + REST);
         way.due().await;
-        assert_eq!(begun.elapsed(), INTERVAL * 2 + INTERVAL_MIN, "both shared one");
+        assert_eq!(begun.elapsed(), (PAUSE + REST) * 2 + PAUSE, "both shared one");
     }
 }

@@ -1,5 +1,6 @@
 //! One session of following: deliveries in, effects out, one after the other.
 
+mod asking_directly;
 mod writing;
 
 use std::collections::VecDeque;
@@ -12,7 +13,6 @@ use contract::topology::{HEAD_ROUTING_KEY, control_queue};
 use contract::{Cursor, SyncRequest, UserChange, UserId};
 use shared::actors::Backoff;
 use shared::bus::cloud_event::{Decoded, Undecodable, Unreadable};
-use shared::bus::direct::DirectClient;
 use shared::bus::{Delivery, Destination, Outgoing};
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
@@ -75,11 +75,6 @@ impl<'a> SyncSession<'a> {
         Self::of(with, pacing, Asking::Bus, is_quiet)
     }
 
-    /// A session that asks directly.
-    pub(super) fn direct(with: &'a FollowLoop, pacing: &'a mut RepairPacing) -> Self {
-        Self::of(with, pacing, Asking::Directly(VecDeque::new()), true)
-    }
-
     fn of(
         with: &'a FollowLoop,
         pacing: &'a mut RepairPacing,
@@ -135,37 +130,6 @@ impl<'a> SyncSession<'a> {
                     tracing::info!("following the log of user_service");
                 }
             }
-        }
-    }
-
-    /// Asks what comes after the projection, until all of it is applied.
-    pub(super) async fn ask_directly(&mut self, client: &DirectClient) -> Result<(), SessionError> {
-        if self.resume_at.is_some_and(|at| at > Instant::now()) {
-            return Ok(());
-        }
-        self.resume_at = None;
-        let asked_at = std::time::Instant::now();
-        self.follower = new_follower(self.with, &self.control_queue);
-        self.deferred = None;
-        self.take(Input::Silence).await?;
-        while let Some(request) = self.next_question() {
-            let answers = client.ask(self.with.codec.encode_question(&request)).await?;
-            self.take_all(answers.into_iter().map(Arrival::Control).collect()).await?;
-        }
-        let is_caught_up = self.follower.awaited_nonce().is_none() && self.resume_at.is_none();
-        self.with.progress.send_if_modified(|progress| {
-            if is_caught_up {
-                progress.caught_up_at = asked_at;
-            }
-            is_caught_up
-        });
-        Ok(())
-    }
-
-    fn next_question(&mut self) -> Option<SyncRequest> {
-        match &mut self.asking {
-            Asking::Bus => None,
-            Asking::Directly(questions) => questions.pop_front(),
         }
     }
 

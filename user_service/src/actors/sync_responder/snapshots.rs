@@ -34,9 +34,11 @@ pub(super) struct Snapshots<'a> {
     with: &'a Responding,
     /// By the name of the follower.
     open: HashMap<String, OpenSnapshot>,
-    /// Each ends with its follower's name and its nonce.
-    sending: FuturesUnordered<LocalBoxFuture<'a, (String, String, Result<(), AnswerError>)>>,
+    sending: FuturesUnordered<LocalBoxFuture<'a, Ended>>,
 }
+
+/// The name of the follower, the nonce, and the outcome.
+type Ended = (String, String, Result<(), AnswerError>);
 
 struct OpenSnapshot {
     nonce: String,
