@@ -117,7 +117,8 @@ pub struct HashingArgs {
     pub argon2_parallelism: u32,
 
     /// Threads that hash passwords; each needs ARGON2_MEMORY_KIB of memory [default: one for each
-    /// core]
+    /// core, but no more than the control group's limits of memory and processes leave room for; a
+    /// line of the log tells how many, and why]
     #[arg(long, env, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub hash_threads: Option<u16>,
 

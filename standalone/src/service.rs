@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shared::bus::Bus;
 use shared::clock::Clock;
-use shared::hashing::{HashFault, HashingMetrics, HashingThreads};
+use shared::hashing::{HashFault, HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 use user_service::store::Store;
 
@@ -59,7 +59,7 @@ pub async fn start_with(
     let mut registries = [Registry::default(), Registry::default()];
     let metrics = HashingMetrics::register(&mut registries[0]);
     metrics.register_again(&mut registries[1]);
-    let hashing = HashingThreads::start((&config.hashing).into(), metrics)?;
+    let hashing = HashingThreads::start(HashingConfig::from_args(&config.hashing), metrics)?;
     let [registry, auth_registry] = registries;
     let deps = user_service::Deps {
         store: users,

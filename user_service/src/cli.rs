@@ -8,7 +8,7 @@ use shared::bus::AmqpBus;
 use shared::cli::{Application, BrokerMissing};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
-use shared::hashing::{HashingMetrics, HashingThreads};
+use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 
 use crate::config::Config;
@@ -52,7 +52,7 @@ impl Application for UserServiceBinary {
         let bus = Arc::new(bus.ok_or(BrokerMissing)?);
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
-        let hashing = HashingThreads::start((&hashing).into(), metrics)?;
+        let hashing = HashingThreads::start(HashingConfig::from_args(&hashing), metrics)?;
         let store = config.store();
         Ok(start(config, Deps { store, bus, hashing, clock: Clock::system(), registry }).await?)
     }

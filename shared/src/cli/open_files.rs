@@ -9,14 +9,22 @@ const WANTED: u64 = 1024 * 1024;
 const RESERVED: u64 = 256;
 /// Two services may share a process. Each gets a half, so that neither starves the other.
 const SERVICES: u64 = 2;
-/// With fewer connections a service cannot work at all.
-const FEWEST: u64 = 64;
+/// With fewer files than this, users will be kept waiting: 64 connections for each service.
+const FEW: u64 = RESERVED + SERVICES * 64;
 
 /// Raises the soft limit of open files to the hard limit. The soft limit is 1024 on most systems,
 /// for old programs that use `select`.
 pub(super) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
+    if wanted < FEW {
+        tracing::warn!(
+            limit = wanted,
+            connections = share_of(wanted),
+            "few files may be open, so few clients are served at a time: raise the hard limit of \
+             open files to {FEW} at least (ulimit -Hn)"
+        );
+    }
     if current.is_none_or(|current| current >= wanted) {
         return;
     }
@@ -36,9 +44,11 @@ pub fn max_connections() -> usize {
     share_of(getrlimit(Resource::Nofile).current.unwrap_or(WANTED))
 }
 
+/// Where there are few files, half of them are left to the rest.
 fn share_of(open_files: u64) -> usize {
-    let share = open_files.min(WANTED).saturating_sub(RESERVED) / SERVICES;
-    usize::try_from(share.max(FEWEST)).unwrap_or(usize::MAX)
+    let open_files = open_files.min(WANTED);
+    let share = (open_files - RESERVED.min(open_files / 2)) / SERVICES;
+    usize::try_from(share.max(1)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -47,12 +57,11 @@ mod tests {
 
     #[test]
     fn two_services_and_their_databases_never_need_more_files_than_there_are() {
-        for open_files in [1024_u64, 4096, 65_536, u64::MAX] {
+        for open_files in (4..2048).chain([65_536, u64::MAX]) {
             let taken = SERVICES * u64::try_from(share_of(open_files)).unwrap();
-            assert!(taken + RESERVED <= open_files, "{open_files}");
+            assert!(taken + RESERVED.min(open_files / 2) <= open_files, "{open_files}");
         }
-        assert_eq!(share_of(1024), 384);
-        assert_eq!(share_of(10), 64);
+        assert_eq!((share_of(1024), share_of(10), share_of(0)), (384, 2, 1));
     }
 
     #[test]

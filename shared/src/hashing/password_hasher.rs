@@ -25,7 +25,9 @@ use prometheus_client::registry::{Registry, Unit};
 use super::PasswordHash;
 use super::hasher::{HashFault, HashParams, Hasher, SeenParams, Verification};
 use super::priority;
+use super::thread_count::thread_count;
 use crate::actors::{Ask, Command, Health, Mailbox, Reply};
+use crate::config::HashingArgs;
 use crate::identity::Password;
 
 /// Passwords that may be on their way to the queue on one worker.
@@ -83,15 +85,16 @@ pub struct HashingConfig {
     pub queue: usize,
 }
 
-impl From<&crate::config::HashingArgs> for HashingConfig {
-    fn from(args: &crate::config::HashingArgs) -> Self {
+impl HashingConfig {
+    /// What the settings ask for. How many threads that makes on this machine is told in the log.
+    pub fn from_args(args: &HashingArgs) -> Self {
         Self {
             params: HashParams {
                 memory_kib: args.argon2_memory_kib,
                 iterations: args.argon2_iterations,
                 parallelism: args.argon2_parallelism,
             },
-            threads: args.hash_threads.map_or_else(crate::config::cores, usize::from),
+            threads: thread_count(args),
             queue: args.hash_queue.into(),
         }
     }
