@@ -9,6 +9,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
+use crate::actors::user_event_consumer::Freshness;
 use crate::actors::{Applied, Progress};
 
 /// All metrics.
@@ -45,6 +46,12 @@ pub struct FollowingMetrics {
     /// How often the users at a position were not those of user_service.
     pub checksum_mismatches: Counter,
     repairs: Family<Repair, Counter>,
+    direct: Family<Outcome, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,12 +78,20 @@ impl FollowingMetrics {
         registry.register("projection_snapshots", help, metrics.snapshots.clone());
         let help = "How often the users at a position were not those of user_service";
         registry.register("users_checksum_mismatches", help, metrics.checksum_mismatches.clone());
+        let help = "Rounds of questions to user_service over HTTP";
+        registry.register("projection_direct_rounds", help, metrics.direct.clone());
         metrics
     }
 
     /// Counts a question.
     pub fn count_repair(&self, reason: &'static str) {
         self.repairs.get_or_create(&Repair { reason }).inc();
+    }
+
+    /// Counts a round of direct questions.
+    pub fn count_direct(&self, is_answered: bool) {
+        let outcome = if is_answered { "answered" } else { "failed" };
+        self.direct.get_or_create(&Outcome { outcome }).inc();
     }
 }
 
@@ -88,6 +103,8 @@ pub struct AgreementMetrics {
     pub applied: watch::Receiver<Applied>,
     /// How far the log is known to be, and when the projection had caught up with it.
     pub progress: watch::Receiver<Progress>,
+    /// Whether user_service is followed directly.
+    pub fresh: Freshness,
 }
 
 impl Collector for AgreementMetrics {
@@ -96,6 +113,11 @@ impl Collector for AgreementMetrics {
         for (name, help, value) in [
             ("projection_seq", "Last record that was applied", applied.seq()),
             ("projection_head_seq", "Last record known to be in the log", progress.head_seq),
+            (
+                "projection_followed_directly",
+                "1 while user_service is followed over HTTP, 0 while through the broker",
+                self.fresh.is_direct().into(),
+            ),
             (
                 "projection_lag",
                 "Records that are known and not applied",

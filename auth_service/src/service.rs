@@ -162,7 +162,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         login_wait: config.service.login_wait.into(),
     };
     let (applied, progress) = (actors.applied.clone(), actors.progress.clone());
-    registry.register_collector(Box::new(AgreementMetrics { applied, progress }));
+    let fresh = actors.fresh.clone();
+    registry.register_collector(Box::new(AgreementMetrics { applied, progress, fresh }));
     let readiness = actors.readiness(health, bus);
     let readiness = Arc::new(move || readiness.report());
     let probes = Probes { readiness, registry: Arc::new(registry) };

@@ -61,6 +61,8 @@ impl Command for FindSuperseded {
 pub struct SwapIn {
     /// The snapshot's place in the log.
     pub cursor: Cursor,
+    /// If users were left out of it: the checksum over all users, with them.
+    pub checksum_with_left_out: Option<UsersChecksum>,
 }
 
 impl Command for SwapIn {
@@ -81,6 +83,9 @@ pub struct Applied {
     pub cursor: Option<Cursor>,
     /// The checksum over all users there.
     pub checksum: UsersChecksum,
+    /// What the users who were left out of the last snapshot would add to it. Forgotten by a
+    /// restart, after which another snapshot tells it.
+    pub left_out: UsersChecksum,
     /// Users who cannot log in because their hash cannot be opened.
     pub unopenable: Unopenable,
 }
@@ -113,6 +118,12 @@ impl Applied {
     pub fn seq(&self) -> i64 {
         self.cursor.map_or(0, |cursor| cursor.position.seq)
     }
+
+    /// The checksum that user_service has at this place, if the projection holds all users but those
+    /// who were left out.
+    pub fn expected_checksum(&self) -> UsersChecksum {
+        self.checksum.plus(self.left_out)
+    }
 }
 
 /// The writer of the projection.
@@ -138,7 +149,8 @@ impl CredentialRepository {
         let cursor = repository.store.find_cursor()?;
         let checksum = repository.store.find_checksum()?;
         let unopenable = repository.count_unopenable()?;
-        repository.applied.send_replace(Applied { cursor, checksum, unopenable });
+        let applied = Applied { cursor, checksum, unopenable, ..Applied::default() };
+        repository.applied.send_replace(applied);
         Ok(repository)
     }
 
@@ -201,9 +213,16 @@ impl CredentialRepository {
         Ok(self.recount()?)
     }
 
-    fn swap_in(&mut self, cursor: Cursor) -> Result<(), StoreError> {
+    fn swap_in(
+        &mut self,
+        SwapIn { cursor, checksum_with_left_out }: SwapIn,
+    ) -> Result<(), StoreError> {
         let checksum = self.store.swap_in(&cursor)?;
-        self.publish(cursor, checksum);
+        let left_out = checksum_with_left_out.map(|with| with.minus(checksum)).unwrap_or_default();
+        self.applied.send_modify(|applied| {
+            *applied =
+                Applied { cursor: Some(cursor), checksum, left_out, ..std::mem::take(applied) };
+        });
         self.recount()
     }
 }
@@ -240,7 +259,7 @@ impl Handler<Ask<SwapIn>> for CredentialRepository {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<SwapIn>, _: &mut Self::Context) {
-        ask.answer(|SwapIn { cursor }| self.swap_in(cursor));
+        ask.answer(|command| self.swap_in(command));
     }
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::wait::{until, within};
 
 use crate::test_app::{BOUND, TestApp};
+use crate::user_service::ODD;
 
 /// The next dead letter, and nothing of it acknowledged.
 async fn dead_letter(bus: &dyn Bus) -> Message {
@@ -70,6 +71,48 @@ async fn an_event_that_cannot_be_applied_is_kept_aside_and_a_snapshot_goes_past_
     for name in ["before", "after", "later"] {
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
     }
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_user_of_a_snapshot_who_cannot_be_read_costs_the_others_nothing_and_is_not_asked_for_again()
+ {
+    let app = TestApp::start().await;
+    for name in ["before", ODD, "after"] {
+        app.users.create(name, "testpassword");
+    }
+    app.users.set_replay_limit(0);
+    app.users.publish_last().await;
+    until("the snapshot is loaded", BOUND, async || {
+        (app.metric("projection_snapshots_total").await == 1).then_some(())
+    })
+    .await;
+    app.users.set_replay_limit(1000);
+    let letter = dead_letter(&app.bus).await;
+    assert_eq!((letter.id.as_str(), letter.kind.as_str()), ("user-2", "snapshot.user"));
+    assert!(letter.headers[DEAD_LETTER_REASON].contains("expected form"), "{letter:?}");
+    // The heads tell of a user who is not here, at ever new places.
+    for name in ["later", "last"] {
+        app.users.create(name, "testpassword");
+        app.bring().await;
+        app.users.publish_head().await;
+    }
+    for name in ["before", "after", "later", "last"] {
+        assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
+    }
+    assert_eq!(app.login(ODD, "testpassword").await.status, 401);
+    assert_eq!(app.metric("users_checksum_mismatches_total").await, 0);
+    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    // A change makes a user of them, and a snapshot finds that all are here.
+    app.users.rename(2, "usual");
+    app.bring().await;
+    assert_eq!(app.login("usual", "testpassword").await.status, 200);
+    until("both have the same users", BOUND, async || {
+        app.users.publish_head().await;
+        let snapshots = app.metric("projection_snapshots_total").await;
+        (snapshots == 2 && app.checksum().await == app.users.checksum()).then_some(())
+    })
+    .await;
     app.stop().await;
 }
 

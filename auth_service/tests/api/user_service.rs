@@ -15,6 +15,7 @@ use contract::{
 };
 use futures_util::StreamExt;
 use secrecy::SecretString;
+use serde_json::{Value, json};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec};
 use shared::hashing::{HashParams, Hasher, PasswordHash, SeenParams};
@@ -267,8 +268,35 @@ impl UserService {
         tokio::time::sleep(self.answer_time.get()).await;
         let mut answers = self.state.borrow().answers_to(request, &self.sealing_key);
         answers.truncate(self.parts_sent.get());
-        let outgoing = |answer| self.codec.encode_answer(&request.reply_to, answer);
-        self.bus.publish(answers.iter().map(outgoing).collect()).await.unwrap();
+        let outgoing =
+            |answer| self.codec.encode_answer(&request.reply_to, &with_odd_users(answer));
+        self.bus.publish(answers.into_iter().map(outgoing).collect()).await.unwrap();
+    }
+}
+
+/// The name of a user whom snapshots describe in a form that nobody knows.
+pub(crate) const ODD: &str = "odd";
+
+fn with_odd_users(answer: SyncAnswer) -> SyncAnswer<Value> {
+    let form = |user: &SnapshotUser| match user.state.username.as_str() {
+        ODD => json!({"id": user.id, "state": {"username": null}}),
+        _ => serde_json::to_value(user).unwrap(),
+    };
+    match answer {
+        SyncAnswer::Continue(answer) => SyncAnswer::Continue(answer),
+        SyncAnswer::Snapshot(part) => {
+            let users = part.users.iter().map(form).collect();
+            let SnapshotPart { nonce, as_of, part, parts, sent_through, checksum, .. } = part;
+            SyncAnswer::Snapshot(SnapshotPart {
+                nonce,
+                as_of,
+                part,
+                parts,
+                sent_through,
+                users,
+                checksum,
+            })
+        }
     }
 }
 

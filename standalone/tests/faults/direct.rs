@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::wait::until;
 use tokio::time::sleep;
 
-use crate::check::read;
+use crate::check::{read, read_seqs};
 use crate::degraded::{BOUND, call};
 use crate::rig::{Rig, Side};
 
@@ -18,13 +18,14 @@ const SOON: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
 const PASSWORD: &str = "testpassword";
 
-/// A broker that is dead, then one that is frozen, under load: deletions, new passwords and new
+/// A broker that is dead, then one that is frozen, then one that user_service alone cannot reach,
+/// under load: deletions, new passwords and new
 /// users are known as soon as if there were one; and an empty disk is filled.
 pub(crate) async fn without_the_broker(rig: &mut Rig) {
     let known = create(rig, "known").await;
     until("the known user can log in", BOUND, async || log_in(rig, "known", PASSWORD).await.ok())
         .await;
-    for trouble in ["dead", "frozen"] {
+    for trouble in ["dead", "frozen", "one-sided"] {
         let deleted = create(rig, &format!("{trouble}-deleted")).await;
         let changed = create(rig, &format!("{trouble}-changed")).await;
         until("all are known", BOUND, async || {
@@ -32,14 +33,7 @@ pub(crate) async fn without_the_broker(rig: &mut Rig) {
         })
         .await;
         break_broker(rig, trouble).await;
-        until("it is followed directly", BOUND, async || {
-            let ready = call(Method::GET, rig.address(Side::Auth), "/readyz", None, None).await;
-            ready.1["degraded"]
-                .to_string()
-                .contains("following user_service directly")
-                .then_some(())
-        })
-        .await;
+        until_followed_directly(rig).await;
         let is_over = Cell::new(false);
         let checks = async {
             deletions_and_passwords(rig, trouble, &deleted, &changed).await;
@@ -52,11 +46,7 @@ pub(crate) async fn without_the_broker(rig: &mut Rig) {
     }
     let path = format!("/users/{known}");
     assert_eq!(call(Method::DELETE, rig.address(Side::User), &path, None, None).await.0, 200);
-    until("both have the same users", BOUND, async || {
-        let stored = read(&rig.database(Side::User), &rig.database(Side::Auth)).ok()?;
-        (stored.users == stored.projection).then_some(())
-    })
-    .await;
+    until_same_users(rig).await;
 }
 
 async fn deletions_and_passwords(rig: &Rig, trouble: &str, deleted: &Value, changed: &Value) {
@@ -118,6 +108,7 @@ async fn break_broker(rig: &mut Rig, trouble: &str) {
     let bus = rig.bus.as_mut().unwrap();
     match trouble {
         "dead" => bus.broker.kill().await,
+        "one-sided" => bus.network(Side::User).cut(),
         _ => [Side::User, Side::Auth].into_iter().for_each(|side| bus.network(side).stall()),
     }
 }
@@ -128,9 +119,58 @@ async fn mend_broker(rig: &mut Rig, trouble: &str) {
         "dead" => bus.broker.restart().await,
         _ => [Side::User, Side::Auth].into_iter().for_each(|side| bus.network(side).heal()),
     }
+    until_followed_through_the_broker(rig).await;
+}
+
+async fn until_followed_directly(rig: &Rig) {
+    until("it is followed directly", BOUND, async || {
+        says_directly(rig).await.is_some_and(|directly| directly).then_some(())
+    })
+    .await;
+}
+
+async fn until_followed_through_the_broker(rig: &Rig) {
     until("the broker is used again", BOUND, async || {
-        let ready = call(Method::GET, rig.address(Side::Auth), "/readyz", None, None).await;
-        (ready.0 == 200 && !ready.1["degraded"].to_string().contains("directly")).then_some(())
+        says_directly(rig).await.is_some_and(|directly| !directly).then_some(())
+    })
+    .await;
+}
+
+/// Whether auth_service says that it follows directly; `None` if it is not ready.
+async fn says_directly(rig: &Rig) -> Option<bool> {
+    let ready = call(Method::GET, rig.address(Side::Auth), "/readyz", None, None).await;
+    let says = ready.1["degraded"].to_string().contains("following user_service directly");
+    (ready.0 == 200).then_some(says)
+}
+
+/// The broker comes and goes for either side, under load: nothing is lost, nothing is undone.
+pub(crate) async fn both_ways_in_turns(rig: &Rig) {
+    let is_over = Cell::new(false);
+    let (of_users, of_auth) = (rig.database(Side::User), rig.database(Side::Auth));
+    let applied = || read_seqs(&of_users, &of_auth).ok().map(|(_, applied)| applied);
+    let changing = async {
+        let mut last = None;
+        for side in [Side::Auth, Side::User, Side::Auth, Side::User] {
+            let network = rig.bus.as_ref().unwrap().network(side);
+            network.cut();
+            until_followed_directly(rig).await;
+            network.heal();
+            until_followed_through_the_broker(rig).await;
+            let now = applied();
+            assert!(now >= last, "the projection went back from {last:?} to {now:?}");
+            last = now.or(last);
+        }
+        is_over.set(true);
+    };
+    let ((), written) = tokio::join!(changing, load(rig, "turns", &is_over));
+    assert!(written > 20, "{written} users were made meanwhile");
+    until_same_users(rig).await;
+}
+
+async fn until_same_users(rig: &Rig) {
+    until("both have the same users", BOUND, async || {
+        let stored = read(&rig.database(Side::User), &rig.database(Side::Auth)).ok()?;
+        (stored.users == stored.projection).then_some(())
     })
     .await;
 }

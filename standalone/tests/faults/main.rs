@@ -108,6 +108,7 @@ async fn without_the_broker_deletions_and_new_passwords_are_known_directly() {
     rig.kill(rig::Side::Auth);
     rig.start(rig::Side::Auth, None);
     direct::without_the_broker(&mut rig).await;
+    direct::both_ways_in_turns(&rig).await;
     drop(rig);
     runtime.shutdown_background();
 }

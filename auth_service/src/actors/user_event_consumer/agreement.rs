@@ -13,10 +13,20 @@ pub(super) struct Agreement {
     head: Option<Head>,
     /// A head that the projection has not reached, and when it came.
     awaited: Option<(Head, Instant)>,
-    /// The checksum over the users of the snapshot on its way.
-    snapshot: Option<(Cursor, UsersChecksum)>,
+    /// The snapshot on its way.
+    snapshot: Option<HeardSnapshot>,
     /// Where a difference was told last.
     told_at: Option<Cursor>,
+}
+
+/// What a snapshot says of itself.
+#[derive(Clone, Copy)]
+struct HeardSnapshot {
+    as_of: Cursor,
+    /// Over all of its users.
+    checksum: UsersChecksum,
+    /// Some of its users cannot be stored here.
+    leaves_out: bool,
 }
 
 impl Agreement {
@@ -29,7 +39,23 @@ impl Agreement {
 
     /// Notes what a snapshot says of itself.
     pub(super) fn hear_snapshot(&mut self, as_of: Cursor, checksum: Option<UsersChecksum>) {
-        self.snapshot = checksum.map(|checksum| (as_of, checksum));
+        let leaves_out =
+            self.snapshot.is_some_and(|known| known.as_of == as_of && known.leaves_out);
+        self.snapshot = checksum.map(|checksum| HeardSnapshot { as_of, checksum, leaves_out });
+    }
+
+    /// Notes that a user of this snapshot was left out.
+    pub(super) fn leave_out(&mut self) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.leaves_out = true;
+        }
+    }
+
+    /// The checksum that the projection would have after this snapshot if no user had been left
+    /// out; `None` if none was.
+    pub(super) fn checksum_with_left_out(&self, as_of: Cursor) -> Option<UsersChecksum> {
+        let snapshot = self.snapshot.filter(|known| known.as_of == as_of && known.leaves_out);
+        snapshot.map(|snapshot| snapshot.checksum)
     }
 
     /// When the log was last known to be no further than what is applied now; nothing if that is
@@ -54,7 +80,7 @@ impl Agreement {
         let Some(head) = self.head else { return false };
         let there = head.cursor();
         let is_comparable = applied.cursor == Some(there) && self.told_at != Some(there);
-        let differs = head.checksum.is_some_and(|checksum| checksum != applied.checksum);
+        let differs = head.checksum.is_some_and(|checksum| checksum != applied.expected_checksum());
         if is_comparable && differs {
             self.told_at = Some(there);
         }
@@ -63,8 +89,8 @@ impl Agreement {
 
     /// Whether the users of the snapshot that was swapped in are those that it was said to have.
     pub(super) fn is_snapshot_whole(&mut self, applied: &Applied) -> bool {
-        let Some((as_of, checksum)) = self.snapshot.take() else { return true };
-        let is_whole = applied.cursor != Some(as_of) || applied.checksum == checksum;
+        let Some(HeardSnapshot { as_of, checksum, .. }) = self.snapshot.take() else { return true };
+        let is_whole = applied.cursor != Some(as_of) || applied.expected_checksum() == checksum;
         if !is_whole {
             self.told_at = Some(as_of);
         }
@@ -115,6 +141,27 @@ mod tests {
         assert!(!agreement.is_snapshot_whole(&applied(5, 2)));
         agreement.hear(head(5, 1));
         assert!(!agreement.finds_difference(&applied(5, 2)), "told");
+    }
+
+    #[test]
+    fn users_who_were_left_out_make_no_difference_until_they_change() {
+        let mut agreement = Agreement::default();
+        let place = |seq| Cursor { position: position(seq), ..Cursor::default() };
+        agreement.hear_snapshot(place(5), Some(checksum(3)));
+        assert_eq!(agreement.checksum_with_left_out(place(5)), None);
+        agreement.leave_out();
+        agreement.hear_snapshot(place(5), Some(checksum(3)));
+        assert_eq!(agreement.checksum_with_left_out(place(5)), Some(checksum(3)), "in any part");
+        assert_eq!(agreement.checksum_with_left_out(place(4)), None);
+        let left_out = checksum(3).minus(checksum(1));
+        let here = |seq, byte| Applied { left_out, ..applied(seq, byte) };
+        assert!(agreement.is_snapshot_whole(&here(5, 1)));
+        agreement.hear(head(6, 4));
+        assert!(!agreement.finds_difference(&here(6, 2)), "others have changed");
+        agreement.hear(head(7, 5));
+        assert!(agreement.finds_difference(&here(7, 2)), "one who was left out has changed");
+        agreement.hear_snapshot(place(8), Some(checksum(3)));
+        assert_eq!(agreement.checksum_with_left_out(place(8)), None, "another snapshot");
     }
 
     #[test]

@@ -66,6 +66,16 @@ impl DirectWay {
         });
     }
 
+    pub(super) fn is_in_use(&self) -> bool {
+        self.rounds.borrow().is_in_use
+    }
+
+    /// Waits while user_service answers directly.
+    pub(super) async fn until_unused(&self) {
+        // It cannot be closed: this is the end that sends.
+        let _ = self.rounds.subscribe().wait_for(|rounds| !rounds.is_in_use).await;
+    }
+
     /// The broker is used again.
     pub(super) fn rest(&self) {
         self.rounds.send_if_modified(|rounds| std::mem::take(&mut rounds.is_in_use));

@@ -1,5 +1,5 @@
-//! Following for ever: one session after the other, each from the stored cursor. While there is none
-//! over the bus, user_service is asked directly.
+//! Following for ever: one session after the other, each from the stored cursor. While nothing comes
+//! through the bus, user_service is asked directly.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl FollowLoop {
         }
     }
 
-    /// Asks once a second, or when somebody wants it, while no session over the bus lives.
+    /// Asks once a second, or when somebody wants it, while no session over the bus has the turn.
     async fn follow_directly(
         &self,
         turn: &Mutex<()>,
@@ -88,6 +88,7 @@ impl FollowLoop {
             let _turn = turn.lock().await;
             direct.begin();
             let outcome = session.ask_directly(&direct.client).await;
+            self.metrics.count_direct(outcome.is_ok());
             direct.end(outcome.is_ok());
             outcome?;
         }

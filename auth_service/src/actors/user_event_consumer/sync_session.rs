@@ -1,6 +1,7 @@
 //! One session of following: deliveries in, effects out, one after the other.
 
 mod asking_directly;
+mod reading;
 mod writing;
 
 use std::collections::VecDeque;
@@ -9,15 +10,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::topology::{HEAD_ROUTING_KEY, control_queue};
+use contract::topology::control_queue;
 use contract::{Cursor, SyncRequest, UserChange, UserId};
 use shared::actors::Backoff;
-use shared::bus::cloud_event::{Decoded, Undecodable, Unreadable};
-use shared::bus::{Delivery, Destination, Outgoing};
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
-use shared::secrets::{NotAuthentic, random_bytes};
-use tokio::sync::Mutex;
+use shared::secrets::random_bytes;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::agreement::Agreement;
@@ -109,7 +108,7 @@ impl<'a> SyncSession<'a> {
     async fn try_follow(&mut self, turn: &Mutex<()>) -> Result<Infallible, SessionError> {
         let mut subscriptions =
             Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
-        let _turn = turn.lock().await;
+        let _turn = self.take_turn(turn, &mut subscriptions).await?;
         self.with.direct.iter().for_each(DirectWay::rest);
         // The projection may have moved meanwhile.
         self.follower = new_follower(self.with, &self.control_queue);
@@ -129,6 +128,29 @@ impl<'a> SyncSession<'a> {
                 if !self.is_quiet {
                     tracing::info!("following the log of user_service");
                 }
+            }
+        }
+    }
+
+    /// Waits until this session may move the projection. While user_service answers directly, a
+    /// subscription alone is no reason to stop that: the broker must bring something. It brings
+    /// nothing if user_service cannot reach it, for instance.
+    async fn take_turn<'turn>(
+        &self,
+        turn: &'turn Mutex<()>,
+        subscriptions: &mut Subscriptions,
+    ) -> Result<MutexGuard<'turn, ()>, SessionError> {
+        loop {
+            if let Some(direct) = &self.with.direct {
+                tokio::select! {
+                    news = subscriptions.wait_for_news() => news?,
+                    () = direct.until_unused() => {}
+                }
+            }
+            let taken = turn.lock().await;
+            let is_direct = self.with.direct.as_ref().is_some_and(DirectWay::is_in_use);
+            if !is_direct || subscriptions.has_news() {
+                return Ok(taken);
             }
         }
     }
@@ -170,64 +192,6 @@ impl<'a> SyncSession<'a> {
         self.compare().await
     }
 
-    /// Decodes a delivery; what cannot be used goes to the dead letters.
-    fn read(&self, arrival: &Arrival) -> Option<Input> {
-        let (decoded, delivery) = match arrival {
-            Arrival::Event(delivery) => (self.with.codec.decode_event(delivery), delivery),
-            Arrival::Control(delivery) => (self.with.codec.decode_control(delivery), delivery),
-            Arrival::Waited => return self.deferred.is_none().then_some(Input::Waited),
-            Arrival::Quiet => return Some(Input::Connected),
-            Arrival::Alarm => return None,
-        };
-        match decoded {
-            Ok(Decoded { input, unreadable }) => {
-                self.note_key(None);
-                for Unreadable { letter, reason } in unreadable {
-                    self.bury(letter, reason.to_string());
-                }
-                Some(input)
-            }
-            Err(error) => {
-                let Delivery { message, routing_key, .. } = delivery;
-                let letter = (message.clone(), routing_key.clone(), error.to_string());
-                self.with.dead_letters.send(letter.0, letter.1, letter.2);
-                if let Undecodable::NotAuthentic(NotAuthentic::UnknownKey { key_id }) = &error {
-                    self.note_key(Some(key_id));
-                }
-                let is_answer =
-                    matches!(arrival, Arrival::Control(_)) && routing_key != HEAD_ROUTING_KEY;
-                // A genuine answer that cannot be read would come again and again.
-                let needs_snapshot = is_answer && error.is_authentic();
-                needs_snapshot.then_some(Input::SnapshotNeeded(AskReason::Unappliable))
-            }
-        }
-    }
-
-    fn bury(&self, Outgoing { to, message }: Outgoing, reason: String) {
-        let routing_key = match to {
-            Destination::Topic { routing_key, .. } => routing_key,
-            Destination::Queue(name) => name,
-        };
-        self.with.dead_letters.send(message, routing_key, reason);
-    }
-
-    fn note_key(&self, foreign_key: Option<&String>) {
-        self.with.progress.send_if_modified(|progress| {
-            let is_news = progress.foreign_key.as_ref() != foreign_key;
-            if is_news {
-                progress.foreign_key = foreign_key.cloned();
-                if let Some(key) = foreign_key {
-                    tracing::error!(
-                        key,
-                        "user_service authenticates with a key that is not here: give both \
-                         services the same sealing keys"
-                    );
-                }
-            }
-            is_news
-        });
-    }
-
     fn show_progress(&mut self) {
         let applied = self.with.applied.borrow().clone();
         if let Some(caught_up_at) = self.agreement.take_caught_up_at(&applied) {
@@ -263,7 +227,6 @@ impl<'a> SyncSession<'a> {
     fn observe(&mut self, input: &Input) {
         match input {
             Input::Head(head) => self.agreement.hear(*head),
-            Input::SnapshotPart(part) => self.agreement.hear_snapshot(part.as_of, part.checksum),
             Input::Record(_, record) => self.revoke_at_once(std::slice::from_ref(record)),
             Input::Continue(answer) => self.revoke_at_once(&answer.records),
             _ => {}

@@ -33,7 +33,7 @@ impl SyncSession<'_> {
     }
 
     pub(super) async fn stage(
-        &self,
+        &mut self,
         part: u32,
         parts: u32,
         users: Vec<SnapshotUser>,
@@ -43,6 +43,7 @@ impl SyncSession<'_> {
             staged.map_err(SessionError::failed)?.map_err(SessionError::failed)?
         {
             self.bury(user_letter(&user), reason);
+            self.agreement.leave_out();
         }
         self.with.progress.send_modify(|progress| progress.loaded = Some((part, parts)));
         if tenth(part, parts) != tenth(part - 1, parts) {
@@ -56,12 +57,17 @@ impl SyncSession<'_> {
         let superseded = superseded.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
         self.revoke(superseded).await?;
         fail_point("staged");
-        let swapped = ask(&self.with.repository, SwapIn { cursor }).await;
+        let checksum_with_left_out = self.agreement.checksum_with_left_out(cursor);
+        let command = SwapIn { cursor, checksum_with_left_out };
+        let swapped = ask(&self.with.repository, command).await;
         swapped.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
         self.note_written();
         self.with.progress.send_modify(|progress| progress.loaded = None);
         self.with.metrics.snapshots.inc();
         tracing::info!(seq = cursor.position.seq, "a snapshot has replaced the projection");
+        if checksum_with_left_out.is_some() {
+            tracing::error!("users of the snapshot cannot be stored: see the dead letters");
+        }
         if !self.agreement.is_snapshot_whole(&self.with.applied.borrow()) {
             self.with.metrics.checksum_mismatches.inc();
             tracing::warn!(
