@@ -14,7 +14,7 @@ use testkit::wait::until;
 use crate::test_app::{BOUND, TestApp};
 
 /// A broker that is not there.
-struct Unreachable;
+pub(crate) struct Unreachable;
 
 impl Bus for Unreachable {
     fn publish(&self, _: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bad_input;
+mod direct_way;
 mod faults;
 mod following;
 mod forge;

@@ -144,9 +144,19 @@ impl TestApp {
         reached: Arc<dyn Bus>,
         meanwhile: impl FnOnce(&std::path::Path),
     ) -> Self {
+        self.restart_with(&[], reached, meanwhile).await
+    }
+
+    /// The same with settings beside the default ones.
+    pub(crate) async fn restart_with(
+        self,
+        settings: &[&str],
+        reached: Arc<dyn Bus>,
+        meanwhile: impl FnOnce(&std::path::Path),
+    ) -> Self {
         self.running.stop().await;
         meanwhile(self.dir.path());
-        Self::launch(&[], self.clock, self.bus, reached, self.users, self.dir).await
+        Self::launch(settings, self.clock, self.bus, reached, self.users, self.dir).await
     }
 
     pub(crate) async fn stop(self) {

@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::bus::cloud_event::Codec;
+use shared::bus::direct::{from_line, to_line};
 use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec};
 use shared::hashing::{HashParams, Hasher, PasswordHash, SeenParams};
 use shared::identity::{Password, Username};
@@ -271,6 +272,16 @@ impl UserService {
         let outgoing =
             |answer| self.codec.encode_answer(&request.reply_to, &with_odd_users(answer));
         self.bus.publish(answers.into_iter().map(outgoing).collect()).await.unwrap();
+    }
+}
+
+impl UserService {
+    /// The answer to a question that came over HTTP; nothing if it is not one.
+    pub(crate) fn answer_directly(&self, question: &[u8]) -> Option<String> {
+        let request = self.codec.decode_question(&from_line(question).ok()?).ok()?;
+        let answers = self.state.borrow().answers_to(&request, &self.sealing_key);
+        let line = |answer| to_line(self.codec.encode_answer(&request.reply_to, &answer)) + "\n";
+        Some(answers.into_iter().map(line).collect())
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use shared::bus::direct::{DirectClient, DirectUrl};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How soon user_service may be asked again: requests that want it share a question.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long it is not asked after that if nobody wants it: about once a second.
 const REST: Duration = Duration::from_millis(950);
+/// How long a session over the bus is not given up for this way after it has failed.
+const RETRY: Duration = Duration::from_secs(5);
 /// How long a request waits for the answer at most.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -19,8 +21,10 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 struct Rounds {
     begun: u64,
     ended: u64,
-    /// The last one was answered, and nothing comes through the broker.
+    /// The last one was answered, and questions through the broker are not.
     is_in_use: bool,
+    /// When the last one failed, if it did.
+    failed_at: Option<Instant>,
 }
 
 /// The end of the loop that asks.
@@ -60,14 +64,20 @@ impl DirectWay {
     pub(super) fn end(&self, is_answered: bool) {
         self.rounds.send_modify(|rounds| {
             if is_answered && !rounds.is_in_use {
-                tracing::info!("nothing comes through the broker: following user_service directly");
+                tracing::info!("the broker brings no answers: following user_service directly");
             }
             (rounds.ended, rounds.is_in_use) = (rounds.begun, is_answered);
+            rounds.failed_at = (!is_answered).then(Instant::now);
         });
     }
 
     pub(super) fn is_in_use(&self) -> bool {
         self.rounds.borrow().is_in_use
+    }
+
+    /// Whether it is worth giving up a session whose questions are not answered.
+    pub(super) fn may_help(&self) -> bool {
+        self.rounds.borrow().failed_at.is_none_or(|at| at.elapsed() >= RETRY)
     }
 
     /// Waits while user_service answers directly.
@@ -141,7 +151,7 @@ mod tests {
         let (way, fresh) = both();
         way.begin();
         way.end(true);
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         fresh.renew().await;
         assert_eq!(begun.elapsed(), WAIT_MAX);
         way.begin();
@@ -155,7 +165,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn user_service_is_asked_once_a_second_and_sooner_if_somebody_wants_it() {
         let (way, fresh) = both();
-        let begun = tokio::time::Instant::now();
+        let begun = Instant::now();
         way.due().await;
         assert_eq!(begun.elapsed(), PAUSE + REST);
         way.begin();

@@ -56,7 +56,7 @@ impl FollowLoop {
         let following =
             supervise(&self.health, "following the log of user_service", pending(), run);
         let run = async || self.follow_directly(&turn, &mut direct_pacing).await;
-        let directly = supervise(&self.health, "following user_service directly", pending(), run);
+        let directly = supervise(&self.health, "asking user_service directly", pending(), run);
         tokio::join!(following, directly);
     }
 

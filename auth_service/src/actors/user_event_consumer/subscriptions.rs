@@ -82,8 +82,6 @@ pub(super) struct Subscriptions {
     events: Events,
     /// Heads and answers.
     control: Feed,
-    /// The first of them, while the session waits for its turn.
-    news: Option<Delivery>,
     /// Not before the first answer, which the events would overtake: after a long absence it is by
     /// far the quicker way, and makes most of what has collected in the queue superfluous.
     takes_events: bool,
@@ -127,7 +125,6 @@ impl Subscriptions {
         Ok(Self {
             events,
             control,
-            news: None,
             takes_events: false,
             ask_interval,
             waited_at,
@@ -138,18 +135,13 @@ impl Subscriptions {
         })
     }
 
-    /// Waits until a head or an answer is there, and keeps it for [`Self::next_batch`].
-    pub(super) async fn wait_for_news(&mut self) -> Result<(), SessionError> {
-        if self.news.is_none() {
-            let news = timeout_at(self.heard_at + SILENCE, self.control.next()).await;
-            self.news = Some(news.map_err(|_| SessionError::Silent)??);
-        }
-        Ok(())
-    }
-
-    /// Whether something came while the session waited for its turn.
-    pub(super) fn has_news(&self) -> bool {
-        self.news.is_some()
+    /// The next head or answer, acknowledged already: for a session that waits for its turn.
+    pub(super) async fn next_control(&mut self) -> Result<Delivery, SessionError> {
+        let delivery = timeout_at(self.heard_at + SILENCE, self.control.next()).await;
+        let delivery = delivery.map_err(|_| SessionError::Silent)??;
+        self.heard_at = Instant::now();
+        self.control.acknowledge().await?;
+        Ok(delivery)
     }
 
     /// Waits for one arrival, and takes with it what else is there already.
@@ -168,10 +160,6 @@ impl Subscriptions {
     }
 
     async fn next(&mut self) -> Result<Arrival, SessionError> {
-        if let Some(news) = self.news.take() {
-            (self.has_heard, self.is_quiet) = (true, false);
-            return Ok(Arrival::Control(news));
-        }
         tokio::select! {
             // In this order: what is there already was no silence, however long the last batch
             // took, and a flood must not hold up the clock of questions.

@@ -2,6 +2,7 @@
 
 mod asking_directly;
 mod reading;
+mod turn;
 mod writing;
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use shared::actors::Backoff;
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
 use shared::secrets::random_bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::agreement::Agreement;
@@ -44,6 +45,8 @@ pub(super) struct SyncSession<'a> {
     control_queue: String,
     /// How far apart the looks at an unanswered question are: twice as far after each.
     ask_interval: Duration,
+    /// The question has been repeated: heads may come all the same.
+    is_unanswered: bool,
     /// It only goes on where a silent one ended.
     is_quiet: bool,
     /// A question that must wait, because the same cause came up a moment ago.
@@ -90,6 +93,7 @@ impl<'a> SyncSession<'a> {
             has_worked: false,
             control_queue,
             ask_interval: ASK_INTERVAL_MIN,
+            is_unanswered: false,
             is_quiet,
             deferred: None,
             resume_at: None,
@@ -123,34 +127,14 @@ impl<'a> SyncSession<'a> {
             }
             fail_point("applied");
             subscriptions.acknowledge().await?;
+            if self.is_unanswered && self.with.direct.as_ref().is_some_and(DirectWay::may_help) {
+                return Err(SessionError::Silent);
+            }
             if !self.has_worked {
                 self.has_worked = true;
                 if !self.is_quiet {
                     tracing::info!("following the log of user_service");
                 }
-            }
-        }
-    }
-
-    /// Waits until this session may move the projection. While user_service answers directly, a
-    /// subscription alone is no reason to stop that: the broker must bring something. It brings
-    /// nothing if user_service cannot reach it, for instance.
-    async fn take_turn<'turn>(
-        &self,
-        turn: &'turn Mutex<()>,
-        subscriptions: &mut Subscriptions,
-    ) -> Result<MutexGuard<'turn, ()>, SessionError> {
-        loop {
-            if let Some(direct) = &self.with.direct {
-                tokio::select! {
-                    news = subscriptions.wait_for_news() => news?,
-                    () = direct.until_unused() => {}
-                }
-            }
-            let taken = turn.lock().await;
-            let is_direct = self.with.direct.as_ref().is_some_and(DirectWay::is_in_use);
-            if !is_direct || subscriptions.has_news() {
-                return Ok(taken);
             }
         }
     }
@@ -232,7 +216,7 @@ impl<'a> SyncSession<'a> {
             _ => {}
         }
         if self.is_answered_by(input) {
-            self.ask_interval = ASK_INTERVAL_MIN;
+            (self.ask_interval, self.is_unanswered) = (ASK_INTERVAL_MIN, false);
         }
         let known = match input {
             Input::Head(head) => head.position.seq,
@@ -289,6 +273,7 @@ impl<'a> SyncSession<'a> {
     fn ask(&mut self, request: SyncRequest, reason: AskReason) {
         if reason == AskReason::Unanswered {
             self.ask_interval = (self.ask_interval * 2).min(ASK_INTERVAL_MAX);
+            self.is_unanswered = true;
         }
         if let Some(deferred) = &mut self.deferred {
             deferred.request = request;
