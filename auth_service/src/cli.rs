@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use shared::bus::AmqpBus;
+use shared::capacity::Capacity;
 use shared::cli::{Application, BrokerMissing};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
@@ -36,6 +37,10 @@ impl Application for AuthServiceBinary {
         &config.config.common
     }
 
+    fn hashing(config: &BinaryConfig) -> &HashingArgs {
+        &config.hashing
+    }
+
     fn problems(BinaryConfig { config, hashing }: &BinaryConfig) -> Vec<String> {
         let missing = BrokerMissing::in_config(&config.common.bus).map(|error| error.to_string());
         [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
@@ -47,13 +52,16 @@ impl Application for AuthServiceBinary {
 
     async fn start(
         BinaryConfig { config, hashing }: BinaryConfig,
+        capacity: Capacity,
         bus: Option<AmqpBus>,
     ) -> Result<Running, Box<dyn Error>> {
         let bus = Arc::new(bus.ok_or(BrokerMissing)?);
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
-        let hashing = HashingThreads::start(HashingConfig::from_args(&hashing), metrics)?;
-        Ok(start(config, Deps { bus, hashing, clock: Clock::system(), registry }).await?)
+        let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
+        let hashing = HashingThreads::start(hashing, metrics)?;
+        let deps = Deps { bus, hashing, capacity, clock: Clock::system(), registry };
+        Ok(start(config, deps).await?)
     }
 
     async fn stop(running: Running) {

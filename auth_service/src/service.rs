@@ -24,9 +24,8 @@ use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectUrl;
 use shared::bus::{Bus, DeadLetters};
-use shared::cli::max_connections;
+use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
-use shared::config::cores;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
@@ -64,6 +63,8 @@ pub struct Deps {
     pub bus: Arc<dyn Bus>,
     /// Verifies passwords; the standalone binary shares one for both services.
     pub hashing: HashingThreads,
+    /// How much of the machine it takes.
+    pub capacity: Capacity,
     /// The clock.
     pub clock: Clock,
     /// For `/metrics`; the hashing metrics are registered already.
@@ -121,7 +122,7 @@ impl Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
-    let Deps { bus, hashing, clock, mut registry } = deps;
+    let Deps { bus, hashing, capacity, clock, mut registry } = deps;
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let health = Health::register(&mut registry);
@@ -168,7 +169,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readiness = Arc::new(move || readiness.report());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let paths = move |app: &mut ServiceConfig| api.configure(app);
-    match serve(&server_config(&config), http_metrics, probes, http::document(), paths) {
+    match serve(&server_config(&config, capacity), http_metrics, probes, http::document(), paths) {
         Ok(http) => {
             announce(&config.service, http.address);
             Ok(Running { address: http.address, http, actors, _claim: claim })
@@ -180,11 +181,11 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
 }
 
-fn server_config(config: &Config) -> HttpServerConfig {
+fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.auth_service_listen.clone(),
-        max_connections: max_connections(),
-        workers: config.common.http_workers.map_or_else(cores, usize::from),
+        max_connections: capacity.connections,
+        workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: config.common.shutdown_grace.into(),
     }

@@ -15,6 +15,7 @@ use contract::{
 use serde_json::{Value, json};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Delivery, Destination, InProcessBus, Outgoing};
+use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::log_sync::{Effect, Follower, record_hash};
 use shared::secrets::SealingKeys;
@@ -69,7 +70,7 @@ impl HotPath {
     /// Sends requests to a standalone system that runs in this process.
     async fn ask(self, times: u64, directory: &Path) {
         let bus = Arc::new(InProcessBus::new());
-        let running = start(&settings(directory), bus, Clock::system()).await.unwrap();
+        let running = start(&settings(directory), SMALL, bus, Clock::system()).await.unwrap();
         let (users, auth) = (running.user_service_address(), running.auth_service_address());
         let written = create(users).await;
         let request = match self {
@@ -87,6 +88,9 @@ impl HotPath {
     }
 }
 
+/// One thread each, so that the counts do not depend on the machine.
+const SMALL: Capacity = Capacity { http_workers: 1, connections: 1024, hash_threads: 1 };
+
 fn settings(directory: &Path) -> Config {
     #[derive(Parser)]
     struct Settings {
@@ -95,7 +99,7 @@ fn settings(directory: &Path) -> Config {
     }
     let free = "127.0.0.1:0";
     let directory = directory.to_str().unwrap();
-    // One thread each, so that the counts do not depend on the machine; and very cheap hashing.
+    // Very cheap hashing.
     let settings = Settings::parse_from([
         "hot-path",
         "--data-dir",
@@ -104,10 +108,6 @@ fn settings(directory: &Path) -> Config {
         free,
         "--auth-service-listen",
         free,
-        "--http-workers",
-        "1",
-        "--hash-threads",
-        "1",
         "--argon2-memory-kib",
         "64",
         "--login-wait",

@@ -4,6 +4,7 @@
 
 pub mod actors;
 pub mod bus;
+pub mod capacity;
 pub mod cli;
 pub mod clock;
 pub mod config;

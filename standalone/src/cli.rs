@@ -4,9 +4,10 @@ use std::error::Error;
 use std::sync::Arc;
 
 use shared::bus::{AmqpBus, Bus, InProcessBus};
+use shared::capacity::Capacity;
 use shared::cli::Application;
 use shared::clock::Clock;
-use shared::config::{CommonConfig, ListenAddress, local_address};
+use shared::config::{CommonConfig, HashingArgs, ListenAddress, local_address};
 
 use crate::{Config, Running, start};
 
@@ -19,9 +20,14 @@ impl Application for StandaloneBinary {
     const NAME: &'static str = "standalone";
     const ABOUT: &'static str =
         "Lockstep in one process: users, login and logout, with nothing to install";
+    const SERVICES: u64 = 2;
 
     fn common(config: &Config) -> &CommonConfig {
         &config.common
+    }
+
+    fn hashing(config: &Config) -> &HashingArgs {
+        &config.hashing
     }
 
     fn problems(config: &Config) -> Vec<String> {
@@ -33,12 +39,16 @@ impl Application for StandaloneBinary {
         vec![&config.user_service.user_service_listen, &config.auth_service.auth_service_listen]
     }
 
-    async fn start(config: Config, bus: Option<AmqpBus>) -> Result<Running, Box<dyn Error>> {
+    async fn start(
+        config: Config,
+        capacity: Capacity,
+        bus: Option<AmqpBus>,
+    ) -> Result<Running, Box<dyn Error>> {
         let bus: Arc<dyn Bus> = match bus {
             Some(bus) => Arc::new(bus),
             None => Arc::new(InProcessBus::new()),
         };
-        Ok(start(&config, bus, Clock::system()).await?)
+        Ok(start(&config, capacity, bus, Clock::system()).await?)
     }
 
     /// Commands that a new user can try.

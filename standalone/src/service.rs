@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use shared::bus::Bus;
+use shared::capacity::Capacity;
 use shared::clock::Clock;
-use shared::hashing::{HashFault, HashingConfig, HashingMetrics, HashingThreads};
+use shared::hashing::{HashingConfig, HashingMetrics, HashingStartError, HashingThreads};
 use shared::telemetry::Registry;
 use user_service::store::Store;
 
@@ -20,9 +21,9 @@ pub struct Running {
 /// One of the services cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Argon2's parameters are out of bounds.
-    #[error("cannot use the settings of Argon2")]
-    Hashing(#[from] HashFault),
+    /// The hashing threads.
+    #[error("cannot hash passwords")]
+    Hashing(#[from] HashingStartError),
     /// user_service.
     #[error("user_service cannot start")]
     UserService(#[from] user_service::StartError),
@@ -39,10 +40,11 @@ pub enum StartError {
 /// See [`StartError`]; services that had started by then are stopped.
 pub async fn start(
     config: &Config,
+    capacity: Capacity,
     bus: Arc<dyn Bus>,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    start_with(config, config.for_user_service().store(), bus, clock).await
+    start_with(config, capacity, config.for_user_service().store(), bus, clock).await
 }
 
 /// [`start`] with the users in this database.
@@ -51,6 +53,7 @@ pub async fn start(
 /// See [`StartError`]; services that had started by then are stopped.
 pub async fn start_with(
     config: &Config,
+    capacity: Capacity,
     users: Arc<dyn Store>,
     bus: Arc<dyn Bus>,
     clock: Clock,
@@ -59,17 +62,19 @@ pub async fn start_with(
     let mut registries = [Registry::default(), Registry::default()];
     let metrics = HashingMetrics::register(&mut registries[0]);
     metrics.register_again(&mut registries[1]);
-    let hashing = HashingThreads::start(HashingConfig::from_args(&config.hashing), metrics)?;
+    let hashing = HashingConfig::from_args(&config.hashing, capacity.hash_threads);
+    let hashing = HashingThreads::start(hashing, metrics)?;
     let [registry, auth_registry] = registries;
     let deps = user_service::Deps {
         store: users,
         bus: Arc::clone(&bus),
         hashing: hashing.clone(),
+        capacity,
         clock: clock.clone(),
         registry,
     };
     let user_service = user_service::start(config.for_user_service(), deps).await?;
-    let deps = auth_service::Deps { bus, hashing, clock, registry: auth_registry };
+    let deps = auth_service::Deps { bus, hashing, capacity, clock, registry: auth_registry };
     match auth_service::start(config.for_auth_service(), deps).await {
         Ok(auth_service) => Ok(Running { user_service, auth_service }),
         Err(error) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use shared::bus::AmqpBus;
+use shared::capacity::Capacity;
 use shared::cli::{Application, BrokerMissing};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
@@ -36,6 +37,10 @@ impl Application for UserServiceBinary {
         &config.config.common
     }
 
+    fn hashing(config: &BinaryConfig) -> &HashingArgs {
+        &config.hashing
+    }
+
     fn problems(BinaryConfig { config, hashing }: &BinaryConfig) -> Vec<String> {
         let missing = BrokerMissing::in_config(&config.common.bus).map(|error| error.to_string());
         [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
@@ -47,14 +52,17 @@ impl Application for UserServiceBinary {
 
     async fn start(
         BinaryConfig { config, hashing }: BinaryConfig,
+        capacity: Capacity,
         bus: Option<AmqpBus>,
     ) -> Result<Running, Box<dyn Error>> {
         let bus = Arc::new(bus.ok_or(BrokerMissing)?);
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
-        let hashing = HashingThreads::start(HashingConfig::from_args(&hashing), metrics)?;
+        let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
+        let hashing = HashingThreads::start(hashing, metrics)?;
         let store = config.store();
-        Ok(start(config, Deps { store, bus, hashing, clock: Clock::system(), registry }).await?)
+        let deps = Deps { store, bus, hashing, capacity, clock: Clock::system(), registry };
+        Ok(start(config, deps).await?)
     }
 
     async fn stop(running: Running) {

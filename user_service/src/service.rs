@@ -23,9 +23,9 @@ use contract::Head;
 use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
-use shared::cli::max_connections;
+use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
-use shared::config::{CommonConfig, cores};
+use shared::config::CommonConfig;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
@@ -64,6 +64,8 @@ pub struct Deps {
     pub bus: Arc<dyn Bus>,
     /// Hashes passwords; the standalone binary shares one for both services.
     pub hashing: HashingThreads,
+    /// How much of the machine it takes.
+    pub capacity: Capacity,
     /// The clock.
     pub clock: Clock,
     /// For `/metrics`; the hashing metrics are registered already.
@@ -121,7 +123,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let files = open_when_there_is_space(async || open_files(&config.common));
     let (claim, sealing_key) = files.await?;
-    let Deps { store, bus, hashing, clock, mut registry } = deps;
+    let Deps { store, bus, hashing, capacity, clock, mut registry } = deps;
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
@@ -133,7 +135,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
     let readiness = readiness(&actors, &parts.health, bus);
     let probes = Probes { readiness, registry: Arc::new(registry) };
-    let server = server_config(&parts.config);
+    let server = server_config(&parts.config, capacity);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
     let configure = move |app: &mut ServiceConfig| parts.configure(&repository, &questions, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
@@ -159,11 +161,11 @@ fn check(config: &Config) -> Result<(), StartError> {
     if problems.is_empty() { Ok(()) } else { Err(StartError::Settings(problems.join("; "))) }
 }
 
-fn server_config(config: &Config) -> HttpServerConfig {
+fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen.clone(),
-        max_connections: max_connections(),
-        workers: config.common.http_workers.map_or_else(cores, usize::from),
+        max_connections: capacity.connections,
+        workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: config.common.shutdown_grace.into(),
     }

@@ -10,6 +10,7 @@ use awc::http::{Method, StatusCode};
 use clap::Parser;
 use serde_json::{Value, json};
 use shared::bus::{Bus, InProcessBus};
+use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
@@ -120,13 +121,14 @@ impl TestApp {
     ) -> Self {
         let data_dir = dir.path().to_str().unwrap().to_owned();
         let fixed = ["test", "--data-dir", &data_dir, "--auth-service-listen", "127.0.0.1:0"];
-        let fixed = fixed.into_iter().chain(["--http-workers", "2", "--shutdown-grace", "1s"]);
+        let fixed = fixed.into_iter().chain(["--shutdown-grace", "1s"]);
         let Cli { config } = Cli::parse_from(fixed.chain(settings.iter().copied()));
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig { params: PARAMS, threads: 1, queue: 64 };
         let hashing = HashingThreads::start(hashing, metrics).unwrap();
-        let deps = Deps { bus: reached, hashing, clock: clock.clone(), registry };
+        let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
+        let deps = Deps { bus: reached, hashing, capacity, clock: clock.clone(), registry };
         let running = start(config, deps).await.unwrap();
         let url = format!("http://{}", running.address);
         Self { bus, users, clock, dir, url, running }

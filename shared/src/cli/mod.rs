@@ -9,16 +9,15 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bus::AmqpBus;
-use crate::config::{BusConfig, CommonConfig, ListenAddress};
+use crate::capacity::Capacity;
+use crate::config::{BusConfig, CommonConfig, HashingArgs, ListenAddress};
 use crate::telemetry::ErrorChain;
 
 mod healthcheck;
-mod open_files;
 mod serve;
 mod settings;
 mod signals;
 
-pub use open_files::max_connections;
 pub use settings::command;
 
 /// The exit code for settings that cannot be used: `EX_CONFIG` of sysexits.
@@ -34,9 +33,14 @@ pub trait Application {
     const NAME: &'static str;
     /// A short description, for `--help`.
     const ABOUT: &'static str;
+    /// How many services listen, each with HTTP workers of its own.
+    const SERVICES: u64 = 1;
 
     /// The settings that every binary has.
     fn common(config: &Self::Config) -> &CommonConfig;
+
+    /// What hashing costs.
+    fn hashing(config: &Self::Config) -> &HashingArgs;
 
     /// Contradictions between settings that are valid one by one: one line each.
     fn problems(config: &Self::Config) -> Vec<String>;
@@ -47,6 +51,7 @@ pub trait Application {
     /// Starts it. `bus` is the broker, if the settings name one.
     fn start(
         config: Self::Config,
+        capacity: Capacity,
         bus: Option<AmqpBus>,
     ) -> impl Future<Output = Result<Self::Running, Box<dyn Error>>>;
 

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use super::settings::Settings;
-use super::{Application, Failure, open_files, signals};
+use super::{Application, Failure, signals};
 use crate::bus::{AmqpBus, AmqpConfig};
+use crate::capacity::Planned;
 use crate::config::BusConfig;
 use crate::telemetry::{ErrorChain, LogFormat, init_logging};
 
@@ -27,11 +28,13 @@ pub(super) fn serve<A: Application>(settings: Settings<A::Config>) -> Result<(),
             problems.push(ErrorChain(&*error).to_string());
             None
         });
+        let planned = Planned::new(A::SERVICES, common, A::hashing(&settings.cli.config));
+        problems.extend(planned.problems());
         let config = settings.into_config(problems)?;
         let _log = init_logging(&log, log_format).map_err(Failure::other)?;
         let mut stop_asked = signals::listen().map_err(Failure::other)?;
-        open_files::raise_limit();
-        let starting = A::start(config, bus);
+        let capacity = planned.take().map_err(Failure::other)?;
+        let starting = A::start(config, capacity, bus);
         let running = tokio::select! {
             started = starting => started.map_err(Failure::Other)?,
             _ = &mut stop_asked => return Ok(()),

@@ -13,6 +13,7 @@
 //! **When it dies**, or a job panics, that job's client gets an error; the hashing thread
 //! continues.
 
+use std::io;
 use std::thread;
 use std::time::Instant;
 
@@ -25,7 +26,6 @@ use prometheus_client::registry::{Registry, Unit};
 use super::PasswordHash;
 use super::hasher::{HashFault, HashParams, Hasher, SeenParams, Verification};
 use super::priority;
-use super::thread_count::thread_count;
 use crate::actors::{Ask, Command, Health, Mailbox, Reply};
 use crate::config::HashingArgs;
 use crate::identity::Password;
@@ -74,6 +74,17 @@ pub enum HashRefused {
     Fault(#[from] HashFault),
 }
 
+/// The hashing threads cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum HashingStartError {
+    /// Argon2's parameters are out of bounds.
+    #[error("cannot use the settings of Argon2")]
+    Settings(#[from] HashFault),
+    /// The system refuses another thread.
+    #[error("cannot start a hashing thread")]
+    Thread(#[from] io::Error),
+}
+
 /// The settings of the hashing threads.
 #[derive(Clone, Copy, Debug)]
 pub struct HashingConfig {
@@ -86,15 +97,15 @@ pub struct HashingConfig {
 }
 
 impl HashingConfig {
-    /// What the settings ask for. How many threads that makes on this machine is told in the log.
-    pub fn from_args(args: &HashingArgs) -> Self {
+    /// What the settings ask for, on so many threads.
+    pub fn from_args(args: &HashingArgs, threads: usize) -> Self {
         Self {
             params: HashParams {
                 memory_kib: args.argon2_memory_kib,
                 iterations: args.argon2_iterations,
                 parallelism: args.argon2_parallelism,
             },
-            threads: thread_count(args),
+            threads,
             queue: args.hash_queue.into(),
         }
     }
@@ -163,14 +174,17 @@ impl HashingThreads {
     /// Starts them, each with its memory.
     ///
     /// # Errors
-    /// The parameters are out of bounds.
-    pub fn start(config: HashingConfig, metrics: HashingMetrics) -> Result<Self, HashFault> {
+    /// See [`HashingStartError`].
+    pub fn start(
+        config: HashingConfig,
+        metrics: HashingMetrics,
+    ) -> Result<Self, HashingStartError> {
         let (jobs, inbox) = bounded(config.queue);
         let seen = SeenParams::default();
         for n in 0..config.threads.max(1) {
             let (hasher, inbox, metrics) =
                 (Hasher::new(config.params, seen.clone())?, inbox.clone(), metrics.clone());
-            spawn_thread(n, hasher, inbox, metrics);
+            spawn_thread(n, hasher, inbox, metrics)?;
         }
         Ok(Self { jobs, metrics })
     }
@@ -198,15 +212,19 @@ impl PasswordHasher {
     }
 }
 
-#[expect(clippy::expect_used, reason = "at start: without threads there is no service")]
-fn spawn_thread(n: usize, mut hasher: Hasher, inbox: Receiver<Job>, metrics: HashingMetrics) {
+fn spawn_thread(
+    n: usize,
+    mut hasher: Hasher,
+    inbox: Receiver<Job>,
+    metrics: HashingMetrics,
+) -> io::Result<()> {
     let run = move || {
         priority::lower();
         for job in inbox {
             run_job(job, &mut hasher, &metrics);
         }
     };
-    thread::Builder::new().name(format!("hash-{n}")).spawn(run).expect("a thread starts");
+    thread::Builder::new().name(format!("hash-{n}")).spawn(run).map(drop)
 }
 
 fn run_job(job: Job, hasher: &mut Hasher, metrics: &HashingMetrics) {

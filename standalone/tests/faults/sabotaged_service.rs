@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use rusqlite::Connection;
 use shared::bus::InProcessBus;
+use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::identity::Username;
 use shared::telemetry::init_logging;
@@ -85,7 +86,8 @@ async fn serves_until_it_is_killed() {
     let path = config.common.data_dir.join("users.db");
     let store = Arc::new(SabotagedStore { inside, mistake, path });
     let bus = Arc::new(InProcessBus::new());
-    let _running = start_with(&config, store, bus, Clock::system()).await.unwrap();
+    let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
+    let _running = start_with(&config, capacity, store, bus, Clock::system()).await.unwrap();
     if mistake == Mistake::LoseUsers {
         lose_users(&config.common.data_dir.join("projection.db"));
     }

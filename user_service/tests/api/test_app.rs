@@ -10,6 +10,7 @@ use contract::LogRecord;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use shared::bus::{Bus, InProcessBus};
+use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::hashing::{HashParams, HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
@@ -56,7 +57,7 @@ impl Default for Setup {
 impl Setup {
     pub(crate) async fn try_start(self) -> Result<TestApp, StartError> {
         let directory = self.directory.path().to_str().unwrap().to_owned();
-        let mut arguments = vec!["user_service", "--data-dir", &directory, "--http-workers", "2"];
+        let mut arguments = vec!["user_service", "--data-dir", &directory];
         if !self.flags.contains(&"--user-service-listen") {
             arguments.extend(["--user-service-listen", "127.0.0.1:0"]);
         }
@@ -66,7 +67,9 @@ impl Setup {
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
         let store = config.store();
-        let deps = Deps { store, bus: self.bus, hashing, clock: Clock::system(), registry };
+        let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
+        let deps =
+            Deps { store, bus: self.bus, hashing, capacity, clock: Clock::system(), registry };
         let running = start(config, deps).await?;
         Ok(TestApp { address: running.address, directory: self.directory, running })
     }

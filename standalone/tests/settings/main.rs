@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use shared::cli::command;
 use standalone::cli::StandaloneBinary;
-use testkit::service_process::ServiceProcess;
 use testkit::wait::until;
+
+mod limits;
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_standalone"));
@@ -179,69 +180,4 @@ async fn a_second_signal_ends_a_stop_that_waits() {
     until("the first signal has arrived", Duration::from_secs(30), refused).await;
     process.signal("TERM");
     assert_eq!(process.exit_code().await, Some(128 + 15));
-}
-
-#[tokio::test]
-async fn idle_sockets_of_one_service_leave_the_other_and_the_databases_their_files() {
-    let directory = tempfile::tempdir().unwrap();
-    let limited = ["-c", "ulimit -n 320 && exec \"$0\"", env!("CARGO_BIN_EXE_standalone")];
-    let mut command = Command::new("/bin/sh");
-    command.env_clear().args(limited);
-    let data_dir = directory.path().to_str().unwrap();
-    let settings = [
-        ("DATA_DIR", data_dir),
-        ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
-        ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
-        ("ARGON2_MEMORY_KIB", "8"),
-        ("HTTP_WORKERS", "2"),
-    ];
-    let process = ServiceProcess::spawn(command, &settings);
-    let mut log = Vec::new();
-    let address = |log: &[String], service: &str| {
-        let message = format!("{service} listens");
-        let lines = log.iter().filter_map(|line| serde_json::from_str(line).ok());
-        lines.into_iter().find_map(|line: serde_json::Value| {
-            (line["message"] == *message).then(|| line["address"].as_str().map(str::to_owned))?
-        })
-    };
-    let (users, auth) = until("both listen", Duration::from_secs(30), async || {
-        log.extend(process.take_log());
-        Some((address(&log, "user_service")?, address(&log, "auth_service")?))
-    })
-    .await;
-    assert!(log.iter().any(|line| line.contains("few files may be open")), "{log:?}");
-    // More than there are files at all; those above the share are not accepted.
-    let mut idle = Vec::new();
-    for _ in 0..400 {
-        idle.extend(std::net::TcpStream::connect(&users));
-    }
-    assert_eq!(idle.len(), 400);
-    for _ in 0..3 {
-        let login = "{\"username\":\"nobody\",\"password\":\"testpassword\"}";
-        let status = post(&auth, "/login", login);
-        assert_eq!(status, "HTTP/1.1 401 Unauthorized", "the other service works");
-    }
-    drop(idle);
-    let user = "{\"username\":\"testuser\",\"password\":\"testpassword\"}";
-    until("the sockets are gone", Duration::from_secs(30), async || {
-        (post(&users, "/users", user) == "HTTP/1.1 201 Created").then_some(())
-    })
-    .await;
-    process.stop();
-}
-
-/// The status line of the answer.
-fn post(address: &str, path: &str, body: &str) -> String {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.lines().next().unwrap_or_default().to_owned()
 }

@@ -9,15 +9,15 @@ const UNLIMITED: u64 = 1 << 62;
 
 /// The limits that are set; the lowest of those that apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct CgroupLimits {
+pub(super) struct ControlGroup {
     /// Of memory, in bytes.
     pub(super) memory: Option<u64>,
-    /// Of processes; each thread counts as one.
-    pub(super) processes: Option<u64>,
+    /// Threads that this process may have: the limit, less the threads of others in the group.
+    pub(super) threads: Option<u64>,
 }
 
-impl CgroupLimits {
-    /// The limits of this process.
+impl ControlGroup {
+    /// Of this process.
     pub(super) fn read() -> Self {
         Self::read_below(Path::new("/"))
     }
@@ -25,7 +25,10 @@ impl CgroupLimits {
     fn read_below(root: &Path) -> Self {
         let memberships = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
         let mounts = root.join("sys/fs/cgroup");
-        let mut limits = Self::default();
+        let own_threads = fs::read_dir(root.join("proc/self/task")).map_or(1, Iterator::count);
+        let threads_left = |group: &Path| threads_left(group, own_threads as u64);
+        let mut memory = Vec::new();
+        let mut threads = Vec::new();
         for line in memberships.lines() {
             // ID:CONTROLLERS:PATH; version 2 has the id 0 and no controllers.
             let mut fields = line.splitn(3, ':');
@@ -37,40 +40,41 @@ impl CgroupLimits {
             let has = |name: &str| controllers.split(',').any(|controller| controller == name);
             if controllers.is_empty() {
                 for mount in [mounts.clone(), mounts.join("unified")] {
-                    limits.lower(lowest(&mount, path, "memory.max"), None);
-                    limits.lower(None, lowest(&mount, path, "pids.max"));
+                    memory.extend(lowest(&mount, path, |group| number_in(group, "memory.max")));
+                    // Above this, the kernel slows the process down without end.
+                    memory.extend(lowest(&mount, path, |group| number_in(group, "memory.high")));
+                    threads.extend(lowest(&mount, path, threads_left));
                 }
             }
             if has("memory") {
-                let limit = lowest(&mounts.join("memory"), path, "memory.limit_in_bytes");
-                limits.lower(limit, None);
+                let limit = |group: &Path| number_in(group, "memory.limit_in_bytes");
+                memory.extend(lowest(&mounts.join("memory"), path, limit));
             }
             if has("pids") {
-                limits.lower(None, lowest(&mounts.join("pids"), path, "pids.max"));
+                threads.extend(lowest(&mounts.join("pids"), path, threads_left));
             }
         }
-        limits
-    }
-
-    fn lower(&mut self, memory: Option<u64>, processes: Option<u64>) {
-        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
-        self.memory = least(self.memory, memory);
-        self.processes = least(self.processes, processes);
+        Self { memory: memory.into_iter().min(), threads: threads.into_iter().min() }
     }
 }
 
 /// The lowest limit from this group up to the root: each of them applies. A group that is not there
 /// is skipped: a container may see the path of its group on the host, and its own group at the root.
-fn lowest(mount: &Path, group: &str, file: &str) -> Option<u64> {
+fn lowest(mount: &Path, group: &str, limit: impl Fn(&Path) -> Option<u64>) -> Option<u64> {
     let group: PathBuf = mount.join(group.trim_start_matches('/'));
     let upwards = group.ancestors().take_while(|path| path.starts_with(mount));
-    upwards.filter_map(|path| limit_in(&path.join(file))).min()
+    upwards.filter_map(limit).min()
 }
 
-fn limit_in(file: &Path) -> Option<u64> {
-    // "max", for one, is no number.
-    let limit = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    (1..UNLIMITED).contains(&limit).then_some(limit)
+fn threads_left(group: &Path, own: u64) -> Option<u64> {
+    let there = number_in(group, "pids.current").unwrap_or_default();
+    Some(number_in(group, "pids.max")?.saturating_sub(there.saturating_sub(own)))
+}
+
+/// "max", for one, is no number. Neither is a file that cannot be read.
+fn number_in(group: &Path, file: &str) -> Option<u64> {
+    let number = fs::read_to_string(group.join(file)).ok()?.trim().parse().ok()?;
+    (1..UNLIMITED).contains(&number).then_some(number)
 }
 
 #[cfg(test)]
@@ -78,18 +82,18 @@ mod tests {
     use super::*;
 
     /// The limits in a tree of these files.
-    fn read(files: &[(&str, &str)]) -> CgroupLimits {
+    fn read(files: &[(&str, &str)]) -> ControlGroup {
         let root = tempfile::tempdir().unwrap();
         for (path, content) in files {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        CgroupLimits::read_below(root.path())
+        ControlGroup::read_below(root.path())
     }
 
-    fn limits(memory: Option<u64>, processes: Option<u64>) -> CgroupLimits {
-        CgroupLimits { memory, processes }
+    fn limits(memory: Option<u64>, threads: Option<u64>) -> ControlGroup {
+        ControlGroup { memory, threads }
     }
 
     const OF_V2: (&str, &str) = ("proc/self/cgroup", "0::/a/b\n");
@@ -105,6 +109,30 @@ mod tests {
             ("sys/fs/cgroup/a/c/memory.max", "1\n"),
         ]);
         assert_eq!(nested, limits(Some(500_000_000), Some(64)));
+        let slowed_down = read(&[
+            OF_V2,
+            ("sys/fs/cgroup/a/b/memory.max", "600000000\n"),
+            ("sys/fs/cgroup/a/b/memory.high", "400000000\n"),
+        ]);
+        assert_eq!(slowed_down, limits(Some(400_000_000), None));
+    }
+
+    #[test]
+    fn the_threads_of_others_in_the_group_are_not_there_to_take() {
+        let own = [("proc/self/task/1/comm", ""), ("proc/self/task/2/comm", "")];
+        let group = |files: &[(&str, &str)]| read(&[&[OF_V2][..], &own, files].concat()).threads;
+        let pids = |max, current| {
+            [("sys/fs/cgroup/a/b/pids.max", max), ("sys/fs/cgroup/a/b/pids.current", current)]
+        };
+        assert_eq!(group(&pids("64\n", "2\n")), Some(64));
+        assert_eq!(group(&pids("64\n", "12\n")), Some(54));
+        assert_eq!(group(&pids("64\n", "99\n")), Some(0), "the limit was lowered");
+        let crowded_parent = [
+            ("sys/fs/cgroup/a/b/pids.max", "64\n"),
+            ("sys/fs/cgroup/a/pids.max", "100\n"),
+            ("sys/fs/cgroup/a/pids.current", "82\n"),
+        ];
+        assert_eq!(group(&crowded_parent), Some(20));
     }
 
     #[test]
@@ -132,14 +160,17 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_no_number_is_no_limit() {
-        assert_eq!(read(&[]), CgroupLimits::default());
-        assert_eq!(read(&[OF_V2]), CgroupLimits::default());
+        assert_eq!(read(&[]), ControlGroup::default());
+        assert_eq!(read(&[OF_V2]), ControlGroup::default());
         for nonsense in ["", "max", "0", "-1", "1e9", "many\n", "99999999999999999999"] {
             let found = read(&[
                 ("proc/self/cgroup", "nonsense\n0::/a/b\n1:memory\n"),
                 ("sys/fs/cgroup/a/memory.max", nonsense),
             ]);
-            assert_eq!(found, CgroupLimits::default(), "{nonsense}");
+            assert_eq!(found, ControlGroup::default(), "{nonsense}");
         }
+        // A directory cannot be read as a file, not even by root.
+        let unreadable = ("sys/fs/cgroup/a/b/memory.max/x", "");
+        assert_eq!(read(&[OF_V2, unreadable]), ControlGroup::default());
     }
 }
