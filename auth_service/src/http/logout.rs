@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use shared::actors::ask;
-use shared::http::{IdempotencyKey, Problem};
+use shared::http::{IdempotencyKey, IgnoredBody, Problem};
 use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;
@@ -28,6 +28,7 @@ pub(super) async fn logout(
     bearer: Bearer,
     key: IdempotencyKey,
     api: Data<Api>,
+    _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
     let Bearer(token) = bearer;
     let request = key.key.map(|key| {

@@ -4,7 +4,7 @@ use shared::http::ProblemKind::{
     IdempotencyKeyReused, InvalidToken, NotYetApplied, StorageFull, TooManyFailures,
     WrongCredentials,
 };
-use shared::http::{JSON_BODY, OperationProblems, add_problems};
+use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -38,7 +38,7 @@ const PROBLEMS: [OperationProblems; 4] = [
             &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
         ],
     ),
-    ("logout", &[&[InvalidToken, IdempotencyKeyReused, StorageFull]]),
+    ("logout", &[IGNORED_BODY, &[InvalidToken, IdempotencyKeyReused, StorageFull]]),
     ("verify", &[&[InvalidToken]]),
     ("listKeys", &[]),
 ];

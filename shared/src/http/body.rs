@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -11,6 +12,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::connection::Link;
 use super::members::Members;
 use super::problem::{Problem, ProblemKind};
 
@@ -24,6 +26,10 @@ pub struct JsonBody(pub Members);
 
 /// A body that was read completely and is said to be JSON. It is not parsed.
 pub struct JsonBytes(pub Bytes);
+
+/// A body without a meaning, read completely: a request that breaks off is not carried out. Every
+/// handler that changes something and takes no JSON has it.
+pub struct IgnoredBody;
 
 impl FromRequest for JsonBody {
     type Error = Problem;
@@ -41,21 +47,44 @@ impl FromRequest for JsonBytes {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let checked = check_headers(request.headers());
-        let payload = payload.take();
+        let (payload, link) = (payload.take(), link_of(request));
         Box::pin(async move {
             checked?;
-            read_within(BODY_TIMEOUT, payload).await.map(Self)
+            read_within(BODY_TIMEOUT, link, payload).await.map(Self)
         })
     }
 }
 
-/// Checks the headers of the body before it is read.
-fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+impl FromRequest for IgnoredBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let checked = check_length(request.headers());
+        let (payload, link) = (payload.take(), link_of(request));
+        Box::pin(async move {
+            checked?;
+            read_within(BODY_TIMEOUT, link, payload).await.map(|_| Self)
+        })
+    }
+}
+
+fn link_of(request: &HttpRequest) -> Option<Rc<Link>> {
+    request.conn_data::<Rc<Link>>().map(Rc::clone)
+}
+
+fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
     let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(too_large());
     }
+    Ok(())
+}
+
+/// Checks the headers of a JSON body before it is read.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    check_length(headers)?;
     let has_coding = headers.get_all(header::CONTENT_ENCODING).any(|line| {
         let mut codings = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         !codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity"))
@@ -78,7 +107,12 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), &'static str> {
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return Err("the request must have one Content-Type header, application/json");
     };
-    let mut parts = line.to_str().map_err(|_| not_json)?.split(';').map(str::trim);
+    let mut is_quoted = false;
+    let is_end = |c: char| {
+        is_quoted ^= c == '"';
+        c == ';' && !is_quoted
+    };
+    let mut parts = line.to_str().map_err(|_| not_json)?.split(is_end).map(str::trim);
     if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
         return Err(not_json);
     }
@@ -93,8 +127,18 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-async fn read_within(limit: Duration, payload: Payload) -> Result<Bytes, Problem> {
-    timeout(limit, read(payload)).await.unwrap_or_else(|_| {
+async fn read_within(
+    limit: Duration,
+    link: Option<Rc<Link>>,
+    payload: Payload,
+) -> Result<Bytes, Problem> {
+    let asked_and_read = async {
+        if let Some(link) = link {
+            link.ask_for_body().await;
+        }
+        read(payload).await
+    };
+    timeout(limit, asked_and_read).await.unwrap_or_else(|_| {
         let detail = "the body did not arrive in time";
         Err(Problem::new(ProblemKind::BodyTooSlow, detail).with_header(header::CONNECTION, "close"))
     })
@@ -133,7 +177,7 @@ mod tests {
     #[actix_web::test]
     async fn a_body_that_does_not_come_is_given_up() {
         let payload = Payload::Stream { payload: futures_util::stream::pending().boxed_local() };
-        let problem = read_within(Duration::ZERO, payload).await.unwrap_err();
+        let problem = read_within(Duration::ZERO, None, payload).await.unwrap_err();
         assert_eq!(problem.kind(), ProblemKind::BodyTooSlow);
     }
 
@@ -155,6 +199,7 @@ mod tests {
             "application/json\t;\tcharset=utf8",
             "application/json;",
             "application/json; profile=x; ; charset=utf-8",
+            "application/json; profile=\"x;y\";charset=utf-8",
         ] {
             assert!(outcome(&[("content-type", value)]).is_ok(), "{value}");
         }

@@ -23,7 +23,7 @@ mod rate_limit;
 mod server;
 mod unread_body;
 
-pub use body::{BODY_LIMIT, JsonBody, JsonBytes};
+pub use body::{BODY_LIMIT, IgnoredBody, JsonBody, JsonBytes};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use client_presence::ClientPresence;
 pub use context::RequestContext;
@@ -31,7 +31,7 @@ pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
-pub use openapi::{JSON_BODY, OperationProblems, add_problems, not_in_both};
+pub use openapi::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems, not_in_both};
 pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};

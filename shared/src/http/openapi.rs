@@ -22,12 +22,16 @@ const ALWAYS: &[ProblemKind] = &[
     ProblemKind::Malformed,
     ProblemKind::HeadTooSlow,
     ProblemKind::HeadTooLarge,
+    ProblemKind::TargetTooLong,
     ProblemKind::Internal,
     ProblemKind::Overloaded,
 ];
 /// The problems of an operation that takes a JSON body.
 pub const JSON_BODY: &[ProblemKind] =
     &[ProblemKind::BodyTooSlow, ProblemKind::BodyTooLarge, ProblemKind::UnsupportedMediaType];
+
+/// The problems of an operation that changes something, and takes no body.
+pub const IGNORED_BODY: &[ProblemKind] = &[ProblemKind::BodyTooSlow, ProblemKind::BodyTooLarge];
 
 /// Adds the problems of each operation in the table to the document.
 pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {

@@ -56,6 +56,8 @@ problem_table! {
         "The user's current ETag does not satisfy If-Match or If-None-Match. Read the user again to get the current ETag.";
     BodyTooLarge 413 "body-too-large" "Body too large"
         "The body may have at most 16 KiB.";
+    TargetTooLong 414 "target-too-long" "Request target too long"
+        "The request line may have at most 32 KiB.";
     UnsupportedMediaType 415 "unsupported-media-type" "Unsupported media type"
         "The body must be application/json in UTF-8, without compression.";
     RefusedValue 422 "refused-value" "Invalid value"

@@ -11,6 +11,7 @@ use shared::idempotency::IdempotentRequest;
 
 use super::Api;
 use super::bodies::{NewUser, etag, written};
+use super::parsing::ListConditions;
 use crate::actors::user_reader::FindResponse;
 use crate::domain::Written;
 use crate::store::{Change, CreateUser};
@@ -25,7 +26,7 @@ const SCOPE: &str = "POST /users";
 /// trimmed or cut.
 #[utoipa::path(
     post, path = "/users", operation_id = "createUser", tag = "users",
-    params(IdempotencyKey),
+    params(IdempotencyKey, ListConditions),
     request_body = NewUser,
     responses((status = 201, description = "The user was created", body = UserRepresentation,
         headers(
@@ -37,10 +38,12 @@ const SCOPE: &str = "POST /users";
 pub(super) async fn create_user(
     api: web::Data<Api>,
     key: IdempotencyKey,
+    conditions: ListConditions,
     client: ClientPresence,
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
+    conditions.for_write()?;
     let idempotency = key.key.map(|key| {
         let members = members.canonical();
         let parts = [SCOPE.as_bytes(), members.expose_secret()];

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{Problem, RequestContext};
+use shared::http::{IgnoredBody, Problem, RequestContext};
 
 use super::Api;
 use super::bodies::written;
@@ -12,7 +12,7 @@ use crate::store::{Change, DeleteUser};
 
 /// Delete a user
 ///
-/// Returns the user's last state and invalidates all of their tokens.
+/// Returns the user's last state and invalidates all of their tokens. A body is ignored.
 #[utoipa::path(
     delete, path = "/users/{user_id}", operation_id = "deleteUser", tag = "users",
     params(UserPath, Conditions),
@@ -26,6 +26,7 @@ pub(super) async fn delete_user(
     path: UserPath,
     conditions: Conditions,
     context: RequestContext,
+    _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
     let precondition = conditions.for_write(&api)?;
     let delete = DeleteUser { id: path.user_id, precondition, traceparent: context.traceparent };

@@ -8,6 +8,7 @@ use shared::http::{Problem, ProblemKind};
 
 use super::Api;
 use super::bodies::representation;
+use super::parsing::ListConditions;
 use crate::actors::user_reader::{FindUserByName, ListUsers};
 
 /// How many users are on a page by default.
@@ -28,20 +29,28 @@ enum Wanted {
 #[utoipa::path(
     get, path = "/users", operation_id = "listUsers", tag = "users",
     params(
+        ListConditions,
         ("limit" = Option<i32>, Query, description = "How many users are on the page",
          minimum = 1, maximum = 1000),
         ("after" = Option<i64>, Query, description = "Only users with ids above this one",
          minimum = 0),
         ("username" = Option<String>, Query, description = "Only the user with this name"),
     ),
-    responses((status = 200, description = "The users", body = Vec<UserRepresentation>, headers(
-        ("Link" = Option<String>, description = "The next page, if there is one, as rel=next (RFC 8288)"),
-    ))),
+    responses(
+        (status = 200, description = "The users", body = Vec<UserRepresentation>, headers(
+            ("Link" = Option<String>, description = "The next page, if there is one, as rel=next (RFC 8288)"),
+        )),
+        (status = 304, description = "If-None-Match is *"),
+    ),
 )]
 pub(super) async fn list_users(
     api: web::Data<Api>,
     request: HttpRequest,
+    conditions: ListConditions,
 ) -> Result<HttpResponse, Problem> {
+    if !conditions.wants()? {
+        return Ok(HttpResponse::NotModified().finish());
+    }
     match parse(request.query_string())? {
         Wanted::Name(name) => find_by_name(&api, &name).await,
         Wanted::Page { after, limit } => page(&api, after, limit).await,

@@ -4,7 +4,7 @@ use shared::http::ProblemKind::{
     IdempotencyKeyReused, NoSuchUser, PreconditionFailed, PreconditionRequired, RefusedValue,
     StorageFull, TooManyFailures, UsernameTaken, WrongCurrentPassword,
 };
-use shared::http::{JSON_BODY, OperationProblems, add_problems};
+use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -24,8 +24,14 @@ struct Document;
 
 /// The problems of each operation, in addition to those of every operation.
 const PROBLEMS: [OperationProblems; 5] = [
-    ("createUser", &[JSON_BODY, &[UsernameTaken, RefusedValue, IdempotencyKeyReused, StorageFull]]),
-    ("listUsers", &[]),
+    (
+        "createUser",
+        &[
+            JSON_BODY,
+            &[UsernameTaken, RefusedValue, IdempotencyKeyReused, PreconditionFailed, StorageFull],
+        ],
+    ),
+    ("listUsers", &[&[PreconditionFailed]]),
     ("readUser", &[&[NoSuchUser, PreconditionFailed]]),
     (
         "updateUser",
@@ -35,7 +41,10 @@ const PROBLEMS: [OperationProblems; 5] = [
             &[RefusedValue, PreconditionRequired, StorageFull],
         ],
     ),
-    ("deleteUser", &[&[NoSuchUser, PreconditionFailed, PreconditionRequired, StorageFull]]),
+    (
+        "deleteUser",
+        &[IGNORED_BODY, &[NoSuchUser, PreconditionFailed, PreconditionRequired, StorageFull]],
+    ),
 ];
 
 /// The document of this service.

@@ -10,7 +10,7 @@ use shared::http::{EntityTags, Problem, ProblemKind};
 use utoipa::IntoParams;
 
 use super::Api;
-use super::problems::precondition_failed;
+use super::problems::{list_has_no_etag, precondition_failed};
 use crate::domain::{Precondition, Tag, Tags, User};
 
 /// The id in the path.
@@ -57,6 +57,53 @@ impl FromRequest for Conditions {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Self::from_headers(request.headers()))
+    }
+}
+
+/// The preconditions of a request to the list of users. The list always exists, and has no ETag.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(super) struct ListConditions {
+    /// Entity tags, or `*`. The list has no ETag: only `*` lets the request pass; otherwise the
+    /// answer is 412
+    #[param(rename = "If-Match", value_type = Option<String>,
+            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#)]
+    if_match: Option<EntityTags>,
+    /// Entity tags, or `*`. The list exists: with `*` the answer to GET is 304, and to POST 412
+    #[param(rename = "If-None-Match", value_type = Option<String>,
+            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#)]
+    if_none_match: Option<EntityTags>,
+}
+
+impl FromRequest for ListConditions {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let tags = |name| EntityTags::from_headers(request.headers(), name);
+        let both = tags(&IF_MATCH).and_then(|if_match| Ok((if_match, tags(&IF_NONE_MATCH)?)));
+        ready(both.map(|(if_match, if_none_match)| Self { if_match, if_none_match }))
+    }
+}
+
+impl ListConditions {
+    /// For a read. `Ok(false)`: 304.
+    ///
+    /// # Errors
+    /// 412 if `If-Match` is not satisfied.
+    pub(super) fn wants(&self) -> Result<bool, Problem> {
+        match self.if_match {
+            Some(EntityTags::List(_)) => Err(list_has_no_etag()),
+            _ => Ok(self.if_none_match != Some(EntityTags::Any)),
+        }
+    }
+
+    /// For a write.
+    ///
+    /// # Errors
+    /// 412 if one of them is not satisfied.
+    pub(super) fn for_write(&self) -> Result<(), Problem> {
+        if self.wants()? { Ok(()) } else { Err(list_has_no_etag()) }
     }
 }
 

@@ -33,6 +33,11 @@ pub(super) fn precondition_failed() -> Problem {
     Problem::new(ProblemKind::PreconditionFailed, detail)
 }
 
+pub(super) fn list_has_no_etag() -> Problem {
+    let detail = "the list of users exists and has no ETag: only If-Match: * is satisfied";
+    Problem::new(ProblemKind::PreconditionFailed, detail)
+}
+
 pub(super) fn name_taken() -> Problem {
     Problem::new(ProblemKind::UsernameTaken, "another user has this name")
         .with_error("/username", "is taken")

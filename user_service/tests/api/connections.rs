@@ -2,101 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::hashing::{HashParams, HashingConfig};
-use testkit::wait::{until, within};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use testkit::wait::until;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::raw_socket::{BOUND, connect, create, read_answer, read_to_end, read_user, statuses};
 use crate::test_app::{Setup, TestApp};
-
-/// Long enough for a slow machine.
-const BOUND: Duration = Duration::from_secs(30);
-
-async fn connect(app: &TestApp) -> TcpStream {
-    TcpStream::connect(app.address).await.unwrap()
-}
-
-/// A request that creates a user, with these additional header lines.
-fn create(name: &str, headers: &str) -> String {
-    let body = format!(r#"{{"username":"{name}","password":"testpassword"}}"#);
-    let length = body.len();
-    format!(
-        "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-}
-
-fn read_user(headers: &str) -> String {
-    format!("GET /users/1 HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
-}
-
-/// An answer, as it was sent.
-#[derive(Debug)]
-struct RawAnswer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl RawAnswer {
-    fn assert_problem(&self, status: u16, slug: &str) {
-        assert_eq!(self.status, status, "{self:?}");
-        assert!(self.head.contains("\r\ncontent-type: application/problem+json\r\n"), "{self:?}");
-        assert!(self.head.contains("\r\nx-request-id: "), "{self:?}");
-        assert!(self.head.contains("\r\ndate: "), "{self:?}");
-        let document: Value = serde_json::from_str(&self.body).unwrap();
-        assert_eq!(document["type"], format!("/problems/{slug}"));
-        assert_eq!(document["status"], status);
-    }
-
-    fn closes(&self) -> bool {
-        self.head.contains("\r\nconnection: close\r\n")
-    }
-}
-
-/// Reads answers with a Content-Length until the service closes the connection.
-async fn read_to_end(stream: &mut TcpStream) -> Vec<RawAnswer> {
-    let mut bytes = Vec::new();
-    within("the end of the connection", BOUND, stream.read_to_end(&mut bytes)).await.unwrap();
-    let mut rest = String::from_utf8(bytes).unwrap();
-    let mut answers = Vec::new();
-    while !rest.is_empty() {
-        let (answer, after) = split_answer(&rest).unwrap_or_else(|| panic!("{rest:?}"));
-        answers.push(answer);
-        rest = after;
-    }
-    answers
-}
-
-/// Reads one answer.
-async fn read_answer(stream: &mut TcpStream) -> RawAnswer {
-    let mut text = String::new();
-    loop {
-        if let Some((answer, after)) = split_answer(&text) {
-            assert_eq!(after, "", "nothing may follow");
-            return answer;
-        }
-        let mut bytes = [0; 4096];
-        let length = within("an answer", BOUND, stream.read(&mut bytes)).await.unwrap();
-        assert!(length > 0, "the connection ended behind {text:?}");
-        text.push_str(str::from_utf8(&bytes[..length]).unwrap());
-    }
-}
-
-fn split_answer(text: &str) -> Option<(RawAnswer, String)> {
-    let (head, rest) = text.split_once("\r\n\r\n")?;
-    let head = format!("{head}\r\n");
-    let length = head.split_once("content-length: ").map_or("0", |(_, after)| after);
-    let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let (body, after) = rest.split_at_checked(length)?;
-    Some((RawAnswer { status, head, body: body.into() }, after.into()))
-}
-
-fn statuses(answers: &[RawAnswer]) -> Vec<u16> {
-    answers.iter().map(|answer| answer.status).collect()
-}
 
 #[actix_web::test]
 async fn a_good_request_is_answered_whatever_garbage_follows_and_then_there_is_one_problem() {
@@ -192,7 +105,9 @@ async fn what_is_no_request_is_a_problem() {
             "malformed-request",
         ),
         ("\u{16}\u{3}\u{1}\0\u{5}hello".to_owned(), 400, "malformed-request"),
-        (format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), 431, "head-too-large"),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400, "malformed-request"),
+        ("GET /users/1#f HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400, "malformed-request"),
+        (format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), 414, "target-too-long"),
         (format!("GET / HTTP/1.1\r\nHost: x\r\nA: {long}\r\n\r\n"), 431, "head-too-large"),
         (format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 431, "head-too-large"),
     ] {

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use crate::test_app::TestApp;
 
 #[actix_web::test]
@@ -64,5 +66,29 @@ async fn wrong_values_in_the_query_are_problems_and_unknown_parameters_are_not()
         app.get(&format!("/users?{bad}")).await.assert_problem(400, "malformed-request");
     }
     assert_eq!(app.get("/users?color=blue&color=red&limit=1000&after=0").await.status, 200);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn the_list_exists_and_has_no_etag() {
+    let app = TestApp::start().await;
+    for (name, value, read, written) in [
+        ("if-none-match", "*", 304, 412),
+        ("if-none-match", "\"q\"", 200, 201),
+        ("if-match", "*", 200, 201),
+        ("if-match", "\"q\"", 412, 412),
+        ("if-match", "nonsense", 400, 400),
+    ] {
+        let conditions = [(name, value)];
+        assert_eq!(
+            app.send("GET", "/users", &conditions, "").await.status,
+            read,
+            "{name}: {value}"
+        );
+        let user = json!({"username": format!("user{read}{name}"), "password": "testpassword"});
+        let answer = app.send_json("POST", "/users", &conditions, &user).await;
+        assert_eq!(answer.status, written, "{name}: {value}");
+    }
+    assert_eq!(app.records().len(), 2);
     app.stop().await;
 }

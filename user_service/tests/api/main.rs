@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 mod bad_input;
+mod broken_requests;
 mod changing_users;
 mod concurrency;
 mod connections;
@@ -13,6 +14,7 @@ mod listing_users;
 mod log_and_bus;
 mod operations;
 mod passwords;
+mod raw_socket;
 mod reading_users;
 mod restarting;
 mod test_app;

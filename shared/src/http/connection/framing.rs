@@ -1,7 +1,11 @@
-//! Finds the end of a request. Only one request at a time is passed on to actix, so this code
-//! decides only how far a request reaches. What it means, and whether it is allowed, actix decides.
+//! Finds the end of a request. Only one request at a time is passed on to actix. What it means,
+//! and whether it is allowed, actix decides.
+//!
+//! Chunks are passed on in the simplest form, without extensions and trailers: two readings of the
+//! same bytes could differ.
 
-use bytes::{Bytes, BytesMut};
+use actix_web::http::uri::Authority;
+use bytes::{Buf, Bytes, BytesMut};
 use httparse::{EMPTY_HEADER, Error, Request, Status};
 
 use crate::http::problem::ProblemKind;
@@ -19,6 +23,10 @@ pub(super) struct Framing {
     phase: Phase,
     /// How much of an incomplete head was already searched.
     seen: usize,
+    /// The client waits for "100 Continue" before it sends the body.
+    expects_continue: bool,
+    /// actix may close the connection after the answer although nobody has asked for it.
+    may_close: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +66,26 @@ impl Framing {
         self.phase == Phase::Head
     }
 
+    /// Whether the client of the current request waits for "100 Continue".
+    pub(super) fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// Whether actix may close the connection after the answer on its own account.
+    pub(super) fn may_close(&self) -> bool {
+        self.may_close
+    }
+
+    /// Removes empty lines before a head (RFC 9112 section 2.2). Whether a head has begun.
+    pub(super) fn skip_empty_lines(&self, buffer: &mut BytesMut) -> bool {
+        if self.seen == 0 {
+            while let [b'\n', ..] | [b'\r', b'\n', ..] = buffer[..] {
+                buffer.advance(if buffer[0] == b'\n' { 1 } else { 2 });
+            }
+        }
+        !matches!(buffer[..], [] | [b'\r'])
+    }
+
     /// Lets the next request begin.
     pub(super) fn begin(&mut self) {
         *self = Self::default();
@@ -69,11 +97,15 @@ impl Framing {
         if self.phase == Phase::Head {
             return self.take_head(buffer);
         }
-        let mut end = 0;
-        while let Some(length) = self.step(&buffer[end..])? {
-            end += length;
+        if let Phase::Body { left, is_chunk: false } = self.phase {
+            let taken = self.take_body(left, false, buffer.len());
+            return Ok(buffer.split_to(taken).freeze());
         }
-        Ok(buffer.split_to(end).freeze())
+        let mut passed = BytesMut::new();
+        while let Some(length) = self.step(buffer, &mut passed)? {
+            buffer.advance(length);
+        }
+        Ok(passed.freeze())
     }
 
     fn take_head(&mut self, buffer: &mut BytesMut) -> Result<Bytes, Broken> {
@@ -86,47 +118,72 @@ impl Framing {
         }
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut request = Request::new(&mut headers);
-        let too_large = Err(Broken::Head(ProblemKind::HeadTooLarge));
         match request.parse(buffer) {
             Ok(Status::Complete(length)) if length <= HEAD_LIMIT => {
+                if !is_addressed_well(&request) {
+                    return Err(Broken::Head(ProblemKind::Malformed));
+                }
+                let Ignored { ranges, expects_continue } = ignored(&request, buffer);
                 self.phase = body_of(request.headers);
-                let upgrades = upgrades(request.headers, buffer);
+                self.expects_continue = expects_continue;
+                self.may_close = !self.is_complete() || request.method == Some("CONNECT");
                 let mut head = buffer.split_to(length);
-                for (start, end) in upgrades {
+                for (start, end) in ranges {
                     head[start..end].fill(b' ');
                 }
                 Ok(head.freeze())
             }
             Ok(Status::Partial) if buffer.len() <= HEAD_LIMIT => Ok(Bytes::new()),
-            Ok(_) | Err(Error::TooManyHeaders) => too_large,
+            Ok(_) | Err(Error::TooManyHeaders) => {
+                let has_line = buffer.iter().take(HEAD_LIMIT).any(|byte| *byte == b'\n');
+                let too_large =
+                    if has_line { ProblemKind::HeadTooLarge } else { ProblemKind::TargetTooLong };
+                Err(Broken::Head(too_large))
+            }
             Err(_) => Err(Broken::Head(ProblemKind::Malformed)),
         }
     }
 
-    /// How many of these bytes the next part of the body takes; `None` if the part has not arrived
-    /// yet.
-    fn step(&mut self, bytes: &[u8]) -> Result<Option<usize>, Broken> {
+    /// Takes what is there of a body, or of a chunk's data; returns its length.
+    fn take_body(&mut self, left: u64, is_chunk: bool, there: usize) -> usize {
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(there);
+        self.phase = match left - taken as u64 {
+            0 if is_chunk => Phase::ChunkEnd,
+            0 => Phase::Complete,
+            left => Phase::Body { left, is_chunk },
+        };
+        taken
+    }
+
+    /// Appends the next part of a chunked body to what is passed on. Returns how many of these bytes
+    /// it takes; `None` if it has not arrived yet.
+    fn step(&mut self, bytes: &[u8], passed: &mut BytesMut) -> Result<Option<usize>, Broken> {
         match self.phase {
             Phase::Head | Phase::Complete => Ok(None),
             _ if bytes.is_empty() => Ok(None),
             Phase::Body { left, is_chunk } => {
-                let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-                self.phase = match left - taken as u64 {
-                    0 if is_chunk => Phase::ChunkEnd,
-                    0 => Phase::Complete,
-                    left => Phase::Body { left, is_chunk },
-                };
+                let taken = self.take_body(left, is_chunk, bytes.len());
+                passed.extend_from_slice(&bytes[..taken]);
                 Ok(Some(taken))
             }
-            Phase::ChunkSize => self.step_line(bytes, |line| match chunk_size(line)? {
-                0 => Some(Phase::Trailers),
-                left => Some(Phase::Body { left, is_chunk: true }),
+            Phase::ChunkSize => self.step_line(bytes, |line| {
+                let size = chunk_size(line)?;
+                passed.extend_from_slice(format!("{size:x}\r\n").as_bytes());
+                Some(match size {
+                    0 => Phase::Trailers,
+                    left => Phase::Body { left, is_chunk: true },
+                })
             }),
-            Phase::ChunkEnd => {
-                self.step_line(bytes, |line| line.is_empty().then_some(Phase::ChunkSize))
-            }
+            Phase::ChunkEnd => self.step_line(bytes, |line| {
+                passed.extend_from_slice(b"\r\n");
+                line.is_empty().then_some(Phase::ChunkSize)
+            }),
             Phase::Trailers => self.step_line(bytes, |line| {
-                Some(if line.is_empty() { Phase::Complete } else { Phase::Trailers })
+                if !line.is_empty() {
+                    return Some(Phase::Trailers);
+                }
+                passed.extend_from_slice(b"\r\n");
+                Some(Phase::Complete)
             }),
         }
     }
@@ -159,16 +216,40 @@ fn body_of(headers: &[httparse::Header<'_>]) -> Phase {
     }
 }
 
+/// Whether the target and the Host header are those of RFC 9112 section 3.2. That there is one Host
+/// header, actix checks.
+fn is_addressed_well(request: &Request<'_, '_>) -> bool {
+    let is_host = |value: &[u8]| {
+        value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+    };
+    let mut hosts = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("host"));
+    request.path.is_some_and(|path| !path.contains('#')) && hosts.all(|host| is_host(host.value))
+}
+
+/// What actix must not see of a head.
+struct Ignored {
+    ranges: Vec<(usize, usize)>,
+    expects_continue: bool,
+}
+
 /// Where a head asks for another protocol, which RFC 9110 section 7.8 lets a server ignore. actix
 /// does not ignore it: it would close the connection after the answer, or treat what follows as
-/// WebSocket.
-fn upgrades(headers: &[httparse::Header<'_>], buffer: &[u8]) -> Vec<(usize, usize)> {
+/// WebSocket. And where it asks for "100 Continue": actix would send that at once, also to a client
+/// whose body nobody wants.
+fn ignored(request: &Request<'_, '_>, buffer: &[u8]) -> Ignored {
     let mut ranges = Vec::new();
+    let mut expects_continue = false;
     let start = buffer.as_ptr() as usize;
-    for header in headers {
+    for header in &*request.headers {
         let at = header.value.as_ptr() as usize - start;
         if header.name.eq_ignore_ascii_case("upgrade") {
             ranges.push((at, at + header.value.len()));
+        } else if header.name.eq_ignore_ascii_case("expect")
+            && header.value.trim_ascii().eq_ignore_ascii_case(b"100-continue")
+        {
+            ranges.push((at, at + header.value.len()));
+            // HTTP/1.0 has no interim answers.
+            expects_continue = request.version == Some(1);
         } else if header.name.eq_ignore_ascii_case("connection") {
             let mut begin = 0;
             for option in header.value.split(|byte| *byte == b',') {
@@ -179,19 +260,22 @@ fn upgrades(headers: &[httparse::Header<'_>], buffer: &[u8]) -> Vec<(usize, usiz
             }
         }
     }
-    ranges
+    Ignored { ranges, expects_continue }
 }
 
 /// RFC 9112 section 7.1: hexadecimal digits, perhaps followed by extensions.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, rest) = line.split_at(digits);
-    let rest = rest.trim_ascii_start();
-    let is_extension = rest.is_empty() || rest.starts_with(b";");
+    let is_extension = match rest.iter().find(|byte| !matches!(byte, b' ' | b'\t')) {
+        None | Some(b';') => true,
+        Some(_) => false,
+    };
     let is_text = rest.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t');
-    if !(1..=16).contains(&digits) || !is_extension || !is_text {
+    if !is_extension || !is_text {
         return None;
     }
+    // An error if there is no digit, or if it is too large; zeros in front do no harm.
     u64::from_str_radix(str::from_utf8(size).ok()?, 16).ok()
 }
 
@@ -224,11 +308,10 @@ mod tests {
     fn a_request_ends_where_its_body_ends_however_it_arrives() {
         for request in [
             "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-            "\r\n\r\nGET / HTTP/1.1\nHost: x\n\n",
+            "GET / HTTP/1.1\nHost: x\n\n",
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{\r\n}\r",
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1 ; a=\"b\"\r\n\n\r\n00\r\nT: 1\r\n\r\n",
         ] {
             let bytes = [request.as_bytes(), NEXT].concat();
             for piece in [1, 2, 7, 1000] {
@@ -240,11 +323,65 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_passed_on_in_the_simplest_form() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for chunks in [
+            "2\r\n\n\r\r\n0\r\n\r\n",
+            "2 ; a=\"b\"\r\n\n\r\r\n00\r\nT: 1\r\n\r\n",
+            "00000000000000000002\t;\r\n\n\r\r\n0;x\r\nT: 1\r\nU: 2\r\n\r\n",
+        ] {
+            let bytes = [head.as_bytes(), chunks.as_bytes(), NEXT].concat();
+            let (passed, left) = first(&bytes, 1000).unwrap();
+            let wanted = format!("{head}2\r\n\n\r\r\n0\r\n\r\n");
+            assert_eq!((&*String::from_utf8_lossy(&passed), &left[..]), (&*wanted, NEXT));
+            for piece in [1, 2, 7] {
+                let (passed, left) = first(&bytes, piece).unwrap();
+                assert!(String::from_utf8_lossy(&passed).ends_with("0\r\n\r\n"), "{passed:?}");
+                assert_eq!(left, NEXT, "{piece}");
+            }
+        }
+    }
+
+    #[test]
     fn malformed_heads_are_refused_at_once() {
-        for head in ["\0", "\u{feff}GET", "GET / HTTP/1.1\r\nHost x\r\n\r\n", "GET / HTTP/9.9\r\n"]
-        {
+        for head in [
+            "\0",
+            "\u{feff}GET",
+            "GET / HTTP/1.1\r\nHost x\r\n\r\n",
+            "GET / HTTP/9.9\r\n",
+            "GET /users#1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        ] {
             let refused = first(head.as_bytes(), 1000);
             assert_eq!(refused, Err(Broken::Head(ProblemKind::Malformed)), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_host_and_perhaps_a_port() {
+        let with =
+            |host: &str| first(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), 1000);
+        for good in ["", "x", "x:80", "127.0.0.1:8001", "[::1]", "[::1]:8001", "user_service:8001"]
+        {
+            assert!(with(good).is_ok(), "{good}");
+        }
+        for bad in ["a b", "x/y", "u@x", "[::1", "x:y:z", "<x>", "x\u{ff}"] {
+            assert_eq!(with(bad), Err(Broken::Head(ProblemKind::Malformed)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_head_are_skipped_and_begin_none() {
+        let framing = Framing::default();
+        for (bytes, left) in
+            [("", ""), ("\r\n\r\n", ""), ("\n\r\nG", "G"), ("\r\n\r", "\r"), ("\rG", "\rG")]
+        {
+            let mut buffer = BytesMut::from(bytes);
+            let has_begun = framing.skip_empty_lines(&mut buffer);
+            assert_eq!(
+                (has_begun, &buffer[..]),
+                (left.contains('G'), left.as_bytes()),
+                "{bytes:?}"
+            );
         }
     }
 
@@ -259,7 +396,10 @@ mod tests {
         ] {
             for piece in [900, 100_000] {
                 let refused = first(head.as_bytes(), piece);
-                assert_eq!(refused, Err(Broken::Head(ProblemKind::HeadTooLarge)));
+                let is_target = head.starts_with("GET /x");
+                let kind =
+                    if is_target { ProblemKind::TargetTooLong } else { ProblemKind::HeadTooLarge };
+                assert_eq!(refused, Err(Broken::Head(kind)));
             }
         }
     }
@@ -267,8 +407,19 @@ mod tests {
     #[test]
     fn malformed_chunks_are_told_from_those_that_have_not_arrived() {
         let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-        for bad in ["\r\n", "x\r\n", "-1\r\n", "1\n", "1\r\nab", "1 2\r\n", "11111111111111111\r\n"]
-        {
+        for bad in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "1\n",
+            "1\r\nab",
+            "1 2\r\n",
+            "1\u{c}\r\n",
+            "1\u{b}\r\n",
+            "1;\u{c}\r\n",
+            "11111111111111111\r\n",
+        ] {
             let bad = format!("{head}{bad}\r\n\r\n");
             assert_eq!(first(bad.as_bytes(), 1000), Err(Broken::Body), "{bad:?}");
         }

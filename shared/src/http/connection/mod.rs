@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Sleep, sleep_until, timeout};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::problem::ProblemKind;
 
@@ -49,6 +49,14 @@ pub(super) struct Link {
     is_answered: Cell<bool>,
     /// The client sends no more. It may still wait for its answer, or be gone.
     has_half_closed: Cell<bool>,
+    /// The request that is read is HEAD: a refusal of it has no body.
+    is_head_request: Cell<bool>,
+    /// The client waits for "100 Continue" before it sends the body.
+    expects_continue: Cell<bool>,
+    /// The body is malformed, or ends early.
+    is_broken: Cell<bool>,
+    /// The answer says that it is the last one.
+    is_closing: Cell<bool>,
     /// The problem that ends the connection.
     refusal: Cell<Option<ProblemKind>>,
     waiting: Cell<(Wait, Instant)>,
@@ -89,6 +97,10 @@ impl Link {
             is_in_hand: Cell::new(false),
             is_answered: Cell::new(false),
             has_half_closed: Cell::new(false),
+            is_head_request: Cell::new(false),
+            expects_continue: Cell::new(false),
+            is_broken: Cell::new(false),
+            is_closing: Cell::new(false),
             refusal: Cell::new(None),
             waiting: Cell::new((Wait::First, Instant::now())),
             stuck_since: Cell::new(None),
@@ -108,6 +120,28 @@ impl Link {
     /// Whether the client sends no more.
     pub(super) fn has_half_closed(&self) -> bool {
         self.has_half_closed.get()
+    }
+
+    /// Whether nothing can be read after this request, because its body is malformed or ends early.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken.get()
+    }
+
+    /// Sends "100 Continue" if the client waits for it (RFC 9110 section 10.1.1). Nothing else is
+    /// being written: the request has not been answered.
+    pub(super) async fn ask_for_body(&self) {
+        let mut left: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while !left.is_empty() && self.expects_continue.get() {
+            let write = |context: &mut Context<'_>| {
+                self.poll_stream(|stream| stream.poll_write(context, left))
+            };
+            match poll_fn(write).await {
+                Ok(written) => left = &left[written..],
+                // The client has gone: reading the body will show it.
+                Err(_) => return,
+            }
+        }
+        self.expects_continue.set(false);
     }
 
     /// Marks a request as handled by the app until the guard is dropped.
@@ -184,10 +218,10 @@ pub(super) async fn run(
     match end {
         End::Abandoned => {}
         // The client has sent nothing that is unread: closing loses nothing.
-        End::Done if stream.try_read(&mut [0; 1]).is_err() => {}
+        End::Done if !link.is_closing.get() && stream.try_read(&mut [0; 1]).is_err() => {}
         End::Done => linger(&mut stream).await,
         End::Refused(kind) => {
-            let answer = refusals.answer(kind);
+            let answer = refusals.answer(kind, link.is_head_request.get());
             let sent = timeout(WRITE_TIMEOUT_AT_STOP, stream.write_all(&answer)).await;
             if matches!(sent, Ok(Ok(()))) {
                 linger(&mut stream).await;

@@ -21,11 +21,12 @@ impl Refusals {
         Self { ids: RequestIds::new(), metrics }
     }
 
-    /// The bytes of the answer.
-    pub(super) fn answer(&self, kind: ProblemKind) -> Vec<u8> {
+    /// The bytes of the answer; to a HEAD request without the body (RFC 9110 section 9.3.2).
+    pub(super) fn answer(&self, kind: ProblemKind, to_head: bool) -> Vec<u8> {
         let detail = match kind {
             ProblemKind::HeadTooSlow => "the request line and the headers did not arrive in time",
             ProblemKind::HeadTooLarge => "the request line or the headers are too large",
+            ProblemKind::TargetTooLong => "the request line is too long",
             _ => "this is not a request of HTTP/1.1 (RFC 9112)",
         };
         let (status, request_id) = (kind.status(), self.ids.next());
@@ -35,6 +36,7 @@ impl Refusals {
         let document = Problem::new(kind, detail).document();
         let body = serde_json::to_string(&document).unwrap_or_default();
         let (date, length) = (date(), body.len());
+        let body = if to_head { "" } else { &body };
         format!(
             "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\
              content-type: {PROBLEM_JSON}\r\ncache-control: no-store\r\n\

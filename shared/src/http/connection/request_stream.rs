@@ -29,14 +29,16 @@ pub(in crate::http) struct RequestStream {
     buffer: BytesMut,
     /// Ready to be passed on.
     passing: Bytes,
-    /// The client sends no more.
+    /// The client sends no more, or what it sends is not read.
     has_ended: bool,
+    /// The next answer may say that it is the last one.
+    may_close: bool,
 }
 
 impl RequestStream {
     pub(in crate::http) fn new(link: Rc<Link>) -> Self {
         let (framing, buffer, passing) = (Framing::default(), BytesMut::new(), Bytes::new());
-        Self { link, framing, buffer, passing, has_ended: false }
+        Self { link, framing, buffer, passing, has_ended: false, may_close: false }
     }
 
     pub(in crate::http) fn link(&self) -> Rc<Link> {
@@ -67,39 +69,53 @@ impl RequestStream {
                 return Poll::Pending;
             }
             if self.framing.is_complete() {
+                if self.link.is_closing.get() && self.has_ended {
+                    return Poll::Ready(Ok(()));
+                }
                 if self.buffer.len() >= READ_AHEAD || !ready!(self.poll_fill(context))? {
                     return Poll::Pending;
                 }
                 continue;
             }
-            if self.framing.is_in_head() && !self.buffer.is_empty() {
-                self.link.wait_for(Wait::Head);
-            }
             let was_in_head = self.framing.is_in_head();
+            let has_begun = was_in_head && self.framing.skip_empty_lines(&mut self.buffer);
+            if has_begun {
+                self.link.wait_for(Wait::Head);
+                self.link.is_head_request.set(self.buffer.starts_with(b"HEAD "));
+            }
             match self.framing.take(&mut self.buffer) {
                 Ok(bytes) if !bytes.is_empty() => {
                     if was_in_head {
                         self.link.wait_for(Wait::Answer);
+                        self.may_close = self.framing.may_close();
                     }
+                    // A client that has begun to send its body no longer waits.
+                    let has_sent = !was_in_head || !self.buffer.is_empty();
+                    let waits = !has_sent && self.framing.expects_continue();
+                    self.link.expects_continue.set(waits);
                     self.passing = bytes;
                     return Poll::Ready(Ok(()));
                 }
                 Ok(_) => {}
                 Err(Broken::Head(kind)) => self.link.refusal.set(Some(kind)),
                 // The bytes that follow cannot be told apart from the body.
-                Err(Broken::Body) => {
-                    self.has_ended = true;
-                    self.buffer.clear();
-                }
+                Err(Broken::Body) => self.end(),
             }
             if self.link.refusal.get().is_none() && !ready!(self.poll_fill(context))? {
-                if self.framing.is_in_head() && !self.buffer.is_empty() {
+                if has_begun {
                     self.link.refusal.set(Some(ProblemKind::Malformed));
                     continue;
                 }
+                self.link.is_broken.set(!was_in_head);
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Nothing more is read.
+    fn end(&mut self) {
+        self.has_ended = true;
+        self.buffer.clear();
     }
 
     /// The answer is sent: the next request may begin.
@@ -108,7 +124,10 @@ impl RequestStream {
             return;
         }
         self.link.is_in_hand.set(false);
-        if self.framing.is_complete() {
+        if self.link.is_closing.get() {
+            self.end();
+            context.waker().wake_by_ref();
+        } else if self.framing.is_complete() {
             self.framing.begin();
             self.link.wait_for(Wait::Idle);
             if self.has_ended || !self.buffer.is_empty() {
@@ -139,11 +158,11 @@ impl AsyncRead for RequestStream {
 
 impl AsyncWrite for RequestStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let link = &self.link;
+        let link = Rc::clone(&self.link);
         if !link.is_in_hand.get() {
             // No handler has the request: actix itself refuses it, with an empty answer. The
             // connection sends a problem in its place.
@@ -152,6 +171,9 @@ impl AsyncWrite for RequestStream {
                 if is_too_large { ProblemKind::HeadTooLarge } else { ProblemKind::Malformed };
             link.refusal.set(Some(kind));
             return Poll::Ready(Ok(bytes.len()));
+        }
+        if std::mem::take(&mut self.may_close) {
+            link.is_closing.set(announces_close(bytes));
         }
         let written = link.poll_stream(|stream| stream.poll_write(context, bytes));
         link.note_progress(written.is_ready());
@@ -167,4 +189,11 @@ impl AsyncWrite for RequestStream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.link.poll_stream(|stream| stream.poll_shutdown(context))
     }
+}
+
+/// Whether the head of this answer ends the connection: actix writes names in lower case.
+fn announces_close(answer: &[u8]) -> bool {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+    let mut lines = answer[..end].split(|byte| *byte == b'\n');
+    lines.any(|line| line.trim_ascii_end() == b"connection: close")
 }
