@@ -25,8 +25,9 @@ fn codec() -> Codec {
 }
 
 fn state(username: &str, version: i64) -> UserState {
-    let username_key = username.to_lowercase();
-    UserState { username: username.into(), username_key, version, password_version: 1 }
+    let (username, username_key) = (username.into(), username.to_lowercase());
+    let stamp = Some(Position { seq: 40, hash: RecordHash([0xee; 16]) });
+    UserState { username, username_key, version, password_version: 1, stamp }
 }
 
 fn record(kind: &str, data: String) -> LogRecord {
@@ -39,12 +40,14 @@ fn record(kind: &str, data: String) -> LogRecord {
 
 fn sent(kind: &str, user: Option<UserState>) -> SentRecord {
     let sealed_hash = user.is_some().then(|| SealedHash::new("v2.key.sealed"));
-    let change = UserChange { id: UserId(1), user };
+    let change = UserChange { id: UserId(1), user, written_by: Some(NOW) };
     SentRecord { record: record(kind, serde_json::to_string(&change).unwrap()), sealed_hash }
 }
 
 fn created() -> SentRecord {
-    let mut sent = sent("user.created.v1", Some(state("Anna", 1)));
+    // The record that sets the password is the stamp itself.
+    let state = UserState { stamp: None, ..state("Anna", 1) };
+    let mut sent = sent("user.created.v1", Some(state));
     sent.record.traceparent =
         Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into());
     sent
@@ -186,7 +189,8 @@ fn what_is_encoded_is_decoded_to_the_same() {
     let Input::Record(NOW, received) = input(0) else { panic!("no record") };
     let SentRecord { record, sealed_hash } = created();
     assert_eq!((received.position, received.prev_hash), (record.position, record.prev_hash));
-    let change = UserChange { id: UserId(1), user: Some(state("Anna", 1)) };
+    let user = Some(UserState { stamp: None, ..state("Anna", 1) });
+    let change = UserChange { id: UserId(1), user, written_by: Some(NOW) };
     assert_eq!(
         (received.change.clone(), received.sealed_hash.clone()),
         (Some(change), sealed_hash)

@@ -19,7 +19,7 @@ fn log(length: i64) -> Vec<ReceivedRecord> {
         let hash = record_hash(end.hash, seq, &EventKind::UPDATED, 0, "a change");
         let (position, prev_hash) = (Position { seq, hash }, end.hash);
         end = position;
-        let change = Some(UserChange { id: UserId(seq), user: None });
+        let change = Some(UserChange { id: UserId(seq), user: None, written_by: None });
         ReceivedRecord { position, prev_hash, change, sealed_hash: None }
     };
     (1..=length).map(&mut record).collect()

@@ -9,7 +9,6 @@
 //! the stored cursor. The database can be rebuilt from the log of user_service.
 
 use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use shared::log_sync::NextChange;
 use shared::secrets::{SealingKeys, UnsealError};
 use tokio::sync::watch;
 
+use super::applied::{Applied, Unopenable};
 use crate::store::{ApplyError, ProjectionStore, Refused, StoreError};
 
 /// Commands that may wait: the consumer sends one and waits for its answer.
@@ -76,56 +76,6 @@ impl Command for CloseProjection {
     type Reply = ();
 }
 
-/// How far the projection is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The stored cursor; none before the first answer of user_service.
-    pub cursor: Option<Cursor>,
-    /// The checksum over all users there.
-    pub checksum: UsersChecksum,
-    /// What the users who were left out of the last snapshot would add to it. Forgotten by a
-    /// restart, after which another snapshot tells it.
-    pub left_out: UsersChecksum,
-    /// Users who cannot log in because their hash cannot be opened.
-    pub unopenable: Unopenable,
-}
-
-/// Stored hashes that cannot be opened with the keys that are here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unopenable {
-    /// How many.
-    pub count: u64,
-    /// A key that some of them were sealed with and that is not here.
-    pub missing_key: Option<String>,
-}
-
-impl fmt::Display for Unopenable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} hashes cannot be opened", self.count)?;
-        match &self.missing_key {
-            Some(key) => write!(
-                f,
-                ": the sealing key {key} is missing; give both services the same sealing keys, or \
-                 wait until user_service has sent them again"
-            ),
-            None => f.write_str(": user_service is asked to send them again"),
-        }
-    }
-}
-
-impl Applied {
-    /// The last record's number, 0 before the first.
-    pub fn seq(&self) -> i64 {
-        self.cursor.map_or(0, |cursor| cursor.position.seq)
-    }
-
-    /// The checksum that user_service has at this place, if the projection holds all users but those
-    /// who were left out.
-    pub fn expected_checksum(&self) -> UsersChecksum {
-        self.checksum.plus(self.left_out)
-    }
-}
-
 /// The writer of the projection.
 pub struct CredentialRepository {
     /// The only one that writes to `projection.db`.
@@ -149,8 +99,7 @@ impl CredentialRepository {
         let cursor = repository.store.find_cursor()?;
         let checksum = repository.store.find_checksum()?;
         let unopenable = repository.count_unopenable()?;
-        let applied = Applied { cursor, checksum, unopenable, ..Applied::default() };
-        repository.applied.send_replace(applied);
+        repository.applied.send_replace(Applied::opened(cursor, checksum, unopenable));
         Ok(repository)
     }
 
@@ -162,13 +111,6 @@ impl CredentialRepository {
     /// Starts the actor on this thread, which it may block.
     pub fn launch(self, thread: &ArbiterHandle, health: &Health) -> Mailbox<Self> {
         Mailbox::start_on(thread, health, MAILBOX, |_| self)
-    }
-
-    /// Called after each commit and before its answer.
-    fn publish(&self, cursor: Cursor, checksum: UsersChecksum) {
-        self.applied.send_modify(|applied| {
-            (applied.cursor, applied.checksum) = (Some(cursor), checksum);
-        });
     }
 
     fn recount(&mut self) -> Result<(), StoreError> {
@@ -207,9 +149,11 @@ impl CredentialRepository {
         Ok(unopenable)
     }
 
+    /// Everybody is told after the commit and before its answer.
     fn apply(&mut self, ApplyEvents { changes, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
         let checksum = self.store.apply(changes, cursor)?;
-        self.publish(*cursor, checksum);
+        let positions = changes.iter().map(|next| next.position);
+        self.applied.send_modify(|applied| applied.advance(positions, *cursor, checksum));
         Ok(self.recount()?)
     }
 
@@ -219,10 +163,7 @@ impl CredentialRepository {
     ) -> Result<(), StoreError> {
         let checksum = self.store.swap_in(&cursor)?;
         let left_out = checksum_with_left_out.map(|with| with.minus(checksum)).unwrap_or_default();
-        self.applied.send_modify(|applied| {
-            *applied =
-                Applied { cursor: Some(cursor), checksum, left_out, ..std::mem::take(applied) };
-        });
+        self.applied.send_modify(|applied| applied.replace(cursor, checksum, left_out));
         self.recount()
     }
 }

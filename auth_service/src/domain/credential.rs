@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use contract::{SealedHash, UserId};
+use contract::{Position, SealedHash, UserId};
 
 /// A user as login sees them: the projection of the last event about them.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,10 +13,12 @@ pub struct Credential {
     pub username: String,
     /// Counts the user's changes.
     pub version: i64,
-    /// Counts the user's passwords; tokens carry it, and the sealed hash is bound to it.
+    /// Counts the user's passwords; the sealed hash is bound to it.
     pub password_version: i64,
     /// The password's hash, sealed by user_service; nothing until it has come.
     pub sealed_hash: Option<SealedHash>,
+    /// The user's security stamp: the record that set the password.
+    pub stamp: Position,
 }
 
 impl fmt::Debug for Credential {

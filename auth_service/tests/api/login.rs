@@ -1,5 +1,5 @@
 use contract::topology::REHASH_QUEUE;
-use contract::{ConsistencyToken, PasswordRehashed};
+use contract::{PasswordRehashed, Position, RecordHash};
 use futures_util::StreamExt;
 use shared::bus::{Bus, QueueLifetime, QueueSpec};
 use shared::clock::Clock;
@@ -63,7 +63,7 @@ async fn names_are_compared_as_rfc_8265_has_it() {
 async fn a_login_waits_for_the_write_that_its_consistency_token_names() {
     let app = TestApp::start_with(&["--login-wait", "20s"], Clock::system()).await;
     app.users.create("testuser", "testpassword");
-    let after = ConsistencyToken { seq: app.users.seq() }.encode();
+    let after = app.users.position().encode();
     let headers = [("Consistency-Token", after.as_str())];
     let late = async {
         // The login without it is answered by now, and in vain.
@@ -79,11 +79,40 @@ async fn a_login_waits_for_the_write_that_its_consistency_token_names() {
 #[actix_web::test]
 async fn a_login_does_not_wait_longer_than_the_setting_says() {
     let app = TestApp::start_with(&["--login-wait", "50ms"], Clock::system()).await;
-    let after = ConsistencyToken { seq: 7 }.encode();
+    let after = Position { seq: 7, hash: RecordHash([1; 16]) }.encode();
     let headers = [("Consistency-Token", after.as_str())];
     let answer = app.login_with("testuser", "testpassword", &headers).await;
     assert_eq!((answer.status, answer.problem().as_str()), (503, "not-yet-applied"));
     assert_eq!(answer.header("retry-after"), Some("1"));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_write_of_a_history_that_a_restore_has_undone_is_never_taken_for_applied() {
+    let app = TestApp::start_with(&["--login-wait", "50ms"], Clock::system()).await;
+    app.users.create("testuser", "testpassword");
+    app.users.create("lost", "testpassword");
+    let lost = app.users.position().encode();
+    app.users.restore(1);
+    app.users.create("another", "testpassword");
+    let another = app.users.position().encode();
+    app.users.publish_head().await;
+    app.until_applied().await;
+    let login = async |token: &str| {
+        let headers = [("Consistency-Token", token)];
+        app.login_with("testuser", "testpassword", &headers).await.status
+    };
+    assert_eq!((login(&another).await, login(&lost).await), (200, 503));
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_of_the_former_form_is_malformed() {
+    let app = TestApp::start().await;
+    // What commit 2574c51 gave for record 42: a number alone.
+    let headers = [("Consistency-Token", "AAAAAAAAACo")];
+    let answer = app.login_with("testuser", "testpassword", &headers).await;
+    assert_eq!(answer.status, 400);
     app.stop().await;
 }
 

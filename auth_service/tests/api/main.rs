@@ -4,6 +4,7 @@
 mod attacks;
 mod bad_input;
 mod direct_way;
+mod earlier_versions;
 mod faults;
 mod following;
 mod forge;

@@ -55,6 +55,8 @@ struct State {
     last_id: i64,
     /// How far back a follower may be without getting a snapshot.
     replay_limit: i64,
+    /// It is of a version that knew no security stamps.
+    knows_no_stamps: bool,
 }
 
 impl UserService {
@@ -120,14 +122,15 @@ impl UserService {
     fn create_hashed(&self, username: &str, hash: PasswordHash) -> i64 {
         let id = self.state.borrow().last_id + 1;
         self.state.borrow_mut().last_id = id;
-        let state = state_of(username, 1, 1);
+        let state = new_user(username);
         self.write_user(EventKind::CREATED, id, Some((state, hash)));
         id
     }
 
     pub(crate) fn rename(&self, id: i64, username: &str) {
         let (state, hash) = self.state.borrow().users[&id].clone();
-        let state = state_of(username, state.version + 1, state.password_version);
+        let version = state.version + 1;
+        let state = UserState { version, ..with_name(&state, username) };
         self.write_user(EventKind::UPDATED, id, Some((state, hash)));
     }
 
@@ -135,6 +138,7 @@ impl UserService {
         let (mut state, _) = self.state.borrow().users[&id].clone();
         state.version += 1;
         state.password_version += 1;
+        state.stamp = None;
         self.write_user(EventKind::UPDATED, id, Some((state, hash(password, PARAMS))));
     }
 
@@ -144,11 +148,15 @@ impl UserService {
 
     fn write_user(&self, kind: EventKind, id: i64, user: Option<(UserState, PasswordHash)>) {
         let mut state = self.state.borrow_mut();
-        let left = user.as_ref().map(|(state, _)| state.clone());
-        let change = UserChange { id: UserId(id), user: left };
-        state.write(kind, serde_json::to_string(&change).unwrap());
+        let left = user.as_ref().map(|(left, _)| state.told(left));
+        let written_by = (!state.knows_no_stamps).then_some(state.incarnation);
+        let change = UserChange { id: UserId(id), user: left, written_by };
+        let position = state.write(kind, serde_json::to_string(&change).unwrap());
         match user {
-            Some(user) => state.users.insert(id, user),
+            Some((mut left, hash)) => {
+                left.stamp.get_or_insert(position);
+                state.users.insert(id, (left, hash))
+            }
             None => state.users.remove(&id),
         };
     }
@@ -178,6 +186,16 @@ impl UserService {
     /// The last record's number.
     pub(crate) fn seq(&self) -> i64 {
         self.state.borrow().head().position.seq
+    }
+
+    /// The place of the last record.
+    pub(crate) fn position(&self) -> Position {
+        self.state.borrow().head().position
+    }
+
+    /// From now on it is of a version that knew no security stamps, or of today's.
+    pub(crate) fn set_stamps(&self, knows_stamps: bool) {
+        self.state.borrow_mut().knows_no_stamps = !knows_stamps;
     }
 
     /// Publishes the events of these records in this order, whatever it is.
@@ -257,7 +275,10 @@ impl UserService {
             let hash = known.get(&change.id.0).map(|(_, hash)| hash.clone());
             match change.user {
                 None => state.users.remove(&change.id.0),
-                Some(left) => state.users.insert(change.id.0, (left, hash.unwrap())),
+                Some(mut left) => {
+                    left.stamp.get_or_insert(record.position);
+                    state.users.insert(change.id.0, (left, hash.unwrap()))
+                }
             };
         }
     }
@@ -312,12 +333,19 @@ fn with_odd_users(answer: SyncAnswer) -> SyncAnswer<Value> {
 }
 
 impl State {
-    fn write(&mut self, kind: EventKind, data: String) {
+    /// The user as this version tells of them.
+    fn told(&self, user: &UserState) -> UserState {
+        let stamp = user.stamp.filter(|_| !self.knows_no_stamps);
+        UserState { stamp, ..user.clone() }
+    }
+
+    fn write(&mut self, kind: EventKind, data: String) -> Position {
         let Position { seq, hash: prev_hash } = self.head().position;
         let (seq, recorded_at_ms) = (seq + 1, 1_767_000_000_123 + seq);
         let hash = record_hash(prev_hash, seq, &kind, recorded_at_ms, &data);
         let (position, traceparent) = (Position { seq, hash }, None);
         self.log.push(LogRecord { position, prev_hash, kind, recorded_at_ms, traceparent, data });
+        position
     }
 
     fn with_sealed_hash(&self, record: LogRecord, key: &SealingKeys) -> SentRecord {
@@ -369,7 +397,7 @@ impl State {
 
     fn snapshot(&self, nonce: &str, key: &SealingKeys) -> Vec<SyncAnswer> {
         let user = |(id, (state, hash)): (&i64, &(UserState, PasswordHash))| {
-            let (id, state) = (UserId(*id), state.clone());
+            let (id, state) = (UserId(*id), self.told(state));
             let sealed_hash = Some(key.seal(hash, id, state.password_version));
             SnapshotUser { id, state, sealed_hash }
         };
@@ -393,10 +421,24 @@ fn hash(password: &str, params: HashParams) -> PasswordHash {
     Hasher::new(params, SeenParams::default()).unwrap().hash(&password).unwrap()
 }
 
-fn state_of(username: &str, version: i64, password_version: i64) -> UserState {
+/// A user whose record is the stamp.
+fn new_user(username: &str) -> UserState {
+    let (key, stamp) = (String::new(), None);
+    let user = UserState {
+        username: key.clone(),
+        username_key: key,
+        version: 1,
+        password_version: 1,
+        stamp,
+    };
+    with_name(&user, username)
+}
+
+fn with_name(user: &UserState, username: &str) -> UserState {
     // A name that is none has itself for a key.
-    let key = Username::parse(username).map_or(username.to_owned(), |name| name.key().to_owned());
-    UserState { username: username.into(), username_key: key, version, password_version }
+    let username_key =
+        Username::parse(username).map_or(username.to_owned(), |name| name.key().to_owned());
+    UserState { username: username.to_owned(), username_key, ..user.clone() }
 }
 
 fn to_users(routing_key: &str, message: Message) -> Outgoing {

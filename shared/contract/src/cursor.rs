@@ -101,7 +101,9 @@ impl std::error::Error for NotSixteenHexBytes {}
 /// A position in the log: everything up to and including record `seq` comes before it. The default
 /// is the position before the first record.
 ///
-/// No two histories of a log share a `hash`, so a position names one record of one history.
+/// No two histories of a log share a `hash`, so a position names one record of one history. That is
+/// why ETags, Consistency-Tokens and security stamps are positions: a log that was restored from
+/// a backup gives none of them a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The sequence number of the last record before it; 0 at the start of the log.
@@ -120,25 +122,36 @@ pub struct Cursor {
     pub position: Position,
 }
 
-/// A token that the response to a write contains, by which a later `/login` can wait for the write:
-/// opaque to clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConsistencyToken {
-    /// The sequence number of the write's record.
-    pub seq: i64,
-}
+/// Bytes of a [`Position`] as it is stored and shown.
+const POSITION_BYTES: usize = 24;
 
-impl ConsistencyToken {
-    /// The header's value.
+impl Position {
+    /// The text that clients see as an ETag, a `Consistency-Token` or a token's stamp: opaque to them.
     pub fn encode(self) -> String {
-        BASE64URL_NOPAD.encode(&self.seq.to_be_bytes())
+        BASE64URL_NOPAD.encode(&self.to_bytes())
     }
 
-    /// Parses a header's value; `None` if [`ConsistencyToken::encode`] did not make it.
+    /// Parses a text; `None` if [`Position::encode`] did not make it.
     pub fn decode(text: &str) -> Option<Self> {
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
-        let seq = i64::from_be_bytes(bytes.try_into().ok()?);
-        (seq >= 0).then_some(Self { seq })
+        let position = Self::from_bytes(bytes.try_into().ok()?);
+        (position.seq >= 0).then_some(position)
+    }
+
+    /// The form in which databases store it: `seq`, big-endian, and the hash.
+    pub fn to_bytes(self) -> [u8; POSITION_BYTES] {
+        let mut bytes = [0; POSITION_BYTES];
+        bytes[..8].copy_from_slice(&self.seq.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.hash.0);
+        bytes
+    }
+
+    /// The position of which these are the bytes.
+    pub fn from_bytes(bytes: [u8; POSITION_BYTES]) -> Self {
+        let (mut seq, mut hash) = ([0; 8], [0; 16]);
+        seq.copy_from_slice(&bytes[..8]);
+        hash.copy_from_slice(&bytes[8..]);
+        Self { seq: i64::from_be_bytes(seq), hash: RecordHash(hash) }
     }
 }
 
@@ -147,11 +160,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_consistency_token_survives_its_encoding_and_nothing_else_does() {
-        let token = ConsistencyToken { seq: 42 };
-        assert_eq!(ConsistencyToken::decode(&token.encode()), Some(token));
-        for bad in ["", "42", "AAAAAAAAACo=", "_________-8", "häh"] {
-            assert_eq!(ConsistencyToken::decode(bad), None, "{bad:?}");
+    fn a_position_survives_its_encoding_and_nothing_else_does() {
+        let position = Position { seq: 42, hash: RecordHash([0xab; 16]) };
+        assert_eq!(Position::decode(&position.encode()), Some(position));
+        let of_another_history = Position { hash: RecordHash([0xac; 16]), ..position };
+        assert_ne!(position.encode(), of_another_history.encode());
+        let former = BASE64URL_NOPAD.encode(&42_i64.to_be_bytes());
+        let negative = Position { seq: -1, ..position }.encode();
+        let padded = format!("{}=", position.encode());
+        for bad in ["", "42", "1.2", "h\u{e4}h", &former, &negative, &padded] {
+            assert_eq!(Position::decode(bad), None, "{bad:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::cursor::{Position, RecordHash};
+use super::cursor::{Incarnation, Position, RecordHash};
 use super::user::UserId;
 
 /// Longest [`EventKind`], in bytes: its routing key must fit into AMQP's 255.
@@ -101,6 +101,11 @@ pub struct UserChange {
     /// version cannot read a change without it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub user: Option<UserState>,
+    /// The run of user_service that wrote the record. It is random, so two histories of a log
+    /// never contain the same record, not even of the same change at the same time. Absent from
+    /// records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<Incarnation>,
 }
 
 /// Everything that other services may know of a user, except the password hash.
@@ -113,8 +118,13 @@ pub struct UserState {
     pub username_key: String,
     /// Counts the user's changes, from 1. A rehash of the same password does not count.
     pub version: i64,
-    /// Counts the user's passwords, from 1: tokens issued for an older password are invalid.
+    /// Counts the user's passwords, from 1; the sealed hash is bound to it.
     pub password_version: i64,
+    /// The user's security stamp: the record that set the present password. Absent from that very
+    /// record, which is the stamp itself, and from records and snapshots of versions that knew no
+    /// stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Position>,
 }
 
 /// A password's Argon2id hash, sealed for the other service (`shared::secrets::SealingKeys`).
@@ -217,7 +227,7 @@ mod tests {
     fn a_change_says_who_is_left_or_that_nobody_is_and_may_say_more() {
         let change = |json| serde_json::from_value::<UserChange>(json).unwrap();
         let gone = change(json!({"id": 1, "user": null, "reason": "left"}));
-        assert_eq!(gone, UserChange { id: UserId(1), user: None });
+        assert_eq!(gone, UserChange { id: UserId(1), user: None, written_by: None });
         let user = json!({"username": "Anna", "username_key": "anna", "version": 2,
                           "password_version": 1, "locked_until": 5});
         let left = change(json!({"id": 1, "user": user})).user.unwrap();

@@ -11,7 +11,7 @@ pub mod token_record;
 pub mod topology;
 pub mod user;
 
-pub use cursor::{ConsistencyToken, Cursor, Incarnation, Position, RecordHash, UsersChecksum};
+pub use cursor::{Cursor, Incarnation, Position, RecordHash, UsersChecksum};
 pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserState};
 pub use problem::{MemberError, ProblemDocument};
 pub use sync::{

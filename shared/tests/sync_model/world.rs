@@ -71,7 +71,8 @@ fn follower(cursor: Cursor, session: usize) -> Follower {
 
 /// Each record creates a user, so that a projection shows what it was made of.
 fn state_of(username: String) -> UserState {
-    UserState { username_key: username.clone(), username, version: 1, password_version: 1 }
+    let (username_key, version, password_version) = (username.clone(), 1, 1);
+    UserState { username, username_key, version, password_version, stamp: None }
 }
 
 pub(crate) fn name_of(record: &ReceivedRecord) -> &String {
@@ -195,7 +196,8 @@ impl World {
         self.writes += 1;
         let hash = record_hash(prev_hash, seq + 1, &EventKind::UPDATED, 0, &name);
         let position = Position { seq: seq + 1, hash };
-        let change = Some(UserChange { id: UserId(seq + 1), user: Some(state_of(name)) });
+        let user = Some(state_of(name));
+        let change = Some(UserChange { id: UserId(seq + 1), user, written_by: None });
         let sent = ReceivedRecord { position, prev_hash, change, sealed_hash: None };
         self.log.push(sent.clone());
         self.remember_history();

@@ -80,7 +80,7 @@ impl Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::UserId;
+    use contract::{Position, RecordHash, UserId};
 
     fn user() -> User {
         User {
@@ -89,7 +89,21 @@ mod tests {
             username_key: "anna".into(),
             version: 2,
             password_version: 1,
+            changed: position(2),
+            stamp: position(1),
         }
+    }
+
+    fn position(seq: i64) -> Position {
+        Position { seq, hash: RecordHash([0xab; 16]) }
+    }
+
+    fn present() -> String {
+        position(2).encode()
+    }
+
+    fn former() -> String {
+        position(1).encode()
     }
 
     fn list(tags: &[(&str, bool)]) -> Tags {
@@ -103,10 +117,10 @@ mod tests {
     fn if_match_compares_strongly_and_takes_lists_and_the_star() {
         for (tags, holds) in [
             (Tags::Any, true),
-            (list(&[("1.2", false)]), true),
-            (list(&[("x", false), ("1.2", false)]), true),
-            (list(&[("1.2", true)]), false),
-            (list(&[("1.1", false)]), false),
+            (list(&[(&present(), false)]), true),
+            (list(&[("x", false), (&present(), false)]), true),
+            (list(&[(&present(), true)]), false),
+            (list(&[(&former(), false)]), false),
             (list(&[]), false),
         ] {
             assert_eq!(Precondition::IfMatch(tags.clone()).holds(&user()), holds, "{tags:?}");
@@ -117,9 +131,9 @@ mod tests {
     fn if_none_match_compares_weakly_and_the_star_refuses_every_user_who_exists() {
         for (tags, holds) in [
             (Tags::Any, false),
-            (list(&[("1.2", false)]), false),
-            (list(&[("1.2", true)]), false),
-            (list(&[("1.1", false)]), true),
+            (list(&[(&present(), false)]), false),
+            (list(&[(&present(), true)]), false),
+            (list(&[(&former(), false)]), true),
             (list(&[]), true),
         ] {
             assert_eq!(Precondition::IfNoneMatch(tags.clone()).holds(&user()), holds, "{tags:?}");
@@ -128,9 +142,11 @@ mod tests {
 
     #[test]
     fn both_headers_must_be_content() {
-        let both =
-            |if_none_match| Precondition::Both { if_match: list(&[("1.2", false)]), if_none_match };
-        assert!(both(list(&[("1.1", false)])).holds(&user()));
+        let both = |if_none_match| Precondition::Both {
+            if_match: list(&[(&present(), false)]),
+            if_none_match,
+        };
+        assert!(both(list(&[(&former(), false)])).holds(&user()));
         assert!(!both(Tags::Any).holds(&user()));
         assert!(Precondition::None.holds(&user()));
     }

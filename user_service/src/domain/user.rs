@@ -1,6 +1,6 @@
 //! Users.
 
-use contract::{UserChange, UserId, UserState};
+use contract::{Position, UserChange, UserId, UserState};
 use shared::hashing::PasswordHash;
 
 /// A user, without anything secret.
@@ -16,12 +16,18 @@ pub struct User {
     pub version: i64,
     /// Counts the user's passwords, from 1.
     pub password_version: i64,
+    /// The record that last changed the name or the password. A rehash of the same password does
+    /// not count.
+    pub changed: Position,
+    /// The user's security stamp: the record that set the present password.
+    pub stamp: Position,
 }
 
 impl User {
-    /// The entity tag of the user's current state: no two states of any users have the same tag.
+    /// The entity tag of the user's current state: no two states of any users have the same tag, in
+    /// whatever history of the log.
     pub fn tag(&self) -> String {
-        format!("{}.{}", self.id, self.version)
+        self.changed.encode()
     }
 
     /// Everything that other services may know of the user.
@@ -31,17 +37,25 @@ impl User {
             username_key: self.username_key.clone(),
             version: self.version,
             password_version: self.password_version,
+            stamp: Some(self.stamp),
         }
     }
 
-    /// The content of a record after which the user is in this state.
+    /// The content of a record after which the user is in this state, with the password that they
+    /// had before.
     pub fn left(&self) -> UserChange {
-        UserChange { id: self.id, user: Some(self.state()) }
+        UserChange { id: self.id, user: Some(self.state()), written_by: None }
+    }
+
+    /// The content of a record that sets the user's password: that record is the stamp.
+    pub fn left_with_new_password(&self) -> UserChange {
+        let state = UserState { stamp: None, ..self.state() };
+        UserChange { id: self.id, user: Some(state), written_by: None }
     }
 
     /// The content of a record that deletes the user.
     pub fn gone(&self) -> UserChange {
-        UserChange { id: self.id, user: None }
+        UserChange { id: self.id, user: None, written_by: None }
     }
 }
 
@@ -68,6 +82,6 @@ pub struct NewPassword {
 pub struct Written {
     /// The user after the write; for a deletion, the user's last state.
     pub user: User,
-    /// The position in the log that a follower must have reached to know of the write.
-    pub seq: i64,
+    /// The write's record, which a follower must have reached to know of the write.
+    pub position: Position,
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use contract::{ConsistencyToken, MemberError, UserId, UserRepresentation};
+use contract::{MemberError, UserId, UserRepresentation};
 use secrecy::SecretString;
 use shared::http::{CONSISTENCY_TOKEN, Members, Problem, ProblemKind};
 use shared::identity::{Password, PasswordPolicy, Username};
@@ -145,6 +145,7 @@ pub(super) fn etag(user: &User) -> (header::HeaderName, String) {
 
 /// The response to a write: the user, and a token by which later requests can wait for the write.
 pub(super) fn written(mut builder: HttpResponseBuilder, written: &Written) -> HttpResponse {
-    let token = ConsistencyToken { seq: written.seq }.encode();
-    builder.insert_header((CONSISTENCY_TOKEN, token)).json(representation(&written.user))
+    builder
+        .insert_header((CONSISTENCY_TOKEN, written.position.encode()))
+        .json(representation(&written.user))
 }

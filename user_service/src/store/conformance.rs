@@ -1,6 +1,8 @@
 //! What every engine must guarantee, as tests that each engine passes:
 //! `passes_conformance!(engine())`, where `engine()` makes an [`Engine`] with an empty database.
 
+mod positions;
+
 use std::sync::Arc;
 
 use contract::{EventKind, Head, Position, UserChange, UserId, UsersChecksum};
@@ -14,6 +16,8 @@ use super::{
     Reader, ReplaceHash, Retention, Store, StoreError, StoredRecord, UpdateUser, Writer,
 };
 use crate::domain::{NewPassword, Precondition, Tag, Tags, User, Written};
+
+pub(super) use positions::*;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -29,6 +33,12 @@ pub(super) trait Engine {
     /// Stores this compared form of the name, as if a version with other rules had written the
     /// database.
     fn compare_by_older_rules(&self, username: &str, key: &str);
+
+    /// Keeps a copy of the closed database.
+    fn keep_copy(&self);
+
+    /// Replaces the closed database by the copy.
+    fn put_copy_back(&self);
 
     /// Changes the kind of the log's last record, as if another version had written it.
     fn rename_last_kind(&self, kind: &str);
@@ -75,6 +85,8 @@ cases! { $
     a_restart_keeps_everything_and_begins_a_new_incarnation,
     users_are_found_by_id_and_name_and_listed_in_pages,
     a_key_by_older_rules_is_renewed_with_a_record_unless_another_user_has_it,
+    a_user_keeps_the_record_of_the_last_change_and_of_the_password,
+    two_histories_of_a_log_share_no_position_and_no_tag,
 }
 
 /// An opened database with its readers.
@@ -95,9 +107,13 @@ impl Db {
         Self { store, writer, head, reader, log }
     }
 
-    async fn reopen(self, engine: &impl Engine) -> Self {
+    async fn close(self) {
         drop((self.store, self.reader, self.log));
         self.writer.close().await.unwrap();
+    }
+
+    async fn reopen(self, engine: &impl Engine) -> Self {
+        self.close().await;
         Self::open(engine).await
     }
 
@@ -181,8 +197,11 @@ fn delete(id: UserId) -> Change {
     Change::Delete(DeleteUser { id, precondition, traceparent: None })
 }
 
+/// What the record states, without who wrote it.
 fn state_of(record: &StoredRecord) -> UserChange {
-    serde_json::from_str(&record.record.data).unwrap()
+    let change: UserChange = serde_json::from_str(&record.record.data).unwrap();
+    assert!(change.written_by.is_some(), "{}", record.record.data);
+    UserChange { written_by: None, ..change }
 }
 
 pub(super) async fn an_id_is_never_used_again_not_even_after_a_restart(engine: &impl Engine) {
@@ -201,7 +220,7 @@ pub(super) async fn a_taken_name_costs_no_id_and_is_refused_alone(engine: &impl 
     let [Ok(_), Err(ChangeError::NameTaken), Ok(bert)] = &outcomes[..] else {
         panic!("{outcomes:?}")
     };
-    assert_eq!((bert.user.id, bert.seq), (UserId(2), 2));
+    assert_eq!((bert.user.id, bert.position.seq), (UserId(2), 2));
     assert_eq!(db.records().await.len(), 2);
 }
 
@@ -262,9 +281,9 @@ pub(super) async fn a_record_states_what_is_left_and_holds_no_hash(engine: &impl
     assert_eq!((user.username_key.as_str(), user.version, user.password_version), ("bert", 2, 2));
     db.one(delete(anna.id)).await.unwrap();
     let records = db.records().await;
-    assert_eq!(state_of(&records[0]), anna.left());
-    assert_eq!(state_of(&records[1]), user.left());
-    assert_eq!(state_of(&records[2]), UserChange { id: anna.id, user: None });
+    assert_eq!(state_of(&records[0]), anna.left_with_new_password());
+    assert_eq!(state_of(&records[1]), user.left_with_new_password());
+    assert_eq!(state_of(&records[2]), anna.gone());
     for StoredRecord { record, .. } in &records {
         assert!(!record.data.contains("argon2id"), "{}", record.data);
     }
@@ -294,7 +313,7 @@ pub(super) async fn a_record_of_an_unknown_kind_is_read(engine: &impl Engine) {
     engine.rename_last_kind("user.locked.v9");
     let records = db.records().await;
     assert_eq!(records[0].record.kind.as_str(), "user.locked.v9");
-    assert_eq!(state_of(&records[0]), anna.left());
+    assert_eq!(state_of(&records[0]), anna.left_with_new_password());
     assert!(records[0].password.is_some());
     db.create("bert").await;
     assert_eq!(db.records().await.len(), 2, "the log goes on behind it");
@@ -591,12 +610,10 @@ pub(super) async fn a_key_by_older_rules_is_renewed_with_a_record_unless_another
     for _ in 0..2 {
         db = db.reopen(engine).await;
         let found = db.reader.find_user_by_key("anna").await.unwrap();
-        assert_eq!(found.as_ref(), Some(&anna), "with the version that it had");
+        assert_eq!(found.as_ref(), Some(&anna), "with the version and the positions that it had");
         assert_eq!(db.head.position.seq, seq + 1, "one record, at the first start alone");
         assert_eq!(db.log.find_head().await.unwrap(), db.head);
-        let left: UserChange =
-            serde_json::from_str(&db.records().await.pop().unwrap().record.data).unwrap();
-        assert_eq!(left, anna.left());
+        assert_eq!(state_of(&db.records().await.pop().unwrap()), anna.left());
         let by_old_key = db.reader.find_user_by_key("DORA").await.unwrap().unwrap();
         assert_eq!(by_old_key.id, dora.id);
         assert_eq!(db.reader.find_user_by_key("dora").await.unwrap(), Some(second_dora.clone()));

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::test_app::{Setup, TestApp};
-use contract::{ConsistencyToken, EventKind, UserChange};
+use contract::{EventKind, Position, UserChange};
 
 #[actix_web::test]
 async fn a_user_is_renamed_and_the_etag_and_the_log_move_on() {
@@ -12,9 +12,9 @@ async fn a_user_is_renamed_and_the_etag_and_the_log_move_on() {
         (answer.status, answer.text.as_str()),
         (200, r#"{"id":1,"username":"newusername"}"#)
     );
-    assert_eq!(answer.header("etag"), "\"1.2\"");
-    let token = ConsistencyToken::decode(answer.header("consistency-token"));
-    assert_eq!(token, Some(ConsistencyToken { seq: 2 }));
+    let token = answer.header("consistency-token");
+    assert_eq!(answer.header("etag"), format!("\"{token}\""));
+    assert_eq!(Position::decode(token).map(|position| position.seq), Some(2));
     let own_in_another_case = app.put(1, &json!({"username": "NewUserName"})).await;
     assert_eq!(own_in_another_case.json()["username"], "NewUserName");
     app.stop().await;
@@ -38,8 +38,8 @@ async fn a_deleted_user_is_shown_as_they_last_were_and_their_id_is_not_used_agai
     app.create("anna").await;
     let answer = app.delete(1).await;
     assert_eq!((answer.status, answer.text.as_str()), (200, r#"{"id":1,"username":"anna"}"#));
-    let token = ConsistencyToken::decode(answer.header("consistency-token"));
-    assert_eq!(token, Some(ConsistencyToken { seq: 2 }));
+    let token = Position::decode(answer.header("consistency-token"));
+    assert_eq!(token.map(|position| position.seq), Some(2));
     app.delete(1).await.assert_problem(404, "no-such-user");
     assert_eq!(app.create("anna").await, 2);
     app.stop().await;
@@ -95,7 +95,9 @@ async fn if_match_lets_only_those_change_who_have_seen_the_user() {
     app.create("anna").await;
     let name = json!({"username": "bert"});
     let password = json!({"password": "otherpassword", "current_password": "testpassword"});
-    for stale in ["\"1.9\"", "W/\"1.1\"", "\"a\", \"b\"", "", ",", "\"1.1,\""] {
+    let tag = app.tag(1).await;
+    // The second is how commit 2574c51 named a user's first state.
+    for stale in ["\"x\"", "\"1.1\"", &format!("W/{tag}"), "\"a\", \"b\"", "", ",", "\"1.1,\""] {
         let headers = [("if-match", stale)];
         for body in [&name, &password] {
             let answer = app.send_json("PUT", "/users/1", &headers, body).await;
@@ -108,9 +110,11 @@ async fn if_match_lets_only_those_change_who_have_seen_the_user() {
         let answer = app.send_json("PUT", "/users/1", &[("if-match", malformed)], &name).await;
         answer.assert_problem(400, "malformed-request");
     }
-    let listed = [("if-match", ",\"x,y\", ,"), ("if-match", "\"1.1\",")];
+    let last = format!("{tag},");
+    let listed = [("if-match", ",\"x,y\", ,"), ("if-match", &*last)];
     assert_eq!(app.send_json("PUT", "/users/1", &listed, &name).await.status, 200);
-    let right = [("if-match", "\"1.2\"")];
+    let tag = app.tag(1).await;
+    let right = [("if-match", &*tag)];
     assert_eq!(app.send_json("PUT", "/users/1", &right, &password).await.status, 200);
     assert_eq!(app.send("DELETE", "/users/1", &[("if-match", "*")], "").await.status, 200);
     app.stop().await;
@@ -122,7 +126,8 @@ async fn if_none_match_refuses_a_change_of_the_state_that_it_names() {
     app.create("anna").await;
     let name = json!({"username": "bert"});
     let password = json!({"password": "otherpassword", "current_password": "testpassword"});
-    for present in ["*", "\"1.1\"", "W/\"1.1\"", "\"x\", ,\"1.1\","] {
+    let tag = app.tag(1).await;
+    for present in ["*", &tag, &format!("W/{tag}"), &format!("\"x\", ,{tag},")] {
         let headers = [("if-none-match", present)];
         for body in [&name, &password] {
             let answer = app.send_json("PUT", "/users/1", &headers, body).await;
@@ -132,15 +137,12 @@ async fn if_none_match_refuses_a_change_of_the_state_that_it_names() {
         answer.assert_problem(412, "precondition-failed");
     }
     assert_eq!(app.records().len(), 1);
-    let neither = [("if-match", "\"1.1\""), ("if-none-match", "*")];
+    let neither = [("if-match", &*tag), ("if-none-match", "*")];
     let answer = app.send_json("PUT", "/users/1", &neither, &name).await;
     answer.assert_problem(412, "precondition-failed");
     let other = [("if-match", "*"), ("if-none-match", "\"1.7\"")];
     assert_eq!(app.send_json("PUT", "/users/1", &other, &name).await.status, 200);
-    assert_eq!(
-        app.send("DELETE", "/users/1", &[("if-none-match", "\"1.1\"")], "").await.status,
-        200
-    );
+    assert_eq!(app.send("DELETE", "/users/1", &[("if-none-match", &*tag)], "").await.status, 200);
     app.send("DELETE", "/users/1", &[("if-none-match", "*")], "")
         .await
         .assert_problem(404, "no-such-user");
@@ -178,7 +180,8 @@ async fn an_installation_may_require_if_match() {
     let name = json!({"username": "bert"});
     app.put(1, &name).await.assert_problem(428, "precondition-required");
     app.delete(1).await.assert_problem(428, "precondition-required");
-    let seen = [("if-match", "\"1.1\"")];
+    let tag = app.tag(1).await;
+    let seen = [("if-match", &*tag)];
     assert_eq!(app.send_json("PUT", "/users/1", &seen, &name).await.status, 200);
     app.stop().await;
 }

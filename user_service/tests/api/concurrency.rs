@@ -41,7 +41,8 @@ async fn of_many_conditional_renames_only_the_first_goes_through() {
     let app = TestApp::start().await;
     app.create("anna").await;
     let bodies: Vec<_> = (0..8).map(|n| json!({"username": format!("name{n}")})).collect();
-    let seen = [("if-match", "\"1.1\"")];
+    let tag = app.tag(1).await;
+    let seen = [("if-match", &*tag)];
     let puts = bodies.iter().map(|body| app.send_json("PUT", "/users/1", &seen, body));
     let statuses: Vec<u16> = join_all(puts).await.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");

@@ -142,6 +142,11 @@ impl TestApp {
         self.send("GET", path, &[], "").await
     }
 
+    /// The user's present entity tag, in its quotes.
+    pub(crate) async fn tag(&self, id: i64) -> String {
+        self.get(&format!("/users/{id}")).await.header("etag").to_owned()
+    }
+
     pub(crate) async fn delete(&self, id: i64) -> Answer {
         self.send("DELETE", &format!("/users/{id}"), &[], "").await
     }

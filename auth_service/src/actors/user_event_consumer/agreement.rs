@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use contract::{Cursor, Head, UsersChecksum};
 
-use crate::actors::credential_repository::Applied;
+use crate::actors::applied::Applied;
 
 /// Compares what is applied with what user_service says of itself.
 #[derive(Default)]
@@ -101,6 +101,7 @@ impl Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::applied::Unopenable;
     use contract::Position;
 
     fn checksum(byte: u8) -> UsersChecksum {
@@ -113,7 +114,7 @@ mod tests {
 
     fn applied(seq: i64, byte: u8) -> Applied {
         let cursor = Some(Cursor { position: position(seq), ..Cursor::default() });
-        Applied { cursor, checksum: checksum(byte), ..Applied::default() }
+        Applied::opened(cursor, checksum(byte), Unopenable::default())
     }
 
     fn head(seq: i64, byte: u8) -> Head {
@@ -154,7 +155,11 @@ mod tests {
         assert_eq!(agreement.checksum_with_left_out(place(5)), Some(checksum(3)), "in any part");
         assert_eq!(agreement.checksum_with_left_out(place(4)), None);
         let left_out = checksum(3).minus(checksum(1));
-        let here = |seq, byte| Applied { left_out, ..applied(seq, byte) };
+        let here = |seq, byte| {
+            let mut here = applied(seq, byte);
+            here.left_out = left_out;
+            here
+        };
         assert!(agreement.is_snapshot_whole(&here(5, 1)));
         agreement.hear(head(6, 4));
         assert!(!agreement.finds_difference(&here(6, 2)), "others have changed");

@@ -14,7 +14,8 @@ use super::progress::Progress;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
 use super::sync_session::SyncSession;
-use crate::actors::credential_repository::{Applied, CredentialRepository};
+use crate::actors::applied::Applied;
+use crate::actors::credential_repository::CredentialRepository;
 use crate::actors::revocations::{Revocations, RevokeInMemory};
 use crate::metrics::FollowingMetrics;
 

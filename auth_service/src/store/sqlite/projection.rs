@@ -108,8 +108,11 @@ fn apply_one(
         totals.subtract(before);
     }
     match &change.user {
-        Some(state) => write(connection, UPSERT, change.id, state, sealed_hash.as_ref())
-            .map_err(|error| error.at(position.seq))?,
+        Some(state) => {
+            let stamp = stamp_of(connection, change.id, state, *position)?;
+            write(connection, UPSERT, (change.id, state, sealed_hash.as_ref(), Some(stamp)))
+                .map_err(|error| error.at(position.seq))?;
+        }
         None => {
             connection
                 .prepare_cached("DELETE FROM credentials WHERE user_id = ?1")?
@@ -122,14 +125,33 @@ fn apply_one(
     Ok(())
 }
 
+/// The user's security stamp after the record at `position`. A record that does not name it is the
+/// stamp if it sets the password. Records of a user_service that knew no stamps may leave the
+/// password as it was; then the stamp stays, too.
+fn stamp_of(
+    connection: &Connection,
+    id: UserId,
+    state: &UserState,
+    position: Position,
+) -> Result<Position, StoreError> {
+    if let Some(stamp) = state.stamp {
+        return Ok(stamp);
+    }
+    let sql = "SELECT stamp FROM credentials WHERE user_id = ?1 AND password_version = ?2";
+    let known = connection
+        .prepare_cached(sql)?
+        .query_row((id.0, state.password_version), |row| row.get(0).map(Position::from_bytes));
+    Ok(known.optional()?.unwrap_or(position))
+}
+
 /// A record without a hash leaves the one of the same password as it is.
-const UPSERT: &str = "INSERT INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+const UPSERT: &str = "INSERT INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (user_id) DO UPDATE SET
     username = excluded.username, username_key = excluded.username_key, version = excluded.version,
     sealed_hash = CASE WHEN excluded.sealed_hash IS NULL
                         AND excluded.password_version = password_version
                        THEN sealed_hash ELSE excluded.sealed_hash END,
-    password_version = excluded.password_version";
+    password_version = excluded.password_version, stamp = excluded.stamp";
 
 /// Why a user was not written.
 pub(super) enum WriteError {
@@ -152,15 +174,15 @@ impl WriteError {
 pub(super) fn write(
     connection: &Connection,
     sql: &str,
-    id: UserId,
-    state: &UserState,
-    sealed_hash: Option<&SealedHash>,
+    (id, state, sealed_hash, stamp): (UserId, &UserState, Option<&SealedHash>, Option<Position>),
 ) -> Result<(), WriteError> {
-    let UserState { username, username_key, version, password_version } = state;
+    let UserState { username, username_key, version, password_version, .. } = state;
+    let stamp = stamp.map(Position::to_bytes);
     let sealed_hash = sealed_hash.map(SealedHash::as_str);
     let prepared = connection.prepare_cached(sql);
     let mut statement = prepared.map_err(|error| WriteError::Store(error.into()))?;
-    let columns = params![id.0, username, username_key, sealed_hash, version, password_version];
+    let columns =
+        params![id.0, username, username_key, sealed_hash, version, password_version, stamp];
     statement.execute(columns).map(drop).map_err(|error| match error.sqlite_error_code() {
         // The library's message names the column, not the value.
         Some(rusqlite::ErrorCode::ConstraintViolation) => WriteError::Refused(error.to_string()),
@@ -179,21 +201,22 @@ pub(in crate::store) fn find_credential(
     username_key: &str,
 ) -> Result<Option<Credential>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT user_id, username, version, password_version, sealed_hash, TRUE
+        "SELECT user_id, username, version, password_version, sealed_hash, stamp, TRUE
          FROM credentials WHERE username_key = ?1
          UNION ALL
-         SELECT * FROM (SELECT user_id, username, version, password_version, sealed_hash, FALSE
+         SELECT * FROM (SELECT user_id, username, version, password_version, sealed_hash, stamp, FALSE
                         FROM credentials LIMIT 1)
          LIMIT 1",
     )?;
     let read = statement.query_row([username_key], |row| {
-        let has_name: bool = row.get(5)?;
+        let has_name: bool = row.get(6)?;
         let credential = Credential {
             id: UserId(row.get(0)?),
             username: row.get(1)?,
             version: row.get(2)?,
             password_version: row.get(3)?,
             sealed_hash: row.get::<_, Option<String>>(4)?.map(SealedHash::new),
+            stamp: Position::from_bytes(row.get(5)?),
         };
         Ok((has_name, credential))
     });

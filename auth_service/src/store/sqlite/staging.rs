@@ -7,7 +7,7 @@ use super::super::{Refused, StoreError};
 use super::projection::{WriteError, write, write_cursor};
 use super::totals::Totals;
 
-const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// Stages a part of a snapshot; the first part deletes what was staged before. Answers with the users
 /// who were left out: one user whom this version cannot store must not keep all others out.
@@ -23,7 +23,8 @@ pub(in crate::store) fn stage(
     let mut refused = Vec::new();
     for user in users {
         let SnapshotUser { id, state, sealed_hash } = &user;
-        match write(&transaction, INSERT, *id, state, sealed_hash.as_ref()) {
+        let columns = (*id, state, sealed_hash.as_ref(), state.stamp);
+        match write(&transaction, INSERT, columns) {
             Ok(()) => {}
             Err(WriteError::Refused(reason)) => refused.push(Refused { user, reason }),
             Err(WriteError::Store(error)) => return Err(error),
@@ -53,13 +54,22 @@ pub(in crate::store) fn find_superseded(
 
 /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
 /// transaction. Answers with the checksum over all users then.
+///
+/// A user_service that knows no stamps sends none. Then the snapshot's position is the stamp of all
+/// its users: whether a user has the password of before, or is even the same person, is not known.
 pub(in crate::store) fn swap_in(
     connection: &mut Connection,
     cursor: &Cursor,
 ) -> Result<UsersChecksum, StoreError> {
     let transaction = connection.transaction()?;
     transaction.execute("DELETE FROM credentials", [])?;
-    transaction.execute("INSERT INTO credentials SELECT * FROM staged_credentials", [])?;
+    transaction.execute(
+        "INSERT INTO credentials
+         SELECT user_id, username, username_key, sealed_hash, version, password_version,
+                coalesce(stamp, ?1)
+         FROM staged_credentials",
+        [cursor.position.to_bytes()],
+    )?;
     transaction.execute("DELETE FROM staged_credentials", [])?;
     let totals = Totals::sum(&transaction)?;
     transaction.execute("DELETE FROM hash_counts", [])?;
@@ -84,7 +94,7 @@ mod tests {
     fn user(id: i64, username: &str, password_version: i64) -> SnapshotUser {
         let (username, username_key) = (username.to_owned(), username.to_lowercase());
         let version = password_version;
-        let state = UserState { username, username_key, version, password_version };
+        let state = UserState { username, username_key, version, password_version, stamp: None };
         SnapshotUser { id: UserId(id), state, sealed_hash: Some(SealedHash::new("v2.k.x")) }
     }
 
@@ -109,6 +119,34 @@ mod tests {
         assert_eq!(find_cursor(&connection).unwrap(), Some(cursor));
         assert_eq!(find_credential(&connection, "gone").unwrap().unwrap().id, UserId(3));
         assert!(find_credential(&connection, "changes").unwrap().is_none());
+    }
+
+    #[test]
+    fn without_a_stamp_the_snapshots_position_is_the_stamp() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations::projection().to_latest(&mut connection).unwrap();
+        let mut told = user(1, "told", 1);
+        told.state.stamp = Some(cursor_at(3).position);
+        stage(&mut connection, 1, vec![told, user(2, "untold", 1)]).unwrap();
+        swap_in(&mut connection, &cursor_at(9)).unwrap();
+        let stamp = |key| find_credential(&connection, key).unwrap().unwrap().stamp.seq;
+        assert_eq!((stamp("told"), stamp("untold")), (3, 9));
+    }
+
+    #[test]
+    fn a_projection_without_stamps_is_not_on_the_log_so_that_a_snapshot_brings_them() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrations::projection().to_version(&mut connection, 4).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO credentials VALUES (1, 'anna', 'anna', NULL, 1, 1);
+                 INSERT INTO projection_cursor VALUES (1, hex(zeroblob(16)), 7, hex(zeroblob(16)), NULL)",
+            )
+            .unwrap();
+        migrations::projection().to_latest(&mut connection).unwrap();
+        assert!(find_credential(&connection, "anna").unwrap().is_some(), "she logs in meanwhile");
+        let Position { seq, hash } = find_cursor(&connection).unwrap().unwrap().position;
+        assert_eq!((seq, hash.0), (7, [0xff; 16]));
     }
 
     #[test]

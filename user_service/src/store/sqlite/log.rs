@@ -10,21 +10,22 @@ use shared::hashing::PasswordHash;
 use shared::log_sync::record_hash;
 
 use super::super::{PresentPassword, StoredRecord};
-use super::StoreError;
+use super::{StoreError, incarnation};
 
-/// Appends the record of a user's new state; returns its number.
+/// Appends the record of a user's new state; returns its position.
 ///
 /// The end of the log is read here, in the same transaction, and not kept in memory: when a change
 /// is rolled back, its record is too, and the next record gets the same number.
 pub(super) fn append(
     connection: &Connection,
     kind: &EventKind,
-    change: &UserChange,
+    change: UserChange,
     recorded_at_ms: i64,
     traceparent: Option<&str>,
-) -> Result<i64, StoreError> {
+) -> Result<Position, StoreError> {
+    let change = UserChange { written_by: Some(incarnation::read(connection)?), ..change };
     let data =
-        serde_json::to_string(change).map_err(|error| StoreError::Failed(Arc::new(error)))?;
+        serde_json::to_string(&change).map_err(|error| StoreError::Failed(Arc::new(error)))?;
     let Position { seq, hash: prev_hash } = end(connection)?;
     let seq = seq + 1;
     let hash = record_hash(prev_hash, seq, kind, recorded_at_ms, &data);
@@ -38,7 +39,7 @@ pub(super) fn append(
         traceparent,
         data
     ])?;
-    Ok(seq)
+    Ok(Position { seq, hash })
 }
 
 /// The end of the log. If all of it was pruned, that is its beginning.
@@ -57,7 +58,8 @@ pub(super) fn start(connection: &Connection) -> Result<Position, StoreError> {
     Ok(statement.query_row([], to_position)?)
 }
 
-fn to_position(row: &Row<'_>) -> rusqlite::Result<Position> {
+/// From a row that begins with `seq` and `hash`.
+pub(super) fn to_position(row: &Row<'_>) -> rusqlite::Result<Position> {
     Ok(Position { seq: row.get(0)?, hash: RecordHash(row.get(1)?) })
 }
 

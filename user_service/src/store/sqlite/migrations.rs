@@ -1,5 +1,7 @@
 //! The schema of the tables, and its migrations.
 
+mod positions;
+
 use std::fmt::Display;
 
 use contract::{EventKind, Position, UserChange, UserId, UserState};
@@ -23,6 +25,10 @@ pub(super) fn all() -> Migrations<'static> {
             state_what_is_left,
         ),
         M::up(include_str!("../../../migrations/sqlite/0004_name_rules.sql")),
+        M::up_with_hook(
+            include_str!("../../../migrations/sqlite/0005_positions.sql"),
+            positions::fill,
+        ),
     ])
 }
 
@@ -88,11 +94,11 @@ fn restate(transaction: &Transaction<'_>, former: &FormerRecord) -> Result<UserC
     let FormerData { id, username, version, password_version } =
         serde_json::from_str(&former.data).map_err(failed)?;
     if former.kind == EventKind::DELETED.as_str() {
-        return Ok(UserChange { id, user: None });
+        return Ok(UserChange { id, user: None, written_by: None });
     }
     let username_key = key_of(transaction, id, &username)?;
-    let state = UserState { username, username_key, version, password_version };
-    Ok(UserChange { id, user: Some(state) })
+    let state = UserState { username, username_key, version, password_version, stamp: None };
+    Ok(UserChange { id, user: Some(state), written_by: None })
 }
 
 /// The compared form of a name: the stored one if the user still has the name, because today's

@@ -48,10 +48,8 @@ fn renew_key(connection: &Connection, user: &User, now_ms: i64) -> Result<(), St
     };
     let user = User { username_key, ..user };
     match users::write(connection, &user, &password_hash) {
-        // Neither the shown name nor the password has changed, so the versions stay.
-        Ok(()) => {
-            log::append(connection, &EventKind::UPDATED, &user.left(), now_ms, None).map(drop)
-        }
+        // Neither the shown name nor the password has changed, so versions and positions stay.
+        Ok(()) => log::append(connection, &EventKind::UPDATED, user.left(), now_ms, None).map(drop),
         Err(ChangeError::Store(error)) => Err(error),
         Err(_) => {
             tracing::warn!(

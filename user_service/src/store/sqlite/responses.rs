@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::UserId;
+use contract::{Position, UserId};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use shared::idempotency::{IdempotentRequest, Lookup};
@@ -22,7 +22,8 @@ enum StoredResponse {
         /// Absent in rows of earlier versions; no response contains it.
         #[serde(default)]
         username_key: String,
-        seq: i64,
+        #[serde(flatten)]
+        position: Position,
     },
     NameTaken,
 }
@@ -48,12 +49,12 @@ pub(super) fn record(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let response = match outcome {
-        Ok(Written { user: User { id, username, username_key, .. }, seq }) => {
+        Ok(Written { user: User { id, username, username_key, .. }, position }) => {
             StoredResponse::Created {
                 id: *id,
                 username: username.clone(),
                 username_key: username_key.clone(),
-                seq: *seq,
+                position: *position,
             }
         }
         Err(ChangeError::NameTaken) => StoredResponse::NameTaken,
@@ -63,13 +64,16 @@ pub(super) fn record(
     idempotency::record(connection, request, &encoded, now_ms)
 }
 
-/// Both versions of a newly created user are 1.
+/// Both versions of a newly created user are 1, and both positions that of their first record.
 fn decode(stored: &str) -> Result<Outcome, StoreError> {
     Ok(match serde_json::from_str(stored).map_err(not_json)? {
         StoredResponse::NameTaken => Err(ChangeError::NameTaken),
-        StoredResponse::Created { id, username, username_key, seq } => {
-            let user = User { id, username, username_key, version: 1, password_version: 1 };
-            Ok(Written { user, seq })
+        StoredResponse::Created { id, username, username_key, position } => {
+            let (version, password_version) = (1, 1);
+            let (changed, stamp) = (position, position);
+            let user =
+                User { id, username, username_key, version, password_version, changed, stamp };
+            Ok(Written { user, position })
         }
     })
 }

@@ -3,11 +3,12 @@ use std::sync::Arc;
 
 use contract::{EventKind, Position, RecordHash, UserChange, UserId};
 use rusqlite::{Connection, params};
+use shared::idempotency::IdempotentRequest;
 use shared::log_sync::{follows, record_hash};
 use tempfile::TempDir;
 
 use super::super::conformance::{Engine, passes_conformance};
-use super::super::{Store, in_file};
+use super::super::{ChangeError, Store, in_file};
 use super::*;
 
 struct SqliteEngine {
@@ -46,6 +47,14 @@ impl Engine for SqliteEngine {
             "UPDATE users SET username_key = '{key}' WHERE username = '{username}';
              DELETE FROM name_rules"
         ));
+    }
+
+    fn keep_copy(&self) {
+        std::fs::copy(self.path(), self.directory.path().join("copy.db")).unwrap();
+    }
+
+    fn put_copy_back(&self) {
+        std::fs::copy(self.directory.path().join("copy.db"), self.path()).unwrap();
     }
 
     fn rename_last_kind(&self, kind: &str) {
@@ -123,7 +132,7 @@ async fn of_a_log_with_sealed_hashes_what_is_published_goes_and_the_rest_is_stat
         (bert.username.as_str(), bert.username_key.as_str(), bert.version),
         ("Bert", "bert", 2)
     );
-    assert_eq!(left(2), UserChange { id: UserId(1), user: None });
+    assert_eq!(left(2), UserChange { id: UserId(1), user: None, written_by: None });
     assert_eq!(records[0].record.traceparent.as_deref(), Some("trace"));
     assert!(records[1].password.is_some(), "it can be sealed as it is sent");
     writer.probe().await.unwrap();
@@ -142,6 +151,48 @@ async fn a_log_of_which_all_is_published_begins_where_it_ended() {
     let log = store.open_log_reader().await.unwrap();
     assert_eq!(log.find_record_hash(5).await.unwrap(), Some(head.position.hash));
     assert_eq!(log.find_record_hash(4).await.unwrap(), None);
+}
+
+#[actix::test]
+async fn rows_from_before_get_the_positions_of_their_records_or_ones_that_no_record_has() {
+    let engine = SqliteEngine::new();
+    former_database(&engine.path());
+    engine.run(
+        "INSERT INTO users VALUES (4, 'dora', 'dora', '$argon2id$d', 3, 2);
+         INSERT INTO idempotency_keys VALUES
+             ('POST /users', 'there', 'f', '{\"created\":{\"id\":3,\"username\":\"carl\",\"seq\":4}}', 99),
+             ('POST /users', 'gone', 'f', '{\"created\":{\"id\":2,\"username\":\"bert\",\"seq\":2}}', 99),
+             ('POST /users', 'taken', 'f', '\"name_taken\"', 99)",
+    );
+    engine.keep_copy();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let store = engine.store();
+        let Opened { writer, head } = store.open_writer(5).await.unwrap();
+        let reader = store.open_reader().await.unwrap();
+        let log = store.open_log_reader().await.unwrap();
+        let records = log.list_records(2, 10).await.unwrap().records;
+        let place = |n: usize| records[n].record.position;
+        let users = reader.list_users(0, 10).await.unwrap();
+        let [bert, carl, dora] = &users[..] else { panic!("{users:?}") };
+        assert_eq!((bert.changed, carl.changed, carl.stamp), (place(0), place(1), place(1)));
+        assert_eq!(dora.changed.seq, head.position.seq, "its record is gone");
+        assert!(![dora.stamp, head.position].contains(&dora.changed));
+        let response = async |key: &str| {
+            let (scope, key, fingerprint) = ("POST /users", key.into(), "f".into());
+            let request = IdempotentRequest { scope, key, fingerprint };
+            reader.find_response(&request, 5).await.map(|found| found.unwrap().position)
+        };
+        assert_eq!(response("there").await.unwrap(), place(1));
+        let start = Position { seq: 2, hash: log.find_record_hash(2).await.unwrap().unwrap() };
+        assert_eq!(response("gone").await.unwrap(), start, "the log still knows where it begins");
+        assert!(matches!(response("taken").await, Err(ChangeError::NameTaken)));
+        seen.push(users);
+        drop((reader, log));
+        writer.close().await.unwrap();
+        engine.put_copy_back();
+    }
+    assert_eq!(seen[0], seen[1], "a copy that is migrated again gives the same ones");
 }
 
 #[actix::test]

@@ -1,6 +1,6 @@
 //! The users in their current state.
 
-use contract::UserId;
+use contract::{Position, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
@@ -14,7 +14,7 @@ use crate::domain::{Credentials, User};
 /// and by a migration.
 macro_rules! columns {
     () => {
-        "id, username, username_key, version, password_version"
+        "id, username, username_key, version, password_version, changed, stamp"
     };
 }
 
@@ -32,15 +32,18 @@ fn to_user(row: &Row<'_>) -> rusqlite::Result<User> {
         username_key: row.get(2)?,
         version: row.get(3)?,
         password_version: row.get(4)?,
+        changed: Position::from_bytes(row.get(5)?),
+        stamp: Position::from_bytes(row.get(6)?),
     })
 }
 
 fn to_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
-    let password_hash = PasswordHash::from_phc(row.get::<_, String>(5)?);
+    let password_hash = PasswordHash::from_phc(row.get::<_, String>(7)?);
     Ok(Credentials { user: to_user(row)?, password_hash })
 }
 
-/// Adds a user, at version 1. If the name is taken, the transaction continues as if nothing was
+/// Adds a user, at version 1 and without positions: call [`write_positions`] when the record is
+/// written, which contains the id. If the name is taken, the transaction continues as if nothing was
 /// tried.
 pub(super) fn insert(
     connection: &Connection,
@@ -61,7 +64,7 @@ pub(super) fn insert(
         .map_err(name_taken_or_failed)
 }
 
-/// Writes the user's current state and the hash. If the name is taken, the transaction continues as
+/// Writes the user's current state, except the positions, and the hash. If the name is taken, the transaction continues as
 /// if nothing was tried.
 pub(super) fn write(
     connection: &Connection,
@@ -70,7 +73,7 @@ pub(super) fn write(
 ) -> Result<(), ChangeError> {
     let sql = "UPDATE users SET username = ?2, username_key = ?3, version = ?4,
                password_version = ?5, password_hash = ?6 WHERE id = ?1";
-    let User { id, username, username_key, version, password_version } = user;
+    let User { id, username, username_key, version, password_version, .. } = user;
     let hash = password_hash.expose_phc();
     connection
         .prepare_cached(sql)
@@ -78,6 +81,15 @@ pub(super) fn write(
         .execute(params![id.0, username, username_key, version, password_version, hash])
         .map(drop)
         .map_err(name_taken_or_failed)
+}
+
+/// Writes the positions of the user's records.
+pub(super) fn write_positions(connection: &Connection, user: &User) -> Result<(), StoreError> {
+    let User { id, changed, stamp, .. } = user;
+    connection
+        .prepare_cached("UPDATE users SET changed = ?2, stamp = ?3 WHERE id = ?1")?
+        .execute(params![id.0, changed.to_bytes(), stamp.to_bytes()])?;
+    Ok(())
 }
 
 /// The only unique column is the name's key; an id is never chosen by a caller.

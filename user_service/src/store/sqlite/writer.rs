@@ -108,11 +108,13 @@ fn create_once(connection: &Connection, create: &CreateUser, now_ms: i64) -> Out
 }
 
 fn create_user(connection: &Connection, create: &CreateUser, now_ms: i64) -> Outcome {
-    let user = users::insert(connection, &create.username, &create.password_hash)?;
+    let mut user = users::insert(connection, &create.username, &create.password_hash)?;
     checksum::replace(connection, None, Some(&user))?;
-    let traceparent = create.traceparent.as_deref();
-    let seq = log::append(connection, &EventKind::CREATED, &user.left(), now_ms, traceparent)?;
-    Ok(Written { user, seq })
+    let (left, traceparent) = (user.left_with_new_password(), create.traceparent.as_deref());
+    let position = log::append(connection, &EventKind::CREATED, left, now_ms, traceparent)?;
+    (user.changed, user.stamp) = (position, position);
+    users::write_positions(connection, &user)?;
+    Ok(Written { user, position })
 }
 
 fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outcome {
@@ -122,8 +124,9 @@ fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outc
         return Err(ChangeError::PreconditionFailed);
     }
     let username = update.username.filter(|name| name.as_shown() != before.username);
-    if username.is_none() && update.password.is_none() {
-        return Ok(Written { user: before, seq: log::end(connection)?.seq });
+    let sets_password = update.password.is_some();
+    if username.is_none() && !sets_password {
+        return Ok(Written { user: before, position: log::end(connection)? });
     }
     let mut user = User { version: before.version + 1, ..before.clone() };
     if let Some(NewPassword { hash, verified_password_version }) = update.password {
@@ -138,9 +141,14 @@ fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outc
     }
     users::write(connection, &user, &password_hash)?;
     checksum::replace(connection, Some(&before), Some(&user))?;
+    let left = if sets_password { user.left_with_new_password() } else { user.left() };
     let traceparent = update.traceparent.as_deref();
-    let seq = log::append(connection, &EventKind::UPDATED, &user.left(), now_ms, traceparent)?;
-    Ok(Written { user, seq })
+    user.changed = log::append(connection, &EventKind::UPDATED, left, now_ms, traceparent)?;
+    if sets_password {
+        user.stamp = user.changed;
+    }
+    users::write_positions(connection, &user)?;
+    Ok(Written { position: user.changed, user })
 }
 
 fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Outcome {
@@ -151,8 +159,8 @@ fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Out
     users::delete(connection, user.id)?;
     checksum::replace(connection, Some(&user), None)?;
     let traceparent = delete.traceparent.as_deref();
-    let seq = log::append(connection, &EventKind::DELETED, &user.gone(), now_ms, traceparent)?;
-    Ok(Written { user, seq })
+    let position = log::append(connection, &EventKind::DELETED, user.gone(), now_ms, traceparent)?;
+    Ok(Written { user, position })
 }
 
 fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> Outcome {
@@ -161,6 +169,6 @@ fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> 
         return Err(ChangeError::PasswordChanged);
     }
     users::write(connection, &user, &replace.password_hash)?;
-    let seq = log::append(connection, &EventKind::UPDATED, &user.left(), now_ms, None)?;
-    Ok(Written { user, seq })
+    let position = log::append(connection, &EventKind::UPDATED, user.left(), now_ms, None)?;
+    Ok(Written { user, position })
 }

@@ -105,6 +105,23 @@ fn a_record_without_a_hash_leaves_that_of_the_same_password_and_no_other() {
 }
 
 #[test]
+fn a_record_that_names_no_stamp_is_the_stamp_unless_it_leaves_the_password_as_it_was() {
+    let mut projected = Projected::new();
+    projected.apply(&[&user(1, "a", 1)]).unwrap();
+    let created = projected.cursor.position;
+    assert_eq!(projected.find("a").unwrap().stamp, created);
+    // As a user_service that knew no stamps renames.
+    projected.apply(&[&user(1, "b", 1)]).unwrap();
+    assert_eq!(projected.find("b").unwrap().stamp, created);
+    projected.apply(&[&user(1, "b", 2)]).unwrap();
+    assert_eq!(projected.find("b").unwrap().stamp, projected.cursor.position);
+    let mut named: serde_json::Value = serde_json::from_str(&user(1, "c", 2)).unwrap();
+    named["user"]["stamp"] = serde_json::to_value(created).unwrap();
+    projected.apply(&[&named.to_string()]).unwrap();
+    assert_eq!(projected.find("c").unwrap().stamp, created, "user_service knows it");
+}
+
+#[test]
 fn an_empty_batch_stores_the_cursor() {
     let mut projected = Projected::new();
     projected.apply(&[]).unwrap();

@@ -1,0 +1,135 @@
+//! How far the projection is, as everybody but its owner sees it.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use contract::{Cursor, Position, UsersChecksum};
+
+/// How many of the last positions are remembered: those of the writes that clients may wait for.
+const RECENT_MAX: usize = 1_024;
+
+/// How far the projection is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// The stored cursor; none before the first answer of user_service.
+    pub cursor: Option<Cursor>,
+    /// The checksum over all users there.
+    pub checksum: UsersChecksum,
+    /// What the users who were left out of the last snapshot would add to it. Forgotten by a
+    /// restart, after which another snapshot tells it.
+    pub left_out: UsersChecksum,
+    /// Users who cannot log in because their hash cannot be opened.
+    pub unopenable: Unopenable,
+    /// The last positions without a gap, up to the cursor; see [`Applied::includes`].
+    recent: VecDeque<Position>,
+}
+
+/// Stored hashes that cannot be opened with the keys that are here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unopenable {
+    /// How many.
+    pub count: u64,
+    /// A key that some of them were sealed with and that is not here.
+    pub missing_key: Option<String>,
+}
+
+impl fmt::Display for Unopenable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} hashes cannot be opened", self.count)?;
+        match &self.missing_key {
+            Some(key) => write!(
+                f,
+                ": the sealing key {key} is missing; give both services the same sealing keys, or \
+                 wait until user_service has sent them again"
+            ),
+            None => f.write_str(": user_service is asked to send them again"),
+        }
+    }
+}
+
+impl Applied {
+    /// What a database holds that was just opened.
+    pub fn opened(cursor: Option<Cursor>, checksum: UsersChecksum, unopenable: Unopenable) -> Self {
+        let recent = cursor.iter().map(|cursor| cursor.position).collect();
+        Self { cursor, checksum, unopenable, recent, left_out: UsersChecksum::default() }
+    }
+
+    /// The last record's number, 0 before the first.
+    pub fn seq(&self) -> i64 {
+        self.cursor.map_or(0, |cursor| cursor.position.seq)
+    }
+
+    /// Whether the projection shows the write at this position.
+    ///
+    /// If the record there is known to be another one, it does not: either the client's write is
+    /// of a history that a restore has undone, or this projection is. Of records that were applied
+    /// long ago, or that a snapshot contained, the hash is not known here; then `seq` decides.
+    pub fn includes(&self, write: Position) -> bool {
+        let known = self.recent.front().and_then(|first| {
+            let index = usize::try_from(write.seq.checked_sub(first.seq)?).ok()?;
+            self.recent.get(index)
+        });
+        known.map_or(self.seq() >= write.seq, |known| *known == write)
+    }
+
+    /// The checksum that user_service has at this place, if the projection holds all users but those
+    /// who were left out.
+    pub fn expected_checksum(&self) -> UsersChecksum {
+        self.checksum.plus(self.left_out)
+    }
+
+    /// For the owner: records up to the cursor were applied.
+    pub fn advance(
+        &mut self,
+        records: impl IntoIterator<Item = Position>,
+        cursor: Cursor,
+        checksum: UsersChecksum,
+    ) {
+        self.recent.extend(records);
+        let surplus = self.recent.len().saturating_sub(RECENT_MAX);
+        self.recent.drain(..surplus);
+        (self.cursor, self.checksum) = (Some(cursor), checksum);
+    }
+
+    /// For the owner: a snapshot has replaced everything.
+    pub fn replace(&mut self, cursor: Cursor, checksum: UsersChecksum, left_out: UsersChecksum) {
+        (self.cursor, self.checksum, self.left_out) = (Some(cursor), checksum, left_out);
+        self.recent = VecDeque::from([cursor.position]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::RecordHash;
+
+    fn at(seq: i64, history: u8) -> Position {
+        Position { seq, hash: RecordHash([history; 16]) }
+    }
+
+    fn cursor(position: Position) -> Cursor {
+        Cursor { position, ..Cursor::default() }
+    }
+
+    #[test]
+    fn a_write_is_included_once_its_very_record_was_applied() {
+        let mut applied = Applied::default();
+        assert!(!applied.includes(at(1, 1)));
+        applied.advance((1..=5).map(|seq| at(seq, 1)), cursor(at(5, 1)), UsersChecksum::default());
+        assert!(applied.includes(at(1, 1)) && applied.includes(at(5, 1)));
+        assert!(!applied.includes(at(6, 1)), "not reached");
+        assert!(!applied.includes(at(3, 2)), "of another history");
+        applied.replace(cursor(at(4, 2)), UsersChecksum::default(), UsersChecksum::default());
+        assert!(!applied.includes(at(4, 1)) && !applied.includes(at(5, 1)));
+        assert!(applied.includes(at(4, 2)));
+        assert!(applied.includes(at(3, 1)), "nobody knows the record there: the number decides");
+    }
+
+    #[test]
+    fn only_the_last_positions_are_remembered() {
+        let (mut applied, end) = (Applied::default(), 3_000);
+        applied.advance((1..=end).map(|seq| at(seq, 1)), cursor(at(end, 1)), applied.checksum);
+        assert_eq!(applied.recent.len(), RECENT_MAX);
+        assert!(!applied.includes(at(end - 1_023, 2)) && applied.includes(at(end - 1_024, 2)));
+    }
+}

@@ -1,0 +1,54 @@
+//! What the positions of a user's records must guarantee: they name one state of one user in one
+//! history of the log.
+
+use contract::Position;
+
+use super::*;
+
+pub(in crate::store) async fn a_user_keeps_the_record_of_the_last_change_and_of_the_password(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    let Written { user: anna, position: created } = db.one(create("anna")).await.unwrap();
+    assert_eq!((anna.changed, anna.stamp, db.head.position), (created, created, created));
+    let renamed = db.one(rename(anna.id, "bert")).await.unwrap();
+    assert_eq!((renamed.user.changed, renamed.user.stamp), (db.head.position, created));
+    let replace = ReplaceHash { id: anna.id, password_version: 1, password_hash: hash("again") };
+    let rehashed = db.one(Change::ReplaceHash(replace)).await.unwrap();
+    assert_eq!(rehashed.position, db.head.position);
+    assert_eq!(rehashed.user, renamed.user, "another form of the same password is no change");
+    let set = db.one(new_password(anna.id, 1)).await.unwrap();
+    assert_eq!((set.user.changed, set.user.stamp), (db.head.position, db.head.position));
+    let stamps: Vec<Option<Position>> =
+        db.records().await.iter().map(|record| state_of(record).user.unwrap().stamp).collect();
+    assert_eq!(stamps, [None, Some(created), Some(created), None], "a setting record is the stamp");
+    let db = db.reopen(engine).await;
+    assert_eq!(db.reader.find_user(anna.id).await.unwrap(), Some(set.user.clone()));
+    let mut snapshot = db.log.snapshot().await.unwrap();
+    let listed = snapshot.list_credentials(0, 1).await.unwrap().remove(0).user;
+    assert_eq!(listed.state().stamp, Some(set.user.stamp));
+}
+
+/// The same changes at the same time, before and after the database was put back.
+pub(in crate::store) async fn two_histories_of_a_log_share_no_position_and_no_tag(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    db.create("anna").await;
+    db.close().await;
+    engine.keep_copy();
+    let mut db = Db::open(engine).await;
+    let lost = db.one(create("bert")).await.unwrap();
+    db.close().await;
+    engine.put_copy_back();
+    let mut db = Db::open(engine).await;
+    let new = db.one(create("bert")).await.unwrap();
+    assert_eq!((new.user.id, new.position.seq), (lost.user.id, lost.position.seq));
+    assert_ne!(new.position, lost.position);
+    assert_ne!((new.user.tag(), new.user.stamp), (lost.user.tag(), lost.user.stamp));
+    let tag = Tag { opaque: lost.user.tag(), is_weak: false };
+    let precondition = Precondition::IfMatch(Tags::List(vec![tag]));
+    let delete = DeleteUser { id: new.user.id, precondition, traceparent: None };
+    let outcome = db.one(Change::Delete(delete)).await;
+    assert!(matches!(outcome, Err(ChangeError::PreconditionFailed)), "{outcome:?}");
+}
