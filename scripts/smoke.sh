@@ -232,8 +232,8 @@ body=$(jwt_part 0 "$ann_token")
 check 'signed by EdDSA, of type at+jwt' body_has '.alg == "EdDSA" and .typ == "at+jwt"'
 kid=$(jq -r .kid <<<"$body")
 body=$(jwt_part 1 "$ann_token")
-check 'with the claims iss sub aud exp iat nbf jti client_id pv' \
-  body_has '["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "pv"] - keys == []'
+check 'with the claims iss sub aud exp iat nbf jti sid client_id stamp' \
+  body_has '["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "client_id", "stamp"] - keys == []'
 check 'about this user' body_has ".sub == \"$ann\" and .exp > .iat"
 call GET "$auth/.well-known/jwks.json"
 check '/.well-known/jwks.json holds its key' \

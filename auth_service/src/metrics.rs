@@ -17,7 +17,7 @@ use crate::actors::{Applied, Progress};
 pub struct ServiceMetrics {
     /// Following the log.
     pub following: FollowingMetrics,
-    /// Revoked tokens.
+    /// Revoked sessions.
     pub revocations: RevocationMetrics,
     /// Logins.
     pub logins: LoginMetrics,
@@ -140,26 +140,23 @@ impl Collector for AgreementMetrics {
     }
 }
 
-/// Metrics of the revoked tokens. Clones share the gauges.
+/// Metrics of the revoked sessions. Clones share the gauge.
 #[derive(Clone, Default)]
 pub struct RevocationMetrics {
-    tokens: Gauge,
-    users: Gauge,
+    sessions: Gauge,
 }
 
 impl RevocationMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { tokens, users } = metrics.clone();
-        registry.register("revoked_tokens", "Revoked tokens that are remembered", tokens);
-        registry.register("revoked_users", "Users with revoked tokens", users);
+        let help = "Sessions that were logged out and are remembered";
+        registry.register("revoked_sessions", help, metrics.sessions.clone());
         metrics
     }
 
-    /// Sets how many tokens and users are remembered.
-    pub fn set(&self, (tokens, users): (usize, usize)) {
-        self.tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
-        self.users.set(i64::try_from(users).unwrap_or(i64::MAX));
+    /// Sets how many sessions are remembered.
+    pub fn set(&self, sessions: usize) {
+        self.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
     }
 }
 

@@ -30,10 +30,10 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// The answer now.
     pub(crate) fn report(&self) -> ReadinessReport {
-        let Applied { cursor, unopenable, .. } = self.applied.borrow().clone();
+        let applied = self.applied.borrow().clone();
         let Progress { loaded, foreign_key, is_stuck, .. } = self.progress.borrow().clone();
         let (mut reasons, mut degraded) = (self.health.reasons(), self.health.degraded());
-        if cursor.is_none() {
+        if !applied.is_synced() {
             reasons.push(match loaded {
                 None => "catching up: no sync with user_service yet".to_owned(),
                 Some((part, parts)) => {
@@ -41,8 +41,8 @@ impl Readiness {
                 }
             });
         }
-        if unopenable.count > 0 {
-            reasons.push(unopenable.to_string());
+        if applied.unopenable.count > 0 {
+            reasons.push(applied.unopenable.to_string());
         }
         if let Some(key) = foreign_key {
             degraded.push(format!(

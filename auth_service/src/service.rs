@@ -34,11 +34,13 @@ use shared::http::{
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
 use shared::telemetry::Registry;
-use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
+use shared::tokens::{
+    EndedStamps, RevokedSessions, SigningKey, SigningKeyError, TokenRules, Verifier,
+};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::CloseProjection;
-use crate::actors::revocations::{CloseRevocations, PruneExpired, RevokeInMemory, TokenTimes};
+use crate::actors::revocations::{Clocks, CloseRevocations, PruneExpired};
 use crate::actors::user_event_consumer::{FollowLoop, Freshness, StopFollowing, direct_way};
 use crate::actors::{
     Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
@@ -48,13 +50,13 @@ use crate::http::{self, Api, Authenticator, Decoy, TokenChecker};
 use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::readiness::Readiness;
-use crate::store::StoreError;
+use crate::store::{ProjectionReader, StoreError};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
 /// The file of the projection.
 const PROJECTION: &str = "projection.db";
-/// The file of the revoked tokens.
+/// The file of the revoked sessions.
 const TOKENS: &str = "tokens.db";
 
 /// What the service gets from its caller.
@@ -87,7 +89,7 @@ pub enum StartError {
     #[error("cannot use the projection of the users")]
     Projection(#[source] StoreError),
     /// `tokens.db` cannot be used.
-    #[error("cannot use the list of revoked tokens")]
+    #[error("cannot use the list of revoked sessions")]
     Revocations(#[source] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
@@ -147,6 +149,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         projection: config.common.data_dir.join(PROJECTION),
         verifier,
         revoked: actors.revoked.clone(),
+        ended: actors.ended.clone(),
         bus: Arc::clone(&bus),
         codec,
         health: health.clone(),
@@ -218,12 +221,11 @@ impl Files {
         let claim = claim_data_dir(directory, "auth_service")?;
         let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
         let sealing_key = Arc::new(sealing_key);
-        let times =
-            TokenTimes { lifetime_s: config.service.token_lifetime_s(), leeway_s: LEEWAY_S };
+        let (wall, monotonic) = (clock.clone(), MonotonicClock::system());
+        let clocks = Clocks { wall, monotonic, leeway_s: LEEWAY_S };
         let metrics = metrics.revocations.clone();
-        let mut revocations =
-            Revocations::open(directory.join(TOKENS), clock.clone(), times, metrics)
-                .map_err(StartError::Revocations)?;
+        let mut revocations = Revocations::open(directory.join(TOKENS), clocks, metrics)
+            .map_err(StartError::Revocations)?;
         let repository =
             CredentialRepository::open(directory.join(PROJECTION), Arc::clone(&sealing_key))
                 .map_err(StartError::Projection)?;
@@ -267,7 +269,8 @@ struct ApiParts {
     hashing: HashingThreads,
     projection: PathBuf,
     verifier: Arc<Verifier>,
-    revoked: RevokedView,
+    revoked: RevokedSessions,
+    ended: EndedStamps,
     bus: Arc<dyn Bus>,
     codec: Codec,
     health: Health,
@@ -294,17 +297,25 @@ impl ApiParts {
     /// Called once on each worker's thread, whose actors it starts.
     fn launch_api(&self) -> Api {
         let parts = self.clone();
+        let reader = Rc::new(ProjectionReader::new(parts.projection));
         Api {
             authenticator: Authenticator {
-                reader: CredentialReader::launch(parts.projection, &parts.health),
+                reader: CredentialReader::launch(Rc::clone(&reader), &parts.health),
                 hasher: PasswordHasher::launch(parts.hashing, &parts.health),
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
                 codec: parts.codec,
                 decoy: Decoy::new(&parts.sealing_key),
                 fresh: parts.fresh,
+                ended: parts.ended.clone(),
             },
-            tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),
+            tokens: TokenChecker::new(
+                parts.verifier,
+                parts.revoked,
+                parts.ended,
+                reader,
+                parts.clock.clone(),
+            ),
             revocations: parts.revocations,
             key_ring: parts.key_ring,
             applied: parts.applied,
@@ -338,7 +349,8 @@ struct Actors {
     applied: watch::Receiver<Applied>,
     progress: watch::Receiver<Progress>,
     fresh: Freshness,
-    revoked: RevokedView,
+    revoked: RevokedSessions,
+    ended: EndedStamps,
     is_writable: Arc<AtomicBool>,
     following: Arbiter,
     /// The threads of the databases.
@@ -352,7 +364,7 @@ impl Actors {
         Following { bus, codec, replica, user_service_url, metrics }: Following,
     ) -> Self {
         let [projecting, revoking, following] = [(); 3].map(|()| Arbiter::new());
-        let revoke: RevokeInMemory = revocations.in_memory();
+        let ended = EndedStamps::default();
         let (applied, revoked) = (repository.applied(), revocations.view());
         let is_writable = revocations.is_writable();
         let repository = repository.launch(&projecting.handle(), health);
@@ -369,8 +381,7 @@ impl Actors {
             bus,
             repository: repository.clone(),
             applied: applied.clone(),
-            revocations: revocations.clone(),
-            revoke,
+            ended: ended.clone(),
             replica,
             metrics,
             health: health.clone(),
@@ -385,6 +396,7 @@ impl Actors {
             progress: watched,
             fresh,
             revoked,
+            ended,
             is_writable,
             following,
             writing: [projecting, revoking],

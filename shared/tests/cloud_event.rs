@@ -92,7 +92,8 @@ fn all() -> Vec<Outgoing> {
     let credit = Some(Credit { after: 0, parts: 16 });
     let request = SyncRequest { nonce, reply_to, cursor: cursor(), snapshot: false, credit };
     let sealed_hash = SealedHash::new("v2.key.sealed");
-    let rehash = PasswordRehashed { id: UserId(1), password_version: 1, sealed_hash };
+    let stamp = state("Anna", 1).stamp;
+    let rehash = PasswordRehashed { id: UserId(1), password_version: 1, stamp, sealed_hash };
     vec![
         codec.encode_event(&created(), NOW),
         codec.encode_head(&head()),

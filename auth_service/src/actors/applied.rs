@@ -3,10 +3,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use contract::{Cursor, Position, UsersChecksum};
+use contract::{Cursor, Position, RecordHash, UsersChecksum};
 
 /// How many of the last positions are remembered: those of the writes that clients may wait for.
 const RECENT_MAX: usize = 1_024;
+
+/// At the cursor of a projection that an earlier version has written
+/// (`migrations/projection/0005_stamps.sql`), until user_service has answered.
+const FROM_BEFORE_STAMPS: RecordHash = RecordHash([0xff; 16]);
 
 /// How far the projection is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,11 @@ impl Applied {
     /// The last record's number, 0 before the first.
     pub fn seq(&self) -> i64 {
         self.cursor.map_or(0, |cursor| cursor.position.seq)
+    }
+
+    /// Whether user_service has ever answered this version.
+    pub fn is_synced(&self) -> bool {
+        self.cursor.is_some_and(|cursor| cursor.position.hash != FROM_BEFORE_STAMPS)
     }
 
     /// Whether the projection shows the write at this position.

@@ -8,7 +8,7 @@
 //! **When it dies**: a query that panics fails alone. A connection that cannot be opened is
 //! opened with the next query. While the disk is full, it reads what is there.
 
-use std::path::PathBuf;
+use std::rc::Rc;
 
 use actix::{Actor, Context, Handler};
 use shared::actors::{Ask, Command, Health, Mailbox};
@@ -31,13 +31,13 @@ impl Command for FindCredential {
 
 /// One worker's reader.
 pub struct CredentialReader {
-    reader: ProjectionReader,
+    reader: Rc<ProjectionReader>,
 }
 
 impl CredentialReader {
-    /// Starts a reader on this thread.
-    pub fn launch(path: PathBuf, health: &Health) -> Mailbox<Self> {
-        Mailbox::start(health, MAILBOX, |_| Self { reader: ProjectionReader::new(path) })
+    /// Starts the actor on this thread, which shares the reader with the checks of tokens.
+    pub fn launch(reader: Rc<ProjectionReader>, health: &Health) -> Mailbox<Self> {
+        Mailbox::start(health, MAILBOX, |_| Self { reader })
     }
 
     fn find(&self, username_keys: &[String]) -> Result<Option<Credential>, StoreError> {

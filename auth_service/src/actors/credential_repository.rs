@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ArbiterHandle, Context, Handler};
-use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
+use contract::{Cursor, SnapshotUser, UsersChecksum};
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::log_sync::NextChange;
 use shared::secrets::{SealingKeys, UnsealError};
@@ -47,14 +47,6 @@ pub struct StageSnapshotPart {
 
 impl Command for StageSnapshotPart {
     type Reply = Result<Vec<Refused>, StoreError>;
-}
-
-/// "Whose tokens must die when the staged snapshot replaces the projection?" Answers with each user's oldest
-/// password version whose tokens live on.
-pub struct FindSuperseded;
-
-impl Command for FindSuperseded {
-    type Reply = Result<Vec<(UserId, i64)>, StoreError>;
 }
 
 /// "Replace the projection with the staged snapshot."
@@ -185,14 +177,6 @@ impl Handler<Ask<StageSnapshotPart>> for CredentialRepository {
 
     fn handle(&mut self, ask: Ask<StageSnapshotPart>, _: &mut Self::Context) {
         ask.answer(|StageSnapshotPart { part, users }| self.store.stage(part, users));
-    }
-}
-
-impl Handler<Ask<FindSuperseded>> for CredentialRepository {
-    type Result = ();
-
-    fn handle(&mut self, ask: Ask<FindSuperseded>, _: &mut Self::Context) {
-        ask.answer(|FindSuperseded| self.store.find_superseded());
     }
 }
 

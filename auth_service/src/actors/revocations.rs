@@ -1,4 +1,4 @@
-//! **Owns** the revoked tokens: `tokens.db`, on a separate thread, and the view of it that every HTTP
+//! **Owns** the revoked sessions: `tokens.db`, on a separate thread, and the view of it that every HTTP
 //! worker reads.
 //!
 //! **Promises** that a revocation is on the disk before it is answered, that the view has it by
@@ -20,42 +20,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
-use contract::UserId;
 use shared::actors::{Ask, Command, Health, Mailbox};
-use shared::clock::Clock;
+use shared::clock::{Clock, MonotonicClock};
 use shared::idempotency::IdempotentRequest;
-use shared::tokens::RevokedView;
+use shared::tokens::RevokedSessions;
 
 pub use self::stored_responses::{FindOutcome, RememberLogin};
 use crate::metrics::RevocationMetrics;
-use crate::store::{RevokeRefused, StoreError, TokenStore};
+use crate::store::{Now, RevokeRefused, RevokedSession, StoreError, TokenStore};
 
 /// Commands that may wait for the next commit.
 const MAILBOX: usize = 1024;
-/// How much longer than a token's life a user's revocation is kept: a login that was in progress
-/// when the password changed signs its (dead) token later by the time it waited.
-const LATE_LOGIN_S: i64 = 600;
 
-/// "This token is dead."
-pub struct RevokeToken {
+/// "This session is logged out: its tokens are dead."
+pub struct RevokeSession {
     /// Its name.
-    pub jti: String,
-    /// Its `exp`.
+    pub sid: String,
+    /// The `exp` of the token at hand.
     pub exp_s: i64,
+    /// How long that token lives.
+    pub lifetime_s: i64,
     /// The request, if the client wants to be able to repeat it.
     pub request: Option<IdempotentRequest>,
 }
 
-impl Command for RevokeToken {
+impl Command for RevokeSession {
     type Reply = Result<(), RevokeRefused>;
-}
-
-/// "Of these users, the tokens of passwords before this version are dead."
-#[derive(Clone)]
-pub struct RevokeUsers(pub Vec<(UserId, i64)>);
-
-impl Command for RevokeUsers {
-    type Reply = Result<(), StoreError>;
 }
 
 /// "Delete a chunk of the revocations and stored responses that have expired." Answers whether there
@@ -74,46 +64,30 @@ impl Command for CloseRevocations {
     type Reply = ();
 }
 
-/// The times that revocations depend on, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenTimes {
-    /// How long a token lives.
-    pub lifetime_s: i64,
-    /// By how much verifiers let clocks differ.
+/// The clocks by which revocations are kept.
+#[derive(Clone, Debug)]
+pub struct Clocks {
+    /// The wall clock.
+    pub wall: Clock,
+    /// The one that nobody sets.
+    pub monotonic: MonotonicClock,
+    /// By how many seconds verifiers let wall clocks differ.
     pub leeway_s: i64,
 }
 
-impl TokenTimes {
-    /// When all tokens that users have at `now_s` have expired.
-    fn all_expired_s(self, now_s: i64) -> i64 {
-        now_s + self.lifetime_s + self.leeway_s + LATE_LOGIN_S
+impl Clocks {
+    fn now(&self) -> Now {
+        Now { wall_ms: self.wall.unix_ms(), monotonic_us: self.monotonic.now_us() }
     }
 }
 
-/// Ends tokens in the view alone, whatever the disk says; [`RevokeUsers`] makes it durable.
-#[derive(Clone)]
-pub struct RevokeInMemory {
-    view: RevokedView,
-    clock: Clock,
-    times: TokenTimes,
-}
-
-impl RevokeInMemory {
-    /// The user's tokens of passwords before this version are dead.
-    pub fn now(&self, user: UserId, min_password_version: i64) {
-        let until_s = self.times.all_expired_s(self.clock.unix_s());
-        self.view.insert_user(user, min_password_version, until_s);
-    }
-}
-
-/// The owner of the revoked tokens.
+/// The owner of the revoked sessions.
 pub struct Revocations {
     /// The only one that writes to `tokens.db`, and to the view after each commit.
     store: TokenStore,
     /// Read by the HTTP workers.
-    view: RevokedView,
-    clock: Clock,
-    times: TokenTimes,
+    view: RevokedSessions,
+    clocks: Clocks,
     /// Whether the last write found space on the disk; `/readyz` reads it.
     is_writable: Arc<AtomicBool>,
     metrics: RevocationMetrics,
@@ -127,25 +101,19 @@ impl Revocations {
     /// It cannot be used; or the disk is full, and it cannot even be read.
     pub fn open(
         path: PathBuf,
-        clock: Clock,
-        times: TokenTimes,
+        clocks: Clocks,
         metrics: RevocationMetrics,
     ) -> Result<Self, StoreError> {
-        let view = RevokedView::default();
-        let store = TokenStore::open(path, view.clone())?;
+        let view = RevokedSessions::default();
+        let store = TokenStore::open(path, view.clone(), clocks.now())?;
         metrics.set(view.len());
         let is_writable = Arc::new(AtomicBool::new(true));
-        Ok(Self { store, view, clock, times, is_writable, metrics })
+        Ok(Self { store, view, clocks, is_writable, metrics })
     }
 
     /// What the HTTP workers read.
-    pub fn view(&self) -> RevokedView {
+    pub fn view(&self) -> RevokedSessions {
         self.view.clone()
-    }
-
-    /// Ends the tokens of users at once, before their revocation is on the disk.
-    pub fn in_memory(&self) -> RevokeInMemory {
-        RevokeInMemory { view: self.view.clone(), clock: self.clock.clone(), times: self.times }
     }
 
     /// Whether the last write found space on the disk.
@@ -153,7 +121,7 @@ impl Revocations {
         Arc::clone(&self.is_writable)
     }
 
-    /// Names the signing key that this list of dead tokens belongs to.
+    /// Names the signing key that this list of revoked sessions belongs to.
     pub fn generation(&self) -> Result<String, StoreError> {
         self.store.find_generation()
     }
@@ -188,7 +156,7 @@ impl Revocations {
     }
 
     fn prune(&mut self) -> Result<bool, StoreError> {
-        let pruned = self.store.prune(self.clock.unix_ms());
+        let pruned = self.store.prune(self.clocks.now());
         self.note_written(&pruned);
         self.metrics.set(self.view.len());
         pruned
@@ -216,25 +184,15 @@ impl Handler<CommitGroup> for Revocations {
     }
 }
 
-impl Handler<Ask<RevokeToken>> for Revocations {
+impl Handler<Ask<RevokeSession>> for Revocations {
     type Result = ();
 
-    fn handle(&mut self, ask: Ask<RevokeToken>, context: &mut Self::Context) {
+    fn handle(&mut self, ask: Ask<RevokeSession>, context: &mut Self::Context) {
         self.before_push(context);
-        let (RevokeToken { jti, exp_s, request }, reply) = ask.into_parts();
-        let until_s = exp_s.saturating_add(self.times.leeway_s);
-        self.store.revoke_token(reply, (jti, until_s), request, self.clock.unix_ms());
-    }
-}
-
-impl Handler<Ask<RevokeUsers>> for Revocations {
-    type Result = ();
-
-    fn handle(&mut self, ask: Ask<RevokeUsers>, context: &mut Self::Context) {
-        self.before_push(context);
-        let (RevokeUsers(users), reply) = ask.into_parts();
-        let until_s = self.times.all_expired_s(self.clock.unix_s());
-        self.store.revoke_users(reply, users, until_s);
+        let (RevokeSession { sid, exp_s, lifetime_s, request }, reply) = ask.into_parts();
+        let until_s = exp_s.saturating_add(self.clocks.leeway_s);
+        let session = RevokedSession { sid: sid.into(), until_s, lifetime_s };
+        self.store.revoke_session(reply, session, request, self.clocks.now());
     }
 }
 
@@ -253,7 +211,7 @@ impl Handler<Ask<CloseRevocations>> for Revocations {
         self.commit();
         if let Err(error) = self.store.close() {
             let error = &error as &dyn Error;
-            tracing::error!(error, "the list of revoked tokens was not closed cleanly");
+            tracing::error!(error, "the list of revoked sessions was not closed cleanly");
         }
         context.stop();
         ask.answer(|CloseRevocations| ());

@@ -1,8 +1,8 @@
 //! **Owns** the order in which events are applied: the follower of user_service's log, and the two
 //! subscriptions that feed it.
 //!
-//! **Promises** that what it acknowledges has been applied or is not needed, that revocations are
-//! durable before the projection moves past what caused them, and that a gap is always asked for.
+//! **Promises** that what it acknowledges has been applied or is not needed, that a
+//! record which ends tokens counts at once, and that a gap is always asked for.
 //!
 //! **When full**: it takes no delivery while the effects of the last ones are being carried out;
 //! what waits stays in the queues, whose prefetch is the bound.

@@ -16,6 +16,7 @@ use shared::hashing::{
 use shared::http::Problem;
 use shared::identity::Password;
 use shared::secrets::{SealingKeys, UnsealError};
+use shared::tokens::EndedStamps;
 
 use super::bodies::LoginAttempt;
 use crate::actors::user_event_consumer::Freshness;
@@ -38,6 +39,8 @@ pub struct Authenticator {
     pub decoy: Decoy,
     /// Asks for what has not arrived, while the broker is unreachable.
     pub fresh: Freshness,
+    /// Tells of deletions and new passwords that the projection does not show yet.
+    pub ended: EndedStamps,
 }
 
 /// A sealed text that looks like a hash, so that opening takes as long for an unknown name as for a
@@ -91,7 +94,8 @@ impl Authenticator {
 
     async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
         let command = FindCredential { username_keys: attempt.username_keys.clone() };
-        ask(&self.reader, command).await?.map_err(Problem::internal)
+        let found = ask(&self.reader, command).await?.map_err(Problem::internal)?;
+        Ok(found.filter(|found| !self.ended.contains(found.id, found.stamp)))
     }
 
     /// Does the same work whatever is missing.
@@ -151,7 +155,7 @@ impl Authenticator {
         if !self.bus.status().is_connected() {
             return;
         }
-        let Credential { id, password_version, .. } = *credential;
+        let Credential { id, password_version, stamp, .. } = *credential;
         let (hasher, key, codec, bus) = (
             self.hasher.clone(),
             Arc::clone(&self.sealing_key),
@@ -161,7 +165,8 @@ impl Authenticator {
         actix_web::rt::spawn(async move {
             let Ok(Ok(hash)) = ask(&hasher, HashPassword(password)).await else { return };
             let sealed_hash = key.seal(&hash, id, password_version);
-            let command = PasswordRehashed { id, password_version, sealed_hash };
+            let stamp = Some(stamp);
+            let command = PasswordRehashed { id, password_version, stamp, sealed_hash };
             if let Err(error) = bus.publish(vec![codec.encode_rehash(&command)]).await {
                 tracing::debug!(error = &error as &dyn Error, "a new hash was not sent");
             }

@@ -1,4 +1,4 @@
-//! `POST /logout`: revokes the token that it is called with.
+//! `POST /logout`: ends the session of the token that it is called with.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -11,7 +11,7 @@ use super::bearer::Bearer;
 use super::bodies::LogoutResponse;
 use super::live_tokens::TokenRejection;
 use super::problems::key_reused;
-use crate::actors::{FindOutcome, RevokeToken};
+use crate::actors::{FindOutcome, RevokeSession};
 
 const SCOPE: &str = "POST /logout";
 
@@ -37,7 +37,12 @@ pub(super) async fn logout(
     });
     match (api.tokens.check(&token), request) {
         (Ok(claims), request) => {
-            let command = RevokeToken { jti: claims.jti.clone(), exp_s: claims.exp, request };
+            let command = RevokeSession {
+                sid: claims.sid.clone(),
+                exp_s: claims.exp,
+                lifetime_s: claims.exp.saturating_sub(claims.iat),
+                request,
+            };
             ask(&api.revocations, command).await??;
         }
         (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &api).await?,

@@ -24,7 +24,10 @@ impl From<RevokeRefused> for Problem {
 
 impl From<TokenRejection> for Problem {
     fn from(rejection: TokenRejection) -> Self {
-        invalid_token().with_source(rejection)
+        match rejection {
+            TokenRejection::Store(error) => Self::internal(error),
+            dead => invalid_token().with_source(dead),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
+use contract::{Cursor, Position, SnapshotUser, UserId, UsersChecksum};
 use shared::log_sync::NextChange;
 use shared::sqlite::{Durability, ReadConnection, WriteConnection};
 
@@ -49,7 +49,8 @@ impl ProjectionStore {
     /// # Errors
     /// It cannot be used.
     pub fn open(path: PathBuf) -> Result<Self, StoreError> {
-        // Normal: whatever a power cut takes comes again, because the cursor goes with it.
+        // Normal: whatever a power cut takes comes again, because the cursor goes with it. What ends
+        // tokens must not come back even for a moment, so it is synced.
         let connection = WriteConnection::open(path, Durability::Normal, migrations::projection)?;
         Ok(Self { connection })
     }
@@ -83,7 +84,9 @@ impl ProjectionStore {
         changes: &[NextChange],
         cursor: &Cursor,
     ) -> Result<UsersChecksum, ApplyError> {
-        projection::apply(self.connection.get()?, changes, cursor)
+        let durability =
+            if changes.iter().any(ends_tokens) { Durability::Full } else { Durability::Normal };
+        projection::apply(self.connection.get_with(durability)?, changes, cursor)
     }
 
     /// Stages a part of a snapshot; the first part deletes what was staged before. Answers with the
@@ -96,16 +99,10 @@ impl ProjectionStore {
         staging::stage(self.connection.get()?, part, users)
     }
 
-    /// The users whose tokens must die when the staged snapshot comes in, each with the oldest
-    /// password version whose tokens live on.
-    pub fn find_superseded(&self) -> Result<Vec<(UserId, i64)>, StoreError> {
-        self.connection.read(staging::find_superseded)
-    }
-
     /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
     /// transaction. Answers with the checksum over all users then.
     pub fn swap_in(&mut self, cursor: &Cursor) -> Result<UsersChecksum, StoreError> {
-        staging::swap_in(self.connection.get()?, cursor)
+        staging::swap_in(self.connection.get_with(Durability::Full)?, cursor)
     }
 
     /// Closes the database after all readers: then everything is in its main file.
@@ -115,6 +112,14 @@ impl ProjectionStore {
     pub fn close(&mut self) -> Result<(), StoreError> {
         self.connection.close()
     }
+}
+
+/// Whether tokens die when the change is applied: the user is gone, or has another password.
+fn ends_tokens(next: &NextChange) -> bool {
+    next.change
+        .user
+        .as_ref()
+        .is_none_or(|state| state.stamp.is_none() && state.password_version > 1)
 }
 
 /// Reads the projection. Each belongs to one thread, and sees what was committed when it was asked.
@@ -131,5 +136,10 @@ impl ProjectionReader {
     /// The user with this name, compared by its key.
     pub fn find_credential(&self, username_key: &str) -> Result<Option<Credential>, StoreError> {
         self.connection.with(|connection| projection::find_credential(connection, username_key))
+    }
+
+    /// The security stamp of the user with this id.
+    pub fn find_stamp(&self, user: UserId) -> Result<Option<Position>, StoreError> {
+        self.connection.with(|connection| projection::find_stamp(connection, user))
     }
 }

@@ -1,28 +1,30 @@
-//! The revoked tokens, and the stored responses beside them: that of a logout is written in the
+//! The revoked sessions, and the stored responses beside them: that of a logout is written in the
 //! transaction of its revocation.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use contract::{Claims, UserId};
+use contract::Claims;
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
 use shared::sqlite::{Durability, WriteConnection, idempotency};
-use shared::tokens::RevokedView;
+use shared::tokens::RevokedSessions;
 
 use super::StoreError;
+use super::forgetting::{Forgetting, Now, RevokedSession};
 use super::sqlite::group_commit::GroupCommit;
 use super::sqlite::{migrations, tokens};
 
 /// How many expired revocations, and how many stored responses, are deleted at once: no logout waits
 /// long for it.
-const CHUNK: u32 = 1_000;
+const CHUNK: u16 = 1_000;
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeRefused {
-    /// The token was revoked in the meantime.
-    #[error("the token is revoked already")]
+    /// The session was revoked in the meantime.
+    #[error("the session is revoked already")]
     AlreadyDead,
     /// A different request was sent with this key before.
     #[error("the Idempotency-Key was used with another request")]
@@ -35,7 +37,7 @@ pub enum RevokeRefused {
     Store(#[from] StoreError),
 }
 
-/// Owns the only connection that writes to the list of revoked tokens.
+/// Owns the only connection that writes to the list of revoked sessions.
 ///
 /// Writes wait in a group until [`TokenStore::commit`]: each is answered after the commit that
 /// holds it, and by then the view has it. One that fails or panics is undone alone. While the disk is
@@ -45,7 +47,9 @@ pub struct TokenStore {
     /// What the next commit holds.
     group: GroupCommit,
     /// Has what was committed.
-    view: RevokedView,
+    view: RevokedSessions,
+    /// What is on the list, or was to be put on it.
+    forgetting: Forgetting,
 }
 
 impl TokenStore {
@@ -54,10 +58,16 @@ impl TokenStore {
     ///
     /// # Errors
     /// It cannot be used; or the disk is full, and it cannot even be read.
-    pub fn open(path: PathBuf, view: RevokedView) -> Result<Self, StoreError> {
+    pub fn open(path: PathBuf, view: RevokedSessions, now: Now) -> Result<Self, StoreError> {
         let connection = WriteConnection::open(path, Durability::Full, migrations::tokens)?;
-        connection.read(|connection| tokens::load(connection, &view))?;
-        Ok(Self { connection, group: GroupCommit::default(), view })
+        let mut forgetting = Forgetting::default();
+        connection.read(|connection| {
+            tokens::load(connection, |session| {
+                forgetting.note(&session, now);
+                view.insert(session.sid);
+            })
+        })?;
+        Ok(Self { connection, group: GroupCommit::default(), view, forgetting })
     }
 
     /// The random name that this database got when it was made.
@@ -75,43 +85,27 @@ impl TokenStore {
         self.group.is_empty()
     }
 
-    /// Revokes a token until `until_s`, if it is not revoked yet. A repeated `request` changes
-    /// nothing and is answered as it was at first.
-    pub fn revoke_token(
+    /// Revokes a session, if it is not revoked yet. A repeated `request` changes nothing and is
+    /// answered as it was at first.
+    pub fn revoke_session(
         &mut self,
         reply: Reply<Result<(), RevokeRefused>>,
-        (jti, until_s): (String, i64),
+        session: RevokedSession,
         request: Option<IdempotentRequest>,
-        now_ms: i64,
+        now: Now,
     ) {
-        let (view, dead) = (self.view.clone(), jti.clone());
+        // If the commit fails, there will be nothing to forget, which does no harm.
+        self.forgetting.note(&session, now);
+        let (view, sid) = (self.view.clone(), Arc::clone(&session.sid));
         self.group.push_with(
             reply,
-            move |connection| revoke_once(connection, &jti, until_s, request.as_ref(), now_ms),
-            move |()| view.insert_token(dead, until_s),
+            move |connection| revoke_once(connection, &session, request.as_ref(), now.wall_ms),
+            move |()| view.insert(sid),
         );
     }
 
-    /// Revokes the tokens of older passwords than these users' given versions, until `until_s`.
-    pub fn revoke_users(
-        &mut self,
-        reply: Reply<Result<(), StoreError>>,
-        users: Vec<(UserId, i64)>,
-        until_s: i64,
-    ) {
-        let (view, dead) = (self.view.clone(), users.clone());
-        self.group.push_with(
-            reply,
-            move |connection| {
-                users
-                    .iter()
-                    .try_for_each(|(id, min)| tokens::insert_user(connection, *id, *min, until_s))
-            },
-            move |()| dead.into_iter().for_each(|(id, min)| view.insert_user(id, min, until_s)),
-        );
-    }
-
-    /// Stores the claims of a login, or answers with those of the first such request.
+    /// Stores the claims of a login, or answers with those of the first such request if its token
+    /// is still alive.
     pub fn remember_login(
         &mut self,
         reply: Reply<Result<Claims, RevokeRefused>>,
@@ -146,16 +140,26 @@ impl TokenStore {
     }
 
     /// Deletes a chunk of the revocations and of the stored responses that have expired; returns
-    /// whether there are more. The view forgets all that have expired. If there is nothing to delete,
-    /// it still finds out whether the database can be written.
-    pub fn prune(&mut self, now_ms: i64) -> Result<bool, StoreError> {
-        let seconds = now_ms.div_euclid(1000);
+    /// whether there are more. If there is nothing to delete, it still finds out whether the
+    /// database can be written.
+    pub fn prune(&mut self, now: Now) -> Result<bool, StoreError> {
         let connection = self.connection.get()?;
         tokens::probe(connection)?;
-        let revocations = tokens::delete_expired(connection, seconds, CHUNK)?;
-        let responses = idempotency::prune(connection, now_ms, CHUNK)?;
-        self.view.forget_expired(seconds);
-        Ok(revocations.max(responses) == CHUNK as usize)
+        let expired = self.forgetting.take_expired(now, CHUNK.into());
+        let responses = tokens::delete(connection, &expired)
+            .and_then(|()| idempotency::prune(connection, now.wall_ms, CHUNK.into()));
+        match responses {
+            Ok(responses) => {
+                for sid in &expired {
+                    self.view.forget(sid);
+                }
+                Ok(expired.len().max(responses) == usize::from(CHUNK))
+            }
+            Err(error) => {
+                self.forgetting.put_back(expired);
+                Err(error)
+            }
+        }
     }
 
     /// Closes the database after all readers: then everything is in its main file.
@@ -169,8 +173,7 @@ impl TokenStore {
 
 fn revoke_once(
     connection: &Connection,
-    jti: &str,
-    until_s: i64,
+    session: &RevokedSession,
     request: Option<&IdempotentRequest>,
     now_ms: i64,
 ) -> Result<(), RevokeRefused> {
@@ -181,7 +184,7 @@ fn revoke_once(
             Lookup::Nothing => idempotency::record(connection, request, "", now_ms)?,
         }
     }
-    let is_first = tokens::insert_token(connection, jti, until_s)?;
+    let is_first = tokens::insert(connection, session)?;
     if is_first { Ok(()) } else { Err(RevokeRefused::AlreadyDead) }
 }
 
@@ -192,12 +195,27 @@ fn remember(
     now_ms: i64,
 ) -> Result<Claims, RevokeRefused> {
     match idempotency::find(connection, request, now_ms)? {
-        Lookup::Outcome(first) => serde_json::from_str(&first).map_err(RevokeRefused::Outcome),
-        Lookup::OtherRequest => Err(RevokeRefused::KeyReused),
-        Lookup::Nothing => {
-            let outcome = serde_json::to_string(&claims).map_err(RevokeRefused::Outcome)?;
-            idempotency::record(connection, request, &outcome, now_ms)?;
-            Ok(claims)
+        Lookup::Outcome(first) => {
+            let first = serde_json::from_str(&first).map_err(RevokeRefused::Outcome)?;
+            if stays_alive(connection, &first, &claims)? {
+                return Ok(first);
+            }
         }
+        Lookup::OtherRequest => return Err(RevokeRefused::KeyReused),
+        Lookup::Nothing => {}
     }
+    let outcome = serde_json::to_string(&claims).map_err(RevokeRefused::Outcome)?;
+    idempotency::record(connection, request, &outcome, now_ms)?;
+    Ok(claims)
+}
+
+/// Whether the first token is as good as the one that would be made now. After a logout, a change
+/// of password or its expiry it is not: then the repeated request is a login of its own.
+fn stays_alive(connection: &Connection, first: &Claims, now: &Claims) -> Result<bool, StoreError> {
+    let is_same = first.iss == now.iss
+        && first.aud == now.aud
+        && first.sub == now.sub
+        && first.stamp == now.stamp;
+    let is_in_time = first.nbf <= now.iat && now.iat < first.exp;
+    Ok(is_same && is_in_time && !tokens::contains(connection, &first.sid)?)
 }

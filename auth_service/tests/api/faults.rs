@@ -181,8 +181,9 @@ async fn expired_revocations_are_forgotten_although_the_database_has_refused_it(
     let app = app
         .restart_after(|dir| {
             let database = Connection::open(dir.join("tokens.db")).unwrap();
-            let fault = "INSERT INTO revoked_tokens VALUES ('expired', 1);
-                         CREATE TRIGGER fault BEFORE DELETE ON revoked_tokens
+            // Its token lives for less than no time: else it would be kept for a minute.
+            let fault = "INSERT INTO revoked_sessions VALUES ('expired', 1, -60);
+                         CREATE TRIGGER fault BEFORE DELETE ON revoked_sessions
                          BEGIN SELECT RAISE(FAIL, 'as the test wants it'); END";
             database.execute_batch(fault).unwrap();
         })
@@ -193,11 +194,11 @@ async fn expired_revocations_are_forgotten_although_the_database_has_refused_it(
         degraded.contains(shown).then_some(())
     })
     .await;
-    assert_eq!(app.metric("revoked_tokens").await, 1);
+    assert_eq!(app.metric("revoked_sessions").await, 1);
     let database = Connection::open(app.dir.path().join("tokens.db")).unwrap();
     database.execute_batch("DROP TRIGGER fault").unwrap();
     until("it is forgotten", BOUND, async || {
-        (app.metric("revoked_tokens").await == 0).then_some(())
+        (app.metric("revoked_sessions").await == 0).then_some(())
     })
     .await;
     app.stop().await;
@@ -212,7 +213,7 @@ async fn after_a_clean_stop_everything_is_in_the_main_files_of_the_databases() {
     assert_eq!(app.logout(&token).await.status, 200);
     let dir = app.dir.clone();
     app.stop().await;
-    for (name, table) in [("projection.db", "credentials"), ("tokens.db", "revoked_tokens")] {
+    for (name, table) in [("projection.db", "credentials"), ("tokens.db", "revoked_sessions")] {
         let wal = dir.path().join(format!("{name}-wal"));
         assert_eq!(std::fs::metadata(wal).map_or(0, |metadata| metadata.len()), 0, "{name}");
         let copy = dir.path().join(format!("copy of {name}"));

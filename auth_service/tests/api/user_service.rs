@@ -270,9 +270,11 @@ impl UserService {
         state.log.truncate(usize::try_from(seq).unwrap());
         // Everybody has the password of then, for the tests that restore.
         let known = std::mem::take(&mut state.users);
+        state.last_id = 0;
         for record in state.log.clone() {
             let change: UserChange = serde_json::from_str(&record.data).unwrap();
             let hash = known.get(&change.id.0).map(|(_, hash)| hash.clone());
+            state.last_id = state.last_id.max(change.id.0);
             match change.user {
                 None => state.users.remove(&change.id.0),
                 Some(mut left) => {

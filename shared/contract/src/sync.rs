@@ -141,6 +141,10 @@ pub struct PasswordRehashed {
     pub id: UserId,
     /// The version of the password that was verified; the sealed hash is bound to it.
     pub password_version: i64,
+    /// The user's security stamp: which password that was, also if the log was restored meanwhile
+    /// and counts the same version for another one. Absent from versions that knew no stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Position>,
     /// The new Argon2id hash.
     pub sealed_hash: SealedHash,
 }

@@ -23,21 +23,19 @@ pub struct Claims {
     pub exp: i64,
     /// Issued at.
     pub iat: i64,
-    /// Not valid before.
+    /// Not valid before: `iat` less the difference that clocks may have.
     pub nbf: i64,
-    /// The token's unique id, by which it is revoked.
+    /// The token's unique id.
     pub jti: String,
+    /// The session, by which the token is revoked: the `jti` of its first token, the same over all
+    /// refreshes.
+    pub sid: String,
     /// The client that asked for it.
     pub client_id: String,
     /// The user's name when the token was issued.
     pub username: String,
-    /// The version of the password that it was issued for.
-    pub pv: i64,
-    /// The session: the `jti` of its first token, the same over all refreshes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sid: Option<String>,
-    /// The user's security stamp: the position in the log at which the token was issued. Opaque to
-    /// clients.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stamp: Option<String>,
+    /// The user's security stamp: the position of the record that set the password that it was
+    /// issued for (`Position::encode`). Opaque to clients. Tokens of versions that counted
+    /// passwords lack it, and are refused.
+    pub stamp: String,
 }

@@ -106,13 +106,7 @@ fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::R
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Readers can go on while a commit is written.
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    let synchronous = match durability {
-        // Each commit is followed by an fsync of the WAL: an answered write survives power loss.
-        Durability::Full => "FULL",
-        // The WAL is synced at checkpoints only.
-        Durability::Normal => "NORMAL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)?;
+    set_durability(connection, durability)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // Deleted users and replaced hashes are overwritten in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
@@ -121,6 +115,20 @@ fn set_up_writer(connection: &Connection, durability: Durability) -> rusqlite::R
     // Sorting and temporary tables never touch the (read-only) file system.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
+}
+
+/// What happens to the next commits of this connection. Must not be called in a transaction.
+pub(super) fn set_durability(
+    connection: &Connection,
+    durability: Durability,
+) -> rusqlite::Result<()> {
+    let synchronous = match durability {
+        // Each commit is followed by an fsync of the WAL: an answered write survives power loss.
+        Durability::Full => "FULL",
+        // The WAL is synced at checkpoints only.
+        Durability::Normal => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)
 }
 
 /// Opens one read-only connection.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use rusqlite_migration::Migrations;
 
-use super::open::{Durability, close_writer, open_writer};
+use super::open::{Durability, close_writer, open_writer, set_durability};
 use super::read_connection::ReadConnection;
 use crate::store_error::StoreError;
 
@@ -65,6 +65,16 @@ impl WriteConnection {
             State::Open(connection) => Ok(connection),
             State::Closed(cause) => Err(cause.clone()),
         }
+    }
+
+    /// The connection, for writes that are to be more durable than the others, or less.
+    ///
+    /// # Errors
+    /// It still cannot be opened.
+    pub fn get_with(&mut self, durability: Durability) -> Result<&mut Connection, StoreError> {
+        let connection = self.get()?;
+        set_durability(connection, durability)?;
+        Ok(connection)
     }
 
     /// Reads, also while the disk is too full to write.

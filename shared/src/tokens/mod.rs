@@ -6,10 +6,11 @@
 //! [`liveness`] is the rule that decides.
 
 mod cached_verifier;
+mod ended_stamps;
 pub mod key_schedule;
 pub mod key_trust;
 pub mod liveness;
-mod revoked;
+mod revoked_sessions;
 mod signing_key;
 pub mod token_set;
 pub mod token_set_view;
@@ -17,7 +18,8 @@ mod verifier;
 mod verifying_key;
 
 pub use cached_verifier::CachedVerifier;
-pub use revoked::RevokedView;
+pub use ended_stamps::EndedStamps;
+pub use revoked_sessions::RevokedSessions;
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use verifier::{TokenRefused, TokenRules, UnverifiedToken, Verifier};
 pub use verifying_key::{VerifyingKey, VerifyingKeyError, jwk_of, public_bytes};

@@ -30,9 +30,8 @@ fn issuer(algorithm: SigningAlgorithm) -> Issuer {
         jti: "the-token".into(),
         client_id: "lockstep".into(),
         username: "testuser".into(),
-        pv: 1,
-        sid: None,
-        stamp: None,
+        sid: "s".into(),
+        stamp: "place".into(),
     };
     let token = key.sign(&claims).expect("claims can be signed");
     let verifier = Verifier::new(&rules, [key.jwk()]).expect("the key verifies");

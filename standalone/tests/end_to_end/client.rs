@@ -18,6 +18,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) consistency_token: Option<String>,
+    pub(crate) etag: Option<String>,
 }
 
 /// A user that was created.
@@ -91,6 +92,16 @@ impl Client {
         self.send(method, self.auth, path, &[("authorization", &bearer)], None).await
     }
 
+    /// A call of user_service with a header.
+    pub(crate) async fn call_with(
+        &self,
+        method: Method,
+        path: &str,
+        header: (&str, &str),
+    ) -> Answer {
+        self.send(method, self.users, path, &[header], None).await
+    }
+
     async fn call_users(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.send(method, self.users, path, &[], body).await
     }
@@ -113,11 +124,15 @@ impl Client {
         };
         let mut response = sent.await.unwrap();
         let bytes = response.body().await.unwrap();
-        let consistency_token = response.headers().get("consistency-token");
+        let header = |name: &str| {
+            response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        let (consistency_token, etag) = (header("consistency-token"), header("etag"));
         Answer {
             status: response.status().as_u16(),
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
-            consistency_token: consistency_token.map(|token| token.to_str().unwrap().to_owned()),
+            consistency_token,
+            etag,
         }
     }
 }

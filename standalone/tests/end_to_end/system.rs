@@ -83,7 +83,13 @@ impl System {
 
     /// Stops all in order, and starts again on the same files.
     pub(crate) fn restart(&mut self) {
+        self.restart_after(|_| {});
+    }
+
+    /// Stops all in order, does something to the data directory, and starts again on it.
+    pub(crate) fn restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         self.stop();
+        meanwhile(&self.directory.path().join("data"));
         self.start_processes();
     }
 

@@ -66,23 +66,21 @@ pub(crate) const NETWORK: [Fault; 6] =
 pub(crate) const FILES: [Fault; 5] =
     [DatabaseRemoved, ProjectionRestored, UsersRestored, DiskFull(User), DiskFull(Auth)];
 /// Every step between the commit and the acknowledgement.
-pub(crate) const CRASHES: [Fault; 6] = [
+pub(crate) const CRASHES: [Fault; 5] = [
     Crash(User, "committed"),
     Crash(User, "log_read"),
     Crash(User, "published"),
-    Crash(Auth, "revoked"),
     Crash(Auth, "applied"),
     Crash(Auth, "staged"),
 ];
 /// Those that one process has as well.
-pub(crate) const IN_ONE_PROCESS: [Fault; 9] = [
+pub(crate) const IN_ONE_PROCESS: [Fault; 8] = [
     Killed(User),
     DatabaseRemoved,
     ProjectionRestored,
     DiskFull(User),
     Crash(User, "committed"),
     Crash(User, "published"),
-    Crash(User, "revoked"),
     Crash(User, "applied"),
     Crash(User, "staged"),
 ];

@@ -107,13 +107,13 @@ impl Receiving {
     }
 
     fn unseal(&self, rehashed: &PasswordRehashed) -> Result<ReplaceHash, ReceiveError> {
-        let PasswordRehashed { id, password_version, sealed_hash } = rehashed;
-        let (id, password_version) = (*id, *password_version);
+        let PasswordRehashed { id, password_version, stamp, sealed_hash } = rehashed;
+        let (id, password_version, stamp) = (*id, *password_version, *stamp);
         let password_hash = self.sealing_key.unseal(sealed_hash, id, password_version)?;
         if !password_hash.is_argon2id() {
             return Err(ReceiveError::NotAHash);
         }
-        Ok(ReplaceHash { id, password_version, password_hash })
+        Ok(ReplaceHash { id, password_version, stamp, password_hash })
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn rehashed(repository: &TestRepository, id: UserId, sealed_hash: SealedHash) -> Outgoing {
-        let command = PasswordRehashed { id, password_version: 1, sealed_hash };
+        let command = PasswordRehashed { id, password_version: 1, stamp: None, sealed_hash };
         Codec::new(Arc::clone(&repository.key)).encode_rehash(&command)
     }
 

@@ -1,6 +1,6 @@
 //! The changes that can be made to users, as plain data, and their possible outcomes.
 
-use contract::UserId;
+use contract::{Position, UserId};
 use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 use shared::identity::Username;
@@ -69,6 +69,8 @@ pub struct ReplaceHash {
     pub id: UserId,
     /// The version of the password that was rehashed.
     pub password_version: i64,
+    /// The user's security stamp then, if the sender knows it.
+    pub stamp: Option<Position>,
     /// Its new hash.
     pub password_hash: PasswordHash,
 }

@@ -437,6 +437,7 @@ pub(super) async fn a_new_hash_is_stored_for_the_present_password_alone(engine: 
         Change::ReplaceHash(ReplaceHash {
             id: anna.id,
             password_version,
+            stamp: None,
             password_hash: hash("again"),
         })
     };

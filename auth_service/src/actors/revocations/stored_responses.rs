@@ -9,11 +9,12 @@ use super::Revocations;
 use crate::store::{RevokeRefused, StoreError};
 
 /// "A login with an `Idempotency-Key` is about to be answered with these claims." Answers with
-/// the claims of the first answer: the same claims give the same token.
+/// the claims of the first answer, if their token is still alive: the same claims give the same
+/// token.
 pub struct RememberLogin {
     /// The request.
     pub request: IdempotentRequest,
-    /// The claims if it is the first.
+    /// The claims if it is the first, or the first token is dead.
     pub claims: Claims,
 }
 
@@ -34,7 +35,7 @@ impl Handler<Ask<RememberLogin>> for Revocations {
     fn handle(&mut self, ask: Ask<RememberLogin>, context: &mut Context<Self>) {
         self.before_push(context);
         let (RememberLogin { request, claims }, reply) = ask.into_parts();
-        self.store.remember_login(reply, request, claims, self.clock.unix_ms());
+        self.store.remember_login(reply, request, claims, self.clocks.wall.unix_ms());
     }
 }
 
@@ -42,7 +43,7 @@ impl Handler<Ask<FindOutcome>> for Revocations {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FindOutcome>, _: &mut Context<Self>) {
-        let now_ms = self.clock.unix_ms();
+        let now_ms = self.clocks.wall.unix_ms();
         ask.answer(|FindOutcome(request)| self.store.find_response(&request, now_ms));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use shared::actors::{Health, Mailbox, supervise};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, DeadLetters};
+use shared::tokens::EndedStamps;
 use tokio::sync::{Mutex, watch};
 
 use super::direct_way::DirectWay;
@@ -16,7 +17,6 @@ use super::session_error::SessionError;
 use super::sync_session::SyncSession;
 use crate::actors::applied::Applied;
 use crate::actors::credential_repository::CredentialRepository;
-use crate::actors::revocations::{Revocations, RevokeInMemory};
 use crate::metrics::FollowingMetrics;
 
 /// Everything that the loop works with.
@@ -29,10 +29,8 @@ pub struct FollowLoop {
     pub repository: Mailbox<CredentialRepository>,
     /// What the repository has stored.
     pub applied: watch::Receiver<Applied>,
-    /// Takes whose tokens are revoked, before the projection moves.
-    pub revocations: Mailbox<Revocations>,
-    /// Revokes them at once, whatever the disk says.
-    pub revoke: RevokeInMemory,
+    /// Told what ends tokens, at once and whatever the disk says.
+    pub ended: EndedStamps,
     /// Names the queues.
     pub replica: String,
     /// Keeps copies of messages that cannot be used.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::topology::control_queue;
-use contract::{Cursor, SyncRequest, UserChange, UserId};
+use contract::{Cursor, Incarnation, SyncRequest};
 use shared::actors::Backoff;
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
@@ -151,9 +151,10 @@ impl<'a> SyncSession<'a> {
 
     /// Takes what arrived, in its order; records that follow each other share a transaction.
     async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), SessionError> {
-        let mut effects = Vec::new();
+        let (mut effects, mut vouches) = (Vec::new(), None);
         for arrival in arrivals {
             let Some(input) = self.read(&arrival) else { continue };
+            vouches = self.answered_by(&input).or(vouches);
             self.observe(&input);
             if self.resume_at.is_none() {
                 join(&mut effects, self.follower.step(input));
@@ -171,6 +172,7 @@ impl<'a> SyncSession<'a> {
             other => other,
         };
         outcome?;
+        self.drop_undone_ends(vouches);
         self.send_what_is_due();
         self.show_progress();
         self.compare().await
@@ -211,11 +213,11 @@ impl<'a> SyncSession<'a> {
     fn observe(&mut self, input: &Input) {
         match input {
             Input::Head(head) => self.agreement.hear(*head),
-            Input::Record(_, record) => self.revoke_at_once(std::slice::from_ref(record)),
-            Input::Continue(answer) => self.revoke_at_once(&answer.records),
+            Input::Record(incarnation, record) => self.note_ends(*incarnation, [record]),
+            Input::Continue(answer) => self.note_ends(answer.incarnation, &answer.records),
             _ => {}
         }
-        if self.is_answered_by(input) {
+        if self.answered_by(input).is_some() {
             (self.ask_interval, self.is_unanswered) = (ASK_INTERVAL_MIN, false);
         }
         let known = match input {
@@ -236,24 +238,42 @@ impl<'a> SyncSession<'a> {
     }
 
     /// A genuine record that deletes or sets a password counts at once, whatever its order and
-    /// whatever the disk says: it never becomes untrue.
-    fn revoke_at_once(&self, records: &[ReceivedRecord]) {
-        for record in records {
-            if let Some((id, min)) = record.change.as_ref().and_then(revocation_of) {
-                self.with.revoke.now(id, min);
-            }
+    /// whatever the disk says. What was applied before counts by the projection.
+    fn note_ends<'r>(
+        &self,
+        incarnation: Incarnation,
+        records: impl IntoIterator<Item = &'r ReceivedRecord>,
+    ) {
+        let applied = self.with.applied.borrow().cursor.unwrap_or_default();
+        let is_applied = |record: &ReceivedRecord| {
+            applied.incarnation == incarnation && record.position.seq <= applied.position.seq
+        };
+        for record in records.into_iter().filter(|record| !is_applied(record)) {
+            self.with.ended.note(incarnation, record);
         }
     }
 
-    /// Whether it is the last of what was asked for. Parts before it, or late answers to earlier
+    /// An answer has shown which incarnation vouches for the log, and the projection follows it.
+    fn drop_undone_ends(&self, vouches: Option<Incarnation>) {
+        let cursor = self.with.applied.borrow().cursor;
+        if let Some(Cursor { incarnation, position }) = cursor
+            && vouches == Some(incarnation)
+        {
+            self.with.ended.keep_only(incarnation, position);
+        }
+    }
+
+    /// Who gave the answer, if it is the last of what was asked for. Parts before it, or late answers to earlier
     /// questions, must not make it impatient: it would ask for a slow snapshot anew without end.
-    fn is_answered_by(&self, input: &Input) -> bool {
-        let nonce = match input {
-            Input::Continue(answer) => &answer.nonce,
-            Input::SnapshotPart(part) if part.part == part.parts => &part.nonce,
-            _ => return false,
+    fn answered_by(&self, input: &Input) -> Option<Incarnation> {
+        let (nonce, incarnation) = match input {
+            Input::Continue(answer) => (&answer.nonce, answer.incarnation),
+            Input::SnapshotPart(part) if part.part == part.parts => {
+                (&part.nonce, part.as_of.incarnation)
+            }
+            _ => return None,
         };
-        self.follower.awaited_nonce() == Some(nonce)
+        (self.follower.awaited_nonce() == Some(nonce)).then_some(incarnation)
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SessionError> {
@@ -353,15 +373,6 @@ fn new_follower(with: &FollowLoop, control_queue: &str) -> Follower {
 
 fn random_word() -> String {
     data_encoding::HEXLOWER.encode(&random_bytes::<8>())
-}
-
-/// Whose tokens the change ends, and the oldest password version whose tokens live on.
-fn revocation_of(change: &UserChange) -> Option<(UserId, i64)> {
-    match &change.user {
-        None => Some((change.id, i64::MAX)),
-        Some(state) if state.password_version > 1 => Some((change.id, state.password_version)),
-        Some(_) => None,
-    }
 }
 
 /// Puts `later` behind `effects`; two transactions that follow each other become one.

@@ -19,5 +19,6 @@ pub(in crate::store) fn tokens() -> Migrations<'static> {
     Migrations::new(vec![
         M::up(include_str!("../../../migrations/tokens/0001_revocations.sql")),
         M::up(idempotency::SCHEMA),
+        M::up(include_str!("../../../migrations/tokens/0002_sessions.sql")),
     ])
 }

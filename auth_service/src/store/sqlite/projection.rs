@@ -223,5 +223,16 @@ pub(in crate::store) fn find_credential(
     Ok(read.optional()?.filter(|(has_name, _)| *has_name).map(|(_, credential)| credential))
 }
 
+/// The security stamp of the user with this id.
+pub(in crate::store) fn find_stamp(
+    connection: &Connection,
+    user: UserId,
+) -> Result<Option<Position>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT stamp FROM credentials WHERE user_id = ?1")?;
+    let found = statement.query_row([user.0], |row| row.get(0).map(Position::from_bytes));
+    Ok(found.optional()?)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! A snapshot while it arrives: staged in a separate table, and swapped in as a whole.
 
-use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
+use contract::{Cursor, SnapshotUser, UsersChecksum};
 use rusqlite::Connection;
 
 use super::super::{Refused, StoreError};
@@ -32,24 +32,6 @@ pub(in crate::store) fn stage(
     }
     transaction.commit()?;
     Ok(refused)
-}
-
-/// The users whose tokens must die when the snapshot comes in, each with the oldest password
-/// version whose tokens live on: those who are not in it (none lives on), and those who have
-/// another password in it, or whose former one is not known here.
-pub(in crate::store) fn find_superseded(
-    connection: &Connection,
-) -> Result<Vec<(UserId, i64)>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT user_id, 9223372036854775807 FROM credentials
-         WHERE user_id NOT IN (SELECT user_id FROM staged_credentials)
-         UNION ALL
-         SELECT staged.user_id, staged.password_version
-         FROM staged_credentials AS staged LEFT JOIN credentials AS known USING (user_id)
-         WHERE staged.password_version > coalesce(known.password_version, 1)",
-    )?;
-    let rows = statement.query_map([], |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Puts the staged users in the projection's place, with the snapshot's cursor, in one
@@ -84,7 +66,7 @@ mod tests {
     use super::super::migrations;
     use super::super::projection::{find_credential, find_cursor};
     use super::*;
-    use contract::{Position, SealedHash, UserState};
+    use contract::{Position, SealedHash, UserId, UserState};
     use shared::log_sync::user_checksum;
 
     fn cursor_at(seq: i64) -> Cursor {
@@ -99,19 +81,16 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_replaces_everything_at_once_and_names_whose_tokens_die() {
+    fn a_snapshot_replaces_everything_at_once() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrations::projection().to_latest(&mut connection).unwrap();
         stage(&mut connection, 1, vec![user(1, "gone", 1), user(2, "stays", 1)]).unwrap();
         stage(&mut connection, 2, vec![user(3, "changes", 1)]).unwrap();
         swap_in(&mut connection, &cursor_at(3)).unwrap();
-        assert_eq!(find_superseded(&connection).unwrap().len(), 3, "nobody is staged");
 
         stage(&mut connection, 1, vec![user(9, "leftover", 1)]).unwrap();
         stage(&mut connection, 1, vec![user(2, "STAYS", 1), user(3, "gone", 2)]).unwrap();
         stage(&mut connection, 2, vec![user(4, "unknown", 5)]).unwrap();
-        let superseded = find_superseded(&connection).unwrap();
-        assert_eq!(superseded, [(UserId(1), i64::MAX), (UserId(3), 2), (UserId(4), 5)]);
         assert!(find_credential(&connection, "changes").unwrap().is_some());
 
         let cursor = cursor_at(9);

@@ -1,10 +1,10 @@
-//! The revoked tokens on disk.
+//! The revoked sessions on disk.
 
-use contract::UserId;
-use rusqlite::{Connection, params};
-use shared::tokens::RevokedView;
+use std::sync::Arc;
 
-use super::super::StoreError;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::{RevokedSession, StoreError};
 
 /// The random name that this database got when it was made.
 pub(in crate::store) fn find_generation(connection: &Connection) -> Result<String, StoreError> {
@@ -23,75 +23,52 @@ pub(in crate::store) fn probe(connection: &Connection) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Fills the view with all that is remembered.
+/// Hands over all that is remembered.
 pub(in crate::store) fn load(
     connection: &Connection,
-    view: &RevokedView,
+    mut take: impl FnMut(RevokedSession),
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare("SELECT jti, exp_s FROM revoked_tokens")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        view.insert_token(row.get(0)?, row.get(1)?);
-    }
     let mut statement =
-        connection.prepare("SELECT user_id, min_password_version, until_s FROM revoked_users")?;
+        connection.prepare("SELECT sid, until_s, lifetime_s FROM revoked_sessions")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        view.insert_user(UserId(row.get(0)?), row.get(1)?, row.get(2)?);
+        let sid: String = row.get(0)?;
+        take(RevokedSession { sid: sid.into(), until_s: row.get(1)?, lifetime_s: row.get(2)? });
     }
     Ok(())
 }
 
-/// Puts a token on the list; whether it was not there yet.
-pub(in crate::store) fn insert_token(
+/// Puts a session on the list; whether it was not there yet.
+pub(in crate::store) fn insert(
     connection: &Connection,
-    jti: &str,
-    exp_s: i64,
+    session: &RevokedSession,
 ) -> Result<bool, StoreError> {
+    let RevokedSession { sid, until_s, lifetime_s } = session;
     let inserted = connection
-        .prepare_cached("INSERT OR IGNORE INTO revoked_tokens VALUES (?1, ?2)")?
-        .execute(params![jti, exp_s])?;
+        .prepare_cached("INSERT OR IGNORE INTO revoked_sessions VALUES (?1, ?2, ?3)")?
+        .execute(params![&**sid, until_s, lifetime_s])?;
     Ok(inserted == 1)
 }
 
-/// Puts the user's tokens of versions before `min_password_version` on the list. A later call
-/// never makes a dead token live again.
-pub(in crate::store) fn insert_user(
-    connection: &Connection,
-    user: UserId,
-    min_password_version: i64,
-    until_s: i64,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO revoked_users VALUES (?1, ?2, ?3) ON CONFLICT (user_id) DO UPDATE SET
-             min_password_version = max(min_password_version, excluded.min_password_version),
-             until_s = max(until_s, excluded.until_s)",
-        )?
-        .execute(params![user.0, min_password_version, until_s])?;
-    Ok(())
+/// Whether the session is on the list.
+pub(in crate::store) fn contains(connection: &Connection, sid: &str) -> Result<bool, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT TRUE FROM revoked_sessions WHERE sid = ?1")?;
+    Ok(statement.query_row([sid], |_| Ok(())).optional()?.is_some())
 }
 
-/// Deletes up to `limit` revocations of either kind whose tokens have expired by `now_s`; returns how
-/// many of the more frequent kind.
-pub(in crate::store) fn delete_expired(
-    connection: &Connection,
-    now_s: i64,
-    limit: u32,
-) -> Result<usize, StoreError> {
-    let tokens = connection
-        .prepare_cached(
-            "DELETE FROM revoked_tokens WHERE jti IN
-             (SELECT jti FROM revoked_tokens WHERE exp_s <= ?1 ORDER BY exp_s LIMIT ?2)",
-        )?
-        .execute(params![now_s, limit])?;
-    let users = connection
-        .prepare_cached(
-            "DELETE FROM revoked_users WHERE user_id IN
-             (SELECT user_id FROM revoked_users WHERE until_s <= ?1 ORDER BY until_s LIMIT ?2)",
-        )?
-        .execute(params![now_s, limit])?;
-    Ok(tokens.max(users))
+/// Takes sessions off the list, in one transaction.
+pub(in crate::store) fn delete(
+    connection: &mut Connection,
+    sids: &[Arc<str>],
+) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    for sid in sids {
+        transaction
+            .prepare_cached("DELETE FROM revoked_sessions WHERE sid = ?1")?
+            .execute([&**sid])?;
+    }
+    Ok(transaction.commit()?)
 }
 
 #[cfg(test)]
@@ -105,33 +82,18 @@ mod tests {
         connection
     }
 
-    fn loaded(connection: &Connection) -> (usize, usize) {
-        let view = RevokedView::default();
-        load(connection, &view).unwrap();
-        view.len()
-    }
-
     #[test]
-    fn what_was_revoked_is_loaded_until_it_has_expired() {
-        let connection = database();
-        assert!(insert_token(&connection, "a", 9).unwrap());
-        assert!(!insert_token(&connection, "a", 9).unwrap());
-        insert_user(&connection, UserId(1), 3, 9).unwrap();
-        insert_user(&connection, UserId(1), 2, 8).unwrap();
-        assert_eq!(delete_expired(&connection, 8, 10).unwrap(), 0);
-        assert_eq!(loaded(&connection), (1, 1));
-        assert_eq!(delete_expired(&connection, 9, 10).unwrap(), 1);
-        assert_eq!(loaded(&connection), (0, 0));
-    }
-
-    #[test]
-    fn what_has_expired_goes_in_chunks() {
-        let connection = database();
-        for jti in ["a", "b", "c"] {
-            insert_token(&connection, jti, 9).unwrap();
-        }
-        let chunks = [2, 1, 0];
-        assert_eq!(chunks.map(|_| delete_expired(&connection, 9, 2).unwrap()), chunks);
+    fn what_was_revoked_is_loaded_until_it_is_deleted() {
+        let mut connection = database();
+        let session = |sid: &str| RevokedSession { sid: sid.into(), until_s: 9, lifetime_s: 3 };
+        assert!(insert(&connection, &session("a")).unwrap());
+        assert!(!insert(&connection, &session("a")).unwrap());
+        assert!(insert(&connection, &session("b")).unwrap());
+        delete(&mut connection, &["a".into(), "absent".into()]).unwrap();
+        let mut loaded = Vec::new();
+        load(&connection, |session| loaded.push(session)).unwrap();
+        assert_eq!(loaded, [session("b")]);
+        assert!(contains(&connection, "b").unwrap() && !contains(&connection, "a").unwrap());
     }
 
     #[test]

@@ -22,9 +22,8 @@ pub(in crate::tokens) fn claims() -> Claims {
         jti: "j".into(),
         client_id: "c".into(),
         username: "testuser".into(),
-        pv: 1,
-        sid: None,
-        stamp: None,
+        sid: "s".into(),
+        stamp: "place".into(),
     }
 }
 
@@ -100,12 +99,16 @@ fn header_and_jwk_name_the_same_algorithm() {
 }
 
 #[test]
-fn claims_of_sessions_and_stamps_are_carried_and_may_be_missing() {
-    let (key, verifier) = key_for(SigningAlgorithm::EdDsa);
-    let with_session = Claims { sid: Some("s".into()), stamp: Some("place".into()), ..claims() };
-    let token = key.sign(&with_session).unwrap();
-    assert_eq!(verifier.verify(&token, NOW), Ok(with_session));
-    assert!(!payload().contains("sid") && !payload().contains("stamp"));
+fn a_token_without_a_session_or_a_stamp_is_refused() {
+    let forger = Forger::new();
+    assert_eq!(forger.outcome(&forger.header(), &payload()), Ok(claims()));
+    for claim in ["sid", "stamp"] {
+        let mut counted: serde_json::Value = serde_json::from_str(&payload()).unwrap();
+        counted.as_object_mut().unwrap().remove(claim);
+        counted["pv"] = 1.into();
+        let outcome = forger.outcome(&forger.header(), &counted.to_string());
+        assert_eq!(outcome, Err(TokenRefused::NotOurs), "{claim}");
+    }
 }
 
 #[test]

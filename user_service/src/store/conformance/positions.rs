@@ -13,8 +13,7 @@ pub(in crate::store) async fn a_user_keeps_the_record_of_the_last_change_and_of_
     assert_eq!((anna.changed, anna.stamp, db.head.position), (created, created, created));
     let renamed = db.one(rename(anna.id, "bert")).await.unwrap();
     assert_eq!((renamed.user.changed, renamed.user.stamp), (db.head.position, created));
-    let replace = ReplaceHash { id: anna.id, password_version: 1, password_hash: hash("again") };
-    let rehashed = db.one(Change::ReplaceHash(replace)).await.unwrap();
+    let rehashed = db.one(replace_hash(anna.id, created)).await.unwrap();
     assert_eq!(rehashed.position, db.head.position);
     assert_eq!(rehashed.user, renamed.user, "another form of the same password is no change");
     let set = db.one(new_password(anna.id, 1)).await.unwrap();
@@ -27,6 +26,12 @@ pub(in crate::store) async fn a_user_keeps_the_record_of_the_last_change_and_of_
     let mut snapshot = db.log.snapshot().await.unwrap();
     let listed = snapshot.list_credentials(0, 1).await.unwrap().remove(0).user;
     assert_eq!(listed.state().stamp, Some(set.user.stamp));
+}
+
+/// A login has rehashed the password that this record set.
+fn replace_hash(id: UserId, stamp: Position) -> Change {
+    let (stamp, password_hash) = (Some(stamp), hash("again"));
+    Change::ReplaceHash(ReplaceHash { id, password_version: 1, stamp, password_hash })
 }
 
 /// The same changes at the same time, before and after the database was put back.
@@ -51,4 +56,6 @@ pub(in crate::store) async fn two_histories_of_a_log_share_no_position_and_no_ta
     let delete = DeleteUser { id: new.user.id, precondition, traceparent: None };
     let outcome = db.one(Change::Delete(delete)).await;
     assert!(matches!(outcome, Err(ChangeError::PreconditionFailed)), "{outcome:?}");
+    let outcome = db.one(replace_hash(new.user.id, lost.user.stamp)).await;
+    assert!(matches!(outcome, Err(ChangeError::PasswordChanged)), "of the lost user's password");
 }

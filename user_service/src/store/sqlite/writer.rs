@@ -165,7 +165,8 @@ fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Out
 
 fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> Outcome {
     let user = users::find(connection, replace.id)?.ok_or(ChangeError::NoSuchUser)?;
-    if user.password_version != replace.password_version {
+    let is_other_stamp = replace.stamp.is_some_and(|stamp| stamp != user.stamp);
+    if user.password_version != replace.password_version || is_other_stamp {
         return Err(ChangeError::PasswordChanged);
     }
     users::write(connection, &user, &replace.password_hash)?;

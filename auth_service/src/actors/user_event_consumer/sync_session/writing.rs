@@ -1,33 +1,27 @@
-//! Carrying out what is to be written: tokens first, then the projection.
-
-use std::time::Duration;
+//! Carrying out what is to be written.
 
 use contract::{Cursor, SnapshotUser, UserId};
-use shared::actors::{AskError, ask};
+use shared::actors::ask;
 use shared::bus::cloud_event::user_letter;
 use shared::fail_point::fail_point;
 use shared::log_sync::NextChange;
 
 use super::super::session_error::SessionError;
-use super::{SyncSession, revocation_of};
-use crate::actors::credential_repository::{
-    ApplyEvents, FindSuperseded, StageSnapshotPart, SwapIn,
-};
-use crate::actors::revocations::RevokeUsers;
+use super::SyncSession;
+use crate::actors::credential_repository::{ApplyEvents, StageSnapshotPart, SwapIn};
 use crate::store::Refused;
 
 impl SyncSession<'_> {
-    /// Revocations first: if we die in between, they are only repeated.
+    /// Writes the records. From then on the projection tells which tokens they have ended.
     pub(super) async fn apply(
         &mut self,
         changes: Vec<NextChange>,
         cursor: Cursor,
     ) -> Result<(), SessionError> {
-        self.revoke(changes.iter().filter_map(|next| revocation_of(&next.change)).collect())
-            .await?;
-        fail_point("revoked");
+        let users: Vec<UserId> = changes.iter().map(|next| next.change.id).collect();
         let command = ApplyEvents { changes, cursor };
         ask(&self.with.repository, command).await.map_err(SessionError::failed)??;
+        self.with.ended.forget(users, cursor.incarnation, cursor.position);
         self.note_written();
         Ok(())
     }
@@ -53,9 +47,6 @@ impl SyncSession<'_> {
     }
 
     pub(super) async fn swap_in(&mut self, cursor: Cursor) -> Result<(), SessionError> {
-        let superseded = ask(&self.with.repository, FindSuperseded).await;
-        let superseded = superseded.map_err(SessionError::failed)?.map_err(SessionError::failed)?;
-        self.revoke(superseded).await?;
         fail_point("staged");
         let checksum_with_left_out = self.agreement.checksum_with_left_out(cursor);
         let command = SwapIn { cursor, checksum_with_left_out };
@@ -76,24 +67,6 @@ impl SyncSession<'_> {
             );
         }
         Ok(())
-    }
-
-    async fn revoke(&self, users: Vec<(UserId, i64)>) -> Result<(), SessionError> {
-        if users.is_empty() {
-            return Ok(());
-        }
-        for (id, min) in &users {
-            self.with.revoke.now(*id, *min);
-        }
-        loop {
-            match ask(&self.with.revocations, RevokeUsers(users.clone())).await {
-                // Logouts fill its mailbox: they must not keep the projection behind.
-                Err(AskError::Full(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
-                answer => {
-                    return answer.map_err(SessionError::failed)?.map_err(SessionError::failed);
-                }
-            }
-        }
     }
 }
 

@@ -1,0 +1,132 @@
+//! Security stamps that genuine records have ended and that the projection still shows.
+//!
+//! A record that deletes a user or sets a password counts at once, also while it waits for records
+//! before it or for space on the disk. The consumer alone writes here; HTTP workers read.
+
+use std::sync::Arc;
+
+use contract::{Incarnation, Position, UserChange, UserId};
+use dashmap::DashMap;
+
+use crate::log_sync::ReceivedRecord;
+
+/// A view that any thread may ask; clones show the same.
+#[derive(Clone, Default)]
+pub struct EndedStamps(Arc<DashMap<UserId, Vec<Ended>>>);
+
+/// The last record that ended the user's stamps, of those that one incarnation vouched for.
+#[derive(Clone, Copy)]
+struct Ended {
+    by: Position,
+    incarnation: Incarnation,
+}
+
+impl EndedStamps {
+    /// Whether a record that is not applied yet has ended this stamp of the user.
+    ///
+    /// Ask before the projection is asked: a record is forgotten here after it was applied, so one of
+    /// the two always tells.
+    pub fn contains(&self, user: UserId, stamp: Position) -> bool {
+        let ends = |ended: &Ended| stamp != ended.by && stamp.seq <= ended.by.seq;
+        self.0.get(&user).is_some_and(|all| all.iter().any(ends))
+    }
+
+    /// For the consumer: notes what the record ends.
+    pub fn note(&self, incarnation: Incarnation, record: &ReceivedRecord) {
+        let Some(user) = record.change.as_ref().filter(|change| ends_stamps(change)) else {
+            return;
+        };
+        let ended = Ended { by: record.position, incarnation };
+        let mut all = self.0.entry(user.id).or_default();
+        match all.iter_mut().find(|known| known.incarnation == incarnation) {
+            Some(known) if known.by.seq >= ended.by.seq => {}
+            Some(known) => *known = ended,
+            None => all.push(ended),
+        }
+    }
+
+    /// For the consumer: these users' records up to the position were applied.
+    pub fn forget(
+        &self,
+        users: impl IntoIterator<Item = UserId>,
+        incarnation: Incarnation,
+        through: Position,
+    ) {
+        for user in users {
+            self.0.remove_if_mut(&user, |_, all| {
+                all.retain(|known| known.incarnation != incarnation || known.by.seq > through.seq);
+                all.is_empty()
+            });
+        }
+    }
+
+    /// For the consumer: an answer has shown which incarnation vouches for the log now. What others
+    /// told may belong to a history that a restore has undone.
+    pub fn keep_only(&self, incarnation: Incarnation, after: Position) {
+        self.0.retain(|_, all| {
+            all.retain(|known| known.incarnation == incarnation && known.by.seq > after.seq);
+            !all.is_empty()
+        });
+    }
+}
+
+/// Whether the record deletes the user or is the user's new stamp. A version that knew no stamps does
+/// not say which of its records sets a password: of that the projection tells, a moment later.
+fn ends_stamps(change: &UserChange) -> bool {
+    match &change.user {
+        None => true,
+        Some(state) => state.stamp.is_none() && change.written_by.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{RecordHash, UserState};
+
+    const ANNA: UserId = UserId(1);
+    const RUN: Incarnation = Incarnation([1; 16]);
+    const NEXT_RUN: Incarnation = Incarnation([2; 16]);
+
+    fn at(seq: i64, history: u8) -> Position {
+        Position { seq, hash: RecordHash([history; 16]) }
+    }
+
+    fn record(position: Position, user: Option<UserState>) -> ReceivedRecord {
+        let change = Some(UserChange { id: ANNA, user, written_by: Some(RUN) });
+        ReceivedRecord { position, prev_hash: RecordHash::default(), change, sealed_hash: None }
+    }
+
+    fn state(stamp: Option<Position>) -> UserState {
+        let (username, username_key) = ("anna".to_owned(), "anna".to_owned());
+        UserState { username, username_key, version: 1, password_version: 1, stamp }
+    }
+
+    #[test]
+    fn a_stamp_is_ended_by_a_deletion_and_a_new_password_until_they_are_applied() {
+        let ended = EndedStamps::default();
+        ended.note(RUN, &record(at(7, 1), Some(state(Some(at(3, 1))))));
+        assert!(!ended.contains(ANNA, at(3, 1)), "a rename ends nothing");
+        for end in [None, Some(state(None))] {
+            ended.note(RUN, &record(at(9, 1), end));
+            ended.note(RUN, &record(at(8, 1), None));
+            assert!(ended.contains(ANNA, at(3, 1)) && !ended.contains(UserId(2), at(3, 1)));
+            assert!(!ended.contains(ANNA, at(9, 1)), "the new password's own tokens");
+            ended.forget([ANNA], RUN, at(8, 1));
+            assert!(ended.contains(ANNA, at(3, 1)), "only what came before was applied");
+            ended.forget([ANNA], RUN, at(9, 1));
+            assert!(!ended.contains(ANNA, at(3, 1)));
+        }
+    }
+
+    #[test]
+    fn a_history_that_was_undone_ends_nothing_of_the_present_one() {
+        let ended = EndedStamps::default();
+        ended.note(RUN, &record(at(20, 1), None));
+        ended.note(NEXT_RUN, &record(at(9, 2), Some(state(None))));
+        assert!(ended.contains(ANNA, at(9, 2)), "nobody knows yet which run is the present one");
+        ended.keep_only(NEXT_RUN, at(8, 2));
+        assert!(!ended.contains(ANNA, at(9, 2)));
+        assert!(ended.contains(ANNA, at(9, 1)), "a lost user's token under a reused id");
+    }
+}
