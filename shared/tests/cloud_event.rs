@@ -93,7 +93,9 @@ fn all() -> Vec<Outgoing> {
     let request = SyncRequest { nonce, reply_to, cursor: cursor(), snapshot: false, credit };
     let sealed_hash = SealedHash::new("v2.key.sealed");
     let stamp = state("Anna", 1).stamp;
-    let rehash = PasswordRehashed { id: UserId(1), password_version: 1, stamp, sealed_hash };
+    let replaces = Some("00112233445566778899aabbccddeeff".to_owned());
+    let rehash =
+        PasswordRehashed { id: UserId(1), password_version: 1, stamp, replaces, sealed_hash };
     vec![
         codec.encode_event(&created(), NOW),
         codec.encode_head(&head()),

@@ -104,6 +104,23 @@ fn a_head_that_lies_further_on_is_asked_about_when_nothing_came_since_the_one_be
 }
 
 #[test]
+fn old_heads_that_are_sent_again_neither_hide_a_lost_tail_nor_make_a_follower_ask() {
+    let mut follower = follower();
+    let effects = follower.step(Input::Record(BEFORE, record(2)));
+    follower.step(answer(&effects, vec![], 1));
+    let of_before = |seq| match head(seq) {
+        Input::Head(head) => Input::Head(Head { incarnation: BEFORE, ..head }),
+        other => other,
+    };
+    assert_eq!(follower.step(of_before(7)), [], "known to be over");
+    assert_eq!(follower.step(head(3)), []);
+    assert_eq!(follower.step(head(1)), [], "an old one");
+    assert_eq!(follower.step(of_before(7)), []);
+    let effects = follower.step(head(3));
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::LostTail));
+}
+
+#[test]
 fn another_incarnation_is_asked_about_before_anything_of_it_is_applied() {
     let mut follower = follower();
     let effects = follower.step(Input::Record(BEFORE, record(2)));
@@ -178,13 +195,13 @@ fn the_next_parts_of_a_snapshot_are_asked_for_when_those_that_may_be_sent_are_th
 }
 
 #[test]
-fn silence_makes_a_follower_ask_unless_it_has_asked() {
+fn a_follower_asks_when_it_is_due_unless_it_has_asked() {
     let mut follower = follower();
-    let effects = follower.step(Input::Silence);
-    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Silence));
-    assert_eq!(follower.step(Input::Silence), []);
+    let effects = follower.step(Input::Due);
+    assert_eq!(asked(&effects).map(|(_, reason)| reason), Some(AskReason::Due));
+    assert_eq!(follower.step(Input::Due), []);
     follower.step(answer(&effects, vec![], 1));
-    assert!(asked(&follower.step(Input::Silence)).is_some());
+    assert!(asked(&follower.step(Input::Due)).is_some());
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl Authenticator {
             None => (Password::prepare(&SecretString::from("")), None),
         };
         let Some(password) = password else { return Ok(false) };
+        let replaces = stored.as_ref().map(PasswordHash::name);
         let command = VerifyPassword { password: password.clone(), stored };
         let verification = match ask(&self.hasher, command).await? {
             Err(HashRefused::Fault(error)) => {
@@ -125,7 +126,7 @@ impl Authenticator {
         if verification == (Verification::Right { is_outdated: true })
             && let Some(credential) = credential
         {
-            self.rehash_later(password, credential);
+            self.rehash_later(password, credential, replaces);
         }
         Ok(verification != Verification::Wrong)
     }
@@ -151,7 +152,7 @@ impl Authenticator {
     /// Rehashes the password with today's parameters and sends the hash to user_service, without
     /// delaying the answer. If that fails, the next login tries again. So it is not even started while
     /// the bus is down.
-    fn rehash_later(&self, password: Password, credential: &Credential) {
+    fn rehash_later(&self, password: Password, credential: &Credential, replaces: Option<String>) {
         if !self.bus.status().is_connected() {
             return;
         }
@@ -166,7 +167,7 @@ impl Authenticator {
             let Ok(Ok(hash)) = ask(&hasher, HashPassword(password)).await else { return };
             let sealed_hash = key.seal(&hash, id, password_version);
             let stamp = Some(stamp);
-            let command = PasswordRehashed { id, password_version, stamp, sealed_hash };
+            let command = PasswordRehashed { id, password_version, stamp, replaces, sealed_hash };
             if let Err(error) = bus.publish(vec![codec.encode_rehash(&command)]).await {
                 tracing::debug!(error = &error as &dyn Error, "a new hash was not sent");
             }

@@ -168,6 +168,51 @@ async fn a_broker_that_brings_heads_and_no_answers_is_not_followed() {
     app.stop().await;
 }
 
+/// What somebody without the key can do who may write to the broker, while user_service cannot.
+#[actix_web::test]
+async fn neither_an_old_head_nor_anything_forged_keeps_a_follower_from_asking_directly() {
+    for is_head in [true, false] {
+        let server = DirectServer::bind().await;
+        let url = server.url.clone();
+        let app = TestApp::start_with(&["--user-service-url", &url], Clock::system()).await;
+        server.serve(app.users.clone());
+        app.users.create("testuser", "testpassword");
+        app.bring().await;
+        let token = app.login("testuser", "testpassword").await.token();
+        let mut again = app.users.head();
+        if !is_head {
+            again.message.headers.clear();
+            again.message.body = b"{}".as_slice().into();
+        }
+        app.users.set_answers(false);
+        app.users.delete(1);
+        app.users.create("newcomer", "testpassword");
+        until("the token is dead and the newcomer known", BOUND, async || {
+            app.users.publish_again(again.clone()).await;
+            let is_known = app.metric("projection_seq").await == app.users.seq();
+            (is_known && !app.is_alive(&token).await).then_some(())
+        })
+        .await;
+        assert_eq!(app.login("newcomer", "testpassword").await.status, 200, "{is_head}");
+        app.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn an_old_head_is_no_sign_that_the_projection_has_caught_up() {
+    let app = TestApp::start().await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let again = app.users.head();
+    app.users.set_answers(false);
+    until("it is seen to be behind", BOUND, async || {
+        app.users.publish_again(again.clone()).await;
+        (app.lag_seconds().await > 8.0).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
 #[actix_web::test]
 async fn a_user_service_that_answers_neither_way_costs_a_login_nothing() {
     let app = TestApp::start().await;

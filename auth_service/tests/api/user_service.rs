@@ -210,10 +210,19 @@ impl UserService {
     }
 
     pub(crate) async fn publish_head(&self) {
+        self.publish_again(self.head()).await;
+    }
+
+    /// Sends a message as it was.
+    pub(crate) async fn publish_again(&self, message: Outgoing) {
+        self.bus.publish(vec![message]).await.unwrap();
+    }
+
+    /// The head of now.
+    pub(crate) fn head(&self) -> Outgoing {
         let Cursor { incarnation, position } = self.state.borrow().head();
         let checksum = Some(self.state.borrow().checksum());
-        let head = Head { incarnation, position, checksum };
-        self.bus.publish(vec![self.codec.encode_head(&head)]).await.unwrap();
+        self.codec.encode_head(&Head { incarnation, position, checksum })
     }
 
     /// Sends any message as if it were an event.

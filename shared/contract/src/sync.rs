@@ -145,6 +145,11 @@ pub struct PasswordRehashed {
     /// and counts the same version for another one. Absent from versions that knew no stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<Position>,
+    /// Names the hash that was verified, by the first 16 bytes of its SHA-256 in hex: the new one
+    /// replaces that and no other, so it is stored once, however often this is sent. Absent from
+    /// versions that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// The new Argon2id hash.
     pub sealed_hash: SealedHash,
 }

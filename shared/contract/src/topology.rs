@@ -25,6 +25,8 @@ pub const DEAD_LETTERS_QUEUE: &str = "lockstep.dead_letters.v2";
 pub const DEAD_LETTERS_EXCHANGE: &str = "lockstep.dead_letters.v2";
 /// Header of a dead letter: the reason.
 pub const DEAD_LETTER_REASON: &str = "x-lockstep-reason";
+/// Header of a dead letter whose message was larger than what is kept: how large it was.
+pub const DEAD_LETTER_CUT: &str = "x-lockstep-cut";
 /// Header of a dead letter: the routing key that the message came with.
 pub const DEAD_LETTER_ROUTING_KEY: &str = "x-lockstep-routing-key";
 /// How many dead letters are kept; beyond that the oldest are dropped.

@@ -1,5 +1,6 @@
 //! Pauses that grow while something fails, and the log lines about failure and recovery.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) const HEALTHY: Duration = Duration::from_secs(5);
 /// If a failure returns after it had seemed to be over, the same cause is logged again at most this
 /// often.
 const REPEATED: Duration = Duration::from_mins(1);
+/// How many causes are remembered: they may take turns.
+const CAUSES_MAX: usize = 8;
 
 /// A pause that is twice as long each time.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +58,8 @@ pub struct Backoff {
     pause: GrowingPause,
     /// Since when it works; `None` while it fails or has not been tried yet.
     works_since: Option<Instant>,
-    /// The cause that was logged last.
-    logged: Option<Logged>,
+    /// The causes that were logged lately.
+    logged: VecDeque<Logged>,
 }
 
 #[derive(Debug)]
@@ -76,7 +79,7 @@ impl Backoff {
             longest: LONGEST,
             pause: GrowingPause::new(FIRST),
             works_since: None,
-            logged: None,
+            logged: VecDeque::new(),
         }
     }
 
@@ -92,12 +95,14 @@ impl Backoff {
             self.reset();
         }
         let cause = ErrorChain(error).to_string();
-        let is_known = self.logged.as_ref().is_some_and(|logged| {
+        let is_known = self.logged.iter().any(|logged| {
             logged.cause == cause && (!logged.is_over || logged.at.elapsed() < REPEATED)
         });
         if !is_known {
             tracing::warn!(error, "{} does not work; trying again", self.what);
-            self.logged = Some(Logged { cause, at: Instant::now(), is_over: false });
+            self.logged.retain(|logged| logged.cause != cause);
+            self.logged.truncate(CAUSES_MAX - 1);
+            self.logged.push_front(Logged { cause, at: Instant::now(), is_over: false });
         }
         self.pause.take(self.longest)
     }
@@ -110,16 +115,15 @@ impl Backoff {
 
     fn reset(&mut self) {
         self.pause.reset();
-        self.logged = None;
+        self.logged.clear();
     }
 
     /// Notes that it works. May be called each time: only the first call counts.
     pub fn worked(&mut self) {
         self.works_since.get_or_insert_with(Instant::now);
-        if let Some(logged) = &mut self.logged
-            && !logged.is_over
-        {
-            logged.is_over = true;
+        let mut failing = self.logged.iter_mut().filter(|logged| !logged.is_over).peekable();
+        if failing.peek().is_some() {
+            failing.for_each(|logged| logged.is_over = true);
             tracing::info!("{} works again", self.what);
         }
     }

@@ -1,8 +1,9 @@
 //! **Owns** the dead letters that the bus has not accepted yet.
 //!
 //! **Promises** that each letter is counted, and is sent to the dead-letter queue, for people to
-//! inspect, as soon as the bus can be reached. Nothing else waits for that. A flood of letters
-//! produces one log line for each batch that is sent.
+//! inspect, as soon as the bus can be reached. Nothing else waits for that. A letter keeps the first
+//! 16 KiB of its message: it must fit into memory and into a frame. A flood of letters produces one log
+//! line a minute.
 //!
 //! **When full** a letter is dropped: it has been counted, and the log of user_service repairs the
 //! lost content. A log line says how many letters were dropped.
@@ -13,10 +14,13 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use actix::ArbiterHandle;
+use bytes::Bytes;
 use contract::topology::{
-    DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE,
+    DEAD_LETTER_CUT, DEAD_LETTER_REASON, DEAD_LETTER_ROUTING_KEY, DEAD_LETTERS_MAX,
+    DEAD_LETTERS_QUEUE,
 };
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
@@ -28,6 +32,12 @@ use crate::actors::{Health, supervise};
 const WAITING_MAX: usize = 1_000;
 /// How many letters are sent at once.
 const BATCH_MAX: usize = 100;
+/// The most bytes that a letter keeps of its body, and of its headers.
+const KEPT_MAX: usize = 16 * 1024;
+/// The most bytes of a reason.
+const REASON_MAX: usize = 1024;
+/// How often the log tells of letters.
+const TOLD: Duration = Duration::from_mins(1);
 
 /// The handle of the dead-letter queue. Clones share it.
 #[derive(Clone)]
@@ -55,7 +65,14 @@ impl DeadLetters {
         let (letters, inbox) = mpsc::channel(WAITING_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         let health = health.clone();
-        let mut sending = Sending { bus, inbox, batch: vec![], dropped: Arc::clone(&dropped) };
+        let mut sending = Sending {
+            bus,
+            inbox,
+            batch: vec![],
+            untold: 0,
+            told_at: None,
+            dropped: Arc::clone(&dropped),
+        };
         thread.spawn_fn(move || {
             actix::spawn(async move {
                 let run = async || sending.run().await;
@@ -66,8 +83,10 @@ impl DeadLetters {
     }
 
     /// Keeps a copy of a message that came with this routing key.
-    pub fn send(&self, mut message: Message, routing_key: String, reason: String) {
+    pub fn send(&self, mut message: Message, routing_key: String, mut reason: String) {
         self.taken.inc();
+        shorten(&mut message);
+        reason.truncate(reason.floor_char_boundary(REASON_MAX));
         message.headers.insert(DEAD_LETTER_REASON.to_owned(), reason.clone());
         message.headers.insert(DEAD_LETTER_ROUTING_KEY.to_owned(), routing_key);
         // Persistent: RabbitMQ keeps it across a restart.
@@ -78,6 +97,38 @@ impl DeadLetters {
     }
 }
 
+/// Keeps the beginning of what is too large. Headers are kept in the order of their names; one tells
+/// what was cut.
+fn shorten(message: &mut Message) {
+    let body = message.body.len();
+    let headers = |message: &Message| -> usize {
+        message.headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+    };
+    let in_headers = headers(message) + message.id.len() + message.kind.len();
+    if body <= KEPT_MAX && in_headers <= KEPT_MAX {
+        return;
+    }
+    message.body = Bytes::copy_from_slice(&message.body[..body.min(KEPT_MAX)]);
+    let mut left = KEPT_MAX;
+    let mut keep = |text: &mut String| {
+        text.truncate(text.floor_char_boundary(left));
+        left -= text.len();
+    };
+    keep(&mut message.id);
+    keep(&mut message.kind);
+    message.headers = std::mem::take(&mut message.headers)
+        .into_iter()
+        .map_while(|(mut name, mut value)| {
+            let length = name.len();
+            keep(&mut name);
+            keep(&mut value);
+            (name.len() == length && length > 0).then_some((name, value))
+        })
+        .collect();
+    let cut = format!("the message had {body} bytes, and {in_headers} in its headers");
+    message.headers.insert(DEAD_LETTER_CUT.to_owned(), cut);
+}
+
 /// Sends letters, one batch after the other.
 struct Sending {
     bus: Arc<dyn Bus>,
@@ -85,6 +136,9 @@ struct Sending {
     inbox: mpsc::Receiver<Letter>,
     /// The batch in flight: a failure does not lose it.
     batch: Vec<Letter>,
+    /// How many were sent since the last line of the log.
+    untold: usize,
+    told_at: Option<Instant>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -96,14 +150,24 @@ impl Sending {
                 self.inbox.recv_many(&mut self.batch, BATCH_MAX).await;
             }
             let Some(first) = self.batch.first() else { return Ok(()) };
+            let reason = first.reason.clone();
             self.send_batch().await?;
-            let (count, reason) = (self.batch.len(), &first.reason);
-            tracing::warn!(count, reason, "messages went to the dead letters");
+            self.untold += self.batch.len();
             self.batch.clear();
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
-            if dropped > 0 {
-                tracing::warn!(dropped, "dropped dead letters: too many were waiting for the bus");
-            }
+            self.tell(&reason);
+        }
+    }
+
+    fn tell(&mut self, reason: &str) {
+        if self.told_at.is_some_and(|at| at.elapsed() < TOLD) {
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let count = std::mem::take(&mut self.untold);
+        tracing::warn!(count, reason, "messages went to the dead letters");
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            tracing::warn!(dropped, "dropped dead letters: too many were waiting for the bus");
         }
     }
 
@@ -117,5 +181,35 @@ impl Sending {
         self.bus
             .publish(letters.map(|message| Outgoing { to: to.clone(), message }).collect())
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::btree_map;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_letter_fits_into_a_frame_whatever_the_message_was(
+            headers in btree_map("\\PC{0,300}", "\\PC{0,20000}", 0..12),
+            body in 0..40_000_usize,
+            id in "\\PC{0,300}",
+        ) {
+            let body = Bytes::from(vec![b'x'; body]);
+            let whole = Message { id, headers, body, ..Message::default() };
+            let mut cut = whole.clone();
+            shorten(&mut cut);
+            let length: usize =
+                cut.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+            prop_assert!(length <= KEPT_MAX + 200, "{length}");
+            prop_assert!(cut.body.len() <= KEPT_MAX);
+            let is_cut = cut.headers.contains_key(DEAD_LETTER_CUT);
+            prop_assert_eq!(is_cut, cut != whole);
+            for (name, value) in cut.headers.iter().filter(|(name, _)| *name != DEAD_LETTER_CUT) {
+                prop_assert!(whole.headers[name].starts_with(value.as_str()));
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The prefix of a hash that this version makes.
@@ -22,6 +24,12 @@ impl PasswordHash {
     /// The text, to be stored, sealed or verified.
     pub fn expose_phc(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// Names it, without telling anything about the password to those who do not know the salt: the
+    /// first 16 bytes of the SHA-256 of its text, in hex.
+    pub fn name(&self) -> String {
+        HEXLOWER.encode(&digest(&SHA256, self.expose_phc().as_bytes()).as_ref()[..16])
     }
 
     /// Whether its text claims to be an Argon2id hash.

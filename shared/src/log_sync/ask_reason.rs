@@ -15,8 +15,8 @@ pub enum AskReason {
     LostTail,
     /// The answer was the first part of a longer one.
     More,
-    /// Nothing comes through the broker: the log may have gone on.
-    Silence,
+    /// The last question was long ago: the log may have gone on.
+    Due,
     /// The last question was not answered in time.
     Unanswered,
     /// What comes next cannot be read or applied.
@@ -42,7 +42,7 @@ impl AskReason {
             Self::RecordHash => "record_hash",
             Self::LostTail => "lost_tail",
             Self::More => "more",
-            Self::Silence => "silence",
+            Self::Due => "due",
             Self::Unanswered => "unanswered",
             Self::Unappliable => "unappliable",
             Self::Difference => "difference",

@@ -35,8 +35,9 @@ pub enum Input {
     SnapshotPart(SnapshotPart),
     /// Some seconds have passed since the last `Waited`.
     Waited,
-    /// Nothing has come through the broker for a while.
-    Silence,
+    /// Nobody has asked for a while. Only an answer proves that the cursor is at the log's end: heads
+    /// and records may be old ones that somebody sends again.
+    Due,
     /// The projection cannot continue from its data, for this reason: only a snapshot helps.
     SnapshotNeeded(AskReason),
 }
@@ -72,8 +73,8 @@ pub struct Follower {
     held: VecDeque<(Incarnation, ReceivedRecord)>,
     /// Incarnations known not to be the current one.
     superseded: VecDeque<Incarnation>,
-    /// The cursor's `seq` when the last head was ahead of it. If the cursor is still there at the
-    /// next head, no record is on its way.
+    /// The cursor's `seq` when a head was ahead of it. If the cursor is still there at the next such
+    /// head, no record is on its way.
     behind_at: Option<i64>,
     /// Makes the nonces of this follower differ from those of the previous one.
     session: String,
@@ -145,7 +146,7 @@ impl Follower {
             Input::Continue(answer) => self.on_continue(answer, &mut effects),
             Input::SnapshotPart(part) => self.on_snapshot_part(part, &mut effects),
             Input::Waited => self.on_waited(&mut effects),
-            Input::Silence => self.ask_once(AskReason::Silence, None, &mut effects),
+            Input::Due => self.ask_once(AskReason::Due, None, &mut effects),
             Input::SnapshotNeeded(reason) => self.ask(reason, None, &mut effects),
         }
         effects
@@ -199,13 +200,15 @@ impl Follower {
 
     fn on_head(&mut self, head: &Head, effects: &mut Vec<Effect>) {
         if head.incarnation != self.cursor.incarnation {
-            self.ask_once(AskReason::Incarnation, Some(head.incarnation), effects);
+            if !self.superseded.contains(&head.incarnation) {
+                self.ask_once(AskReason::Incarnation, Some(head.incarnation), effects);
+            }
         } else if head.position.seq == self.cursor.position.seq
             && head.position.hash != self.cursor.position.hash
         {
             self.ask_once(AskReason::RecordHash, None, effects);
         } else if head.position.seq <= self.cursor.position.seq {
-            self.behind_at = None;
+            // It may be an old one: what an earlier head has shown stays true.
         } else if self.behind_at == Some(self.cursor.position.seq) {
             self.ask_once(AskReason::LostTail, None, effects);
         } else {
@@ -236,9 +239,12 @@ impl Follower {
         records: Vec<ReceivedRecord>,
         effects: &mut Vec<Effect>,
     ) -> bool {
+        let is_adopted = self.cursor.incarnation != incarnation;
         self.cursor.incarnation = incarnation;
-        // Needed even without records: a new incarnation vouches for the position.
-        effects.push(Effect::Apply(Vec::with_capacity(records.len()), self.cursor));
+        if is_adopted || !records.is_empty() {
+            // Even without records: a new incarnation vouches for the position.
+            effects.push(Effect::Apply(Vec::with_capacity(records.len()), self.cursor));
+        }
         for record in records {
             if !record.follows(self.cursor.position) {
                 return false;

@@ -43,7 +43,8 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 fn genuine() -> (String, Message) {
     let (id, password_version) = (UserId(1), 1);
     let sealed_hash = SealedHash::new("v2.key.sealed");
-    let command = PasswordRehashed { id, password_version, stamp: None, sealed_hash };
+    let command =
+        PasswordRehashed { id, password_version, stamp: None, replaces: None, sealed_hash };
     let Outgoing { to, message } = CODEC.encode_rehash(&command);
     let Destination::Queue(queue) = to else { panic!("a command goes to a queue") };
     (queue, message)

@@ -166,7 +166,7 @@ impl World {
             Action::Lose(n) => drop(self.wire.remove(*n)),
             Action::Waited => self.step(Input::Waited, usize::MAX),
             Action::Quiet => self.step(Input::Connected, usize::MAX),
-            Action::Silence => self.step(Input::Silence, usize::MAX),
+            Action::Silence => self.step(Input::Due, usize::MAX),
             Action::Distrust => {
                 self.distrusts += 1;
                 self.step(Input::SnapshotNeeded(AskReason::Difference), usize::MAX);

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 /// How long a key is shown after it was last used: a follower asks every few seconds.
 const SHOWN: Duration = Duration::from_secs(30);
+/// Keys are told at most so often: anybody who can write to the broker can invent them.
+const TOLD: Duration = Duration::from_mins(1);
 
 /// Hears of keys that are not here, and says what to do. Clones hear the same.
 #[derive(Clone, Default)]
@@ -21,6 +23,8 @@ pub struct ForeignKeys {
 struct Foreign {
     key_id: String,
     at: Instant,
+    /// When the log last told of a key.
+    told_at: Instant,
 }
 
 impl ForeignKeys {
@@ -47,11 +51,12 @@ impl ForeignKeys {
     pub(super) fn note(&self, error: &Undecodable) {
         let Undecodable::NotAuthentic(NotAuthentic::UnknownKey { key_id }) = error else { return };
         self.refused.inc();
-        let heard = Foreign { key_id: key_id.clone(), at: Instant::now() };
-        let before = self.last.send_replace(Some(heard));
-        let is_known =
-            before.is_some_and(|known| known.key_id == *key_id && known.at.elapsed() < SHOWN);
-        if !is_known {
+        let now = Instant::now();
+        let told_at = self.last.borrow().as_ref().map(|last| last.told_at);
+        let told_lately = told_at.filter(|at| now.duration_since(*at) < TOLD);
+        let told_at = told_lately.unwrap_or(now);
+        self.last.send_replace(Some(Foreign { key_id: key_id.clone(), at: now, told_at }));
+        if told_lately.is_none() {
             tracing::error!(
                 key = key_id,
                 "a follower authenticates with a sealing key that is not here: give both services \

@@ -107,13 +107,14 @@ impl Receiving {
     }
 
     fn unseal(&self, rehashed: &PasswordRehashed) -> Result<ReplaceHash, ReceiveError> {
-        let PasswordRehashed { id, password_version, stamp, sealed_hash } = rehashed;
+        let PasswordRehashed { id, password_version, stamp, replaces, sealed_hash } = rehashed;
         let (id, password_version, stamp) = (*id, *password_version, *stamp);
         let password_hash = self.sealing_key.unseal(sealed_hash, id, password_version)?;
         if !password_hash.is_argon2id() {
             return Err(ReceiveError::NotAHash);
         }
-        Ok(ReplaceHash { id, password_version, stamp, password_hash })
+        let replaces = replaces.clone();
+        Ok(ReplaceHash { id, password_version, stamp, replaces, password_hash })
     }
 }
 
@@ -142,7 +143,8 @@ mod tests {
     }
 
     fn rehashed(repository: &TestRepository, id: UserId, sealed_hash: SealedHash) -> Outgoing {
-        let command = PasswordRehashed { id, password_version: 1, stamp: None, sealed_hash };
+        let (stamp, replaces) = (None, None);
+        let command = PasswordRehashed { id, password_version: 1, stamp, replaces, sealed_hash };
         Codec::new(Arc::clone(&repository.key)).encode_rehash(&command)
     }
 

@@ -71,6 +71,8 @@ pub struct ReplaceHash {
     pub password_version: i64,
     /// The user's security stamp then, if the sender knows it.
     pub stamp: Option<Position>,
+    /// The name of the hash that it replaces, if the sender tells it.
+    pub replaces: Option<String>,
     /// Its new hash.
     pub password_hash: PasswordHash,
 }

@@ -438,6 +438,7 @@ pub(super) async fn a_new_hash_is_stored_for_the_present_password_alone(engine: 
             id: anna.id,
             password_version,
             stamp: None,
+            replaces: None,
             password_hash: hash("again"),
         })
     };
@@ -449,6 +450,21 @@ pub(super) async fn a_new_hash_is_stored_for_the_present_password_alone(engine: 
     let last = db.records().await.pop().unwrap();
     assert_eq!(last.password.as_ref().map(|known| &known.hash), Some(&hash("again")));
     assert_eq!(state_of(&last), renamed.user.left());
+    let newer = |old: &PasswordHash| {
+        Change::ReplaceHash(ReplaceHash {
+            id: anna.id,
+            password_version: 1,
+            stamp: None,
+            replaces: Some(old.name()),
+            password_hash: hash("newer"),
+        })
+    };
+    // Messages may come again, and late.
+    let outcomes =
+        db.commit(vec![replace(1), newer(&hash("again")), newer(&hash("again")), replace(1)]).await;
+    let [Err(_), Ok(_), Err(ChangeError::PasswordChanged), Ok(_)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
     db.one(delete(anna.id)).await.unwrap();
     let nobody = db.one(replace(1)).await;
     assert!(matches!(nobody, Err(ChangeError::NoSuchUser)), "{nobody:?}");

@@ -14,7 +14,7 @@ use super::direct_way::DirectWay;
 use super::progress::Progress;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
-use super::sync_session::SyncSession;
+use super::sync_session::{SyncSession, random_word};
 use crate::actors::applied::Applied;
 use crate::actors::credential_repository::CredentialRepository;
 use crate::metrics::FollowingMetrics;
@@ -51,7 +51,10 @@ impl FollowLoop {
         let [mut pacing, mut direct_pacing] = [(); 2].map(|()| RepairPacing::default());
         // Whichever way has it moves the projection.
         let turn = Mutex::new(());
-        let run = async || self.follow(&turn, &mut pacing).await;
+        // A new one after each session: the broker may believe for a while that the last one's
+        // consumer is alive. Not after each try, or each would fail for a cause with another name.
+        let mut word = random_word();
+        let run = async || self.follow(&turn, &mut pacing, &mut word).await;
         let following =
             supervise(&self.health, "following the log of user_service", pending(), run);
         let run = async || self.follow_directly(&turn, &mut direct_pacing).await;
@@ -64,10 +67,16 @@ impl FollowLoop {
         &self,
         turn: &Mutex<()>,
         pacing: &mut RepairPacing,
+        word: &mut String,
     ) -> Result<(), SessionError> {
         let mut is_quiet = false;
         loop {
-            match SyncSession::new(self, pacing, is_quiet).follow(turn).await {
+            let mut session = SyncSession::new(self, pacing, word, is_quiet);
+            let ended = session.follow(turn).await;
+            if session.has_opened() {
+                *word = random_word();
+            }
+            match ended {
                 SessionError::Silent => is_quiet = true,
                 other => return Err(other),
             }

@@ -14,6 +14,8 @@ pub struct Progress {
     pub loaded: Option<(u32, u32)>,
     /// The key that user_service authenticates with, if it is not among ours.
     pub foreign_key: Option<String>,
+    /// When the log last told of such a key.
+    pub foreign_key_told_at: Option<Instant>,
     /// The projection cannot be written: only tokens are ended meanwhile.
     pub is_stuck: bool,
 }
@@ -26,6 +28,7 @@ impl Progress {
             caught_up_at: Instant::now(),
             loaded: None,
             foreign_key: None,
+            foreign_key_told_at: None,
             is_stuck: false,
         }
     }

@@ -13,9 +13,9 @@ use super::session_error::SessionError;
 
 /// Events that may be unacknowledged at once.
 const PREFETCH: u16 = 1000;
-/// Heads and answers that may be. Fewer, because a part of a snapshot is large: what waits here is
-/// in memory, and a snapshot has as many parts as there are users for.
-const CONTROL_PREFETCH: u16 = 64;
+/// Heads and answers that may be. Fewer, because an answer may have a megabyte, and what waits here is
+/// in memory. A snapshot has no more parts on their way than the credit allows.
+const CONTROL_PREFETCH: u16 = 20;
 /// How long a replica may be away without losing its queue; losing it costs a snapshot.
 const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
 /// A question is repeated if nothing came between two checks: the first interval between them.
@@ -88,10 +88,8 @@ pub(super) struct Subscriptions {
     /// How far apart the looks at the question are.
     ask_interval: Duration,
     waited_at: Instant,
-    /// When it began to listen after the last head or answer.
+    /// When it began to listen after the last authentic head or answer.
     heard_at: Instant,
-    /// The last batch had a head or an answer.
-    has_heard: bool,
     /// It was asked since.
     is_quiet: bool,
     /// When [`Arrival::Alarm`] is to come.
@@ -129,7 +127,6 @@ impl Subscriptions {
             ask_interval,
             waited_at,
             heard_at: waited_at,
-            has_heard: false,
             is_quiet: false,
             alarm: None,
         })
@@ -146,10 +143,6 @@ impl Subscriptions {
 
     /// Waits for one arrival, and takes with it what else is there already.
     pub(super) async fn next_batch(&mut self, max: usize) -> Result<Vec<Arrival>, SessionError> {
-        if std::mem::take(&mut self.has_heard) {
-            // Whoever was busy with a batch has not listened meanwhile.
-            self.heard_at = Instant::now();
-        }
         let mut batch = vec![self.next().await?];
         while batch.len() < max
             && let Some(ready) = self.next().now_or_never()
@@ -172,10 +165,7 @@ impl Subscriptions {
                 self.alarm = None;
                 Ok(Arrival::Alarm)
             }
-            delivery = self.control.next() => {
-                (self.has_heard, self.is_quiet) = (true, false);
-                Ok(Arrival::Control(delivery?))
-            }
+            delivery = self.control.next() => Ok(Arrival::Control(delivery?)),
             delivery = self.events.next(), if self.takes_events => Ok(Arrival::Event(delivery?)),
             () = sleep_until(self.heard_at + QUIET), if !self.is_quiet => {
                 self.is_quiet = true;
@@ -183,6 +173,20 @@ impl Subscriptions {
             }
             () = sleep_until(self.heard_at + SILENCE) => Err(SessionError::Silent),
         }
+    }
+
+    /// The batch was read, perhaps slowly; whether it had an authentic head or answer. Anything else
+    /// is as good as silence.
+    ///
+    /// # Errors
+    /// It has been silent for too long.
+    pub(super) fn note_read(&mut self, has_heard: bool) -> Result<(), SessionError> {
+        if has_heard {
+            (self.heard_at, self.is_quiet) = (Instant::now(), false);
+        } else if self.heard_at.elapsed() >= SILENCE {
+            return Err(SessionError::Silent);
+        }
+        Ok(())
     }
 
     /// The first answer is there, or does not come: from now on events are taken.

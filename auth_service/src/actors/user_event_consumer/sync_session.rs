@@ -31,6 +31,12 @@ const BATCH_MAX: usize = 500;
 /// The longest pause between tries of a projection that cannot be written.
 const WRITE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// A question is asked at least so often: only an answer proves that the projection is up to date.
+/// What else comes may be old, and sent again by somebody who can write to the broker.
+const PROOF_INTERVAL: Duration = Duration::from_secs(5);
+/// Without an answer for so long, heads prove nothing.
+const PROOF_HOLDS: Duration = Duration::from_secs(7);
+
 /// From one subscription to its end.
 pub(super) struct SyncSession<'a> {
     with: &'a FollowLoop,
@@ -38,15 +44,15 @@ pub(super) struct SyncSession<'a> {
     follower: Follower,
     /// Compares the users here with those there.
     agreement: Agreement,
-    /// Something was carried out.
-    has_worked: bool,
-    /// The queue for heads and answers. Each session has its own: the broker may believe for a
-    /// while that the last one's consumer is alive.
+    stage: Stage,
+    /// The batch had an authentic head or answer.
+    has_heard: bool,
+    /// When the last question was answered, or else when the session began.
+    proved_at: Instant,
+    /// The queue for heads and answers.
     control_queue: String,
     /// How far apart the looks at an unanswered question are: twice as far after each.
     ask_interval: Duration,
-    /// The question has been repeated: heads may come all the same.
-    is_unanswered: bool,
     /// It only goes on where a silent one ended.
     is_quiet: bool,
     /// A question that must wait, because the same cause came up a moment ago.
@@ -56,6 +62,16 @@ pub(super) struct SyncSession<'a> {
     resume_at: Option<Instant>,
     writing: Backoff,
     asking: Asking,
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    /// It has its subscriptions.
+    Opened,
+    /// Something was carried out.
+    Working,
 }
 
 /// How questions are asked.
@@ -73,27 +89,34 @@ struct Deferred {
 
 impl<'a> SyncSession<'a> {
     /// A session over the bus.
-    pub(super) fn new(with: &'a FollowLoop, pacing: &'a mut RepairPacing, is_quiet: bool) -> Self {
-        Self::of(with, pacing, Asking::Bus, is_quiet)
+    pub(super) fn new(
+        with: &'a FollowLoop,
+        pacing: &'a mut RepairPacing,
+        word: &str,
+        is_quiet: bool,
+    ) -> Self {
+        Self::of(with, pacing, word, Asking::Bus, is_quiet)
     }
 
     fn of(
         with: &'a FollowLoop,
         pacing: &'a mut RepairPacing,
+        word: &str,
         asking: Asking,
         is_quiet: bool,
     ) -> Self {
         // Without a queue it is only a name, by which user_service tells followers apart.
-        let control_queue = control_queue(&with.replica, &random_word());
+        let control_queue = control_queue(&with.replica, word);
         Self {
             with,
             pacing,
             follower: new_follower(with, &control_queue),
             agreement: Agreement::default(),
-            has_worked: false,
+            stage: Stage::New,
+            has_heard: false,
+            proved_at: Instant::now(),
             control_queue,
             ask_interval: ASK_INTERVAL_MIN,
-            is_unanswered: false,
             is_quiet,
             deferred: None,
             resume_at: None,
@@ -102,7 +125,17 @@ impl<'a> SyncSession<'a> {
         }
     }
 
-    pub(super) async fn follow(mut self, turn: &Mutex<()>) -> SessionError {
+    /// Whether it had its subscriptions.
+    pub(super) fn has_opened(&self) -> bool {
+        self.stage != Stage::New
+    }
+
+    /// The question has been repeated: heads may come all the same.
+    fn is_unanswered(&self) -> bool {
+        self.ask_interval > ASK_INTERVAL_MIN
+    }
+
+    pub(super) async fn follow(&mut self, turn: &Mutex<()>) -> SessionError {
         match self.try_follow(turn).await {
             Ok(never) => match never {},
             Err(error) => error,
@@ -112,6 +145,7 @@ impl<'a> SyncSession<'a> {
     async fn try_follow(&mut self, turn: &Mutex<()>) -> Result<Infallible, SessionError> {
         let mut subscriptions =
             Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
+        self.stage = Stage::Opened;
         let _turn = self.take_turn(turn, &mut subscriptions).await?;
         self.with.direct.iter().for_each(DirectWay::rest);
         // The projection may have moved meanwhile.
@@ -120,18 +154,19 @@ impl<'a> SyncSession<'a> {
         loop {
             let arrivals = subscriptions.next_batch(BATCH_MAX).await?;
             self.take_all(arrivals).await?;
+            subscriptions.note_read(std::mem::take(&mut self.has_heard))?;
             subscriptions.set_ask_interval(self.ask_interval);
             subscriptions.set_alarm(self.alarm());
-            if self.follower.awaited_nonce().is_none() || self.ask_interval > ASK_INTERVAL_MIN {
+            if self.follower.awaited_nonce().is_none() || self.is_unanswered() {
                 subscriptions.take_events();
             }
             fail_point("applied");
             subscriptions.acknowledge().await?;
-            if self.is_unanswered && self.with.direct.as_ref().is_some_and(DirectWay::may_help) {
+            if self.is_unanswered() && self.with.direct.as_ref().is_some_and(DirectWay::may_help) {
                 return Err(SessionError::Silent);
             }
-            if !self.has_worked {
-                self.has_worked = true;
+            if self.stage != Stage::Working {
+                self.stage = Stage::Working;
                 if !self.is_quiet {
                     tracing::info!("following the log of user_service");
                 }
@@ -173,9 +208,18 @@ impl<'a> SyncSession<'a> {
         };
         outcome?;
         self.drop_undone_ends(vouches);
+        self.ask_for_proof().await?;
         self.send_what_is_due();
         self.show_progress();
         self.compare().await
+    }
+
+    async fn ask_for_proof(&mut self) -> Result<(), SessionError> {
+        let is_due = self.proved_at.elapsed() >= PROOF_INTERVAL;
+        if is_due && self.follower.awaited_nonce().is_none() && self.resume_at.is_none() {
+            return self.take(Input::Due).await;
+        }
+        Ok(())
     }
 
     fn show_progress(&mut self) {
@@ -215,19 +259,22 @@ impl<'a> SyncSession<'a> {
 
     fn observe(&mut self, input: &Input) {
         match input {
-            Input::Head(head) => self.agreement.hear(*head),
+            Input::Head(head) if self.proved_at.elapsed() < PROOF_HOLDS => {
+                self.agreement.hear(*head);
+            }
             Input::Record(incarnation, record) => self.note_ends(*incarnation, [record]),
             Input::Continue(answer) => self.note_ends(answer.incarnation, &answer.records),
             _ => {}
         }
         if self.answered_by(input).is_some() {
-            (self.ask_interval, self.is_unanswered) = (ASK_INTERVAL_MIN, false);
+            self.ask_interval = ASK_INTERVAL_MIN;
+            self.proved_at = Instant::now();
         }
         let known = match input {
             Input::Head(head) => head.position.seq,
             Input::Continue(answer) => answer.head_seq,
             Input::SnapshotPart(part) => part.as_of.position.seq,
-            Input::Connected | Input::Waited | Input::Silence | Input::SnapshotNeeded(_) => return,
+            Input::Connected | Input::Waited | Input::Due | Input::SnapshotNeeded(_) => return,
             Input::Record(incarnation, record) => {
                 let Cursor { incarnation: ours, position } = self.follower.cursor();
                 let seq = record.position.seq;
@@ -291,16 +338,12 @@ impl<'a> SyncSession<'a> {
         Ok(())
     }
 
-    /// Sends the question now, or puts it off if the same cause came up a moment ago. A question
-    /// that was put off stays so, whatever else comes up.
+    /// Sends the question now, or puts it off if the same cause came up a moment ago. A snapshot that
+    /// was put off stays so, whatever else comes up. Records are never put off for longer than a
+    /// question is due anyway.
     fn ask(&mut self, request: SyncRequest, reason: AskReason) {
         if reason == AskReason::Unanswered {
             self.ask_interval = (self.ask_interval * 2).min(ASK_INTERVAL_MAX);
-            self.is_unanswered = true;
-        }
-        if let Some(deferred) = &mut self.deferred {
-            deferred.request = request;
-            return;
         }
         let now = Instant::now();
         let due = match reason {
@@ -308,11 +351,19 @@ impl<'a> SyncSession<'a> {
             | AskReason::Gap
             | AskReason::RecordHash
             | AskReason::LostTail
-            | AskReason::Unappliable => self.pacing.due(reason, request.cursor.position, now),
+            | AskReason::Unappliable => {
+                let due = self.pacing.due(reason, request.cursor.position, now);
+                if request.snapshot { due } else { due.min(now + PROOF_INTERVAL) }
+            }
             // These have waited already, or go on with what was let through.
             _ => now,
         };
-        if due <= now {
+        if let Some(deferred) = &mut self.deferred {
+            if !request.snapshot && due < deferred.due {
+                (deferred.due, deferred.reason) = (due, reason);
+            }
+            deferred.request = request;
+        } else if due <= now {
             self.send(&request, reason);
         } else {
             self.deferred = Some(Deferred { due, request, reason });
@@ -374,7 +425,7 @@ fn new_follower(with: &FollowLoop, control_queue: &str) -> Follower {
     Follower::new(cursor, random_word(), control_queue.to_owned())
 }
 
-fn random_word() -> String {
+pub(super) fn random_word() -> String {
     data_encoding::HEXLOWER.encode(&random_bytes::<8>())
 }
 

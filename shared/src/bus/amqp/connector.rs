@@ -8,18 +8,23 @@ use lapin::ConnectionProperties;
 use lapin::uri::AMQPUri;
 use secrecy::ExposeSecret;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::connection::OpenConnection;
 use super::pace::Pace;
 use super::{AmqpConfig, InvalidAmqpUrl, hosts};
+use crate::actors::GrowingPause;
 use crate::bus::BusError;
 
 /// Both sides notice a dead connection within twice this time, in seconds.
 const DEFAULT_HEARTBEAT: u16 = 10;
 
 /// A broker that is starting may accept a connection and forget it. A broker that works answers
-/// within milliseconds, so it is better to try again soon.
+/// within milliseconds, so it is better to try again soon. A slow one gets twice the time after each
+/// timeout.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest time.
+const HANDSHAKE_TIMEOUT_MAX: Duration = Duration::from_secs(16);
 
 /// The largest frame, in bytes: what RabbitMQ accepts from publishers by default. A message's
 /// headers are never split, so a connection with smaller frames cannot receive what others may
@@ -30,7 +35,7 @@ const FRAME_MAX: u32 = 128 * 1024;
 /// Makes connections for one purpose to one broker, or to the first node of a cluster that answers.
 pub(super) struct Connector {
     /// At least one.
-    nodes: Vec<AMQPUri>,
+    nodes: Vec<Node>,
     properties: ConnectionProperties,
     /// The runtime that was current when the bus was made: a connection must not end with the
     /// thread of the caller that needed it first.
@@ -40,12 +45,21 @@ pub(super) struct Connector {
     pace: Pace,
 }
 
+/// A node of the broker.
+struct Node {
+    uri: AMQPUri,
+    /// How long its handshake may take next time.
+    patience: watch::Sender<GrowingPause>,
+}
+
 impl Connector {
     pub(super) fn new(config: &AmqpConfig, purpose: &str) -> Result<Self, InvalidAmqpUrl> {
-        let mut nodes = hosts::parse(config.url.expose_secret())?;
-        for uri in &mut nodes {
+        let mut nodes = Vec::new();
+        for mut uri in hosts::parse(config.url.expose_secret())? {
             uri.query.heartbeat.get_or_insert(DEFAULT_HEARTBEAT);
             uri.query.frame_max.get_or_insert(FRAME_MAX);
+            let patience = watch::Sender::new(GrowingPause::new(HANDSHAKE_TIMEOUT));
+            nodes.push(Node { uri, patience });
         }
         let name = format!("{}/{purpose}", config.connection_name);
         Ok(Self {
@@ -71,15 +85,26 @@ impl Connector {
         let first = usize::try_from(RandomState::new().hash_one(()) >> 1).unwrap_or_default();
         let mut last = BusError::Closed;
         for step in 0..self.nodes.len() {
-            let uri = &self.nodes[(first % self.nodes.len() + step) % self.nodes.len()];
-            let connecting =
-                OpenConnection::open(uri.clone(), self.properties.clone(), self.runtime.clone());
-            match bounded(self.timeout.min(HANDSHAKE_TIMEOUT), connecting).await {
+            let node = &self.nodes[(first % self.nodes.len() + step) % self.nodes.len()];
+            match self.connect_to(node).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    async fn connect_to(&self, node: &Node) -> Result<OpenConnection, BusError> {
+        let mut patience = *node.patience.borrow();
+        let timeout = patience.take(HANDSHAKE_TIMEOUT_MAX);
+        let connecting =
+            OpenConnection::open(node.uri.clone(), self.properties.clone(), self.runtime.clone());
+        let connected = bounded(timeout, connecting).await;
+        if !matches!(connected, Err(BusError::TimedOut(_))) {
+            patience.reset();
+        }
+        node.patience.send_replace(patience);
+        connected
     }
 
     /// Bounds the work by the connection timeout.

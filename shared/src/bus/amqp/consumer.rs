@@ -8,23 +8,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use contract::topology::DEAD_LETTERS_QUEUE;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, Stream};
+use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::protocol::constants::REPLY_SUCCESS;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::connection::{CLOSE_TIMEOUT, OpenConnection};
 use super::connector::Connector;
 use super::envelope::{open, short};
 use super::health::{Health, name_of};
 use super::retirement::Retirements;
-use super::topology::declare_queue;
+use super::topology::{declare_dead_letters, declare_queue, has_dead_letters};
 use crate::bus::{Acknowledge, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
+
+/// What is kept of a message that is too large: it will be a dead letter.
+const SHORTENED: usize = 16 * 1024;
 
 /// After an unreadable message, a queue is consumed one message at a time for this long.
 const CAUTION: Duration = Duration::from_secs(15);
@@ -58,6 +63,7 @@ impl Consumers {
     }
 
     pub(super) async fn subscribe(&self, spec: &QueueSpec) -> Result<Subscription, BusError> {
+        self.declare_dead_letters(spec).await?;
         let (connection, channel) = self.open_channel().await?;
         let prefetch = if self.cautions.holds_for(&spec.name) { 1 } else { spec.prefetch.max(1) };
         let consuming = self.connector.bounded(consume(&channel, spec, prefetch)).await;
@@ -71,7 +77,7 @@ impl Consumers {
             Acknowledger { channel: channel.clone(), acknowledged_through: AtomicU64::new(0) };
         let deliveries = Deliveries {
             queue: spec.clone(),
-            consumer: Some((consumer, channel, connection)),
+            consumer: Some((Receiver::start(&self.runtime, consumer, spec), channel, connection)),
             health: Arc::clone(&self.health),
             cautions: Arc::clone(&self.cautions),
             runtime: self.runtime.clone(),
@@ -80,11 +86,28 @@ impl Consumers {
     }
 
     pub(super) async fn declare(&self, spec: &QueueSpec) -> Result<(), BusError> {
+        self.declare_dead_letters(spec).await?;
         let (connection, channel) = self.open_channel().await?;
         // The channel closes when it is dropped.
         self.connector.bounded(declare_queue(&channel, spec)).await?;
         self.retirements.begin(&self.runtime, &connection, spec);
         Ok(())
+    }
+
+    /// Before a queue that uses them. If the broker refuses, that is shown, and the queue works
+    /// without: a refusal ends the channel, so there is one for it.
+    async fn declare_dead_letters(&self, spec: &QueueSpec) -> Result<(), BusError> {
+        if !has_dead_letters(spec.lifetime) {
+            return Ok(());
+        }
+        let (_connection, channel) = self.open_channel().await?;
+        match self.connector.bounded(declare_dead_letters(&channel)).await {
+            outcome @ (Ok(()) | Err(BusError::Refused(_))) => {
+                self.health.note(DEAD_LETTERS_QUEUE, &outcome);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// A separate channel for each subscription: an error in one does not end another.
@@ -137,12 +160,56 @@ async fn consume(channel: &Channel, spec: &QueueSpec, prefetch: u16) -> Result<C
     Ok(channel.basic_consume(queue, broker_names_it, options, FieldTable::default()).await?)
 }
 
+/// Takes deliveries from lapin as they arrive, and shortens those that are larger than any message of
+/// ours: as many as the prefetch allows wait in memory, and their senders are not known.
+struct Receiver {
+    inbox: mpsc::UnboundedReceiver<Result<Delivery, lapin::Error>>,
+    receiving: JoinHandle<()>,
+}
+
+impl Receiver {
+    fn start(runtime: &Handle, mut consumer: Consumer, spec: &QueueSpec) -> Self {
+        let (arrived, inbox) = mpsc::unbounded_channel();
+        let largest = largest_message(spec.lifetime);
+        let receiving = runtime.spawn(async move {
+            while let Some(delivery) = consumer.next().await {
+                let delivery = delivery.map(|mut delivery| {
+                    if delivery.data.len() > largest {
+                        delivery.data.truncate(SHORTENED);
+                        delivery.data.shrink_to_fit();
+                    }
+                    open(delivery)
+                });
+                if arrived.send(delivery).is_err() {
+                    break;
+                }
+            }
+            // Dropping it would cancel it: see `Deliveries::end`.
+            drop(arrived);
+            std::future::pending::<()>().await;
+        });
+        Self { inbox, receiving }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.receiving.abort();
+    }
+}
+
+/// The size of the largest message that is sent to such a queue, with room to spare. An answer holds up
+/// to 1 MiB of records.
+fn largest_message(lifetime: QueueLifetime) -> usize {
+    if lifetime == QueueLifetime::Transient { 4 * 1024 * 1024 } else { 64 * 1024 }
+}
+
 /// The stream's half of a subscription.
 struct Deliveries {
     queue: QueueSpec,
     /// `None` once the stream has ended. The connection stays open as long as a subscription uses
     /// it.
-    consumer: Option<(Consumer, Channel, Arc<OpenConnection>)>,
+    consumer: Option<(Receiver, Channel, Arc<OpenConnection>)>,
     health: Arc<Health>,
     cautions: Arc<Cautions>,
     runtime: Handle,
@@ -152,9 +219,9 @@ impl Stream for Deliveries {
     type Item = Delivery;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let Some((consumer, _, _)) = &mut self.consumer else { return Poll::Ready(None) };
-        match ready!(Pin::new(consumer).poll_next(context)) {
-            Some(Ok(delivery)) => Poll::Ready(Some(open(delivery))),
+        let Some((receiver, _, _)) = &mut self.consumer else { return Poll::Ready(None) };
+        match ready!(receiver.inbox.poll_recv(context)) {
+            Some(Ok(delivery)) => Poll::Ready(Some(delivery)),
             Some(Err(error)) => {
                 self.note(&error);
                 self.end();

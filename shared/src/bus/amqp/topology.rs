@@ -48,12 +48,8 @@ async fn declare_exchange_of(
     Ok(())
 }
 
-/// Declares the queue with its exchanges and bindings, and with the dead-letter queue for messages
-/// that cannot be received.
+/// Declares the queue with its exchanges and bindings.
 pub(super) async fn declare_queue(channel: &Channel, spec: &QueueSpec) -> Result<(), BusError> {
-    if has_dead_letters(spec.lifetime) {
-        declare_dead_letters(channel).await?;
-    }
     let name = short(&spec.name)?;
     let options = queue_options(spec.lifetime);
     channel.queue_declare(name, options, queue_arguments(spec.lifetime)).await?;
@@ -65,10 +61,12 @@ pub(super) async fn declare_queue(channel: &Channel, spec: &QueueSpec) -> Result
     Ok(())
 }
 
+/// Declares the dead-letter queue for messages that cannot be received. A queue works without it.
+///
 /// A queue routinely drops questions that are too old and messages beyond its capacity; only
 /// messages that reached the delivery limit are for people to look at. The broker notes the reason
 /// in a header, so a headers exchange can tell them apart.
-async fn declare_dead_letters(channel: &Channel) -> Result<(), BusError> {
+pub(super) async fn declare_dead_letters(channel: &Channel) -> Result<(), BusError> {
     let lifetime = QueueLifetime::Archive { capacity: DEAD_LETTERS_MAX };
     let arguments = queue_arguments(lifetime);
     channel.queue_declare(short(DEAD_LETTERS_QUEUE)?, queue_options(lifetime), arguments).await?;
@@ -94,7 +92,7 @@ async fn bind(
 }
 
 /// Queues that are consumed, and stay when a connection breaks.
-fn has_dead_letters(lifetime: QueueLifetime) -> bool {
+pub(super) fn has_dead_letters(lifetime: QueueLifetime) -> bool {
     matches!(lifetime, QueueLifetime::Durable { .. } | QueueLifetime::Shared)
 }
 

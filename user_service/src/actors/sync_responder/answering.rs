@@ -73,7 +73,12 @@ impl<'a> Answering<'a> {
         let decision = decide(request, head.position, hash_there, self.with.replay_limit);
         self.with.metrics.count(decision);
         let head = head.position.seq;
-        tracing::info!(?decision, at, head, "received a question from a follower");
+        if decision == Decision::Continue {
+            // Each follower asks every few seconds.
+            tracing::debug!(at, head, "received a question from a follower");
+        } else {
+            tracing::info!(?decision, at, head, "received a question from a follower");
+        }
         match decision {
             Decision::Continue => self.send_records(asked).await,
             Decision::Snapshot(_) => {

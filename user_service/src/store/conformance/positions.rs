@@ -31,7 +31,13 @@ pub(in crate::store) async fn a_user_keeps_the_record_of_the_last_change_and_of_
 /// A login has rehashed the password that this record set.
 fn replace_hash(id: UserId, stamp: Position) -> Change {
     let (stamp, password_hash) = (Some(stamp), hash("again"));
-    Change::ReplaceHash(ReplaceHash { id, password_version: 1, stamp, password_hash })
+    Change::ReplaceHash(ReplaceHash {
+        id,
+        password_version: 1,
+        stamp,
+        replaces: None,
+        password_hash,
+    })
 }
 
 /// The same changes at the same time, before and after the database was put back.

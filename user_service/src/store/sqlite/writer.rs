@@ -164,9 +164,12 @@ fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Out
 }
 
 fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> Outcome {
-    let user = users::find(connection, replace.id)?.ok_or(ChangeError::NoSuchUser)?;
+    let found = users::find_credentials(connection, replace.id)?;
+    let Credentials { user, password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
     let is_other_stamp = replace.stamp.is_some_and(|stamp| stamp != user.stamp);
-    if user.password_version != replace.password_version || is_other_stamp {
+    let is_other_hash = replace.replaces.as_ref().is_some_and(|name| *name != password_hash.name())
+        || replace.password_hash == password_hash;
+    if user.password_version != replace.password_version || is_other_stamp || is_other_hash {
         return Err(ChangeError::PasswordChanged);
     }
     users::write(connection, &user, &replace.password_hash)?;

@@ -11,12 +11,12 @@ use super::super::follow_loop::FollowLoop;
 use super::super::repair_pacing::RepairPacing;
 use super::super::session_error::SessionError;
 use super::super::subscriptions::Arrival;
-use super::{Asking, SyncSession, new_follower};
+use super::{Asking, SyncSession, new_follower, random_word};
 
 impl<'a> SyncSession<'a> {
     /// A session that asks directly.
     pub(in super::super) fn direct(with: &'a FollowLoop, pacing: &'a mut RepairPacing) -> Self {
-        Self::of(with, pacing, Asking::Directly(VecDeque::new()), true)
+        Self::of(with, pacing, &random_word(), Asking::Directly(VecDeque::new()), true)
     }
 
     /// Asks what comes after the projection, until all of it is applied.
@@ -31,7 +31,7 @@ impl<'a> SyncSession<'a> {
         let asked_at = std::time::Instant::now();
         self.follower = new_follower(self.with, &self.control_queue);
         self.deferred = None;
-        self.take(Input::Silence).await?;
+        self.take(Input::Due).await?;
         while let Some(request) = self.next_question() {
             let answers = client.ask(self.with.codec.encode_question(&request)).await?;
             self.take_all(answers.into_iter().map(Arrival::Control).collect()).await?;
