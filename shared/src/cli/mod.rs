@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -178,8 +179,8 @@ impl Failure {
     }
 }
 
-/// Prints to the person or supervisor that has started the process.
-#[expect(clippy::print_stderr, reason = "the log may not be set up, and this ends the process")]
+/// Prints to the person or supervisor that has started the process: the log may not be set up.
 fn tell(text: &str) {
-    eprintln!("{text}");
+    // Nobody may read the output any more: the exit code says the same.
+    let _ = writeln!(io::stderr(), "{text}");
 }

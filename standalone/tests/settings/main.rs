@@ -11,6 +11,7 @@ use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
 mod limits;
+mod output;
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_standalone"));
