@@ -10,6 +10,7 @@ use clap::Args;
 use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::capacity::WORKERS_MAX;
 use crate::http::Cidr;
 use crate::secrets::{KeyFileError, read_secret_file};
 use crate::telemetry::{LogFormat, check_filter};
@@ -42,8 +43,9 @@ pub struct CommonConfig {
     #[arg(long, env, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// Threads of each service that answer HTTP [default: one for each core]
-    #[arg(long, env, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Threads of each service that answer HTTP, up to 512 [default: one for each core]
+    #[arg(long, env, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub http_workers: Option<u16>,
 
     /// How long requests in progress may take to finish after SIGTERM

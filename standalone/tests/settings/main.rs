@@ -60,6 +60,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
     let variables = [
         ("DATA_DIR", data.to_str().unwrap()),
         ("HASH_THREADS", "0"),
+        ("HTTP_WORKERS", "513"),
         ("LOG_FORMAT", "xml"),
         ("SHUTDOWN_GRACE", "10"),
         ("LOG", "info,bogus"),
@@ -74,6 +75,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
     let told = stderr(&output);
     for wrong in [
         "--hash-threads",
+        "--http-workers",
         "--log-format",
         "--shutdown-grace",
         "LOG must be",
@@ -85,7 +87,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
     ] {
         assert!(told.contains(wrong), "{wrong} is not in\n{told}");
     }
-    assert_eq!(told.lines().count(), 9, "{told}");
+    assert_eq!(told.lines().count(), 10, "{told}");
     assert!(!data.exists(), "something was started");
 }
 
@@ -203,11 +205,17 @@ fn config_tells_each_setting_and_where_it_comes_from() {
         ("HASH_THREADS", "null", "unset"),
     ] {
         let setting = of(name);
-        assert_eq!((setting["value"].to_string(), &setting["source"]), (value.into(), &source.into()));
+        assert_eq!(
+            (setting["value"].to_string(), &setting["source"]),
+            (value.into(), &source.into())
+        );
     }
     assert_ne!(of("TOKEN_ISSUER")["source"], "environment", "an empty variable counts as unset");
     let command = command::<StandaloneBinary>();
-    assert_eq!(settings.len(), command.get_arguments().filter(|arg| arg.get_env().is_some()).count());
+    assert_eq!(
+        settings.len(),
+        command.get_arguments().filter(|arg| arg.get_env().is_some()).count()
+    );
     let plain = binary().args(["config"]).output().unwrap();
     let plain = String::from_utf8(plain.stdout).unwrap();
     assert_eq!(plain.lines().count(), settings.len());
