@@ -33,6 +33,7 @@ use shared::http::{
     TrustedProxies, serve,
 };
 use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
+use shared::sqlite::is_damaged;
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
@@ -84,14 +85,26 @@ pub enum StartError {
     #[error("cannot use the signing key")]
     SigningKey(#[from] SigningKeyError),
     /// `projection.db` cannot be used.
-    #[error("cannot use the projection of the users")]
+    #[error(
+        "cannot use the projection of the users{}",
+        hint(.0, "delete projection.db: it is loaded again from user_service, and all users must \
+                  log in again")
+    )]
     Projection(#[source] StoreError),
     /// `tokens.db` cannot be used.
-    #[error("cannot use the list of revoked tokens")]
+    #[error(
+        "cannot use the list of revoked tokens{}",
+        hint(.0, "restore tokens.db from a backup, or delete it; then all users must log in again")
+    )]
     Revocations(#[source] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
+}
+
+/// What to do, if the database is damaged.
+fn hint(error: &StoreError, what: &str) -> String {
+    if is_damaged(error) { format!("; it is damaged: {what}") } else { String::new() }
 }
 
 /// A running service.

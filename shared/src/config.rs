@@ -10,10 +10,11 @@ use clap::Args;
 use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bus::AmqpBus;
 use crate::capacity::WORKERS_MAX;
 use crate::http::Cidr;
-use crate::secrets::{KeyFileError, read_secret_file};
-use crate::telemetry::{LogFormat, check_filter};
+use crate::secrets::{KeyFileError, SealingKeys, read_secret_file};
+use crate::telemetry::{ErrorChain, LogFormat, check_filter};
 
 /// Settings of every binary.
 #[derive(Args, Clone, Debug)]
@@ -150,6 +151,13 @@ impl CommonConfig {
         }
         problems
     }
+
+    /// What is wrong with secrets and their files, which are read for that: one line each.
+    pub fn secret_problems(&self) -> Vec<String> {
+        let sealing = SealingKeys::check_config(&self.sealing_key, &self.data_dir);
+        let sealing = sealing.err().map(|error| ErrorChain(&error).to_string());
+        sealing.into_iter().chain(self.bus.problem()).collect()
+    }
 }
 
 impl HashingArgs {
@@ -172,6 +180,18 @@ pub fn cores() -> usize {
 }
 
 impl BusConfig {
+    fn problem(&self) -> Option<String> {
+        let url = match self.url() {
+            Ok(url) => url?,
+            Err(error) => return Some(format!("AMQP_URL_FILE: {}", ErrorChain(&error))),
+        };
+        let error = AmqpBus::check(&url).err()?;
+        Some(match (&self.amqp_url, &self.amqp_url_file) {
+            (None, Some(path)) => format!("AMQP_URL_FILE {}: {error}", path.display()),
+            _ => format!("AMQP_URL: {error}"),
+        })
+    }
+
     /// The broker's URL, from the setting or its file.
     ///
     /// # Errors

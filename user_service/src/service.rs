@@ -47,7 +47,7 @@ use crate::actors::{
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, is_damaged};
 
 /// How long the last events may take to reach the bus when the service stops. Events that do not
 /// arrive are published at the next start.
@@ -85,11 +85,16 @@ pub enum StartError {
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
     /// The database cannot be used.
-    #[error("cannot use the database of users")]
+    #[error("cannot use the database of users{}", hint(.0))]
     Store(#[from] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
+}
+
+/// What to do, if the database is damaged.
+fn hint(error: &StoreError) -> &'static str {
+    if is_damaged(error) { "; it is damaged: restore users.db from a backup" } else { "" }
 }
 
 /// A running service.

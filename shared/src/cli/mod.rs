@@ -133,13 +133,18 @@ fn run_action<A: Application>() -> Result<(), Failure> {
             healthcheck::healthcheck(&A::listens(&config)).map_err(Failure::other)
         }
         Action::Config { json } => {
-            let problems = A::problems(&settings.cli.config);
+            let problems = problems::<A>(&settings.cli.config);
             let in_force = settings.in_force.clone();
             settings.into_config(problems)?;
             config::print(&in_force, json).map_err(Failure::other)
         }
         Action::Completions { shell } => completions::print::<A>(shell).map_err(Failure::other),
     }
+}
+
+/// Settings that are valid separately, and cannot be used: one line each.
+fn problems<A: Application>(config: &A::Config) -> Vec<String> {
+    [A::problems(config), A::common(config).secret_problems()].concat()
 }
 
 /// Why the process ends with a failure.

@@ -12,6 +12,10 @@ use testkit::wait::until;
 
 mod limits;
 mod output;
+mod secret_files;
+
+/// A sealing key that is valid.
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_standalone"));
@@ -189,12 +193,12 @@ async fn a_second_signal_ends_a_stop_that_waits() {
 fn config_tells_each_setting_and_where_it_comes_from() {
     let output = binary()
         .args(["--log=warn", "config", "--json"])
-        .envs([("HASH_QUEUE", "7"), ("SEALING_KEY", "very-secret"), ("TOKEN_ISSUER", "")])
+        .envs([("HASH_QUEUE", "7"), ("SEALING_KEY", KEY), ("TOKEN_ISSUER", "")])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(!text.contains("very-secret"), "{text}");
+    assert!(!text.contains(KEY), "{text}");
     let settings: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).unwrap().clone();
     for (name, value, source) in [
