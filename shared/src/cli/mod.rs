@@ -93,7 +93,7 @@ struct Cli<C: Args> {
 
 #[derive(Clone, Copy, Subcommand)]
 enum Action {
-    /// Serve until SIGTERM or Ctrl-C; a second signal ends it at once (the default)
+    /// Serve until SIGTERM, SIGHUP or Ctrl-C; a second signal ends it at once (the default)
     Serve,
     /// Ask the running service whether it is ready; exit 0 if it is
     Healthcheck,

@@ -13,6 +13,7 @@ use testkit::wait::until;
 mod limits;
 mod output;
 mod secret_files;
+mod signals;
 
 /// A sealing key that is valid.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -185,6 +186,7 @@ async fn a_second_signal_ends_a_stop_that_waits() {
     // The first has arrived once nobody is listening any more.
     let refused = async || std::net::TcpStream::connect(address).is_err().then_some(());
     until("the first signal has arrived", Duration::from_secs(30), refused).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     process.signal("TERM");
     assert_eq!(process.exit_code().await, Some(128 + 15));
 }
