@@ -1,9 +1,11 @@
 //! The data directory, and the lock that keeps other processes out.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::regular_file::open_regular;
 
 /// Keeps other processes of the same service out of a data directory, until it is dropped or the
 /// process ends, however it ends.
@@ -44,15 +46,25 @@ pub fn claim_data_dir(path: &Path, service: &'static str) -> Result<DataDirClaim
     };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
     let lock = path.join(format!("{service}.lock"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&lock).map_err(failed(&lock))?;
+    let file = open_lock(&lock).map_err(failed(&lock))?;
     match file.try_lock() {
         Ok(()) => Ok(DataDirClaim(file)),
         Err(TryLockError::WouldBlock) => {
             Err(DataDirError::Taken { path: path.to_owned(), service })
         }
         Err(TryLockError::Error(source)) => Err(failed(&lock)(source)),
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    match open_regular(&mut options, path) {
+        // What is there can be read, and a file that was opened for reading can be locked.
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+            open_regular(OpenOptions::new().read(true), path).map_err(|_| error)
+        }
+        opened => opened,
     }
 }
 

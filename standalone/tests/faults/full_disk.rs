@@ -194,6 +194,23 @@ pub(crate) async fn at_each_start_and_while_running() {
     }
 }
 
+/// Read-only at a start: what is there is read, and written again when that is over.
+pub(crate) async fn read_only_at_a_start() {
+    let mut site = Site::new();
+    site.launch();
+    site.wait_for_both();
+    assert_eq!(site.create("testuser").await, 201);
+    let token = token_of(site.auth, "testuser").await;
+    site.stop();
+    site.disk.set_read_only(true);
+    site.launch();
+    site.wait_for_both();
+    reads_and_refuses_to_write(&site, "readonly", &token).await;
+    site.disk.set_read_only(false);
+    recovers(&site, "readonly", &token).await;
+    site.stop();
+}
+
 /// Full before the first start: not even a key can be stored, or a file be created.
 pub(crate) async fn from_the_very_first_start() {
     for fill in [SmallDisk::fill, SmallDisk::fill_with_names] {
