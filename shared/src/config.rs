@@ -92,8 +92,8 @@ pub struct GuessingArgs {
     #[arg(long, env, default_value_t = 300, value_name = "N")]
     pub login_failures_per_address: u32,
 
-    /// The time in which these are counted; the allowance refills evenly over it
-    #[arg(long, env, default_value = "15m", value_name = "TIME")]
+    /// The time in which these are counted, 1s or more; the allowance refills evenly over it
+    #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_window)]
     pub login_failures_window: Duration,
 
     /// Proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8,::1
@@ -109,9 +109,9 @@ pub struct HashingArgs {
           value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub argon2_memory_kib: u32,
 
-    /// Argon2id: passes over the memory
+    /// Argon2id: passes over the memory, up to 1024
     #[arg(long, env, default_value_t = 2, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub argon2_iterations: u32,
 
     /// Argon2id: lanes; ARGON2_MEMORY_KIB must be 8 times as many at least
@@ -172,6 +172,16 @@ impl HashingArgs {
         });
         problem.into_iter().collect()
     }
+}
+
+fn parse_window(text: &str) -> Result<Duration, String> {
+    let window: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    if window.as_secs() > 0 {
+        return Ok(window);
+    }
+    Err("must be 1s or more: LOGIN_FAILURES_PER_NAME=0 and LOGIN_FAILURES_PER_ADDRESS=0 turn the \
+         limits off"
+        .to_owned())
 }
 
 /// A number of processors to use when a setting leaves it open.

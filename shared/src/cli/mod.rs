@@ -111,7 +111,7 @@ enum Action {
 }
 
 const EXIT_CODES: &str = "\
-Every setting is a flag or an environment variable; an empty variable counts as unset.
+Every setting is a flag or an environment variable; an empty or blank variable counts as unset.
 Times are written as 500ms, 10s, 15m, 12h or 7d.
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 78 settings are wrong";

@@ -14,6 +14,7 @@ mod limits;
 mod output;
 mod secret_files;
 mod signals;
+mod values;
 
 /// A sealing key that is valid.
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -22,6 +23,12 @@ fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_standalone"));
     command.env_clear();
     command
+}
+
+/// Ports that are free at this moment.
+fn free_addresses() -> [String; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().to_string())
 }
 
 /// Reads the settings and finds nobody at port 1: cheap, and it does nothing.

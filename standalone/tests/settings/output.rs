@@ -2,14 +2,13 @@
 //! else.
 
 use std::fs::OpenOptions;
-use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use testkit::wait::until;
 
-use crate::{Process, binary};
+use crate::{Process, binary, free_addresses};
 
 fn full() -> Stdio {
     OpenOptions::new().write(true).open("/dev/full").unwrap().into()
@@ -19,12 +18,6 @@ fn full() -> Stdio {
 fn closed_pipe() -> Stdio {
     let (_, writer) = std::io::pipe().unwrap();
     writer.into()
-}
-
-/// Ports that are free at this moment: the output that would tell them is lost.
-fn free_addresses() -> [String; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().to_string())
 }
 
 #[tokio::test]

@@ -63,7 +63,10 @@ fn keys_and_urls_that_are_none_are_told_with_their_place_and_without_their_text(
     let only_unseals = format!("unseal-only {KEY}");
     let (marked, padded) = (format!("\u{feff}{KEY}"), format!("{KEY}="));
     let other_alphabet = KEY.replacen('A', "+", 1);
-    for bad in ["\n", &marked, cut, &padded, &other_alphabet, &only_unseals] {
+    fs::write(&file, "\n").unwrap();
+    let (code, told) = refused(&data, &[("SEALING_KEY_FILE", path)]);
+    assert!(code == Some(78) && told.contains(path), "{told}");
+    for bad in [&*marked, cut, &padded, &other_alphabet, &only_unseals] {
         fs::write(&file, bad).unwrap();
         let settings = [[("SEALING_KEY_FILE", path)], [("SEALING_KEY", bad)]];
         for (setting, place) in settings.iter().zip([path, "SEALING_KEY"]) {
@@ -101,6 +104,25 @@ fn a_damaged_file_is_told_with_its_path_and_what_to_do() {
         assert_eq!(code, Some(1), "{told}");
         assert!(told.contains(path.to_str().unwrap()) && told.contains("a directory"), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_signing_key_that_is_none_is_told_with_its_path_and_what_to_do() {
+    let directory = TempDir::new().unwrap();
+    let mut process = Process::start(&directory, &[]);
+    let output = std::io::BufReader::new(process.0.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(output).map_while(Result::ok);
+    Process::lines_until(&mut lines, &["auth_service listens"]);
+    process.signal("TERM");
+    lines.for_each(drop);
+    assert_eq!(process.exit_code().await, Some(0));
+    let mut files = fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+    let key = files.find(|path| path.to_str().unwrap().contains("/signing-")).unwrap();
+    fs::write(&key, "very-secret").unwrap();
+    let (code, told) = refused(directory.path(), &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(key.to_str().unwrap()) && told.contains("delete it"), "{told}");
+    assert!(!told.contains("very-secret"), "{told}");
 }
 
 #[tokio::test]
