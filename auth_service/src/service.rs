@@ -32,7 +32,9 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
     TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
+use shared::secrets::{
+    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
+};
 use shared::sqlite::is_damaged;
 use shared::telemetry::Registry;
 use shared::tokens::{RevokedView, SigningKey, SigningKeyError, TokenRules, Verifier};
@@ -178,7 +180,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let (applied, progress) = (actors.applied.clone(), actors.progress.clone());
     let fresh = actors.fresh.clone();
     registry.register_collector(Box::new(AgreementMetrics { applied, progress, fresh }));
-    let readiness = actors.readiness(health, bus);
+    let readiness = actors.readiness(health, bus, claim.watch());
     let readiness = Arc::new(move || readiness.report());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let paths = move |app: &mut ServiceConfig| api.configure(app);
@@ -404,10 +406,11 @@ impl Actors {
         }
     }
 
-    fn readiness(&self, health: Health, bus: Arc<dyn Bus>) -> Readiness {
+    fn readiness(&self, health: Health, bus: Arc<dyn Bus>, place: DataDirPlace) -> Readiness {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
-        Readiness { health, applied, progress, is_writable, bus, fresh: self.fresh.clone() }
+        let fresh = self.fresh.clone();
+        Readiness { health, applied, progress, is_writable, place, bus, fresh }
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

@@ -32,7 +32,9 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
+use shared::secrets::{
+    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
+};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -138,7 +140,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
-    let readiness = readiness(&actors, &parts.health, bus);
+    let readiness = readiness(&actors, &parts.health, bus, claim.watch());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
@@ -184,7 +186,12 @@ fn announce(address: SocketAddr) {
     tracing::info!(%address, "user_service listens");
 }
 
-fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
+fn readiness(
+    actors: &Actors,
+    health: &Health,
+    bus: Arc<dyn Bus>,
+    place: DataDirPlace,
+) -> Readiness {
     let (is_writable, health) = (Arc::clone(&actors.is_writable), health.clone());
     let foreign_keys = actors.foreign_keys.clone();
     Arc::new(move || {
@@ -192,6 +199,7 @@ fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
         if !is_writable.load(Ordering::Relaxed) {
             report.reasons.push("the database cannot be written: the disk is full".into());
         }
+        report.reasons.extend(place.problem());
         report.degraded.extend(foreign_keys.degraded());
         if let BusStatus::Down { cause } = bus.status() {
             report.degraded.push(cause);

@@ -10,6 +10,7 @@ use shared::cli::command;
 use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
+mod data_dir;
 mod limits;
 mod output;
 mod secret_files;
