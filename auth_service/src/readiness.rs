@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use shared::actors::Health;
 use shared::bus::{Bus, BusStatus};
 use shared::http::ReadinessReport;
+use shared::secrets::DataDirPlace;
 use tokio::sync::watch;
 
 use crate::actors::user_event_consumer::Freshness;
@@ -21,6 +22,8 @@ pub(crate) struct Readiness {
     pub(crate) progress: watch::Receiver<Progress>,
     /// Whether revocations can be stored.
     pub(crate) is_writable: Arc<AtomicBool>,
+    /// Whether the data directory is where it was.
+    pub(crate) place: DataDirPlace,
     /// Whether user_service can be heard.
     pub(crate) bus: Arc<dyn Bus>,
     /// Whether user_service is followed directly.
@@ -44,6 +47,7 @@ impl Readiness {
         if applied.unopenable.count > 0 {
             reasons.push(applied.unopenable.to_string());
         }
+        reasons.extend(self.place.problem());
         if let Some(key) = foreign_key {
             degraded.push(format!(
                 "user_service authenticates with the key {key}, which is not here: give both \

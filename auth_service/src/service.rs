@@ -32,7 +32,10 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
     TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
+use shared::secrets::{
+    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
+};
+use shared::sqlite::is_damaged;
 use shared::telemetry::Registry;
 use shared::tokens::{
     EndedStamps, RevokedSessions, SigningKey, SigningKeyError, TokenRules, Verifier,
@@ -86,14 +89,26 @@ pub enum StartError {
     #[error("cannot use the signing key")]
     SigningKey(#[from] SigningKeyError),
     /// `projection.db` cannot be used.
-    #[error("cannot use the projection of the users")]
+    #[error(
+        "cannot use the projection of the users{}",
+        hint(.0, "delete projection.db: it is loaded again from user_service, and all users must \
+                  log in again")
+    )]
     Projection(#[source] StoreError),
     /// `tokens.db` cannot be used.
-    #[error("cannot use the list of revoked sessions")]
+    #[error(
+        "cannot use the list of revoked sessions{}",
+        hint(.0, "restore tokens.db from a backup, or delete it; then all users must log in again")
+    )]
     Revocations(#[source] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
+}
+
+/// What to do, if the database is damaged.
+fn hint(error: &StoreError, what: &str) -> String {
+    if is_damaged(error) { format!("; it is damaged: {what}") } else { String::new() }
 }
 
 /// A running service.
@@ -168,7 +183,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let (applied, progress) = (actors.applied.clone(), actors.progress.clone());
     let fresh = actors.fresh.clone();
     registry.register_collector(Box::new(AgreementMetrics { applied, progress, fresh }));
-    let readiness = actors.readiness(health, bus);
+    let readiness = actors.readiness(health, bus, claim.watch());
     let readiness = Arc::new(move || readiness.report());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let paths = move |app: &mut ServiceConfig| api.configure(app);
@@ -403,10 +418,11 @@ impl Actors {
         }
     }
 
-    fn readiness(&self, health: Health, bus: Arc<dyn Bus>) -> Readiness {
+    fn readiness(&self, health: Health, bus: Arc<dyn Bus>, place: DataDirPlace) -> Readiness {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
-        Readiness { health, applied, progress, is_writable, bus, fresh: self.fresh.clone() }
+        let fresh = self.fresh.clone();
+        Readiness { health, applied, progress, is_writable, place, bus, fresh }
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

@@ -10,9 +10,11 @@ use clap::Args;
 use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::bus::AmqpBus;
+use crate::capacity::WORKERS_MAX;
 use crate::http::Cidr;
-use crate::secrets::{KeyFileError, read_secret_file};
-use crate::telemetry::{LogFormat, check_filter};
+use crate::secrets::{KeyFileError, SealingKeys, read_secret_file};
+use crate::telemetry::{ErrorChain, LogFormat, check_filter};
 
 /// Settings of every binary.
 #[derive(Args, Clone, Debug)]
@@ -42,8 +44,9 @@ pub struct CommonConfig {
     #[arg(long, env, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
-    /// Threads of each service that answer HTTP [default: one for each core]
-    #[arg(long, env, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Threads of each service that answer HTTP, up to 512 [default: one for each core]
+    #[arg(long, env, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
     pub http_workers: Option<u16>,
 
     /// How long requests in progress may take to finish after SIGTERM
@@ -89,8 +92,8 @@ pub struct GuessingArgs {
     #[arg(long, env, default_value_t = 300, value_name = "N")]
     pub login_failures_per_address: u32,
 
-    /// The time in which these are counted; the allowance refills evenly over it
-    #[arg(long, env, default_value = "15m", value_name = "TIME")]
+    /// The time in which these are counted, 1s or more; the allowance refills evenly over it
+    #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_window)]
     pub login_failures_window: Duration,
 
     /// Proxies whose Forwarded or X-Forwarded-For is believed, such as 10.0.0.0/8,::1
@@ -106,9 +109,9 @@ pub struct HashingArgs {
           value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub argon2_memory_kib: u32,
 
-    /// Argon2id: passes over the memory
+    /// Argon2id: passes over the memory, up to 1024
     #[arg(long, env, default_value_t = 2, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub argon2_iterations: u32,
 
     /// Argon2id: lanes; ARGON2_MEMORY_KIB must be 8 times as many at least
@@ -148,6 +151,13 @@ impl CommonConfig {
         }
         problems
     }
+
+    /// What is wrong with secrets and their files, which are read for that: one line each.
+    pub fn secret_problems(&self) -> Vec<String> {
+        let sealing = SealingKeys::check_config(&self.sealing_key, &self.data_dir);
+        let sealing = sealing.err().map(|error| ErrorChain(&error).to_string());
+        sealing.into_iter().chain(self.bus.problem()).collect()
+    }
 }
 
 impl HashingArgs {
@@ -164,12 +174,34 @@ impl HashingArgs {
     }
 }
 
+fn parse_window(text: &str) -> Result<Duration, String> {
+    let window: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    if window.as_secs() > 0 {
+        return Ok(window);
+    }
+    Err("must be 1s or more: LOGIN_FAILURES_PER_NAME=0 and LOGIN_FAILURES_PER_ADDRESS=0 turn the \
+         limits off"
+        .to_owned())
+}
+
 /// A number of processors to use when a setting leaves it open.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
 impl BusConfig {
+    fn problem(&self) -> Option<String> {
+        let url = match self.url() {
+            Ok(url) => url?,
+            Err(error) => return Some(format!("AMQP_URL_FILE: {}", ErrorChain(&error))),
+        };
+        let error = AmqpBus::check(&url).err()?;
+        Some(match (&self.amqp_url, &self.amqp_url_file) {
+            (None, Some(path)) => format!("AMQP_URL_FILE {}: {error}", path.display()),
+            _ => format!("AMQP_URL: {error}"),
+        })
+    }
+
     /// The broker's URL, from the setting or its file.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
-//! Starting on a disk that is full.
+//! A disk that is full: starting on it, and finding out when it has space again.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -11,6 +14,9 @@ use crate::store_error::StoreError;
 
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(5);
+/// With less than this, a disk that was full counts as full: the smallest writes find their place
+/// in files that are there already, and the next one does not.
+const ROOM: u64 = 1024 * 1024;
 
 /// Opens what a service needs before it can answer anything. While the disk is too full for that,
 /// logs the error and tries again: space that is made later is used without a restart.
@@ -48,6 +54,63 @@ pub(crate) fn is_full_kind(kind: ErrorKind) -> bool {
     matches!(kind, QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
+/// Whether there is room for some writes on the disk of this directory.
+///
+/// # Errors
+/// There is not; or the directory cannot be asked.
+pub fn check_room(directory: &Path) -> io::Result<()> {
+    let disk = rustix::fs::statvfs(directory)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= ROOM { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
+}
+
+/// Whether a database can be written, as its writer finds it. The log has one line when that ends,
+/// and one when it begins again.
+#[derive(Debug)]
+pub struct Writable {
+    /// What is written, for the log.
+    what: &'static str,
+    is_writable: Arc<AtomicBool>,
+}
+
+impl Writable {
+    /// It can be written, as far as is known.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, is_writable: Arc::new(AtomicBool::new(true)) }
+    }
+
+    /// For those who want to know, now and later.
+    pub fn watch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_writable)
+    }
+
+    /// Whether it can be written, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        self.is_writable.load(Ordering::Relaxed)
+    }
+
+    /// A write was refused for lack of space. Returns whether this is the first.
+    pub fn refused(&self, error: &StoreError) -> bool {
+        let is_first = self.is_writable.swap(false, Ordering::Relaxed);
+        if is_first {
+            let error = error as &dyn Error;
+            tracing::error!(
+                error,
+                "{} cannot be written; reading goes on, writing is tried again",
+                self.what
+            );
+        }
+        is_first
+    }
+
+    /// A write was made, or there is room for one.
+    pub fn works(&self) {
+        if !self.is_writable.swap(true, Ordering::Relaxed) {
+            tracing::info!("{} can be written again", self.what);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +138,34 @@ mod tests {
         assert_eq!(lines.len(), 2, "{log}");
         assert!(lines[0].contains("cannot use /data: no storage space"), "{log}");
         assert!(lines[1].contains("opening the data directory works again"), "{log}");
+    }
+
+    #[test]
+    fn a_disk_has_room_and_a_file_system_of_no_size_has_not() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(check_room(directory.path()).is_ok());
+        let full = check_room(Path::new("/proc")).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+        assert!(check_room(&directory.path().join("gone")).is_err());
+    }
+
+    #[tokio::test]
+    async fn many_refused_writes_are_one_line_and_so_is_their_end() {
+        let log = logged_by(async {
+            let writable = Writable::new("the list");
+            let full = StoreError::Full(Arc::new(failed(ErrorKind::StorageFull)));
+            let first: Vec<bool> = (0..50).map(|_| writable.refused(&full)).collect();
+            assert_eq!(first.iter().filter(|is_first| **is_first).count(), 1);
+            assert!(!writable.is_writable());
+            writable.works();
+            writable.works();
+            assert!(writable.watch().load(Ordering::Relaxed));
+        })
+        .await;
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert!(lines[0].contains("ERROR") && lines[0].contains("the list cannot be written"));
+        assert!(lines[1].contains("the list can be written again"), "{log}");
     }
 
     #[tokio::test]

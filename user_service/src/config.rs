@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use clap::builder::BoolishValueParser;
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use humantime::Duration;
 use shared::config::{CommonConfig, ListenAddress};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
@@ -59,7 +58,9 @@ pub struct UserServiceConfig {
     pub password_blocklist_except: Vec<String>,
 
     /// Refuse changes without an If-Match header with 428
-    #[arg(long, env, value_parser = BoolishValueParser::new())]
+    #[arg(long, env, action = ArgAction::Set, value_parser = parse_bool, value_name = "true|false",
+          default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true)]
     pub require_if_match: bool,
 
     /// How many log records a follower may be behind before it gets a snapshot instead
@@ -77,6 +78,14 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
+}
+
+fn parse_bool(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err("must be true or false (or yes, no, on, off, 1, 0)"),
+    }
 }
 
 /// A rule that can be on or off.

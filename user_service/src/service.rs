@@ -32,7 +32,9 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys, claim_data_dir};
+use shared::secrets::{
+    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
+};
 use shared::telemetry::Registry;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -47,7 +49,7 @@ use crate::actors::{
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, is_damaged};
 
 /// How long the last events may take to reach the bus when the service stops. Events that do not
 /// arrive are published at the next start.
@@ -85,11 +87,16 @@ pub enum StartError {
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
     /// The database cannot be used.
-    #[error("cannot use the database of users")]
+    #[error("cannot use the database of users{}", hint(.0))]
     Store(#[from] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
+}
+
+/// What to do, if the database is damaged.
+fn hint(error: &StoreError) -> &'static str {
+    if is_damaged(error) { "; it is damaged: restore users.db from a backup" } else { "" }
 }
 
 /// A running service.
@@ -133,7 +140,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
-    let readiness = readiness(&actors, &parts.health, bus);
+    let readiness = readiness(&actors, &parts.health, bus, claim.watch());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
@@ -179,7 +186,12 @@ fn announce(address: SocketAddr) {
     tracing::info!(%address, "user_service listens");
 }
 
-fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
+fn readiness(
+    actors: &Actors,
+    health: &Health,
+    bus: Arc<dyn Bus>,
+    place: DataDirPlace,
+) -> Readiness {
     let (is_writable, health) = (Arc::clone(&actors.is_writable), health.clone());
     let foreign_keys = actors.foreign_keys.clone();
     Arc::new(move || {
@@ -187,6 +199,7 @@ fn readiness(actors: &Actors, health: &Health, bus: Arc<dyn Bus>) -> Readiness {
         if !is_writable.load(Ordering::Relaxed) {
             report.reasons.push("the database cannot be written: the disk is full".into());
         }
+        report.reasons.extend(place.problem());
         report.degraded.extend(foreign_keys.degraded());
         if let BusStatus::Down { cause } = bus.status() {
             report.degraded.push(cause);

@@ -15,13 +15,14 @@
 mod stored_responses;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::{Clock, MonotonicClock};
+use shared::full_disk::{Writable, check_room};
 use shared::idempotency::IdempotentRequest;
 use shared::tokens::RevokedSessions;
 
@@ -89,7 +90,9 @@ pub struct Revocations {
     view: RevokedSessions,
     clocks: Clocks,
     /// Whether the last write found space on the disk; `/readyz` reads it.
-    is_writable: Arc<AtomicBool>,
+    writable: Writable,
+    /// Where the database is.
+    directory: PathBuf,
     metrics: RevocationMetrics,
 }
 
@@ -105,10 +108,12 @@ impl Revocations {
         metrics: RevocationMetrics,
     ) -> Result<Self, StoreError> {
         let view = RevokedSessions::default();
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new(".")).to_owned();
         let store = TokenStore::open(path, view.clone(), clocks.now())?;
         metrics.set(view.len());
-        let is_writable = Arc::new(AtomicBool::new(true));
-        Ok(Self { store, view, clocks, is_writable, metrics })
+        let writable = Writable::new("the list of revoked sessions");
+        Ok(Self { store, view, clocks, writable, directory, metrics })
     }
 
     /// What the HTTP workers read.
@@ -118,7 +123,7 @@ impl Revocations {
 
     /// Whether the last write found space on the disk.
     pub fn is_writable(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_writable)
+        self.writable.watch()
     }
 
     /// Names the signing key that this list of revoked sessions belongs to.
@@ -148,23 +153,31 @@ impl Revocations {
             return;
         }
         let committed = self.store.commit();
-        self.note_written(&committed);
-        if let Err(error) = committed {
-            tracing::error!(error = &error as &dyn Error, "revocations were not stored");
+        match committed {
+            Ok(true) => self.writable.works(),
+            Ok(false) => {}
+            Err(full @ StoreError::Full(_)) => {
+                self.writable.refused(&full);
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn Error, "revocations were not stored");
+            }
         }
         self.metrics.set(self.view.len());
     }
 
     fn prune(&mut self) -> Result<bool, StoreError> {
         let pruned = self.store.prune(self.clocks.now());
-        self.note_written(&pruned);
+        match &pruned {
+            // It may have written less than the next revocation needs.
+            Ok(_) if check_room(&self.directory).is_ok() => self.writable.works(),
+            Err(full @ StoreError::Full(_)) => {
+                self.writable.refused(full);
+            }
+            _ => {}
+        }
         self.metrics.set(self.view.len());
         pruned
-    }
-
-    fn note_written<T>(&self, written: &Result<T, StoreError>) {
-        let is_writable = !matches!(written, Err(StoreError::Full(_)));
-        self.is_writable.store(is_writable, Ordering::Relaxed);
     }
 }
 

@@ -125,13 +125,14 @@ impl TokenStore {
         self.connection.read(|connection| idempotency::find(connection, request, now_ms))
     }
 
-    /// Commits what waits as one transaction, then answers each.
+    /// Commits what waits as one transaction, then answers each. Returns whether anything was
+    /// written.
     ///
     /// # Errors
     /// The commit failed: nothing of the group is kept, and each was told so.
-    pub fn commit(&mut self) -> Result<(), StoreError> {
+    pub fn commit(&mut self) -> Result<bool, StoreError> {
         match self.connection.get() {
-            Ok(connection) => self.group.commit(connection).map(drop),
+            Ok(connection) => self.group.commit(connection).map(|committed| committed.kept > 0),
             Err(error) => {
                 self.group.refuse(&error);
                 Err(error)

@@ -13,6 +13,7 @@ mod open_files;
 mod plan;
 
 use limits::Limits;
+pub(crate) use plan::WORKERS_MAX;
 use plan::{Demand, Plan};
 
 /// With fewer connections than this, users will be kept waiting.

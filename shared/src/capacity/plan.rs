@@ -5,6 +5,8 @@ use std::fmt;
 use super::Capacity;
 use super::limits::{Limit, LimitOf, Limits};
 
+/// The HTTP server can start no more workers than this: it panics.
+pub(crate) const WORKERS_MAX: u16 = 512;
 const MIB: u64 = 1024 * 1024;
 /// The memory of an HTTP worker: measured are 0.8 MiB.
 const WORKER_MEMORY: u64 = MIB;
@@ -54,6 +56,7 @@ pub(super) struct Decided {
 pub(super) enum Reason {
     Setting(&'static str),
     Cores,
+    HttpServer,
     Limit(LimitOf),
 }
 
@@ -62,6 +65,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Setting(name) => f.write_str(name),
             Self::Cores => f.write_str("the number of cores"),
+            Self::HttpServer => f.write_str("the most that the HTTP server can start"),
             Self::Limit(limit) => limit.fmt(f),
         }
     }
@@ -83,8 +87,10 @@ impl Plan {
     pub(super) fn new(demand: &Demand, limits: &Limits) -> Self {
         let Demand { services, http_workers, hash_threads, hash_memory } = *demand;
         let rest = COMFORTABLE;
+        let by_cores = Decided { number: limits.cores.max(1), by: Reason::Cores };
+        let most = Decided { number: WORKERS_MAX.into(), by: Reason::HttpServer };
         let workers = decide(
-            limits.cores,
+            if by_cores.number > most.number { most } else { by_cores },
             ("HTTP_WORKERS", http_workers),
             [
                 // Hashing gets a part as large as that of one service.
@@ -100,7 +106,7 @@ impl Plan {
         );
         let all_workers = services * workers.number;
         let hash_threads = decide(
-            limits.cores,
+            by_cores,
             ("HASH_THREADS", hash_threads),
             [
                 limits.threads.map(|limit| (limit, less(limit, rest.threads + all_workers))),
@@ -206,9 +212,9 @@ fn less(limit: Limit, taken: u64) -> u64 {
     limit.amount.saturating_sub(taken)
 }
 
-/// The setting, or else the lowest of the cores and the limits, but 1 at least.
+/// The setting, or else the lowest of what there is without limits and the limits, but 1 at least.
 fn decide(
-    cores: u64,
+    unlimited: Decided,
     (name, setting): (&'static str, Option<u64>),
     limits: [Option<(Limit, u64)>; 3],
 ) -> Decided {
@@ -218,9 +224,8 @@ fn decide(
     let by_limits = limits.into_iter().flatten();
     let by_limits = by_limits
         .map(|(limit, number)| Decided { number: number.max(1), by: Reason::Limit(limit.of) });
-    let by_cores = Decided { number: cores.max(1), by: Reason::Cores };
     // Of equal numbers the first counts.
-    by_limits.fold(by_cores, |least, next| if next.number < least.number { next } else { least })
+    by_limits.fold(unlimited, |least, next| if next.number < least.number { next } else { least })
 }
 
 #[cfg(test)]
@@ -267,6 +272,14 @@ mod tests {
         let by_processes = Reason::Limit(LimitOf::ControlGroupProcesses);
         assert_eq!(plan.workers, Decided { number: 112, by: by_processes });
         assert_eq!(plan.hash_threads, Decided { number: 112, by: by_processes });
+    }
+
+    #[test]
+    fn on_a_large_machine_there_are_as_many_workers_as_the_server_can_start() {
+        let (plan, problems) = planned(OPEN, &limits(1024, None, None, 1 << 20));
+        assert_eq!(plan.workers, Decided { number: 512, by: Reason::HttpServer });
+        assert_eq!(plan.hash_threads, Decided { number: 1024, by: Reason::Cores });
+        assert_eq!(problems, [""; 0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -92,7 +93,7 @@ struct Cli<C: Args> {
 
 #[derive(Clone, Copy, Subcommand)]
 enum Action {
-    /// Serve until SIGTERM or Ctrl-C; a second signal ends it at once (the default)
+    /// Serve until SIGTERM, SIGHUP or Ctrl-C; a second signal ends it at once (the default)
     Serve,
     /// Ask the running service whether it is ready; exit 0 if it is
     Healthcheck,
@@ -110,7 +111,7 @@ enum Action {
 }
 
 const EXIT_CODES: &str = "\
-Every setting is a flag or an environment variable; an empty variable counts as unset.
+Every setting is a flag or an environment variable; an empty or blank variable counts as unset.
 Times are written as 500ms, 10s, 15m, 12h or 7d.
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 78 settings are wrong";
@@ -132,13 +133,18 @@ fn run_action<A: Application>() -> Result<(), Failure> {
             healthcheck::healthcheck(&A::listens(&config)).map_err(Failure::other)
         }
         Action::Config { json } => {
-            let problems = A::problems(&settings.cli.config);
+            let problems = problems::<A>(&settings.cli.config);
             let in_force = settings.in_force.clone();
             settings.into_config(problems)?;
             config::print(&in_force, json).map_err(Failure::other)
         }
         Action::Completions { shell } => completions::print::<A>(shell).map_err(Failure::other),
     }
+}
+
+/// Settings that are valid separately, and cannot be used: one line each.
+fn problems<A: Application>(config: &A::Config) -> Vec<String> {
+    [A::problems(config), A::common(config).secret_problems()].concat()
 }
 
 /// Why the process ends with a failure.
@@ -178,8 +184,8 @@ impl Failure {
     }
 }
 
-/// Prints to the person or supervisor that has started the process.
-#[expect(clippy::print_stderr, reason = "the log may not be set up, and this ends the process")]
+/// Prints to the person or supervisor that has started the process: the log may not be set up.
 fn tell(text: &str) {
-    eprintln!("{text}");
+    // Nobody may read the output any more: the exit code says the same.
+    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,12 +1,13 @@
-//! Reads the settings. All wrong values are reported at once, and an empty variable counts as
-//! unset.
+//! Reads the settings. All wrong values are reported at once, an empty or blank variable counts as
+//! unset, and what may be a password is never repeated.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, ValueHint};
 
 use super::config::{InForce, in_force};
 use super::{Application, Cli, Failure};
@@ -29,10 +30,15 @@ impl<C: Args> Settings<C> {
     }
 }
 
-/// The command line of a binary, with empty environment variables ignored.
+/// The command line of a binary, with blank environment variables ignored.
 pub fn command<A: Application>() -> Command {
     let command = Cli::<A::Config>::command().name(A::NAME).about(A::ABOUT);
-    command.mut_args(|arg| if is_empty_in_environment(&arg) { without_env(arg) } else { arg })
+    command.mut_args(|arg| match in_environment(&arg) {
+        Some(value) if is_blank(&value) => without_env(arg),
+        // `--help` would show it.
+        Some(value) if value.to_string_lossy().contains('@') => arg.hide_env_values(true),
+        _ => arg,
+    })
 }
 
 /// Reads flags and environment.
@@ -54,20 +60,59 @@ fn parse_known_good<C: Args>(
             Ok(matches) => break matches,
             Err(error) => error,
         };
-        let wrong = arg_with_wrong_value(command.clone(), &error);
-        let Some(arg) = wrong.filter(|arg| left_out.insert(arg.get_id().clone())) else {
-            return Err(Failure::Usage(error));
+        let unreadable = unreadable_variable(&command, &error);
+        let (arg, problem) = match (unreadable, arg_with_wrong_value(command.clone(), &error)) {
+            (Some((arg, name)), _) => (arg, format!("the variable {name} is not valid UTF-8")),
+            (None, Some(arg)) => (arg, first_paragraph(&error)),
+            (None, None) => return Err(Failure::Usage(error)),
         };
-        problems.push(first_paragraph(&error));
+        if !left_out.insert(arg.get_id().clone()) {
+            return Err(Failure::Usage(error));
+        }
+        problems.push(problem);
         arguments = without_flag(arguments, &arg);
         command = command.mut_arg(arg.get_id().clone(), without_env);
     };
+    problems.extend(blank_flags(&command, &matches));
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::Usage)?;
     Ok(Settings { cli, in_force: in_force(&command, &matches), problems })
 }
 
-fn is_empty_in_environment(arg: &Arg) -> bool {
-    arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
+fn in_environment(arg: &Arg) -> Option<OsString> {
+    arg.get_env().and_then(std::env::var_os)
+}
+
+fn is_blank(value: &OsStr) -> bool {
+    value.to_str().is_some_and(|text| text.trim().is_empty())
+}
+
+/// The setting whose variable is no text, and the variable's name. A path need not be one.
+fn unreadable_variable(command: &Command, error: &clap::Error) -> Option<(Arg, String)> {
+    if error.kind() != ErrorKind::InvalidUtf8 {
+        return None;
+    }
+    let is_unreadable = |arg: &&Arg| {
+        arg.get_value_hint() != ValueHint::AnyPath
+            && in_environment(arg).is_some_and(|value| value.to_str().is_none())
+    };
+    let arg = command.get_arguments().find(is_unreadable)?;
+    Some((arg.clone(), arg.get_env()?.to_string_lossy().into_owned()))
+}
+
+/// A flag that is given without a value is a mistake of a script, for instance an unset variable.
+/// An empty list is one.
+fn blank_flags(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let is_given = |arg: &&Arg| {
+        let is_flag = matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        is_flag && arg.get_long().is_some() && arg.get_value_delimiter().is_none()
+    };
+    let is_blank = |arg: &&Arg| {
+        let values = matches.get_raw(arg.get_id().as_str());
+        values.is_some_and(|mut values| values.any(is_blank))
+    };
+    let blank = command.get_arguments().filter(is_given).filter(is_blank);
+    let flags = blank.filter_map(Arg::get_long);
+    flags.map(|flag| format!("'--{flag}' has no value: give it one, or leave it out")).collect()
 }
 
 fn without_env(arg: Arg) -> Arg {
@@ -88,7 +133,16 @@ fn arg_with_wrong_value(mut command: Command, error: &clap::Error) -> Option<Arg
 fn first_paragraph(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
-    lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned()
+    let text = lines.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => text.replace(value, &without_credentials(value)),
+        _ => text,
+    }
+}
+
+/// Of `http://user:password@host`, the host.
+fn without_credentials(value: &str) -> String {
+    value.rsplit_once('@').map_or(value.to_owned(), |(_, host)| format!("(not shown)@{host}"))
 }
 
 /// The arguments without `--flag VALUE` and `--flag=VALUE`.
@@ -100,7 +154,9 @@ fn without_flag(arguments: Vec<OsString>, arg: &Arg) -> Vec<OsString> {
         let text = argument.to_string_lossy();
         if text == flag {
             // Its value is removed, too.
-            arguments.next();
+            if !arg.is_require_equals_set() {
+                arguments.next();
+            }
         } else if !text.starts_with(&format!("{flag}=")) {
             kept.push(argument);
         }

@@ -106,8 +106,9 @@ fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at
     let cause = response.response().error().map(chain_of);
     let cause = cause.as_deref().map(|cause| shortened(cause, MAX_CAUSE));
     let cause = cause.as_deref();
-    if status == 503 {
-        // Refused on purpose: a client that floods the service must not flood the alarms, too.
+    if status == 503 || status == 507 {
+        // Refused on purpose: a client that floods the service must not flood the alarms, too. Of a
+        // full disk the writer tells once.
         tracing::warn!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
     } else if status >= 500 {
         tracing::error!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);

@@ -57,6 +57,8 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // In a list, spaces beside the commas are fine.
+        let text = text.trim();
         let wrong = || format!("{text:?} is not a range of addresses such as 10.0.0.0/8 or ::1");
         let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;

@@ -1,15 +1,84 @@
 //! The data directory, and the lock that keeps other processes out.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::interval;
+
+use crate::regular_file::open_regular;
+
+/// How often it is looked up whether the directory is still in its place.
+const LOOKED_UP: Duration = Duration::from_secs(1);
 
 /// Keeps other processes of the same service out of a data directory, until it is dropped or the
 /// process ends, however it ends.
 #[derive(Debug)]
 #[must_use]
-pub struct DataDirClaim(#[expect(dead_code, reason = "kept for its Drop")] File);
+pub struct DataDirClaim(Arc<Claimed>);
+
+#[derive(Debug)]
+struct Claimed {
+    /// The lock: it is held as long as this is open.
+    file: File,
+    /// Where that file was opened.
+    path: PathBuf,
+}
+
+/// Whether a claimed directory is still where it was. Clones know the same.
+#[derive(Clone, Debug)]
+pub struct DataDirPlace(Arc<AtomicBool>);
+
+impl DataDirClaim {
+    /// Looks once a second, from the current actix system, whether the lock file is still at its
+    /// path, until this is dropped.
+    pub fn watch(&self) -> DataDirPlace {
+        let (claimed, is_in_place) = (Arc::downgrade(&self.0), Arc::new(AtomicBool::new(true)));
+        let place = DataDirPlace(Arc::clone(&is_in_place));
+        actix_web::rt::spawn(async move {
+            let mut seconds = interval(LOOKED_UP);
+            loop {
+                seconds.tick().await;
+                let Some(claimed) = claimed.upgrade() else { return };
+                let was_in_place = is_in_place.swap(claimed.is_in_place(), Ordering::Relaxed);
+                if was_in_place && let Some(problem) = DataDirPlace(is_in_place.clone()).problem() {
+                    tracing::error!(path = %claimed.path.display(), "{problem}");
+                }
+            }
+        });
+        place
+    }
+}
+
+impl Claimed {
+    fn is_in_place(&self) -> bool {
+        let of = |metadata: io::Result<Metadata>| metadata.map(|found| (found.dev(), found.ino()));
+        match (of(self.file.metadata()), of(self.path.metadata())) {
+            (Ok(claimed), Ok(found)) => claimed == found,
+            // Another fault says nothing about where it is.
+            (_, Err(error)) => {
+                !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+            }
+            (Err(_), _) => true,
+        }
+    }
+}
+
+impl DataDirPlace {
+    /// What to do, if it is gone, or another is in its place.
+    pub fn problem(&self) -> Option<String> {
+        let is_in_place = self.0.load(Ordering::Relaxed);
+        (!is_in_place).then(|| {
+            "the data directory was removed or replaced, and what is written now will be lost: \
+             restart the service"
+                .to_owned()
+        })
+    }
+}
 
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,15 +113,25 @@ pub fn claim_data_dir(path: &Path, service: &'static str) -> Result<DataDirClaim
     };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
     let lock = path.join(format!("{service}.lock"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&lock).map_err(failed(&lock))?;
+    let file = open_lock(&lock).map_err(failed(&lock))?;
     match file.try_lock() {
-        Ok(()) => Ok(DataDirClaim(file)),
+        Ok(()) => Ok(DataDirClaim(Arc::new(Claimed { file, path: lock }))),
         Err(TryLockError::WouldBlock) => {
             Err(DataDirError::Taken { path: path.to_owned(), service })
         }
         Err(TryLockError::Error(source)) => Err(failed(&lock)(source)),
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    match open_regular(&mut options, path) {
+        // What is there can be read, and a file that was opened for reading can be locked.
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+            open_regular(OpenOptions::new().read(true), path).map_err(|_| error)
+        }
+        opened => opened,
     }
 }
 
@@ -70,5 +149,21 @@ mod tests {
         assert!(refused.to_string().contains("another user_service process uses"), "{refused}");
         drop(first);
         assert!(claim_data_dir(&path, "user_service").is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_removed_or_replaced_is_not_in_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, other] = ["data", "other"].map(|name| directory.path().join(name));
+        let DataDirClaim(claimed) = claim_data_dir(&path, "user_service").unwrap();
+        assert!(claimed.is_in_place());
+        std::fs::rename(&path, &other).unwrap();
+        assert!(!claimed.is_in_place());
+        let _another = claim_data_dir(&path, "user_service").unwrap();
+        assert!(!claimed.is_in_place(), "another is there");
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(!claimed.is_in_place());
+        std::fs::rename(&other, &path).unwrap();
+        assert!(claimed.is_in_place());
     }
 }

@@ -1,11 +1,16 @@
 //! Files with keys, created at the first start and readable only by their owner.
 
 use std::fs::{DirBuilder, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+use crate::regular_file::read_regular;
+
+/// The most bytes of a file with a secret.
+const SECRET_MAX: u64 = 64 * 1024;
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +25,14 @@ pub enum KeyFileError {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl KeyFileError {
+    /// Whether there is no such file.
+    pub(super) fn is_not_found(&self) -> bool {
+        let Self::Io { source, .. } = self;
+        source.kind() == ErrorKind::NotFound
+    }
 }
 
 fn create_private_dir(path: &Path) -> Result<(), KeyFileError> {
@@ -37,8 +50,10 @@ pub fn load_or_create(
     path: &Path,
     generate: impl FnOnce() -> Vec<u8>,
 ) -> Result<Vec<u8>, KeyFileError> {
-    match read_secret_file(path) {
-        Err(KeyFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+    let read = read_secret_file(path);
+    warn_if_open(path);
+    match read {
+        Err(error) if error.is_not_found() => {
             create(path, &generate())?;
             let key = read_secret_file(path)?;
             tracing::info!(path = %path.display(), "made a new key");
@@ -48,22 +63,25 @@ pub fn load_or_create(
     }
 }
 
-/// Reads the file of a secret. Every mode is accepted, because container engines mount secrets with
-/// their own modes; a file that everybody can read gets a warning.
+/// Reads the file of a secret: a regular file of up to 64 KiB. Every mode is accepted, because
+/// container engines mount secrets with their own modes.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn read_secret_file(path: &Path) -> Result<Vec<u8>, KeyFileError> {
-    let mut file = File::open(path).map_err(io_error("open", path))?;
-    let metadata = file.metadata().map_err(io_error("read", path))?;
+    read_regular(path, SECRET_MAX).map_err(io_error("read", path))
+}
+
+/// Warns if everybody can read the file of a secret. Not done by reading it, which may be before
+/// there is a log.
+pub fn warn_if_open(path: &Path) {
+    // A file that is not there yet, or cannot be used, is told by whoever reads it.
+    let Ok(metadata) = path.metadata() else { return };
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o004 != 0 {
         let mode = format!("{mode:04o}");
         tracing::warn!(path = %path.display(), mode, "every user of this machine can read this secret");
     }
-    let mut content = Vec::new();
-    file.read_to_end(&mut content).map_err(io_error("read", path))?;
-    Ok(content)
 }
 
 fn create(path: &Path, content: &[u8]) -> Result<(), KeyFileError> {

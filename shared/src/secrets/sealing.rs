@@ -11,7 +11,6 @@
 //! and signs; every key opens; every key except those marked `unseal-only` is accepted on messages.
 
 use std::fmt;
-use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -20,7 +19,6 @@ use aws_lc_rs::hmac;
 use contract::{SealedHash, UserId};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
-use super::key_file::{KeyFileError, load_or_create};
 use super::random::random_bytes;
 use crate::hashing::PasswordHash;
 
@@ -87,8 +85,8 @@ pub enum NotAuthentic {
 /// The text is not a valid key ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "sealing keys must be 32 bytes in base64url without padding, one a line; the first seals, \
-     further ones may be marked \"unseal-only KEY\""
+    "expected are keys of 32 bytes in base64url without padding (43 characters), one a line; the \
+     first seals, further ones may be marked \"unseal-only KEY\""
 )]
 pub struct NotAKey;
 
@@ -114,31 +112,6 @@ impl SealingKeys {
         let mut keys = keys.into_iter();
         let first = keys.next().filter(|first| !first.is_unseal_only).ok_or(NotAKey)?;
         Ok(Self { first, others: keys.collect() })
-    }
-
-    /// Reads the key file, or creates it with one key.
-    ///
-    /// # Errors
-    /// The file cannot be used, or contains no valid key.
-    pub fn load_or_create(path: &Path) -> Result<Self, SealingKeyError> {
-        let content = load_or_create(path, || Self::generate().into_bytes())?;
-        Ok(Self::parse(&String::from_utf8_lossy(&content))?)
-    }
-
-    /// The keys in the settings: given directly, or in a file that is created if it does not exist.
-    ///
-    /// # Errors
-    /// There is no key, or it is not valid.
-    pub fn from_config(
-        config: &crate::config::SealingKeyConfig,
-        data_dir: &Path,
-    ) -> Result<Self, SealingKeyError> {
-        use secrecy::ExposeSecret;
-        match (&config.sealing_key, &config.sealing_key_file) {
-            (Some(key), _) => Ok(Self::parse(key.expose_secret())?),
-            (None, Some(path)) => Self::load_or_create(path),
-            (None, None) => Self::load_or_create(&data_dir.join("sealing.key")),
-        }
     }
 
     /// The id of the key that seals.
@@ -271,17 +244,6 @@ impl Key {
         let opened = self.hashes.open_in_place(nonce, aad, sealed).ok()?;
         std::str::from_utf8(opened).ok().map(PasswordHash::from_phc)
     }
-}
-
-/// The keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SealingKeyError {
-    /// The file cannot be used.
-    #[error("cannot use the sealing key file")]
-    File(#[from] KeyFileError),
-    /// The keys are not valid.
-    #[error(transparent)]
-    Content(#[from] NotAKey),
 }
 
 impl fmt::Debug for SealingKeys {

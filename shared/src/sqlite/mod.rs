@@ -40,6 +40,18 @@ fn is_full_disk(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly))
 }
 
+/// Whether the database is damaged, or its file is something else.
+pub fn is_damaged(error: &StoreError) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let (StoreError::Full(source) | StoreError::Failed(source)) = error;
+    let error = match source.downcast_ref::<OpenError>() {
+        Some(open) => open.of_sqlite(),
+        None => source.downcast_ref(),
+    };
+    let code = error.and_then(rusqlite::Error::sqlite_error_code);
+    matches!(code, Some(DatabaseCorrupt | NotADatabase))
+}
+
 /// Whether a statement failed because a unique column already has the value.
 pub fn is_unique_violation(error: &rusqlite::Error) -> bool {
     matches!(error, rusqlite::Error::SqliteFailure(failure, _)

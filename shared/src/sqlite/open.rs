@@ -10,6 +10,7 @@ use rusqlite_migration::Migrations;
 
 use super::is_full_disk;
 use crate::full_disk::is_full_kind;
+use crate::regular_file::open_regular;
 use crate::store_error::StoreError;
 
 /// How long a statement waits for another process's lock. Within a service nobody waits: there is
@@ -58,13 +59,25 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The error of SQLite, if that is the cause.
+    pub(super) fn of_sqlite(&self) -> Option<&rusqlite::Error> {
+        match self {
+            Self::File { .. } => None,
+            Self::Sqlite { source, .. } => Some(source),
+            Self::Migration { source, .. } => match &**source {
+                rusqlite_migration::Error::RusqliteError { err, .. } => Some(err),
+                _ => None,
+            },
+        }
+    }
+
     /// Whether the cause is that nothing can be written now: the disk is full or read-only.
     pub fn is_full_disk(&self) -> bool {
         match self {
             Self::File { source, .. } => is_full_kind(source.kind()),
-            Self::Sqlite { source, .. } => is_full_disk(source),
-            Self::Migration { source, .. } => matches!(&**source,
-                rusqlite_migration::Error::RusqliteError { err, .. } if is_full_disk(err)),
+            Self::Sqlite { .. } | Self::Migration { .. } => {
+                self.of_sqlite().is_some_and(is_full_disk)
+            }
         }
     }
 }
@@ -92,11 +105,7 @@ pub fn open_writer(
 
 fn make_private_file(path: &Path) -> Result<(), OpenError> {
     // SQLite gives its -wal and -shm files the permissions of the database.
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    open_regular(OpenOptions::new().create(true).append(true).mode(0o600), path)
         .map(drop)
         .map_err(|source| OpenError::File { path: path.to_owned(), source })
 }
@@ -189,6 +198,7 @@ pub fn close_writer(connection: Connection) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::is_damaged;
     use rusqlite_migration::M;
     use std::os::unix::fs::PermissionsExt;
 
@@ -250,6 +260,24 @@ mod tests {
         }
         let pragma = |name| writer.pragma_query_value(None, name, |row| row.get(0));
         assert_eq!(pragma("synchronous"), Ok(2i64));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_no_database() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = open_writer(directory.path(), Durability::Full, &migrations()).unwrap_err();
+        assert!(matches!(&error, OpenError::File { .. }) && !error.is_full_disk(), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_from_one_that_cannot_be_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        std::fs::write(&path, [b'x'; 4096]).unwrap();
+        let error = open_writer(&path, Durability::Full, &migrations()).unwrap_err();
+        assert!(is_damaged(&error.into()));
+        let error = open_writer(directory.path(), Durability::Full, &migrations()).unwrap_err();
+        assert!(!is_damaged(&error.into()));
     }
 
     #[test]

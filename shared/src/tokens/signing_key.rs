@@ -1,6 +1,6 @@
 //! The key that tokens are signed with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use contract::Claims;
@@ -27,9 +27,19 @@ pub enum SigningKeyError {
     /// Its file cannot be read or created.
     #[error("cannot use the signing key's file")]
     File(#[from] KeyFileError),
-    /// The file contains something else.
-    #[error("the signing key's file contains no Ed25519 or P-256 key (PKCS #8 in base64)")]
+    /// The text is something else.
+    #[error("not an Ed25519 or P-256 key (PKCS #8 in base64)")]
     Content,
+    /// Its file contains something else.
+    #[error(
+        "{} contains no Ed25519 or P-256 key (PKCS #8 in base64): restore it from a backup, or \
+         delete it; then a new key is made, and all users must log in again",
+        path.display()
+    )]
+    FileContent {
+        /// The file.
+        path: PathBuf,
+    },
     /// Its public half cannot verify.
     #[error("cannot verify with the signing key's public half")]
     Verify(#[source] VerifyingKeyError),
@@ -64,7 +74,10 @@ impl SigningKey {
     pub fn load_or_create(path: &Path) -> Result<Self, SigningKeyError> {
         let new = || Self::generate(SigningAlgorithm::EdDsa).into_bytes();
         let content = load_or_create(path, new)?;
-        Self::parse(&String::from_utf8_lossy(&content))
+        Self::parse(&String::from_utf8_lossy(&content)).map_err(|error| match error {
+            SigningKeyError::Content => SigningKeyError::FileContent { path: path.to_owned() },
+            other => other,
+        })
     }
 
     /// Reads what [`SigningKey::generate`] made. The key says itself how it signs.

@@ -52,6 +52,13 @@ impl SmallDisk {
             .unwrap();
     }
 
+    /// Nothing on it can be written, or everything again. Nobody may have a file open for writing.
+    pub(crate) fn set_read_only(&self, is_read_only: bool) {
+        let how = if is_read_only { "remount,ro" } else { "remount,rw" };
+        let done = Command::new("mount").args(["-o", how]).arg(&self.0).status().unwrap();
+        assert!(done.success());
+    }
+
     fn ballast(&self) -> PathBuf {
         self.0.join("ballast")
     }

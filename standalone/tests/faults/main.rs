@@ -125,6 +125,12 @@ async fn while_the_disk_is_full_what_is_there_is_read_and_nothing_is_said_to_be_
 }
 
 #[actix_web::test]
+async fn on_a_read_only_disk_what_is_there_is_read() {
+    let _alone = chaos::alone();
+    full_disk::read_only_at_a_start().await;
+}
+
+#[actix_web::test]
 async fn a_disk_that_is_full_before_the_first_start_is_told_and_waited_for() {
     let _alone = chaos::alone();
     full_disk::from_the_very_first_start().await;

@@ -10,12 +10,26 @@ use shared::cli::command;
 use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
+mod data_dir;
 mod limits;
+mod output;
+mod secret_files;
+mod signals;
+mod values;
+
+/// A sealing key that is valid.
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_standalone"));
     command.env_clear();
     command
+}
+
+/// Ports that are free at this moment.
+fn free_addresses() -> [String; 2] {
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().to_string())
 }
 
 /// Reads the settings and finds nobody at port 1: cheap, and it does nothing.
@@ -59,6 +73,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
     let variables = [
         ("DATA_DIR", data.to_str().unwrap()),
         ("HASH_THREADS", "0"),
+        ("HTTP_WORKERS", "513"),
         ("LOG_FORMAT", "xml"),
         ("SHUTDOWN_GRACE", "10"),
         ("LOG", "info,bogus"),
@@ -73,6 +88,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
     let told = stderr(&output);
     for wrong in [
         "--hash-threads",
+        "--http-workers",
         "--log-format",
         "--shutdown-grace",
         "LOG must be",
@@ -84,7 +100,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
     ] {
         assert!(told.contains(wrong), "{wrong} is not in\n{told}");
     }
-    assert_eq!(told.lines().count(), 9, "{told}");
+    assert_eq!(told.lines().count(), 10, "{told}");
     assert!(!data.exists(), "something was started");
 }
 
@@ -178,6 +194,7 @@ async fn a_second_signal_ends_a_stop_that_waits() {
     // The first has arrived once nobody is listening any more.
     let refused = async || std::net::TcpStream::connect(address).is_err().then_some(());
     until("the first signal has arrived", Duration::from_secs(30), refused).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
     process.signal("TERM");
     assert_eq!(process.exit_code().await, Some(128 + 15));
 }
@@ -186,12 +203,12 @@ async fn a_second_signal_ends_a_stop_that_waits() {
 fn config_tells_each_setting_and_where_it_comes_from() {
     let output = binary()
         .args(["--log=warn", "config", "--json"])
-        .envs([("HASH_QUEUE", "7"), ("SEALING_KEY", "very-secret"), ("TOKEN_ISSUER", "")])
+        .envs([("HASH_QUEUE", "7"), ("SEALING_KEY", KEY), ("TOKEN_ISSUER", "")])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(!text.contains("very-secret"), "{text}");
+    assert!(!text.contains(KEY), "{text}");
     let settings: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
     let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).unwrap().clone();
     for (name, value, source) in [

@@ -16,7 +16,7 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use actix::{
@@ -27,6 +27,7 @@ use contract::Head;
 use futures_util::FutureExt;
 use shared::actors::{Ask, Command, Health, Mailbox, Reply};
 use shared::clock::Clock;
+use shared::full_disk::Writable;
 use tokio::sync::watch;
 
 use crate::metrics::WriterMetrics;
@@ -81,7 +82,7 @@ pub struct UserRepository {
     /// The end of the log, for all that follow it in this process; `None` until the writer is open.
     head: watch::Sender<Option<Head>>,
     /// Whether the last commit found space on the disk; `/readyz` reads it.
-    is_writable: Arc<AtomicBool>,
+    writable: Writable,
     metrics: WriterMetrics,
 }
 
@@ -101,15 +102,14 @@ impl UserRepository {
             waiting: Vec::new(),
             clock,
             head: watch::Sender::new(None),
-            is_writable: Arc::new(AtomicBool::new(false)),
+            writable: Writable::new("the database"),
             metrics,
         };
         match repository.store.open_writer(repository.clock.unix_ms()).await {
             Ok(opened) => repository.take(opened),
-            Err(error @ StoreError::Full(_)) => tracing::error!(
-                error = &error as &dyn Error,
-                "the database cannot be written; reading goes on, writing is tried again"
-            ),
+            Err(error @ StoreError::Full(_)) => {
+                repository.writable.refused(&error);
+            }
             Err(error) => return Err(error),
         }
         Ok(repository)
@@ -122,7 +122,7 @@ impl UserRepository {
 
     /// Whether the last commit found space on the disk.
     pub fn is_writable(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_writable)
+        self.writable.watch()
     }
 
     /// Starts it on a separate thread, where it may block on the disk.
@@ -133,12 +133,12 @@ impl UserRepository {
     fn take(&mut self, Opened { writer, head }: Opened) {
         self.writer = Some(writer);
         self.announce(head);
-        self.is_writable.store(true, Ordering::Relaxed);
     }
 
-    fn announce(&self, head: Head) {
+    /// Returns whether it is another than before.
+    fn announce(&self, head: Head) -> bool {
         self.metrics.head_seq.set(head.position.seq);
-        self.head.send_if_modified(|known| known.replace(head) != Some(head));
+        self.head.send_if_modified(|known| known.replace(head) != Some(head))
     }
 
     /// Lends the writer to `work`, and continues with `then` when the writer is back. No other
@@ -192,8 +192,10 @@ impl UserRepository {
             Ok(Committed { outcomes, head }) => {
                 self.metrics.groups.inc();
                 self.metrics.writes.inc_by(outcomes.len() as u64);
-                self.is_writable.store(true, Ordering::Relaxed);
-                self.announce(head);
+                // A group may have nothing to write.
+                if self.announce(head) {
+                    self.writable.works();
+                }
                 replies.into_iter().zip(outcomes).for_each(|(reply, outcome)| reply.send(outcome));
             }
             Err(error) => {
@@ -207,9 +209,9 @@ impl UserRepository {
 
     fn note_failure(&mut self, error: &StoreError, context: &mut Context<Self>) {
         self.metrics.failed_groups.inc();
-        tracing::error!(error = error as &dyn Error, "a commit failed");
-        let is_full = matches!(error, StoreError::Full(_));
-        if is_full && self.is_writable.swap(false, Ordering::Relaxed) {
+        if !matches!(error, StoreError::Full(_)) {
+            tracing::error!(error = error as &dyn Error, "a commit failed");
+        } else if self.writable.refused(error) {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         }
     }
@@ -235,7 +237,8 @@ impl UserRepository {
         context.wait(opening.into_actor(self).map(|opened, repository, context| match opened {
             Ok(opened) => {
                 repository.take(opened);
-                tracing::info!("the database can be written again");
+                // What opening writes finds its place where a change does not.
+                context.notify(TryWriting);
             }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn Error, "the database cannot be opened");
@@ -359,7 +362,7 @@ impl Handler<TryWriting> for UserRepository {
     type Result = ();
 
     fn handle(&mut self, _: TryWriting, context: &mut Self::Context) {
-        if self.is_writable.load(Ordering::Relaxed) {
+        if self.writable.is_writable() {
             return;
         }
         if self.writer.is_none() {
@@ -369,7 +372,7 @@ impl Handler<TryWriting> for UserRepository {
             context,
             async |writer| writer.probe().await,
             |repository, written, context| match written {
-                Ok(()) => repository.is_writable.store(true, Ordering::Relaxed),
+                Ok(()) => repository.writable.works(),
                 Err(_) => {
                     context.notify_later(TryWriting, RETRY_INTERVAL);
                 }

@@ -23,6 +23,7 @@ use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 
 pub use change::{Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser};
+pub use shared::sqlite::is_damaged;
 pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};
@@ -76,7 +77,8 @@ pub trait Writer: Send {
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Pruned, StoreError>>;
 
-    /// Checks whether the database can be written, by a write that changes nothing.
+    /// Checks whether the database can be written again, by a write that changes nothing, and the
+    /// room that the next writes need.
     fn probe(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
     /// Closes the database cleanly. All readers must be closed before.

@@ -28,7 +28,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use self::connector::Connector;
 use self::consumer::Consumers;
@@ -54,7 +54,7 @@ pub struct AmqpConfig {
 
 /// The URL cannot be parsed. Its content stays secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("AMQP_URL is not of the form amqp://user:password@host:port/vhost")]
+#[error("not of the form amqp://user:password@host:port/vhost")]
 pub struct InvalidAmqpUrl;
 
 /// Exchanges and queues of RabbitMQ.
@@ -73,6 +73,14 @@ pub struct AmqpBus {
 }
 
 impl AmqpBus {
+    /// Whether this URL can be used.
+    ///
+    /// # Errors
+    /// It cannot be parsed.
+    pub fn check(url: &SecretString) -> Result<(), InvalidAmqpUrl> {
+        hosts::parse(url.expose_secret()).map(drop)
+    }
+
     /// Opens no connection yet. Must be called inside a tokio runtime, the one that lives longest:
     /// it drives all connections.
     ///

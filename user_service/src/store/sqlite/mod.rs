@@ -43,7 +43,7 @@ impl SqliteStore {
         checksum::compute_if_absent(&connection)?;
         name_keys::renew(&mut connection, now_ms)?;
         let head = read_head(&connection)?;
-        Ok(Opened { writer: Box::new(SqliteWriter::new(connection)), head })
+        Ok(Opened { writer: Box::new(SqliteWriter::new(connection, &self.path)), head })
     }
 }
 

@@ -16,7 +16,8 @@ pub(super) fn advance(connection: &Connection, seq: i64) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Writes the same value again, to find out whether the database can be written.
+/// Writes the same value again, to find out whether the database can be written. It may find its
+/// place where a change does not: there must be room, too.
 pub(super) fn touch(connection: &Connection) -> Result<(), StoreError> {
     connection.execute("UPDATE published SET seq = seq", [])?;
     Ok(())

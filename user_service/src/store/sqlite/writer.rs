@@ -1,6 +1,7 @@
 //! The writing connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::EventKind;
@@ -8,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::{Connection, TransactionBehavior};
 use shared::fail_point::fail_point;
+use shared::full_disk::check_room;
 use shared::sqlite::{close_writer, in_savepoint};
 
 use super::super::{
@@ -20,11 +22,15 @@ use crate::domain::{Credentials, NewPassword, User, Written};
 /// Owns the only connection that writes.
 pub(super) struct SqliteWriter {
     connection: Connection,
+    /// Where the database is.
+    directory: PathBuf,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection }
+    /// Writes to the database at this path.
+    pub(super) fn new(connection: Connection, path: &Path) -> Self {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Self { connection, directory: directory.unwrap_or(Path::new(".")).to_owned() }
     }
 
     fn run_group(&mut self, changes: Vec<Change>, now_ms: i64) -> Result<Committed, StoreError> {
@@ -79,7 +85,8 @@ impl Writer for SqliteWriter {
     }
 
     fn probe(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        ready(published::touch(&self.connection)).boxed_local()
+        let has_room = check_room(&self.directory).map_err(|full| StoreError::Full(Arc::new(full)));
+        ready(has_room.and_then(|()| published::touch(&self.connection))).boxed_local()
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
