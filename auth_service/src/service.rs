@@ -44,7 +44,7 @@ use crate::actors::{
     Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Api, Authenticator, Decoy, TokenChecker};
+use crate::http::{self, Api, Authenticator, TokenChecker};
 use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::readiness::Readiness;
@@ -301,7 +301,6 @@ impl ApiParts {
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
                 codec: parts.codec,
-                decoy: Decoy::new(&parts.sealing_key),
                 fresh: parts.fresh,
             },
             tokens: TokenChecker::new(parts.verifier, parts.revoked, parts.clock.clone()),

@@ -13,6 +13,7 @@ mod later_versions;
 mod login;
 mod poison;
 mod repair;
+mod stand_ins;
 mod test_app;
 mod tokens;
 mod user_service;
