@@ -49,7 +49,7 @@ use crate::actors::{
     Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
-use crate::http::{self, Api, Authenticator, Decoy, TokenChecker};
+use crate::http::{self, Api, Authenticator, TokenChecker};
 use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::readiness::Readiness;
@@ -320,7 +320,6 @@ impl ApiParts {
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
                 codec: parts.codec,
-                decoy: Decoy::new(&parts.sealing_key),
                 fresh: parts.fresh,
                 ended: parts.ended.clone(),
             },

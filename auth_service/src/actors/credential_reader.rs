@@ -13,7 +13,7 @@ use std::rc::Rc;
 use actix::{Actor, Context, Handler};
 use shared::actors::{Ask, Command, Health, Mailbox};
 
-use crate::domain::Credential;
+use crate::domain::{Credential, Lot};
 use crate::store::{ProjectionReader, StoreError};
 
 /// Look-ups that may wait on one worker.
@@ -26,6 +26,13 @@ pub struct FindCredential {
 }
 
 impl Command for FindCredential {
+    type Reply = Result<Option<Credential>, StoreError>;
+}
+
+/// "On whom does this lot fall?" Nobody, if there are no users.
+pub struct FindStandIn(pub Lot);
+
+impl Command for FindStandIn {
     type Reply = Result<Option<Credential>, StoreError>;
 }
 
@@ -59,5 +66,13 @@ impl Handler<Ask<FindCredential>> for CredentialReader {
 
     fn handle(&mut self, ask: Ask<FindCredential>, _: &mut Self::Context) {
         ask.answer(|command| self.find(&command.username_keys));
+    }
+}
+
+impl Handler<Ask<FindStandIn>> for CredentialReader {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<FindStandIn>, _: &mut Self::Context) {
+        ask.answer(|FindStandIn(lot)| self.reader.find_stand_in(lot));
     }
 }

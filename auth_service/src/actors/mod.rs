@@ -7,7 +7,7 @@ pub mod revocations;
 pub mod user_event_consumer;
 
 pub use applied::Applied;
-pub use credential_reader::{CredentialReader, FindCredential};
+pub use credential_reader::{CredentialReader, FindCredential, FindStandIn};
 pub use credential_repository::CredentialRepository;
 pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeSession};
 pub use user_event_consumer::{Progress, UserEventConsumer};

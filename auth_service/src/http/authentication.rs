@@ -4,13 +4,13 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use contract::{PasswordRehashed, SealedHash, UserId};
+use contract::PasswordRehashed;
 use secrecy::SecretString;
 use shared::actors::{Mailbox, ask};
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::hashing::{
-    CheckCapacity, HashPassword, HashRefused, PasswordHash, PasswordHasher, Verification,
+    CheckCapacity, HashPassword, HashRefused, PasswordHash, PasswordHasher, Stored, Verification,
     VerifyPassword,
 };
 use shared::http::Problem;
@@ -20,8 +20,8 @@ use shared::tokens::EndedStamps;
 
 use super::bodies::LoginAttempt;
 use crate::actors::user_event_consumer::Freshness;
-use crate::actors::{CredentialReader, FindCredential};
-use crate::domain::Credential;
+use crate::actors::{CredentialReader, FindCredential, FindStandIn};
+use crate::domain::{Credential, Lot};
 
 /// Checks names and passwords, on one worker's own thread.
 pub struct Authenticator {
@@ -35,27 +35,10 @@ pub struct Authenticator {
     pub bus: Arc<dyn Bus>,
     /// Encodes them.
     pub codec: Codec,
-    /// Opened in place of a hash that does not exist.
-    pub decoy: Decoy,
     /// Asks for what has not arrived, while the broker is unreachable.
     pub fresh: Freshness,
     /// Tells of deletions and new passwords that the projection does not show yet.
     pub ended: EndedStamps,
-}
-
-/// A sealed text that looks like a hash, so that opening takes as long for an unknown name as for a
-/// known one.
-pub struct Decoy(SealedHash);
-
-impl Decoy {
-    /// Seals one.
-    pub fn new(keys: &SealingKeys) -> Self {
-        let text = format!("$argon2id$v=19$m=19456,t=2,p=1${:A<22}${:A<43}", "", "");
-        Self(keys.seal(&PasswordHash::from_phc(text), Self::USER, Self::PASSWORD_VERSION))
-    }
-
-    const USER: UserId = UserId(1);
-    const PASSWORD_VERSION: i64 = 1;
 }
 
 impl Authenticator {
@@ -81,12 +64,17 @@ impl Authenticator {
         attempt: &LoginAttempt,
     ) -> Result<Option<Credential>, Problem> {
         let found = self.find(attempt).await?;
-        if self.verify(attempt, found.as_ref()).await? {
+        // For known names, too: it takes time.
+        let stand_in = self.find_stand_in(attempt).await?;
+        if self.verify(attempt, found.as_ref(), stand_in.as_ref()).await? {
             return Ok(found);
         }
         self.fresh.renew().await;
         let again = self.find(attempt).await?;
-        if again.is_some() && again != found && self.verify(attempt, again.as_ref()).await? {
+        if again.is_some()
+            && again != found
+            && self.verify(attempt, again.as_ref(), stand_in.as_ref()).await?
+        {
             return Ok(again);
         }
         Ok(None)
@@ -98,51 +86,70 @@ impl Authenticator {
         Ok(found.filter(|found| !self.ended.contains(found.id, found.stamp)))
     }
 
+    async fn find_stand_in(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
+        // The last form is the same however the name is spelled. Names that are too long to exist
+        // have one stand-in.
+        let name = attempt.username_keys.last().map_or("", String::as_str);
+        let lot = Lot::of(name, &self.sealing_key);
+        ask(&self.reader, FindStandIn(lot)).await?.map_err(Problem::internal)
+    }
+
     /// Does the same work whatever is missing.
     async fn verify(
         &self,
         attempt: &LoginAttempt,
         credential: Option<&Credential>,
+        stand_in: Option<&Credential>,
     ) -> Result<bool, Problem> {
-        let stored = self.unseal(credential);
-        // A password that the rules do not allow is compared as the empty one, with the decoy.
-        let (password, stored) = match &attempt.password {
-            Some(password) => (Some(password.clone()), stored),
-            None => (Password::prepare(&SecretString::from("")), None),
+        // A password that the rules do not allow is compared as the empty one, in vain.
+        let (password, own): (_, fn(PasswordHash) -> Stored) = match &attempt.password {
+            Some(password) => (Some(password.clone()), Stored::Own),
+            None => (Password::prepare(&SecretString::from("")), Stored::StandIn),
         };
         let Some(password) = password else { return Ok(false) };
-        let replaces = stored.as_ref().map(PasswordHash::name);
-        let command = VerifyPassword { password: password.clone(), stored };
-        let verification = match ask(&self.hasher, command).await? {
-            Err(HashRefused::Fault(error)) => {
-                let id = credential.map(|found| found.id.0);
-                tracing::error!(error = &error as &dyn Error, id, "a stored hash cannot be used");
-                // As in `unseal`: a 500 would tell that somebody has this name.
-                let decoy = VerifyPassword { password: password.clone(), stored: None };
-                ask(&self.hasher, decoy).await??
-            }
-            other => other?,
-        };
+        let verification = self.compare(&password, own, [credential, stand_in]).await?;
         if verification == (Verification::Right { is_outdated: true })
             && let Some(credential) = credential
         {
-            self.rehash_later(password, credential, replaces);
+            self.rehash_later(password, credential);
         }
         Ok(verification != Verification::Wrong)
     }
 
-    /// The hash; `None` if it has not arrived yet or cannot be opened. Then the password is compared
-    /// with the decoy and is wrong: another answer would tell that somebody has this name (decision
-    /// 0011). `/readyz` and the log tell the operator.
-    fn unseal(&self, credential: Option<&Credential>) -> Option<PasswordHash> {
-        let sealed = credential.and_then(|found| Some((found, found.sealed_hash.as_ref()?)));
-        let Some((Credential { id, password_version, .. }, sealed_hash)) = sealed else {
-            // Only for the work: the opened text is not used.
-            let Decoy(decoy) = &self.decoy;
-            let _ = self.sealing_key.unseal(decoy, Decoy::USER, Decoy::PASSWORD_VERSION);
-            return None;
-        };
-        let opened = self.sealing_key.unseal(sealed_hash, *id, *password_version);
+    /// Compares the password with the first hash that is there and can be used. If the user's own is
+    /// not, the stand-in's is compared in vain, as for a name that nobody has: another answer, or
+    /// another time, would tell that somebody has it (decision 0011). `/readyz` and the log tell the
+    /// operator.
+    async fn compare(
+        &self,
+        password: &Password,
+        own: fn(PasswordHash) -> Stored,
+        [credential, stand_in]: [Option<&Credential>; 2],
+    ) -> Result<Verification, Problem> {
+        for (candidate, stored) in [(credential, own), (stand_in, Stored::StandIn)] {
+            let Some(candidate) = candidate else { continue };
+            let Some(hash) = self.unseal(candidate) else { continue };
+            let command = VerifyPassword { password: password.clone(), stored: stored(hash) };
+            match ask(&self.hasher, command).await? {
+                Err(HashRefused::Fault(error)) => {
+                    let id = candidate.id.0;
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        id,
+                        "a stored hash cannot be used"
+                    );
+                }
+                other => return Ok(other?),
+            }
+        }
+        let nothing = VerifyPassword { password: password.clone(), stored: Stored::Nothing };
+        Ok(ask(&self.hasher, nothing).await??)
+    }
+
+    /// The hash; `None` if it has not arrived yet or cannot be opened.
+    fn unseal(&self, credential: &Credential) -> Option<PasswordHash> {
+        let Credential { id, password_version, sealed_hash, .. } = credential;
+        let opened = self.sealing_key.unseal(sealed_hash.as_ref()?, *id, *password_version);
         let note = |error: &UnsealError| {
             tracing::debug!(%id, error = error as &dyn Error, "a hash cannot be opened");
         };
@@ -152,11 +159,12 @@ impl Authenticator {
     /// Rehashes the password with today's parameters and sends the hash to user_service, without
     /// delaying the answer. If that fails, the next login tries again. So it is not even started while
     /// the bus is down.
-    fn rehash_later(&self, password: Password, credential: &Credential, replaces: Option<String>) {
+    fn rehash_later(&self, password: Password, credential: &Credential) {
         if !self.bus.status().is_connected() {
             return;
         }
         let Credential { id, password_version, stamp, .. } = *credential;
+        let replaces = self.unseal(credential).as_ref().map(PasswordHash::name);
         let (hasher, key, codec, bus) = (
             self.hasher.clone(),
             Arc::clone(&self.sealing_key),

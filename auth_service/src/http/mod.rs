@@ -28,7 +28,7 @@ use crate::actors::{Applied, Revocations};
 use crate::key_ring::KeyRing;
 use crate::metrics::LoginMetrics;
 
-pub use authentication::{Authenticator, Decoy};
+pub use authentication::Authenticator;
 pub use live_tokens::TokenChecker;
 pub use openapi::document;
 pub use routes::configure;

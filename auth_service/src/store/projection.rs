@@ -8,7 +8,7 @@ use shared::sqlite::{Durability, ReadConnection, WriteConnection};
 
 use super::StoreError;
 use super::sqlite::{migrations, projection, staging, totals};
-use crate::domain::Credential;
+use crate::domain::{Credential, Lot};
 
 /// Why records were not applied. None of them was.
 #[derive(Debug, thiserror::Error)]
@@ -141,5 +141,10 @@ impl ProjectionReader {
     /// The security stamp of the user with this id.
     pub fn find_stamp(&self, user: UserId) -> Result<Option<Position>, StoreError> {
         self.connection.with(|connection| projection::find_stamp(connection, user))
+    }
+
+    /// The user on whom the lot falls, or the next one who is there; none if there are no users.
+    pub fn find_stand_in(&self, lot: Lot) -> Result<Option<Credential>, StoreError> {
+        self.connection.with(|connection| projection::find_stand_in(connection, lot))
     }
 }

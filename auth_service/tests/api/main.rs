@@ -14,6 +14,7 @@ mod later_versions;
 mod login;
 mod poison;
 mod repair;
+mod stand_ins;
 mod stamps;
 mod test_app;
 mod tokens;

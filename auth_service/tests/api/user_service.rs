@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::{from_line, to_line};
 use shared::bus::{Bus, Destination, InProcessBus, Message, Outgoing, QueueLifetime, QueueSpec};
-use shared::hashing::{HashParams, Hasher, PasswordHash, SeenParams};
+use shared::hashing::{HashParams, Hasher, PasswordHash};
 use shared::identity::{Password, Username};
 use shared::log_sync::{Decision, decide, record_hash, user_checksum};
 use shared::secrets::{SealingKeys, random_bytes};
@@ -429,7 +429,7 @@ impl State {
 
 fn hash(password: &str, params: HashParams) -> PasswordHash {
     let password = Password::prepare(&SecretString::from(password)).unwrap();
-    Hasher::new(params, SeenParams::default()).unwrap().hash(&password).unwrap()
+    Hasher::new(params).unwrap().hash(&password).unwrap()
 }
 
 /// A user whose record is the stamp.

@@ -1,12 +1,9 @@
 //! The hashing itself: one thread's memory, reserved once and used for every password.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
 use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Version};
-use tokio::sync::watch;
 
 use super::PasswordHash;
 use crate::identity::Password;
@@ -35,40 +32,19 @@ pub struct Hasher {
     engine: Engine,
     /// At least as many blocks as `params` ask for.
     memory: Memory,
-    /// The recent costs of stored hashes; verifying an unknown name costs the same.
-    seen: SeenParams,
-    /// The hash that is verified for unknown names, with its parameters.
-    decoy: Option<(Params, PasswordHash)>,
-    /// The work done so far, for tests.
-    #[cfg(test)]
-    work: Vec<(u32, u32, u32)>,
+    /// The blocks filled since somebody asked, once for each pass.
+    filled_blocks: u64,
 }
 
-/// The parameters of recently verified hashes, shared by all threads.
-///
-/// After a change of the settings, most stored hashes still have the old parameters. If the decoy
-/// had the new ones, the time would tell known names from unknown names. So a decoy uses the
-/// parameters of a randomly chosen recent hash: where old and new hashes are mixed, so are the
-/// decoys.
-#[derive(Clone, Debug, Default)]
-pub struct SeenParams(Arc<watch::Sender<VecDeque<Params>>>);
-
-/// How many parameters are remembered.
-const SEEN_MAX: usize = 64;
-
-impl SeenParams {
-    fn remember(&self, params: &Params) {
-        self.0.send_modify(|seen| {
-            seen.truncate(SEEN_MAX - 1);
-            seen.push_front(params.clone());
-        });
-    }
-
-    fn pick(&self) -> Option<Params> {
-        let [chance] = random_bytes::<1>();
-        let seen = self.0.borrow();
-        seen.get(usize::from(chance) % seen.len().max(1)).cloned()
-    }
+/// What a password is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// The hash of this user's password.
+    Own(PasswordHash),
+    /// A hash for the work alone: the password is wrong, whatever it is.
+    StandIn(PasswordHash),
+    /// There is no hash at all: the work is that of a new one, and the password is wrong.
+    Nothing,
 }
 
 /// The result of comparing a password with a hash.
@@ -110,18 +86,16 @@ impl Hasher {
     ///
     /// # Errors
     /// The parameters are out of bounds, or there is not enough memory.
-    pub fn new(params: HashParams, seen: SeenParams) -> Result<Self, HashFault> {
+    pub fn new(params: HashParams) -> Result<Self, HashFault> {
         let params = params.to_argon2()?;
         let memory = reserve(&params)?;
-        Ok(Self {
-            params,
-            engine: Engine::detect(),
-            memory,
-            seen,
-            decoy: None,
-            #[cfg(test)]
-            work: Vec::new(),
-        })
+        Ok(Self { params, engine: Engine::detect(), memory, filled_blocks: 0 })
+    }
+
+    /// How many blocks of 1 KiB were filled since this was last asked, once for each pass: the
+    /// work of hashing, which depends on the parameters alone.
+    pub fn take_filled_blocks(&mut self) -> u64 {
+        std::mem::take(&mut self.filled_blocks)
     }
 
     /// A new hash in PHC form, with a random salt.
@@ -136,28 +110,27 @@ impl Hasher {
         to_phc(&params, &salt, &output)
     }
 
-    /// Compares a password with a stored hash. Without a stored hash, it does the same work and
-    /// returns `Wrong`.
+    /// Compares a password with what is stored for the user.
     ///
     /// # Errors
     /// The stored hash cannot be used.
     pub fn verify(
         &mut self,
         password: &Password,
-        stored: Option<&PasswordHash>,
+        stored: &Stored,
     ) -> Result<Verification, HashFault> {
-        let Some(stored) = stored else { return self.verify_decoy(password) };
-        let (verification, params) = self.compare(password, stored)?;
-        self.seen.remember(&params);
-        Ok(verification)
+        match stored {
+            Stored::Own(hash) => self.compare(password, hash),
+            Stored::StandIn(hash) => self.compare(password, hash).map(|_| Verification::Wrong),
+            Stored::Nothing => self.hash(password).map(|_| Verification::Wrong),
+        }
     }
 
-    /// Compares the password with the hash, and tells what that was made with.
     fn compare(
         &mut self,
         password: &Password,
         stored: &PasswordHash,
-    ) -> Result<(Verification, Params), HashFault> {
+    ) -> Result<Verification, HashFault> {
         let stored =
             phc::PasswordHash::new(stored.expose_phc()).map_err(|_| HashFault::NotAHash)?;
         if stored.algorithm != ARGON2ID_IDENT {
@@ -174,28 +147,11 @@ impl Hasher {
         self.fill(&params, password, &salt, &mut output)?;
         // `Output` compares in constant time.
         let is_equal = Output::new(&output).is_ok_and(|computed| computed == expected);
-        let verification = if is_equal {
+        Ok(if is_equal {
             Verification::Right { is_outdated: !self.is_current(&params) }
         } else {
             Verification::Wrong
-        };
-        Ok((verification, params))
-    }
-
-    /// Verifies a password for which there is no hash. It does all the work of verifying a stored
-    /// hash, starting with the parsing of its text, but with the decoy; the result is always wrong.
-    fn verify_decoy(&mut self, password: &Password) -> Result<Verification, HashFault> {
-        let params = self.seen.pick().unwrap_or_else(|| self.params.clone());
-        let decoy = match self.decoy.take() {
-            Some((of, decoy)) if of == params => decoy,
-            _ => {
-                let output = vec![0; params.output_len().unwrap_or(OUTPUT_LEN)];
-                to_phc(&params, &random_bytes::<SALT_LEN>(), &output)?
-            }
-        };
-        let compared = self.compare(password, &decoy);
-        self.decoy = Some((params, decoy));
-        compared.map(|_| Verification::Wrong)
+        })
     }
 
     fn is_current(&self, params: &Params) -> bool {
@@ -210,8 +166,7 @@ impl Hasher {
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashFault> {
-        #[cfg(test)]
-        self.work.push((params.m_cost(), params.t_cost(), params.p_cost()));
+        self.filled_blocks += params.block_count() as u64 * u64::from(params.t_cost());
         let inputs = Inputs { password: password.expose_bytes(), salt, secret: &[] };
         if params.block_count() <= self.params.block_count() {
             hash_into(self.engine, self.memory.blocks(), params, &inputs, output)
@@ -246,7 +201,7 @@ mod tests {
     const SMALL: HashParams = HashParams { memory_kib: 64, iterations: 1, parallelism: 1 };
 
     fn new_hasher(params: HashParams) -> Hasher {
-        Hasher::new(params, SeenParams::default()).unwrap()
+        Hasher::new(params).unwrap()
     }
 
     fn password(text: &str) -> Password {
@@ -259,44 +214,37 @@ mod tests {
         let hash = hasher.hash(&password("testpassword")).unwrap();
         let text = hash.expose_phc();
         assert!(text.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{text}");
-        let right = hasher.verify(&password("testpassword"), Some(&hash));
+        let own = Stored::Own(hash.clone());
+        let right = hasher.verify(&password("testpassword"), &own);
         assert_eq!(right, Ok(Verification::Right { is_outdated: false }));
-        assert_eq!(hasher.verify(&password("Testpassword"), Some(&hash)), Ok(Verification::Wrong));
+        assert_eq!(hasher.verify(&password("Testpassword"), &own), Ok(Verification::Wrong));
         assert_ne!(hasher.hash(&password("testpassword")).unwrap(), hash, "the salt is new");
     }
 
     #[test]
     fn nobody_has_a_password() {
         let mut hasher = new_hasher(SMALL);
-        assert_eq!(hasher.verify(&password(""), None), Ok(Verification::Wrong));
+        assert_eq!(hasher.verify(&password(""), &Stored::Nothing), Ok(Verification::Wrong));
     }
 
     #[test]
-    fn a_name_that_nobody_has_is_as_much_work_as_the_stored_hashes_also_after_a_change() {
+    fn a_stand_in_is_the_work_of_its_hash_and_always_wrong_whatever_was_verified_before() {
         let old = HashParams { memory_kib: 256, iterations: 2, parallelism: 1 };
-        let stored = new_hasher(old).hash(&password("testpassword")).unwrap();
-        let seen = SeenParams::default();
-        let mut verifying = Hasher::new(SMALL, seen.clone()).unwrap();
-        let mut other_thread = Hasher::new(SMALL, seen).unwrap();
-        other_thread.verify(&password("x"), None).unwrap();
-        assert_eq!(other_thread.work, [(64, 1, 1)], "today's, while none was seen");
-        verifying.verify(&password("x"), Some(&stored)).unwrap();
-        other_thread.verify(&password("x"), None).unwrap();
-        assert_eq!(other_thread.work[1], verifying.work[0]);
-        assert_eq!(verifying.work, [(256, 2, 1)]);
-        // Half of the stored hashes are renewed, so half of the decoys cost as much as the renewed
-        // ones.
-        let renewed = verifying.hash(&password("testpassword")).unwrap();
-        for _ in 0..SEEN_MAX / 2 {
-            verifying.verify(&password("x"), Some(&stored)).unwrap();
-            verifying.verify(&password("x"), Some(&renewed)).unwrap();
+        let outdated = new_hasher(old).hash(&password("testpassword")).unwrap();
+        let mut hasher = new_hasher(SMALL);
+        let current = hasher.hash(&password("testpassword")).unwrap();
+        assert_eq!(hasher.take_filled_blocks(), 64);
+        for (hash, blocks) in [(outdated.clone(), 512), (current, 64), (outdated, 512)] {
+            for text in ["testpassword", "x"] {
+                let verified = hasher.verify(&password(text), &Stored::StandIn(hash.clone()));
+                assert_eq!(verified, Ok(Verification::Wrong), "{text}");
+                assert_eq!(hasher.take_filled_blocks(), blocks);
+                hasher.verify(&password(text), &Stored::Own(hash.clone())).unwrap();
+                assert_eq!(hasher.take_filled_blocks(), blocks, "as if it was the user's own");
+            }
+            hasher.verify(&password("x"), &Stored::Nothing).unwrap();
+            assert_eq!(hasher.take_filled_blocks(), 64, "the work of a new hash");
         }
-        other_thread.work.clear();
-        for _ in 0..200 {
-            other_thread.verify(&password("x"), None).unwrap();
-        }
-        let dear = other_thread.work.iter().filter(|work| **work == (256, 2, 1)).count();
-        assert!((50..=150).contains(&dear), "{dear} of 200");
     }
 
     #[test]
@@ -304,7 +252,8 @@ mod tests {
         for (memory_kib, iterations, parallelism) in [(32, 1, 1), (256, 2, 1), (64, 1, 2)] {
             let params = HashParams { memory_kib, iterations, parallelism };
             let hash = new_hasher(params).hash(&password("testpassword")).unwrap();
-            let verified = new_hasher(SMALL).verify(&password("testpassword"), Some(&hash));
+            let own = Stored::Own(hash);
+            let verified = new_hasher(SMALL).verify(&password("testpassword"), &own);
             assert_eq!(verified, Ok(Verification::Right { is_outdated: true }), "{params:?}");
         }
     }
@@ -330,15 +279,17 @@ mod tests {
             "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
             "$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
         ] {
-            let stored = PasswordHash::from_phc(bad);
-            let verified = hasher.verify(&password("testpassword"), Some(&stored));
-            assert_eq!(verified, Err(HashFault::NotAHash), "{bad:?}");
+            for stored in [Stored::Own, Stored::StandIn] {
+                let stored = stored(PasswordHash::from_phc(bad));
+                let verified = hasher.verify(&password("testpassword"), &stored);
+                assert_eq!(verified, Err(HashFault::NotAHash), "{bad:?}");
+            }
         }
     }
 
     #[test]
     fn parameters_out_of_bounds_are_refused() {
         let none = HashParams { memory_kib: 0, iterations: 0, parallelism: 0 };
-        assert!(matches!(Hasher::new(none, SeenParams::default()), Err(HashFault::Params(_))));
+        assert!(matches!(Hasher::new(none), Err(HashFault::Params(_))));
     }
 }

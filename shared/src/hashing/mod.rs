@@ -5,7 +5,7 @@ mod password_hash;
 mod password_hasher;
 mod priority;
 
-pub use hasher::{HashFault, HashParams, Hasher, SeenParams, Verification};
+pub use hasher::{HashFault, HashParams, Hasher, Stored, Verification};
 pub use password_hash::PasswordHash;
 pub use password_hasher::{
     CheckCapacity, HashPassword, HashRefused, HashingConfig, HashingMetrics, HashingStartError,

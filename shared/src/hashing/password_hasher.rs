@@ -24,7 +24,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::PasswordHash;
-use super::hasher::{HashFault, HashParams, Hasher, SeenParams, Verification};
+use super::hasher::{HashFault, HashParams, Hasher, Stored, Verification};
 use super::priority;
 use crate::actors::{Ask, Command, Health, Mailbox, Reply};
 use crate::config::HashingArgs;
@@ -41,13 +41,13 @@ impl Command for HashPassword {
     type Reply = Result<PasswordHash, HashRefused>;
 }
 
-/// "Is this the password?": the same work is done whether there is a stored hash or not.
+/// "Is this the password?"
 #[derive(Debug)]
 pub struct VerifyPassword {
     /// What the client gave.
     pub password: Password,
-    /// The stored hash, if the user is known.
-    pub stored: Option<PasswordHash>,
+    /// What it is compared with.
+    pub stored: Stored,
 }
 
 impl Command for VerifyPassword {
@@ -116,6 +116,7 @@ impl HashingConfig {
 pub struct HashingMetrics {
     seconds: Histogram,
     wait_seconds: Histogram,
+    blocks: Counter,
     refused: Counter,
     abandoned: Counter,
 }
@@ -127,6 +128,7 @@ impl HashingMetrics {
         let metrics = Self {
             seconds: Histogram::new(buckets()),
             wait_seconds: Histogram::new(buckets()),
+            blocks: Counter::default(),
             refused: Counter::default(),
             abandoned: Counter::default(),
         };
@@ -139,6 +141,8 @@ impl HashingMetrics {
         let (seconds, wait) = (self.seconds.clone(), self.wait_seconds.clone());
         registry.register_with_unit("hash", "Time to compute one hash", Unit::Seconds, seconds);
         registry.register_with_unit("hash_wait", "Time a password waited", Unit::Seconds, wait);
+        let help = "Blocks of 1 KiB that hashing has filled, once for each pass";
+        registry.register("hash_blocks", help, self.blocks.clone());
         let (refused, abandoned) = (self.refused.clone(), self.abandoned.clone());
         registry.register("hash_refused", "Passwords refused because too many waited", refused);
         registry.register("hash_abandoned", "Passwords whose client went away", abandoned);
@@ -180,10 +184,9 @@ impl HashingThreads {
         metrics: HashingMetrics,
     ) -> Result<Self, HashingStartError> {
         let (jobs, inbox) = bounded(config.queue);
-        let seen = SeenParams::default();
         for n in 0..config.threads.max(1) {
             let (hasher, inbox, metrics) =
-                (Hasher::new(config.params, seen.clone())?, inbox.clone(), metrics.clone());
+                (Hasher::new(config.params)?, inbox.clone(), metrics.clone());
             spawn_thread(n, hasher, inbox, metrics)?;
         }
         Ok(Self { jobs, metrics })
@@ -235,6 +238,7 @@ fn run_job(job: Job, hasher: &mut Hasher, metrics: &HashingMetrics) {
     }
     let started_at = Instant::now();
     job.work.run(hasher);
+    metrics.blocks.inc_by(hasher.take_filled_blocks());
     metrics.seconds.observe(started_at.elapsed().as_secs_f64());
 }
 
@@ -258,7 +262,7 @@ impl HashingCommand for HashPassword {
 impl HashingCommand for VerifyPassword {
     type Output = Verification;
     fn run(self, hasher: &mut Hasher) -> Result<Verification, HashFault> {
-        hasher.verify(&self.password, self.stored.as_ref())
+        hasher.verify(&self.password, &self.stored)
     }
 }
 
@@ -317,7 +321,7 @@ mod tests {
     async fn what_was_hashed_verifies() {
         let hasher = launch(2, 4);
         let hash = ask(&hasher, HashPassword(password())).await.unwrap().unwrap();
-        let verify = VerifyPassword { password: password(), stored: Some(hash) };
+        let verify = VerifyPassword { password: password(), stored: Stored::Own(hash) };
         let verified = ask(&hasher, verify).await.unwrap();
         assert_eq!(verified, Ok(Verification::Right { is_outdated: false }));
     }

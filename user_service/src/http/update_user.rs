@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use secrecy::SecretString;
 use shared::actors::ask;
-use shared::hashing::{HashPassword, PasswordHash, Verification, VerifyPassword};
+use shared::hashing::{HashPassword, PasswordHash, Stored, Verification, VerifyPassword};
 use shared::http::{ClientAddress, ClientPresence, JsonBody, Problem, ProblemKind, RequestContext};
 use shared::identity::{Password, Username};
 
@@ -134,6 +134,6 @@ async fn is_current(
 ) -> Result<bool, Problem> {
     // `None` for a text with control characters, which no stored password contains.
     let Some(password) = Password::prepare(current) else { return Ok(false) };
-    let verify = VerifyPassword { password, stored: Some(stored) };
+    let verify = VerifyPassword { password, stored: Stored::Own(stored) };
     Ok(ask(&api.hasher, verify).await?? != Verification::Wrong)
 }

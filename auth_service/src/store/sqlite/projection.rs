@@ -8,7 +8,7 @@ use shared::log_sync::NextChange;
 
 use super::super::{ApplyError, StoreError};
 use super::totals::{Totals, share_of};
-use crate::domain::Credential;
+use crate::domain::{Credential, Lot};
 
 impl From<rusqlite::Error> for ApplyError {
     fn from(error: rusqlite::Error) -> Self {
@@ -210,15 +210,7 @@ pub(in crate::store) fn find_credential(
     )?;
     let read = statement.query_row([username_key], |row| {
         let has_name: bool = row.get(6)?;
-        let credential = Credential {
-            id: UserId(row.get(0)?),
-            username: row.get(1)?,
-            version: row.get(2)?,
-            password_version: row.get(3)?,
-            sealed_hash: row.get::<_, Option<String>>(4)?.map(SealedHash::new),
-            stamp: Position::from_bytes(row.get(5)?),
-        };
-        Ok((has_name, credential))
+        Ok((has_name, read_credential(row)?))
     });
     Ok(read.optional()?.filter(|(has_name, _)| *has_name).map(|(_, credential)| credential))
 }
@@ -232,6 +224,33 @@ pub(in crate::store) fn find_stamp(
         connection.prepare_cached("SELECT stamp FROM credentials WHERE user_id = ?1")?;
     let found = statement.query_row([user.0], |row| row.get(0).map(Position::from_bytes));
     Ok(found.optional()?)
+}
+
+fn read_credential(row: &Row<'_>) -> rusqlite::Result<Credential> {
+    Ok(Credential {
+        id: UserId(row.get(0)?),
+        username: row.get(1)?,
+        version: row.get(2)?,
+        password_version: row.get(3)?,
+        sealed_hash: row.get::<_, Option<String>>(4)?.map(SealedHash::new),
+        stamp: Position::from_bytes(row.get(5)?),
+    })
+}
+
+/// The user on whom the lot falls, or the next one who is there; none if there are no users.
+pub(in crate::store) fn find_stand_in(
+    connection: &Connection,
+    lot: Lot,
+) -> Result<Option<Credential>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT max(user_id) FROM credentials")?;
+    let highest: Option<i64> = statement.query_row([], |row| row.get(0))?;
+    let Some(highest) = highest else { return Ok(None) };
+    let mut statement = connection.prepare_cached(
+        "SELECT user_id, username, version, password_version, sealed_hash, stamp
+         FROM credentials WHERE user_id >= ?1 ORDER BY user_id LIMIT 1",
+    )?;
+    let from = lot.among(UserId(highest)).0;
+    Ok(statement.query_row([from], read_credential).optional()?)
 }
 
 #[cfg(test)]

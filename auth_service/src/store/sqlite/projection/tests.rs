@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
+
 use super::super::{migrations, totals};
 use super::*;
 use contract::{EventKind, UserChange};
 use shared::log_sync::record_hash;
+use shared::secrets::SealingKeys;
 
 /// A database with the log's end that it has applied.
 struct Projected {
@@ -169,4 +172,20 @@ fn the_counts_of_hashes_by_key_are_those_of_the_rows_after_every_change() {
         assert_eq!(counts, count(&projected), "{data}");
     }
     assert_eq!(count(&projected), [("v2.b".to_owned(), 1)]);
+}
+
+#[test]
+fn a_lot_falls_on_a_user_who_is_there_and_on_all_of_them() {
+    let keys = SealingKeys::parse(&SealingKeys::generate()).unwrap();
+    let lots: Vec<Lot> = (0..300).map(|n| Lot::of(&format!("name{n}"), &keys)).collect();
+    let mut projected = Projected::new();
+    let drawn = |projected: &Projected| {
+        let stand_in = |lot: &Lot| find_stand_in(&projected.connection, *lot).unwrap();
+        lots.iter().map(|lot| stand_in(lot).map(|user| user.id.0)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(drawn(&projected), BTreeSet::from([None]), "there are no users");
+    projected.apply(&[&user(3, "c", 1), &user(4, "d", 1), &user(9, "i", 1)]).unwrap();
+    assert_eq!(drawn(&projected), BTreeSet::from([Some(3), Some(4), Some(9)]));
+    projected.apply(&[&gone(9), &gone(3)]).unwrap();
+    assert_eq!(drawn(&projected), BTreeSet::from([Some(4)]));
 }
