@@ -19,7 +19,7 @@ mod verifying_key;
 pub use cached_verifier::CachedVerifier;
 pub use revoked::RevokedView;
 pub use signing_key::{SigningKey, SigningKeyError};
-pub use verifier::{TokenRefused, TokenRules, UnverifiedToken, Verifier};
+pub use verifier::{LONGEST_TOKEN_LIFE, TokenRefused, TokenRules, UnverifiedToken, Verifier};
 pub use verifying_key::{VerifyingKey, VerifyingKeyError, jwk_of, public_bytes};
 
 /// The `typ` of an access token (RFC 9068).
