@@ -43,6 +43,8 @@ struct Journey {
 impl Journey {
     async fn start() -> Self {
         let (broker, canaries) = (RabbitMq::start().await, Canaries::new());
+        // On a busy machine it answers before it takes orders.
+        broker.control(&["await_startup"]);
         broker.control(&["add_user", "lockstep", &canaries.broker]);
         broker.control(&["set_permissions", "lockstep", ".*", ".*", ".*"]);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
