@@ -52,7 +52,7 @@ pub struct AuthServiceConfig {
 }
 
 impl Config {
-    /// Contradictions between settings that are valid one by one: one line each.
+    /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         self.common.problems()
     }

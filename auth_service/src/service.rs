@@ -100,7 +100,7 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
-    /// Stays until everything has stopped.
+    /// Held until everything has stopped.
     _claim: DataDirClaim,
 }
 
@@ -247,7 +247,7 @@ fn signing_key(
     let path_of = |generation: &str| directory.join(format!("signing-{generation}.key"));
     let mut path = path_of(&revocations.generation().map_err(StartError::Revocations)?);
     if !has_projection && path.exists() {
-        tracing::warn!("the projection is new: tokens that were signed before are dead");
+        tracing::warn!("the projection is new: earlier tokens are invalid");
         path = path_of(&revocations.renew_generation().map_err(StartError::Revocations)?);
     }
     Ok(SigningKey::load_or_create(&path)?)

@@ -1,4 +1,4 @@
-//! Clocks as parameters, so that tests turn them.
+//! Clocks as parameters, so that tests control them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

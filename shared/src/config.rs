@@ -89,7 +89,7 @@ pub struct GuessingArgs {
     #[arg(long, env, default_value_t = 300, value_name = "N")]
     pub login_failures_per_address: u32,
 
-    /// The time in which these are counted: they come back evenly
+    /// The time in which these are counted; the allowance refills evenly over it
     #[arg(long, env, default_value = "15m", value_name = "TIME")]
     pub login_failures_window: Duration,
 
@@ -129,7 +129,7 @@ pub struct HashingArgs {
 }
 
 impl CommonConfig {
-    /// What is wrong with settings that are good one by one: a line each.
+    /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Err(error) = check_filter(&self.log) {
@@ -151,7 +151,7 @@ impl CommonConfig {
 }
 
 impl HashingArgs {
-    /// What is wrong with settings that are good one by one: a line each.
+    /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         let least = self.argon2_parallelism.saturating_mul(8);
         let is_too_little = self.argon2_memory_kib < least;

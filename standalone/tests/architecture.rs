@@ -1,4 +1,4 @@
-//! The directions of dependency that Cargo cannot hold: between the rooms of one crate, and the
+//! The directions of dependency that Cargo cannot hold: between the modules of one crate, and the
 //! wall around the databases.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
@@ -93,7 +93,7 @@ fn breaches(source: &Path, rules: &[Rule]) -> Vec<String> {
 
 /// Where something outside `store/` names an engine or holds SQL, tests not excepted, and where
 /// `store/` hands an engine out.
-fn ladders(source: &Path) -> Vec<String> {
+fn leaks(source: &Path) -> Vec<String> {
     let (inside, outside): (Vec<_>, Vec<_>) = rust_files(source).into_iter().partition(|file| {
         file.starts_with(source.join("store")) || *file == source.join("store.rs")
     });
@@ -119,7 +119,7 @@ fn ladders(source: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_rooms_of_a_service_know_only_the_rooms_below_them() {
+fn the_modules_of_a_service_know_only_those_below_them() {
     for service in ["user_service", "auth_service"] {
         let found = breaches(&workspace().join(service).join("src"), RULES);
         assert!(found.is_empty(), "{found:#?}");
@@ -127,7 +127,7 @@ fn the_rooms_of_a_service_know_only_the_rooms_below_them() {
 }
 
 #[test]
-fn the_rooms_of_the_kit_do_not_know_each_other_upwards() {
+fn the_modules_of_the_kit_do_not_know_each_other_upwards() {
     let found = breaches(&workspace().join("shared/src"), SHARED_RULES);
     assert!(found.is_empty(), "{found:#?}");
 }
@@ -135,7 +135,7 @@ fn the_rooms_of_the_kit_do_not_know_each_other_upwards() {
 #[test]
 fn nothing_of_a_service_but_its_store_names_an_engine_or_speaks_sql() {
     for service in ["user_service", "auth_service"] {
-        let found = ladders(&workspace().join(service).join("src"));
+        let found = leaks(&workspace().join(service).join("src"));
         assert!(found.is_empty(), "{found:#?}");
     }
 }
@@ -176,7 +176,7 @@ fn a_breach_is_found_and_comments_and_tests_are_none() {
 }
 
 #[test]
-fn a_ladder_of_each_kind_is_found() {
+fn a_leak_of_each_kind_is_found() {
     for (file, text) in [
         ("actors/x.rs", "use rusqlite::Connection;"),
         ("actors/x.rs", "use rusqlite as database;"),
@@ -203,12 +203,12 @@ fn a_ladder_of_each_kind_is_found() {
         ("store/x.rs", "pub fn open() -> rusqlite::Connection { todo() }"),
     ] {
         let source = service(&[(file, text)]);
-        assert_eq!(ladders(source.path()).len(), 1, "{file}: {text}");
+        assert_eq!(leaks(source.path()).len(), 1, "{file}: {text}");
     }
 }
 
 #[test]
-fn what_is_no_ladder_is_not_taken_for_one() {
+fn what_is_no_leak_is_not_taken_for_one() {
     for (file, text) in [
         ("actors/x.rs", "// rusqlite, SELECT * FROM users\nuse crate::store::Change;"),
         ("actors/x.rs", "/* shared::sqlite */ fn f<'a>(x: &'a str) -> char { '\"' }"),
@@ -219,7 +219,7 @@ fn what_is_no_ladder_is_not_taken_for_one() {
         ("store/sqlite.rs", "use rusqlite::Connection;"),
     ] {
         let source = service(&[(file, text)]);
-        let found = ladders(source.path());
+        let found = leaks(source.path());
         assert!(found.is_empty(), "{found:#?}");
     }
 }

@@ -98,7 +98,7 @@ pub enum Access {
 }
 
 impl UserServiceConfig {
-    /// Contradictions between settings that are valid one by one: one line each.
+    /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.user_service_access != Access::Open {
@@ -113,7 +113,7 @@ impl UserServiceConfig {
 }
 
 impl Config {
-    /// Contradictions between settings that are valid one by one: one line each.
+    /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         [self.common.problems(), self.service.problems()].concat()
     }

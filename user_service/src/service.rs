@@ -98,7 +98,7 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
-    /// Stays pending until everything has stopped.
+    /// Held until everything has stopped.
     _claim: DataDirClaim,
 }
 

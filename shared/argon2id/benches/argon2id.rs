@@ -1,4 +1,4 @@
-//! Our Argon2id against a bare loop of the `argon2` crate: `cargo bench -p shared --bench argon2id`.
+//! Our Argon2id against a bare loop of the `argon2` crate: `cargo bench -p argon2id --bench argon2id`.
 //!
 //! Other load on the machine disturbs both equally, because they alternate in short slices. The
 //! result is the median of the ratios of neighbouring slices.

@@ -1,4 +1,4 @@
-//! Facts about tokens and keys that replicas of auth_service send to each other and never revoke.
+//! Facts about tokens and keys that replicas of auth_service send to each other and never change.
 //!
 //! A [`TokenRecord`] is immutable: a fact that stays true. Replicas keep a set of them. A set needs
 //! no order, so a record may arrive late, twice, or by any route. Its canonical bytes are the same

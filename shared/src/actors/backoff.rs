@@ -1,14 +1,13 @@
-//! The pause before each retry, and the log lines about failure and recovery.
+//! Pauses that grow while something fails, and the log lines about failure and recovery.
 
 use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::secrets::random_bytes;
 use crate::telemetry::ErrorChain;
 
-/// The first pause; each further one is twice as long.
+/// The first pause.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause. It is short: a server that comes back is used again within about a second.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -19,6 +18,32 @@ pub(super) const HEALTHY: Duration = Duration::from_secs(5);
 /// often.
 const REPEATED: Duration = Duration::from_mins(1);
 
+/// A pause that is twice as long each time.
+#[derive(Clone, Copy, Debug)]
+pub struct GrowingPause {
+    first: Duration,
+    next: Duration,
+}
+
+impl GrowingPause {
+    /// Begins with this pause.
+    pub const fn new(first: Duration) -> Self {
+        Self { first, next: first }
+    }
+
+    /// The pause now, and never more than the longest one.
+    pub fn take(&mut self, longest: Duration) -> Duration {
+        let pause = self.next.min(longest);
+        self.next = pause.saturating_mul(2);
+        pause
+    }
+
+    /// Begins again with the first pause.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
 /// Waits longer after each failure, and logs one line per cause: a new cause is logged, a repeated
 /// one is not, and the recovery is logged once.
 #[derive(Debug)]
@@ -26,11 +51,8 @@ pub struct Backoff {
     /// What is tried, for the log: "publishing events".
     what: &'static str,
     longest: Duration,
-    /// The pauses vary at random, so that many clients that lost the same server do not all return
-    /// at once.
-    has_jitter: bool,
     /// The pause after the next failure.
-    next: Duration,
+    pause: GrowingPause,
     /// Since when it works; `None` while it fails or has not been tried yet.
     works_since: Option<Instant>,
     /// The cause that was logged last.
@@ -52,8 +74,7 @@ impl Backoff {
         Self {
             what,
             longest: LONGEST,
-            has_jitter: false,
-            next: FIRST,
+            pause: GrowingPause::new(FIRST),
             works_since: None,
             logged: None,
         }
@@ -63,12 +84,6 @@ impl Backoff {
     #[must_use]
     pub fn with_longest(self, longest: Duration) -> Self {
         Self { longest, ..self }
-    }
-
-    /// With pauses that are randomly shortened by up to a half.
-    #[must_use]
-    pub fn with_jitter(self) -> Self {
-        Self { has_jitter: true, ..self }
     }
 
     /// Notes a failure, logs it if its cause is new, and returns how long to wait.
@@ -84,9 +99,7 @@ impl Backoff {
             tracing::warn!(error, "{} does not work; trying again", self.what);
             self.logged = Some(Logged { cause, at: Instant::now(), is_over: false });
         }
-        let pause = self.next;
-        self.next = (pause * 2).min(self.longest);
-        if self.has_jitter { shorten(pause) } else { pause }
+        self.pause.take(self.longest)
     }
 
     /// Notes that it has worked for a while: the next failure counts as a new one.
@@ -96,7 +109,7 @@ impl Backoff {
     }
 
     fn reset(&mut self) {
-        self.next = FIRST;
+        self.pause.reset();
         self.logged = None;
     }
 
@@ -110,12 +123,6 @@ impl Backoff {
             tracing::info!("{} works again", self.what);
         }
     }
-}
-
-/// A random pause between a half and the whole.
-fn shorten(pause: Duration) -> Duration {
-    let [chance] = random_bytes::<1>();
-    pause.mul_f64(1.0 - f64::from(chance) / 512.0)
 }
 
 #[cfg(test)]
@@ -139,11 +146,15 @@ mod tests {
     }
 
     #[test]
-    fn chance_shortens_a_pause_by_a_half_at_most() {
-        let mut backoff = Backoff::new("trying").with_longest(FIRST).with_jitter();
-        let pauses: Vec<u128> = (0..100).map(|_| fail(&mut backoff, "x")).collect();
-        assert!(pauses.iter().all(|pause| (50..=100).contains(pause)), "{pauses:?}");
-        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    fn the_longest_pause_may_change_and_a_reset_begins_again() {
+        let seconds = Duration::from_secs;
+        let mut pause = GrowingPause::new(seconds(1));
+        assert_eq!([1, 2, 4, 5].map(|_| pause.take(seconds(5)).as_secs()), [1, 2, 4, 5]);
+        assert_eq!([30, 30, 2].map(|most| pause.take(seconds(most)).as_secs()), [10, 20, 2]);
+        pause.reset();
+        assert_eq!(pause.take(seconds(5)), seconds(1));
+        let mut endless = GrowingPause::new(seconds(1));
+        assert!((0..200).all(|_| endless.take(Duration::MAX) > Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ mod supervise;
 mod threads;
 
 pub use ask::{Ask, AskError, Command, Reply, ask};
-pub use backoff::Backoff;
+pub use backoff::{Backoff, GrowingPause};
 pub use health::Health;
 pub use mailbox::Mailbox;
 pub use pruner::Pruner;

@@ -1,4 +1,4 @@
-//! Has a writer delete what is beyond its retention.
+//! Tells a writer to delete what is beyond its retention.
 //!
 //! **Owns** the schedule: a few rows at a time, so that no write waits long for it.
 //!

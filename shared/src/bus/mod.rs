@@ -1,4 +1,4 @@
-//! The one seam between the services: RabbitMQ, or the inside of one process.
+//! The one seam between the services: RabbitMQ, or the in-process bus.
 //!
 //! The bus provides speed and no durability: the log of user_service is the source of truth, and
 //! the protocol in [`crate::log_sync`] repairs every loss. An implementation may therefore lose

@@ -25,8 +25,8 @@ struct Rest {
     memory_share: u64,
 }
 
-/// Without this, it does not run. Measured, standalone with a broker and nothing to do: 15 threads,
-/// 34 MiB, 69 files.
+/// Without this, it does not run. A bit less than what was measured of standalone without HTTP
+/// workers and hashing threads, with a broker and nothing to do: 15 threads, 34 MiB, 69 files.
 const LEAST: Rest = Rest { threads: 12, memory: 32 * MIB, files: 64, memory_share: 0 };
 /// With this, it runs well: 256 clients that log in at once need 60 MiB (docs/performance.md).
 const COMFORTABLE: Rest = Rest { threads: 32, memory: 60 * MIB, files: 96, memory_share: 4 };

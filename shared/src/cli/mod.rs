@@ -7,12 +7,15 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::bus::AmqpBus;
 use crate::capacity::Capacity;
 use crate::config::{BusConfig, CommonConfig, HashingArgs, ListenAddress};
 use crate::telemetry::ErrorChain;
 
+mod completions;
+mod config;
 mod healthcheck;
 mod serve;
 mod settings;
@@ -42,7 +45,7 @@ pub trait Application {
     /// What hashing costs.
     fn hashing(config: &Self::Config) -> &HashingArgs;
 
-    /// Contradictions between settings that are valid one by one: one line each.
+    /// Settings that are valid separately but in conflict: one line each.
     fn problems(config: &Self::Config) -> Vec<String>;
 
     /// The addresses where it listens.
@@ -93,6 +96,17 @@ enum Action {
     Serve,
     /// Ask the running service whether it is ready; exit 0 if it is
     Healthcheck,
+    /// Print the settings that are in force, and where each of them comes from
+    Config {
+        /// One JSON object for each setting, in an array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a script that completes the command line, for this shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 const EXIT_CODES: &str = "\
@@ -117,6 +131,13 @@ fn run_action<A: Application>() -> Result<(), Failure> {
             let config = settings.into_config(Vec::new())?;
             healthcheck::healthcheck(&A::listens(&config)).map_err(Failure::other)
         }
+        Action::Config { json } => {
+            let problems = A::problems(&settings.cli.config);
+            let in_force = settings.in_force.clone();
+            settings.into_config(problems)?;
+            config::print(&in_force, json).map_err(Failure::other)
+        }
+        Action::Completions { shell } => completions::print::<A>(shell).map_err(Failure::other),
     }
 }
 

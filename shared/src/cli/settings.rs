@@ -8,11 +8,14 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches};
 
+use super::config::{InForce, in_force};
 use super::{Application, Cli, Failure};
 
 /// The parsed settings.
 pub(super) struct Settings<C: Args> {
     pub(super) cli: Cli<C>,
+    /// All of them, for `config`.
+    pub(super) in_force: Vec<InForce>,
     /// The wrong values, one line each; the settings contain defaults in their place.
     problems: Vec<String>,
 }
@@ -20,7 +23,7 @@ pub(super) struct Settings<C: Args> {
 impl<C: Args> Settings<C> {
     /// The settings, if no value is wrong and `others` contains no problems.
     pub(super) fn into_config(self, others: Vec<String>) -> Result<C, Failure> {
-        let Self { cli, mut problems } = self;
+        let Self { cli, mut problems, .. } = self;
         problems.extend(others);
         if problems.is_empty() { Ok(cli.config) } else { Err(Failure::Settings(problems)) }
     }
@@ -60,7 +63,7 @@ fn parse_known_good<C: Args>(
         command = command.mut_arg(arg.get_id().clone(), without_env);
     };
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::Usage)?;
-    Ok(Settings { cli, problems })
+    Ok(Settings { cli, in_force: in_force(&command, &matches), problems })
 }
 
 fn is_empty_in_environment(arg: &Arg) -> bool {
@@ -127,7 +130,7 @@ mod tests {
     fn all_wrong_values_are_told_and_the_rest_is_read() {
         let arguments =
             ["--hash-threads=0", "--log-format", "xml", "--log", "warn", "--hash-queue=-1"];
-        let Ok(Settings { cli, problems }) = parse(&arguments) else { panic!("not parsed") };
+        let Ok(Settings { cli, problems, .. }) = parse(&arguments) else { panic!("not parsed") };
         let told = problems.join("\n");
         for flag in ["--hash-threads <N>", "--log-format <FORMAT>", "--hash-queue <N>"] {
             assert!(told.contains(flag), "{flag} is not in\n{told}");

@@ -20,7 +20,7 @@ macro_rules! problem_table {
         pub enum ProblemKind { $(#[doc = $meaning] $kind,)* }
 
         impl ProblemKind {
-            /// All kinds, ordered by status.
+            /// All kinds, roughly by status.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
             fn row(self) -> (u16, &'static str, &'static str, &'static str) {

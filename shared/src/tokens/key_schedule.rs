@@ -1,4 +1,4 @@
-//! When a replica's own keys are next, signing, retired and gone.
+//! The life cycle of a replica's own keys: next, signing, retired, gone.
 //!
 //! Each replica signs with its own keys. Two rules make the horizons of
 //! [`super::token_set`] harmless to living tokens:

@@ -2,12 +2,12 @@
 //!
 //! Inserting is union: records may come in any order, any number of times and by any way, and two
 //! replicas that hold the same records are equal. A killed key stays killed. All else is forgotten
-//! in time, or the set would grow for ever, and forgetting is where tokens come back to life in
+//! in time, or the set would grow for ever, and forgetting is where tokens become valid again in
 //! other systems. So it follows three rules:
 //!
 //! 1. A record is kept for the longest lifetime of all known keys and [`SLACK_S`], counted from
 //!    when this process learned it, by a clock that counts sleep and that nobody can set. By then
-//!    every token that it concerns has lived its life, whatever any wall clock says.
+//!    every token that it concerns has expired, whatever any wall clock says.
 //! 2. A record that others may not have received yet does not age at all.
 //! 3. With a record goes a horizon: the `exp` of the tokens that it concerned. A token that
 //!    expires at or before the horizon of its key is refused from then on, so a wall clock that

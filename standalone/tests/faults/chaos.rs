@@ -43,6 +43,8 @@ async fn chaos() {
     for round in 1..=rounds {
         let in_one_process = random.below(ONE_PROCESS_IN) == 0;
         let fault = random.pick(if in_one_process { &IN_ONE_PROCESS } else { &over_rabbitmq });
+        // From the next start of auth_service on.
+        in_two.is_direct = random.below(2) == 0;
         let rig = if in_one_process { &mut in_one } else { &mut in_two };
         let outcome = run(rig, fault, format!("s{round}"), random.next()).await;
         println!("round {round:>4} {} {outcome}", if in_one_process { "one" } else { "two" });

@@ -181,3 +181,60 @@ async fn a_second_signal_ends_a_stop_that_waits() {
     process.signal("TERM");
     assert_eq!(process.exit_code().await, Some(128 + 15));
 }
+
+#[test]
+fn config_tells_each_setting_and_where_it_comes_from() {
+    let output = binary()
+        .args(["--log=warn", "config", "--json"])
+        .envs([("HASH_QUEUE", "7"), ("SEALING_KEY", "very-secret"), ("TOKEN_ISSUER", "")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("very-secret"), "{text}");
+    let settings: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).unwrap().clone();
+    for (name, value, source) in [
+        ("LOG", "\"warn\"", "flag"),
+        ("HASH_QUEUE", "\"7\"", "environment"),
+        ("SEALING_KEY", "\"(not shown)\"", "environment"),
+        ("DATA_DIR", "\"./data\"", "default"),
+        ("HASH_THREADS", "null", "unset"),
+    ] {
+        let setting = of(name);
+        assert_eq!((setting["value"].to_string(), &setting["source"]), (value.into(), &source.into()));
+    }
+    assert_ne!(of("TOKEN_ISSUER")["source"], "environment", "an empty variable counts as unset");
+    let command = command::<StandaloneBinary>();
+    assert_eq!(settings.len(), command.get_arguments().filter(|arg| arg.get_env().is_some()).count());
+    let plain = binary().args(["config"]).output().unwrap();
+    let plain = String::from_utf8(plain.stdout).unwrap();
+    assert_eq!(plain.lines().count(), settings.len());
+    assert!(plain.lines().any(|line| line.starts_with("DATA_DIR ") && line.ends_with(" default")));
+}
+
+#[test]
+fn config_refuses_wrong_settings_as_a_start_does() {
+    let output = binary().args(["config"]).env("HASH_QUEUE", "-1").output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(78), 0));
+    assert!(stderr(&output).contains("--hash-queue"), "{}", stderr(&output));
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = binary().args(["completions", shell]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let script = String::from_utf8(output.stdout).unwrap();
+        for word in ["healthcheck", "completions", "data-dir"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let unknown = binary().args(["completions", "csh"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2), "{}", stderr(&unknown));
+    // The syntax is that of the shell.
+    let script = binary().args(["completions", "bash"]).output().unwrap().stdout;
+    let mut shell = Command::new("bash").arg("-n").stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), &script).unwrap();
+    assert!(shell.wait().unwrap().success());
+}

@@ -129,7 +129,7 @@ fn error(pointer: &str, detail: impl Into<String>) -> MemberError {
 }
 
 fn invalid(errors: Vec<MemberError>) -> Problem {
-    Problem::new(ProblemKind::RefusedValue, "values break their rules, see errors")
+    Problem::new(ProblemKind::RefusedValue, "one or more values are invalid, see errors")
         .with_errors(errors)
 }
 

@@ -122,7 +122,7 @@ async fn verify_current(
     let is_right = is_current(api, found.password_hash, &change.current).await?;
     guess.settle(is_right);
     is_right.then_some(present).ok_or_else(|| {
-        Problem::new(ProblemKind::WrongCurrentPassword, "current_password is not the user's")
+        Problem::new(ProblemKind::WrongCurrentPassword, "current_password is wrong")
             .with_error("/current_password", "is wrong")
     })
 }

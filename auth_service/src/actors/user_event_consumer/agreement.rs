@@ -74,7 +74,7 @@ impl Agreement {
         })
     }
 
-    /// Whether the users here are not those of user_service at the very same place, as far as the
+    /// Whether the projection differs from user_service at the very same place, as far as the
     /// last head tells. Each place is told once.
     pub(super) fn finds_difference(&mut self, applied: &Applied) -> bool {
         let Some(head) = self.head else { return false };

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::Position;
+use shared::actors::GrowingPause;
 use shared::log_sync::AskReason;
 use tokio::time::Instant;
 
-/// The first pause between two repairs of the same cause; each further one doubles it.
+/// The first pause between two repairs of the same cause.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
@@ -29,6 +30,15 @@ struct Cause {
     at: Position,
     /// Until the next one.
     pause: Duration,
+    /// After that.
+    next: GrowingPause,
+}
+
+impl Cause {
+    fn new(at: Position, now: Instant) -> Self {
+        let mut next = GrowingPause::new(PAUSE_MIN);
+        Self { asked_at: now, at, pause: next.take(PAUSE_MAX), next }
+    }
 }
 
 impl RepairPacing {
@@ -39,17 +49,17 @@ impl RepairPacing {
     /// for them only time counts.
     pub(super) fn due(&mut self, reason: AskReason, at: Position, now: Instant) -> Instant {
         let Some(cause) = self.causes.get_mut(&reason) else {
-            self.causes.insert(reason, Cause { asked_at: now, at, pause: PAUSE_MIN });
+            self.causes.insert(reason, Cause::new(at, now));
             return now;
         };
         let is_new = now.saturating_duration_since(cause.asked_at) >= HEALTHY
             || (!reason.needs_snapshot() && cause.at != at);
         if is_new {
-            *cause = Cause { asked_at: now, at, pause: PAUSE_MIN };
+            *cause = Cause::new(at, now);
             return now;
         }
         let due = (cause.asked_at + cause.pause).max(now);
-        *cause = Cause { asked_at: due, at, pause: (cause.pause * 2).min(PAUSE_MAX) };
+        (cause.asked_at, cause.at, cause.pause) = (due, at, cause.next.take(PAUSE_MAX));
         due
     }
 

@@ -18,9 +18,9 @@ const PREFETCH: u16 = 1000;
 const CONTROL_PREFETCH: u16 = 64;
 /// How long a replica may be away without losing its queue; losing it costs a snapshot.
 const EVENTS_EXPIRE: Duration = Duration::from_hours(7 * 24);
-/// A question is repeated if nothing came between two looks, at first so far apart.
+/// A question is repeated if nothing came between two checks: the first interval between them.
 pub(super) const ASK_INTERVAL_MIN: Duration = Duration::from_secs(1);
-/// At last they are so far apart: a large snapshot takes its time before its first part. A question
+/// The longest interval: a large snapshot takes its time before its first part. A question
 /// is then repeated every 10 s, which is how long it lasts in its queue: whoever comes back to
 /// answer finds one there.
 pub(super) const ASK_INTERVAL_MAX: Duration = Duration::from_secs(5);

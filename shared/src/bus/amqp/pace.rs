@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::actors::GrowingPause;
 use crate::bus::BusError;
 
-/// The pause after the first failure; each further one doubles it.
+/// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause while a broker cannot be reached: one that comes back is soon used again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -22,10 +23,9 @@ pub(super) struct Pace {
     state: watch::Sender<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// Failures since the last connection that lived for [`HEALTHY_AFTER`].
-    failures: u32,
+    /// Grows until a connection lives for [`HEALTHY_AFTER`].
+    pause: GrowingPause,
     /// When the last connection was opened.
     opened_at: Option<Instant>,
     /// The last error, and when the pause after it ends.
@@ -57,11 +57,17 @@ impl Pace {
     }
 }
 
+impl Default for State {
+    fn default() -> Self {
+        Self { pause: GrowingPause::new(FIRST_PAUSE), opened_at: None, pausing: None }
+    }
+}
+
 impl State {
     /// A new connection is needed, so the last one has broken.
     fn look_back(&mut self) {
         match self.opened_at.take() {
-            Some(opened_at) if opened_at.elapsed() >= HEALTHY_AFTER => self.failures = 0,
+            Some(opened_at) if opened_at.elapsed() >= HEALTHY_AFTER => self.pause.reset(),
             Some(_) => self.pause(&BusError::Unreachable(
                 "the connection broke soon after it was opened".into(),
             )),
@@ -74,8 +80,6 @@ impl State {
             BusError::LoginRefused | BusError::VirtualHostRefused(_) => LONGEST_PAUSE_REFUSED,
             _ => LONGEST_PAUSE,
         };
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(longest);
-        self.failures += 1;
-        self.pausing = Some((error.clone(), Instant::now() + pause));
+        self.pausing = Some((error.clone(), Instant::now() + self.pause.take(longest)));
     }
 }

@@ -72,7 +72,7 @@ impl SyncSession<'_> {
             self.with.metrics.checksum_mismatches.inc();
             tracing::warn!(
                 seq = cursor.position.seq,
-                "the snapshot has other users than it should"
+                "the snapshot does not match its checksum"
             );
         }
         Ok(())
