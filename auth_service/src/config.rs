@@ -4,6 +4,7 @@ use clap::Args;
 use humantime::Duration;
 use shared::bus::direct::DirectUrl;
 use shared::config::{CommonConfig, ListenAddress};
+use shared::tokens::LONGEST_TOKEN_LIFE;
 
 /// Everything that [`crate::start`] needs.
 #[derive(Args, Clone, Debug)]
@@ -83,12 +84,10 @@ fn parse_replica(text: &str) -> Result<String, &'static str> {
 }
 
 const MIN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(1);
-/// Above this a token would outlive every list of dead ones.
-const MAX_LIFETIME: std::time::Duration = std::time::Duration::from_hours(24 * 365);
 
 fn parse_lifetime(text: &str) -> Result<Duration, String> {
     let lifetime: Duration = text.parse().map_err(|error| format!("{error}"))?;
-    if (MIN_LIFETIME..=MAX_LIFETIME).contains(&*lifetime) {
+    if (MIN_LIFETIME..=LONGEST_TOKEN_LIFE).contains(&*lifetime) {
         Ok(lifetime)
     } else {
         Err("must be from 1s to 365d".to_owned())

@@ -48,9 +48,9 @@ impl Forge {
         sign(&self.own, header.as_bytes(), claims.as_bytes())
     }
 
-    /// Claims that are no text.
-    pub(crate) fn signed_bytes(&self, claims: &[u8]) -> String {
-        sign(&self.own, self.header.to_string().as_bytes(), claims)
+    /// A header or claims that are no text.
+    pub(crate) fn signed_bytes(&self, header: &[u8], claims: &[u8]) -> String {
+        sign(&self.own, header, claims)
     }
 
     /// Signed with the attacker's key.

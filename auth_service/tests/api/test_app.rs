@@ -165,6 +165,11 @@ impl TestApp {
         self.running.stop().await;
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.running.address
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> awc::ClientRequest {
         // A connection for each request: none is left over when the service stops.
         awc::Client::new().request(method, format!("{}{path}", self.url)).force_close()

@@ -21,6 +21,7 @@ use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
 use super::problem::{Problem, shortened};
+use super::shown_path::shown;
 use super::unread_body::hold;
 
 /// The most characters of the path in a log line, and of the error with its causes.
@@ -93,15 +94,16 @@ fn failed(context: &RequestContext) -> actix_web::Error {
 
 fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {
     let request = response.request();
-    let route = request.app_data::<Route>().map_or("unknown", |route| route.0);
+    let route = request.app_data::<Route>().map(|route| route.0);
     let (method, status) = (request.method().as_str(), response.status().as_u16());
     let seconds = started_at.elapsed().as_secs_f64();
     if let Some(metrics) = request.app_data::<web::Data<HttpMetrics>>() {
-        metrics.observe(method, route, status, seconds);
+        metrics.observe(method, route.unwrap_or("unknown"), status, seconds);
     }
     let RequestContext { request_id, traceparent } = context;
     let traceparent = traceparent.as_deref();
-    let (path, latency_us) = (&*shortened(request.path(), MAX_PATH), micros_since(started_at));
+    let path = shown(route, request.path());
+    let (path, latency_us) = (&*shortened(&path, MAX_PATH), micros_since(started_at));
     let method = &*shortened(method, MAX_METHOD);
     let cause = response.response().error().map(chain_of);
     let cause = cause.as_deref().map(|cause| shortened(cause, MAX_CAUSE));

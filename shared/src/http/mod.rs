@@ -21,6 +21,7 @@ mod probes;
 mod problem;
 mod rate_limit;
 mod server;
+mod shown_path;
 mod unread_body;
 
 pub use body::{BODY_LIMIT, IgnoredBody, JsonBody, JsonBytes};

@@ -21,7 +21,7 @@ pub use cached_verifier::CachedVerifier;
 pub use ended_stamps::EndedStamps;
 pub use revoked_sessions::RevokedSessions;
 pub use signing_key::{SigningKey, SigningKeyError};
-pub use verifier::{TokenRefused, TokenRules, UnverifiedToken, Verifier};
+pub use verifier::{LONGEST_TOKEN_LIFE, TokenRefused, TokenRules, UnverifiedToken, Verifier};
 pub use verifying_key::{VerifyingKey, VerifyingKeyError, jwk_of, public_bytes};
 
 /// The `typ` of an access token (RFC 9068).

@@ -2,6 +2,7 @@
 //! is alive besides is for [`super::liveness`].
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use contract::Claims;
 use data_encoding::BASE64URL_NOPAD;
@@ -12,6 +13,10 @@ use serde::Deserialize;
 use super::TOKEN_TYPE;
 use super::signing_key::library;
 use super::verifying_key::{VerifyingKey, VerifyingKeyError};
+
+/// The longest life that a token can be given (`TOKEN_LIFETIME`). One that claims a longer one is not
+/// ours: it would outlive every list of dead tokens.
+pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_hours(24 * 365);
 
 /// What a token must say to be one of ours.
 #[derive(Clone, Debug)]
@@ -95,13 +100,20 @@ impl<'a> UnverifiedToken<'a> {
         }
         let claims: Claims = from_base64(self.payload)?;
         let is_ours = claims.iss == rules.issuer && claims.aud == rules.audience;
-        if is_ours { Ok(claims) } else { Err(TokenRefused::NotOurs) }
+        if is_ours && !lives_too_long(&claims) { Ok(claims) } else { Err(TokenRefused::NotOurs) }
     }
+}
+
+fn lives_too_long(claims: &Claims) -> bool {
+    let life_s = claims.exp.saturating_sub(claims.iat);
+    u64::try_from(life_s).is_ok_and(|life_s| life_s > LONGEST_TOKEN_LIFE.as_secs())
 }
 
 fn from_base64<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, TokenRefused> {
     let json = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| TokenRefused::NotOurs)?;
-    serde_json::from_slice(&json).map_err(|_| TokenRefused::NotOurs)
+    // From bytes, serde_json would not look at the texts that it passes over.
+    let json = str::from_utf8(&json).map_err(|_| TokenRefused::NotOurs)?;
+    serde_json::from_str(json).map_err(|_| TokenRefused::NotOurs)
 }
 
 /// Verifies tokens against a set of public keys.
@@ -139,10 +151,11 @@ impl Verifier {
         Ok(claims)
     }
 
-    /// Whether the claims are good at this time, in seconds since 1970.
+    /// Whether the claims are good at this time, in seconds since 1970. A token of the future is not:
+    /// its life would be counted from a moment that has not come.
     pub(super) fn check_time(&self, claims: &Claims, now_s: i64) -> Result<(), TokenRefused> {
         let leeway_s = self.rules.leeway_s;
-        let is_in_time = claims.nbf.saturating_sub(leeway_s) <= now_s
+        let is_in_time = claims.nbf.max(claims.iat).saturating_sub(leeway_s) <= now_s
             && now_s < claims.exp.saturating_add(leeway_s);
         if is_in_time { Ok(()) } else { Err(TokenRefused::OutOfTime) }
     }

@@ -1,6 +1,6 @@
 //! One of our binaries as a child process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A running binary. Dropping it kills it.
 pub struct ServiceProcess {
     child: Child,
-    /// Its log lines as they arrive.
+    /// The lines of its log, and of anything that it prints besides, as they arrive.
     lines: Receiver<String>,
 }
 
@@ -40,14 +40,24 @@ impl ServiceProcess {
             .envs(settings.iter().copied())
             .env("LOG_FORMAT", "json")
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary can be started");
         let output = child.stdout.take().expect("the output is piped");
+        let errors = child.stderr.take().expect("the output is piped");
         let (sender, lines) = mpsc::channel();
+        let second_sender = sender.clone();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 // The receiver may be gone; the pipe must be emptied all the same.
                 let _ = sender.send(line);
+            }
+        });
+        thread::spawn(move || {
+            for line in BufReader::new(errors).lines().map_while(Result::ok) {
+                // Whoever reads the test's output wants to see it, too.
+                let _ = writeln!(io::stderr(), "{line}");
+                let _ = second_sender.send(line);
             }
         });
         Self { child, lines }

@@ -2,9 +2,14 @@
 
 use std::sync::{Arc, LazyLock};
 
-use contract::{PasswordRehashed, SealedHash, UserId};
+use contract::{
+    Cursor, EventKind, Incarnation, LogRecord, PasswordRehashed, Position, RecordHash, SealedHash,
+    SentRecord, SnapshotPart, SyncAnswer, UserId,
+};
+use serde_json::Value;
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Delivery, Destination, Message, Outgoing};
+use shared::log_sync::{Input, record_hash};
 use shared::secrets::SealingKeys;
 
 /// One key for all inputs.
@@ -34,6 +39,45 @@ pub(crate) fn check(input: &[u8]) {
     let sent = delivery(&queue, &genuine);
     assert!(CODEC.decode_event(&sent).is_err() && CODEC.decode_question(&sent).is_err());
     assert!(CODEC.decode_control(&sent).is_err());
+    sent_by_another_version(&text);
+}
+
+/// A holder of the key may send what this version does not understand: it is told apart, and neither
+/// lost nor taken for something else.
+fn sent_by_another_version(text: &str) {
+    let (kind, at) = (EventKind::parse("user.created.v1").expect("a kind"), 1_700_000_000_000);
+    let position =
+        Position { seq: 1, hash: record_hash(RecordHash::default(), 1, &kind, at, text) };
+    let (prev_hash, data) = (RecordHash::default(), text.to_owned());
+    let (traceparent, sealed_hash) = (Some(text.to_owned()), Some(SealedHash::new(text)));
+    let record = LogRecord { position, prev_hash, kind, recorded_at_ms: at, traceparent, data };
+    let sent = SentRecord { record, sealed_hash };
+    let event = delivered(&CODEC.encode_event(&sent, Incarnation::default()));
+    let decoded = CODEC.decode_event(&event).expect("it is authentic");
+    let Input::Record(_, received) = decoded.input else { panic!("an event is a record") };
+    assert_eq!(received.position, position);
+    assert_eq!(received.change.is_none(), decoded.unreadable.len() == 1, "{text:?}");
+    for letter in decoded.unreadable {
+        let again =
+            CODEC.decode_event(&delivered(&letter.letter)).expect("a letter can be sent again");
+        assert_eq!(again.unreadable.len(), 1);
+    }
+    let user = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    let users = vec![user.clone(), Value::Null, user];
+    let (nonce, as_of, checksum) = (text.to_owned(), Cursor::default(), None);
+    let part =
+        SnapshotPart { nonce, as_of, part: 0, parts: 1, sent_through: None, users, checksum };
+    let answer = delivered(&CODEC.encode_answer("a.queue", &SyncAnswer::Snapshot(part)));
+    let decoded = CODEC.decode_control(&answer).expect("it is authentic");
+    let Input::SnapshotPart(part) = decoded.input else { panic!("a part of a snapshot") };
+    assert_eq!(part.users.len() + decoded.unreadable.len(), 3, "no user is lost");
+}
+
+fn delivered(outgoing: &Outgoing) -> Delivery {
+    match &outgoing.to {
+        Destination::Topic { routing_key, .. } => delivery(routing_key, &outgoing.message),
+        Destination::Queue(queue) => delivery(queue, &outgoing.message),
+    }
 }
 
 fn owned((name, value): (&str, &str)) -> (String, String) {

@@ -4,6 +4,7 @@
 
 mod events;
 mod names;
+mod passwords;
 mod requests;
 mod tokens;
 
@@ -34,6 +35,13 @@ proptest! {
         input in prop::collection::vec(any::<u8>(), 0..64),
     ) {
         events::check(&input);
+    }
+
+    #[test]
+    fn a_password_is_the_same_however_often_it_is_prepared_and_is_not_told(
+        input in prop::collection::vec(any::<char>(), 0..12),
+    ) {
+        passwords::check(input.iter().collect::<String>().as_bytes());
     }
 
     #[test]

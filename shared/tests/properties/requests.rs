@@ -1,8 +1,9 @@
 //! Bodies of requests.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use shared::http::Members;
+use shared::identity::{Password, Username};
 
 /// A text that is no part of any message.
 const SECRET: &str = "kanarienvogel";
@@ -10,6 +11,7 @@ const SECRET: &str = "kanarienvogel";
 /// What is taken is an object for every other reader of JSON too, in a form that means the same; what
 /// is refused is refused without being quoted.
 pub(crate) fn check(input: &[u8]) {
+    check_members(input);
     match Members::parse(input) {
         Ok(members) => {
             let value: Value = serde_json::from_slice(input).expect("what is taken is JSON");
@@ -29,6 +31,36 @@ pub(crate) fn check(input: &[u8]) {
     for body in [&with_secret[..], &[b"\"", &with_secret[..], b"\""].concat()] {
         let refused = Members::parse(body).err().expect("a text is no object");
         assert!(!format!("{refused:?}").contains(SECRET), "{refused:?}");
+    }
+}
+
+/// The members of a new user and of a login, as both services take them: whatever else is in the body,
+/// the password is in no refusal, and only these two members pass.
+fn check_members(input: &[u8]) {
+    let inner = String::from_utf8_lossy(input);
+    let quoted = Value::from(format!("{SECRET}{inner}")).to_string();
+    // The name of a member is told, so it must not happen to be the secret.
+    let is_harmless = !inner.contains(['\\', 'k']);
+    let more = if is_harmless { &*inner } else { "" };
+    for body in [
+        format!(r#"{{"username":"ada","password":{quoted}}}"#),
+        format!(r#"{{"username":{quoted},"password":{quoted}}}"#),
+        format!(r#"{{"username":"ada","password":[{quoted}]}}"#),
+        format!(r#"{{"username":"ada","password":{quoted},"x":{quoted}}}"#),
+        format!(r#"{{"username":"ada","password":"{SECRET}"{more}}}"#),
+    ] {
+        let Ok(mut members) = Members::parse(body.as_bytes()) else { continue };
+        let (name, password) = (members.string("username"), members.secret("password"));
+        match members.finish() {
+            Ok(()) => {
+                let (name, password) = (name.expect("a text"), password.expect("a text"));
+                let refused = Username::parse(&name).err();
+                assert!(!format!("{refused:?}").contains(SECRET), "{refused:?}");
+                let parsed = Password::prepare(&SecretString::from(password.expose_secret()));
+                assert!(!format!("{parsed:?}").contains(SECRET), "{parsed:?}");
+            }
+            Err(refused) => assert!(!format!("{refused:?}").contains(SECRET), "{refused:?}"),
+        }
     }
 }
 

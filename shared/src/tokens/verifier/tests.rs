@@ -114,8 +114,29 @@ fn a_token_without_a_session_or_a_stamp_is_refused() {
 #[test]
 fn a_time_at_the_end_of_the_range_does_not_overflow() {
     let (key, verifier) = key_for(SigningAlgorithm::EdDsa);
-    let token = key.sign(&Claims { exp: i64::MAX, nbf: 0, ..claims() }).unwrap();
-    assert!(verifier.verify(&token, NOW).is_ok());
+    let outcome = |claims: Claims| verifier.verify(&key.sign(&claims).unwrap(), NOW).map(drop);
+    for exp in [i64::MAX, i64::MIN] {
+        assert!(outcome(Claims { exp, nbf: 0, ..claims() }).is_err());
+        assert!(outcome(Claims { exp, iat: i64::MIN, ..claims() }).is_err());
+        assert!(outcome(Claims { exp, iat: i64::MAX, ..claims() }).is_err());
+    }
+    assert!(outcome(Claims { nbf: i64::MAX, ..claims() }).is_err());
+    assert_eq!(outcome(Claims { nbf: i64::MIN, ..claims() }), Ok(()));
+}
+
+#[test]
+fn a_token_of_the_future_or_of_too_long_a_life_is_refused() {
+    let (key, verifier) = key_for(SigningAlgorithm::EdDsa);
+    let outcome = |iat: i64, exp: i64| {
+        let token = key.sign(&Claims { iat, exp, ..claims() }).unwrap();
+        verifier.verify(&token, NOW).map(drop)
+    };
+    let year_s = i64::try_from(LONGEST_TOKEN_LIFE.as_secs()).unwrap();
+    assert_eq!(outcome(NOW + 5, NOW + 900), Ok(()), "clocks may differ");
+    assert_eq!(outcome(NOW + 6, NOW + 900), Err(TokenRefused::OutOfTime));
+    assert_eq!(outcome(NOW, NOW + year_s), Ok(()));
+    assert_eq!(outcome(NOW, NOW + year_s + 1), Err(TokenRefused::NotOurs));
+    assert_eq!(outcome(NOW - year_s, NOW + 1), Err(TokenRefused::NotOurs));
 }
 
 #[test]
