@@ -54,7 +54,8 @@ fn of(arg: &Arg, matches: &ArgMatches) -> InForce {
         let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
         values.join(",")
     });
-    let value = values.map(|value| if arg.is_hide_env_values_set() { HIDDEN.into() } else { value });
+    let value =
+        values.map(|value| if arg.is_hide_env_values_set() { HIDDEN.into() } else { value });
     let source = match matches.value_source(id) {
         Some(ValueSource::EnvVariable) => Source::Environment,
         Some(ValueSource::CommandLine) => Source::Flag,

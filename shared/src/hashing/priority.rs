@@ -18,7 +18,10 @@ const LEVELS: i32 = 10;
 pub(super) fn lower() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(LEVELS) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "cannot lower the priority of a hashing thread");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "cannot lower the priority of a hashing thread"
+        );
     }
 }
 

@@ -33,7 +33,9 @@ pub enum PasswordGuessable {
     )]
     Common,
     /// It consists only of the name and filler characters.
-    #[error("must not consist only of the username, or the name of this service, with digits and punctuation")]
+    #[error(
+        "must not consist only of the username, or the name of this service, with digits and punctuation"
+    )]
     Name,
 }
 

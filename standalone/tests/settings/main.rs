@@ -202,11 +202,17 @@ fn config_tells_each_setting_and_where_it_comes_from() {
         ("HASH_THREADS", "null", "unset"),
     ] {
         let setting = of(name);
-        assert_eq!((setting["value"].to_string(), &setting["source"]), (value.into(), &source.into()));
+        assert_eq!(
+            (setting["value"].to_string(), &setting["source"]),
+            (value.into(), &source.into())
+        );
     }
     assert_ne!(of("TOKEN_ISSUER")["source"], "environment", "an empty variable counts as unset");
     let command = command::<StandaloneBinary>();
-    assert_eq!(settings.len(), command.get_arguments().filter(|arg| arg.get_env().is_some()).count());
+    assert_eq!(
+        settings.len(),
+        command.get_arguments().filter(|arg| arg.get_env().is_some()).count()
+    );
     let plain = binary().args(["config"]).output().unwrap();
     let plain = String::from_utf8(plain.stdout).unwrap();
     assert_eq!(plain.lines().count(), settings.len());

@@ -219,7 +219,12 @@ impl UserRepository {
         let Pruned { records, responses, log_start_seq, has_more } = pruned;
         self.metrics.pruned_seq.set(log_start_seq);
         if records > 0 || responses > 0 {
-            tracing::info!(records, responses, up_to = log_start_seq, "deleted old records and responses");
+            tracing::info!(
+                records,
+                responses,
+                up_to = log_start_seq,
+                "deleted old records and responses"
+            );
         }
         has_more
     }

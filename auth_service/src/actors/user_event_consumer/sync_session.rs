@@ -194,7 +194,10 @@ impl<'a> SyncSession<'a> {
         let differs = self.agreement.finds_difference(&applied);
         if differs {
             self.with.metrics.checksum_mismatches.inc();
-            tracing::warn!(seq = applied.seq(), "the projection does not match the checksum of user_service");
+            tracing::warn!(
+                seq = applied.seq(),
+                "the projection does not match the checksum of user_service"
+            );
         }
         let reason = match applied.unopenable.count {
             _ if differs => AskReason::Difference,

@@ -70,10 +70,7 @@ impl SyncSession<'_> {
         }
         if !self.agreement.is_snapshot_whole(&self.with.applied.borrow()) {
             self.with.metrics.checksum_mismatches.inc();
-            tracing::warn!(
-                seq = cursor.position.seq,
-                "the snapshot does not match its checksum"
-            );
+            tracing::warn!(seq = cursor.position.seq, "the snapshot does not match its checksum");
         }
         Ok(())
     }
