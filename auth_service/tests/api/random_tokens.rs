@@ -103,8 +103,17 @@ fn says_the_same(forge: &Forge, name: &str, value: &Value) -> bool {
 
 /// A claim, and a value that none of our tokens has there.
 fn wrong_claim(now: i64, lifetime_s: i64) -> impl Strategy<Value = (&'static str, Value)> {
-    let texts = prop::sample::select(vec!["iss", "aud", "jti", "sub", "client_id", "username"]);
-    let numbers = prop::sample::select(vec!["exp", "iat", "nbf", "pv"]);
+    let texts = prop::sample::select(vec![
+        "iss",
+        "aud",
+        "jti",
+        "sid",
+        "sub",
+        "client_id",
+        "username",
+        "stamp",
+    ]);
+    let numbers = prop::sample::select(vec!["exp", "iat", "nbf"]);
     prop_oneof![
         (texts, json_value().prop_filter("no text", |value| !value.is_string())),
         (numbers, json_value().prop_filter("no integer", |value| !value.is_i64())),
