@@ -35,7 +35,6 @@ use shared::http::{
 use shared::secrets::{
     DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
 };
-use shared::sqlite::is_damaged;
 use shared::telemetry::Registry;
 use shared::tokens::{
     EndedStamps, RevokedSessions, SigningKey, SigningKeyError, TokenRules, Verifier,
@@ -108,7 +107,7 @@ pub enum StartError {
 
 /// What to do, if the database is damaged.
 fn hint(error: &StoreError, what: &str) -> String {
-    if is_damaged(error) { format!("; it is damaged: {what}") } else { String::new() }
+    if error.is_damaged() { format!("; it is damaged: {what}") } else { String::new() }
 }
 
 /// A running service.

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crate::sqlite;
+
 /// A failure of the database. The requested operation was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -12,4 +14,11 @@ pub enum StoreError {
     /// Anything else.
     #[error("the database failed")]
     Failed(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Whether the database is damaged, or its file is something else: trying again does not help.
+    pub fn is_damaged(&self) -> bool {
+        sqlite::is_damaged(self)
+    }
 }

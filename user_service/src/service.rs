@@ -49,7 +49,7 @@ use crate::actors::{
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
-use crate::store::{Store, StoreError, is_damaged};
+use crate::store::{Store, StoreError};
 
 /// How long the last events may take to reach the bus when the service stops. Events that do not
 /// arrive are published at the next start.
@@ -96,7 +96,7 @@ pub enum StartError {
 
 /// What to do, if the database is damaged.
 fn hint(error: &StoreError) -> &'static str {
-    if is_damaged(error) { "; it is damaged: restore users.db from a backup" } else { "" }
+    if error.is_damaged() { "; it is damaged: restore users.db from a backup" } else { "" }
 }
 
 /// A running service.

@@ -41,7 +41,7 @@ fn is_full_disk(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether the database is damaged, or its file is something else.
-pub fn is_damaged(error: &StoreError) -> bool {
+pub(crate) fn is_damaged(error: &StoreError) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
     let (StoreError::Full(source) | StoreError::Failed(source)) = error;
     let error = match source.downcast_ref::<OpenError>() {

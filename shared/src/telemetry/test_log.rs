@@ -47,6 +47,8 @@ where
     let (lines, written) = channel();
     // Only for this thread: tasks that `work` has started log here, too.
     let logging = tracing::subscriber::set_default(subscriber(lines));
+    // Another test's thread, which logs nowhere, may have met a line at this moment.
+    tracing::callsite::rebuild_interest_cache();
     work.await;
     drop(logging);
     written.try_iter().map(|line| String::from_utf8(line).unwrap()).collect()

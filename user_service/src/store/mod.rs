@@ -23,7 +23,6 @@ use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 
 pub use change::{Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser};
-pub use shared::sqlite::is_damaged;
 pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};

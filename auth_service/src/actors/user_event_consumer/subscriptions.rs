@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::session_error::SessionError;
 
 /// Events that may be unacknowledged at once.
-const PREFETCH: u16 = 1000;
+const PREFETCH: u16 = 500;
 /// Heads and answers that may be. Fewer, because an answer may have a megabyte, and what waits here is
 /// in memory. A snapshot has no more parts on their way than the credit allows.
 const CONTROL_PREFETCH: u16 = 20;

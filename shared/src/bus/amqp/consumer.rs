@@ -201,7 +201,7 @@ impl Drop for Receiver {
 /// The size of the largest message that is sent to such a queue, with room to spare. An answer holds up
 /// to 1 MiB of records.
 fn largest_message(lifetime: QueueLifetime) -> usize {
-    if lifetime == QueueLifetime::Transient { 4 * 1024 * 1024 } else { 64 * 1024 }
+    if lifetime == QueueLifetime::Transient { 4 * 1024 * 1024 } else { 256 * 1024 }
 }
 
 /// The stream's half of a subscription.
