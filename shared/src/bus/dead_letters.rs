@@ -14,7 +14,6 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use actix::ArbiterHandle;
 use bytes::Bytes;
@@ -27,6 +26,7 @@ use tokio::sync::mpsc;
 
 use super::{Bus, BusError, Destination, Message, Outgoing, QueueLifetime, QueueSpec};
 use crate::actors::{Health, supervise};
+use crate::telemetry::Sparingly;
 
 /// How many letters may wait for the bus.
 const WAITING_MAX: usize = 1_000;
@@ -36,8 +36,6 @@ const BATCH_MAX: usize = 100;
 const KEPT_MAX: usize = 16 * 1024;
 /// The most bytes of a reason.
 const REASON_MAX: usize = 1024;
-/// How often the log tells of letters.
-const TOLD: Duration = Duration::from_mins(1);
 
 /// The handle of the dead-letter queue. Clones share it.
 #[derive(Clone)]
@@ -70,7 +68,7 @@ impl DeadLetters {
             inbox,
             batch: vec![],
             untold: 0,
-            told_at: None,
+            telling: Sparingly::default(),
             dropped: Arc::clone(&dropped),
         };
         thread.spawn_fn(move || {
@@ -138,7 +136,7 @@ struct Sending {
     batch: Vec<Letter>,
     /// How many were sent since the last line of the log.
     untold: usize,
-    told_at: Option<Instant>,
+    telling: Sparingly,
     dropped: Arc<AtomicU64>,
 }
 
@@ -159,10 +157,9 @@ impl Sending {
     }
 
     fn tell(&mut self, reason: &str) {
-        if self.told_at.is_some_and(|at| at.elapsed() < TOLD) {
+        if !self.telling.may_tell() {
             return;
         }
-        self.told_at = Some(Instant::now());
         let count = std::mem::take(&mut self.untold);
         tracing::warn!(count, reason, "messages went to the dead letters");
         let dropped = self.dropped.swap(0, Ordering::Relaxed);

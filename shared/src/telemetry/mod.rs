@@ -6,9 +6,11 @@ mod json_lines;
 mod line_time;
 mod logging;
 mod plain_fields;
+mod sparingly;
 #[cfg(test)]
 pub(crate) mod test_log;
 
 pub use error_chain::ErrorChain;
 pub use logging::{LogFormat, LogGuard, LoggingError, check_filter, init_logging};
 pub use prometheus_client::registry::Registry;
+pub use sparingly::Sparingly;

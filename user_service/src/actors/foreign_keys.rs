@@ -5,26 +5,30 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::counter::Counter;
 use shared::bus::cloud_event::Undecodable;
 use shared::secrets::NotAuthentic;
+use shared::telemetry::Sparingly;
 use tokio::sync::watch;
 
 /// How long a key is shown after it was last used: a follower asks every few seconds.
 const SHOWN: Duration = Duration::from_secs(30);
-/// Keys are told at most so often: anybody who can write to the broker can invent them.
-const TOLD: Duration = Duration::from_mins(1);
 
 /// Hears of keys that are not here, and says what to do. Clones hear the same.
 #[derive(Clone, Default)]
 pub struct ForeignKeys {
-    last: watch::Sender<Option<Foreign>>,
+    heard: watch::Sender<Heard>,
     /// Counts the messages.
     refused: Counter,
+}
+
+#[derive(Default)]
+struct Heard {
+    last: Option<Foreign>,
+    /// For the line about a key: anybody who can write to the broker can invent keys.
+    telling: Sparingly,
 }
 
 struct Foreign {
     key_id: String,
     at: Instant,
-    /// When the log last told of a key.
-    told_at: Instant,
 }
 
 impl ForeignKeys {
@@ -39,8 +43,9 @@ impl ForeignKeys {
     }
 
     fn degraded_at(&self, now: Instant) -> Option<String> {
-        let last = self.last.borrow();
-        let Foreign { key_id, .. } = last.as_ref().filter(|foreign| now < foreign.at + SHOWN)?;
+        let heard = self.heard.borrow();
+        let last = heard.last.as_ref();
+        let Foreign { key_id, .. } = last.filter(|foreign| now < foreign.at + SHOWN)?;
         Some(format!(
             "a follower authenticates with the sealing key {key_id}, which is not here: give both \
              services the same sealing keys; until then it gets no answers"
@@ -51,18 +56,16 @@ impl ForeignKeys {
     pub(super) fn note(&self, error: &Undecodable) {
         let Undecodable::NotAuthentic(NotAuthentic::UnknownKey { key_id }) = error else { return };
         self.refused.inc();
-        let now = Instant::now();
-        let told_at = self.last.borrow().as_ref().map(|last| last.told_at);
-        let told_lately = told_at.filter(|at| now.duration_since(*at) < TOLD);
-        let told_at = told_lately.unwrap_or(now);
-        self.last.send_replace(Some(Foreign { key_id: key_id.clone(), at: now, told_at }));
-        if told_lately.is_none() {
-            tracing::error!(
-                key = key_id,
-                "a follower authenticates with a sealing key that is not here: give both services \
-                 the same sealing keys; until then it gets no answers"
-            );
-        }
+        self.heard.send_modify(|heard| {
+            heard.last = Some(Foreign { key_id: key_id.clone(), at: Instant::now() });
+            if heard.telling.may_tell() {
+                tracing::error!(
+                    key = key_id,
+                    "a follower authenticates with a sealing key that is not here: give both \
+                     services the same sealing keys; until then it gets no answers"
+                );
+            }
+        });
     }
 }
 

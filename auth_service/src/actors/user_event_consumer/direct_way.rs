@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::direct::{DirectClient, DirectUrl};
+use shared::telemetry::Sparingly;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -13,8 +14,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_millis(950);
 /// How long a session over the bus is not given up for this way after it has failed.
 const RETRY: Duration = Duration::from_secs(5);
-/// The log tells at most so often that this way is used: the two ways may take turns.
-const TOLD: Duration = Duration::from_mins(1);
 /// How long a request waits for the answer at most.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -27,8 +26,8 @@ struct Rounds {
     is_in_use: bool,
     /// When the last one failed, if it did.
     failed_at: Option<Instant>,
-    /// When the log last told that this way is used.
-    told_at: Option<Instant>,
+    /// For the line that this way is used: the two ways may take turns.
+    telling: Sparingly,
 }
 
 /// The end of the loop that asks.
@@ -67,9 +66,7 @@ impl DirectWay {
 
     pub(super) fn end(&self, is_answered: bool) {
         self.rounds.send_modify(|rounds| {
-            let is_told = rounds.told_at.is_some_and(|at| at.elapsed() < TOLD);
-            if is_answered && !rounds.is_in_use && !is_told {
-                rounds.told_at = Some(Instant::now());
+            if is_answered && !rounds.is_in_use && rounds.telling.may_tell() {
                 tracing::info!("the broker brings no answers: following user_service directly");
             }
             (rounds.ended, rounds.is_in_use) = (rounds.begun, is_answered);

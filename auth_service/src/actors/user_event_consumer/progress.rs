@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use shared::telemetry::Sparingly;
+
 /// What is known of the way. It outlives the subscriptions: while user_service is down it stays
 /// known how far its log was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +16,8 @@ pub struct Progress {
     pub loaded: Option<(u32, u32)>,
     /// The key that user_service authenticates with, if it is not among ours.
     pub foreign_key: Option<String>,
-    /// When the log last told of such a key.
-    pub foreign_key_told_at: Option<Instant>,
+    /// For the line about such a key: anybody who can write to the broker can invent keys.
+    pub telling_of_keys: Sparingly,
     /// The projection cannot be written: only tokens are ended meanwhile.
     pub is_stuck: bool,
 }
@@ -28,7 +30,7 @@ impl Progress {
             caught_up_at: Instant::now(),
             loaded: None,
             foreign_key: None,
-            foreign_key_told_at: None,
+            telling_of_keys: Sparingly::default(),
             is_stuck: false,
         }
     }

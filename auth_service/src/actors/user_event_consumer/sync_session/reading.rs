@@ -1,7 +1,5 @@
 //! Reading what arrived: authentic and readable, or for the dead letters.
 
-use std::time::{Duration, Instant};
-
 use contract::topology::HEAD_ROUTING_KEY;
 use shared::bus::cloud_event::{Decoded, Undecodable, Unreadable};
 use shared::bus::{Delivery, Destination, Outgoing};
@@ -10,10 +8,6 @@ use shared::secrets::NotAuthentic;
 
 use super::super::subscriptions::Arrival;
 use super::SyncSession;
-
-/// Keys that are not here are told at most so often: anybody who can write to the broker can invent
-/// them.
-const FOREIGN_KEY_TOLD: Duration = Duration::from_mins(1);
 
 impl SyncSession<'_> {
     /// Decodes a delivery; what cannot be used goes to the dead letters.
@@ -69,12 +63,9 @@ impl SyncSession<'_> {
             let is_news = progress.foreign_key.as_ref() != foreign_key;
             if is_news {
                 progress.foreign_key = foreign_key.cloned();
-                let is_told = progress.foreign_key_told_at;
-                let is_told = is_told.is_some_and(|at| at.elapsed() < FOREIGN_KEY_TOLD);
                 if let Some(key) = foreign_key
-                    && !is_told
+                    && progress.telling_of_keys.may_tell()
                 {
-                    progress.foreign_key_told_at = Some(Instant::now());
                     tracing::error!(
                         key,
                         "user_service authenticates with a key that is not here: give both \
