@@ -109,7 +109,7 @@ pub struct AgreementMetrics {
 
 impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
-        let (applied, progress) = (self.applied.borrow().clone(), self.progress.borrow().clone());
+        let (applied, progress) = (self.applied.borrow(), self.progress.borrow());
         for (name, help, value) in [
             ("projection_seq", "Last record that was applied", applied.seq()),
             ("projection_head_seq", "Last record known to be in the log", progress.head_seq),

@@ -33,7 +33,7 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// The answer now.
     pub(crate) fn report(&self) -> ReadinessReport {
-        let applied = self.applied.borrow().clone();
+        let applied = self.applied.borrow();
         let Progress { loaded, foreign_key, is_stuck, .. } = self.progress.borrow().clone();
         let (mut reasons, mut degraded) = (self.health.reasons(), self.health.degraded());
         if !applied.is_synced() {

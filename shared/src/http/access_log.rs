@@ -15,7 +15,7 @@ use actix_web::{HttpMessage, web};
 use futures_util::FutureExt;
 
 use super::answer_body::AnswerBody;
-use super::connection::Link;
+use super::connection::{InHand, Link};
 use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
@@ -43,8 +43,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         None => return Err(Problem::internal("the server has no RequestIds").into()),
     };
     request.extensions_mut().insert(context.clone());
-    let link = request.conn_data::<Rc<Link>>().map(Rc::clone);
-    let in_hand = link.clone().map(Link::take_in_hand);
+    let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     // The panic hook has logged the place and the reason.
@@ -60,7 +59,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         // Answers contain personal data, and a cache may store even a 404 unless it is forbidden.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let is_broken = link.is_some_and(|link| link.is_broken());
+    let is_broken = in_hand.as_ref().is_some_and(InHand::is_broken);
     if is_broken || headers.get(header::CONNECTION).is_some_and(|value| value == "close") {
         // actix ignores this header unless the connection type is set, too.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);

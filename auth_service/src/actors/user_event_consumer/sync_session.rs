@@ -189,8 +189,9 @@ impl<'a> SyncSession<'a> {
         let (mut effects, mut vouches) = (Vec::new(), None);
         for arrival in arrivals {
             let Some(input) = self.read(&arrival) else { continue };
-            vouches = self.answered_by(&input).or(vouches);
-            self.observe(&input);
+            let answered_by = self.answered_by(&input);
+            vouches = answered_by.or(vouches);
+            self.observe(&input, answered_by.is_some());
             if self.resume_at.is_none() {
                 join(&mut effects, self.follower.step(input));
             }
@@ -223,8 +224,8 @@ impl<'a> SyncSession<'a> {
     }
 
     fn show_progress(&mut self) {
-        let applied = self.with.applied.borrow().clone();
-        if let Some(caught_up_at) = self.agreement.take_caught_up_at(&applied) {
+        let caught_up_at = self.agreement.take_caught_up_at(&self.with.applied.borrow());
+        if let Some(caught_up_at) = caught_up_at {
             self.with.progress.send_modify(|progress| progress.caught_up_at = caught_up_at);
         }
     }
@@ -236,16 +237,16 @@ impl<'a> SyncSession<'a> {
             // A repair is on its way.
             return Ok(());
         }
-        let applied = self.with.applied.borrow().clone();
-        let differs = self.agreement.finds_difference(&applied);
+        let (differs, seq, unopenable) = {
+            let applied = self.with.applied.borrow();
+            let differs = self.agreement.finds_difference(&applied);
+            (differs, applied.seq(), applied.unopenable.count)
+        };
         if differs {
             self.with.metrics.checksum_mismatches.inc();
-            tracing::warn!(
-                seq = applied.seq(),
-                "the projection does not match the checksum of user_service"
-            );
+            tracing::warn!(seq, "the projection does not match the checksum of user_service");
         }
-        let reason = match applied.unopenable.count {
+        let reason = match unopenable {
             _ if differs => AskReason::Difference,
             0 => return Ok(()),
             _ => AskReason::UnopenableHashes,
@@ -257,7 +258,7 @@ impl<'a> SyncSession<'a> {
         Ok(())
     }
 
-    fn observe(&mut self, input: &Input) {
+    fn observe(&mut self, input: &Input, is_answered: bool) {
         match input {
             Input::Head(head) if self.proved_at.elapsed() < PROOF_HOLDS => {
                 self.agreement.hear(*head);
@@ -266,7 +267,7 @@ impl<'a> SyncSession<'a> {
             Input::Continue(answer) => self.note_ends(answer.incarnation, &answer.records),
             _ => {}
         }
-        if self.answered_by(input).is_some() {
+        if is_answered {
             self.ask_interval = ASK_INTERVAL_MIN;
             self.proved_at = Instant::now();
         }
@@ -313,8 +314,9 @@ impl<'a> SyncSession<'a> {
         }
     }
 
-    /// Who gave the answer, if it is the last of what was asked for. Parts before it, or late answers to earlier
-    /// questions, must not make it impatient: it would ask for a slow snapshot anew without end.
+    /// Who gave the answer, if it is the last of what was asked for. Parts before it, or late
+    /// answers to earlier questions, must not make it impatient: it would ask for a slow snapshot
+    /// anew without end.
     fn answered_by(&self, input: &Input) -> Option<Incarnation> {
         let (nonce, incarnation) = match input {
             Input::Continue(answer) => (&answer.nonce, answer.incarnation),

@@ -122,11 +122,6 @@ impl Link {
         self.has_half_closed.get()
     }
 
-    /// Whether nothing can be read after this request, because its body is malformed or ends early.
-    pub(super) fn is_broken(&self) -> bool {
-        self.is_broken.get()
-    }
-
     /// Sends "100 Continue" if the client waits for it (RFC 9110 section 10.1.1). Nothing else is
     /// being written: the request has not been answered.
     pub(super) async fn ask_for_body(&self) {
@@ -178,6 +173,13 @@ impl Link {
             }
             (Wait::Answer, _) => None,
         }
+    }
+}
+
+impl InHand {
+    /// Whether nothing can be read after this request, because its body is malformed or ends early.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.is_broken.get()
     }
 }
 
