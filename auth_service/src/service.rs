@@ -90,24 +90,20 @@ pub enum StartError {
     /// `projection.db` cannot be used.
     #[error(
         "cannot use the projection of the users{}",
-        hint(.0, "delete projection.db: it is loaded again from user_service, and all users must \
-                  log in again")
+        .0.advice_if_damaged("delete projection.db: it is loaded again from user_service, and all \
+                              users must log in again")
     )]
     Projection(#[source] StoreError),
     /// `tokens.db` cannot be used.
     #[error(
         "cannot use the list of revoked sessions{}",
-        hint(.0, "restore tokens.db from a backup, or delete it; then all users must log in again")
+        .0.advice_if_damaged("restore tokens.db from a backup, or delete it; then all users must \
+                              log in again")
     )]
     Revocations(#[source] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
-}
-
-/// What to do, if the database is damaged.
-fn hint(error: &StoreError, what: &str) -> String {
-    if error.is_damaged() { format!("; it is damaged: {what}") } else { String::new() }
 }
 
 /// A running service.

@@ -184,11 +184,6 @@ fn parse_window(text: &str) -> Result<Duration, String> {
         .to_owned())
 }
 
-/// A number of processors to use when a setting leaves it open.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
-}
-
 impl BusConfig {
     fn problem(&self) -> Option<String> {
         let url = match self.url() {

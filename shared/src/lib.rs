@@ -15,7 +15,7 @@ pub mod http;
 pub mod idempotency;
 pub mod identity;
 pub mod log_sync;
-mod regular_file;
+pub mod regular_file;
 pub mod secrets;
 pub mod sqlite;
 pub mod store_error;

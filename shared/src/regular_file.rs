@@ -36,6 +36,12 @@ pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// The directory that a file is in.
+pub fn directory_of(file: &Path) -> &Path {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 fn refuse_others(kind: FileType) -> io::Result<()> {
     let what = if kind.is_file() {
         return Ok(());
@@ -76,6 +82,13 @@ mod tests {
             for error in [read, written.unwrap_err().to_string()] {
                 assert!(error.contains(what), "{}: {error}", path.display());
             }
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_directory_in_its_path_is_in_the_current_one() {
+        for (file, directory) in [("a.db", "."), ("data/a.db", "data"), ("/a.db", "/")] {
+            assert_eq!(directory_of(Path::new(file)), Path::new(directory));
         }
     }
 

@@ -17,8 +17,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the database is damaged, or its file is something else: trying again does not help.
-    pub fn is_damaged(&self) -> bool {
-        sqlite::is_damaged(self)
+    /// If the database is damaged, or its file is something else, the end of a sentence that says so
+    /// and gives this advice: trying again does not help. Else nothing.
+    pub fn advice_if_damaged(&self, advice: &str) -> String {
+        if sqlite::is_damaged(self) { format!("; it is damaged: {advice}") } else { String::new() }
     }
 }

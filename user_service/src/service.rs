@@ -87,16 +87,14 @@ pub enum StartError {
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
     /// The database cannot be used.
-    #[error("cannot use the database of users{}", hint(.0))]
+    #[error(
+        "cannot use the database of users{}",
+        .0.advice_if_damaged("restore users.db from a backup")
+    )]
     Store(#[from] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
-}
-
-/// What to do, if the database is damaged.
-fn hint(error: &StoreError) -> &'static str {
-    if error.is_damaged() { "; it is damaged: restore users.db from a backup" } else { "" }
 }
 
 /// A running service.

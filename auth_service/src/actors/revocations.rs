@@ -15,7 +15,7 @@
 mod stored_responses;
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -24,6 +24,7 @@ use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::{Clock, MonotonicClock};
 use shared::full_disk::{Writable, check_room};
 use shared::idempotency::IdempotentRequest;
+use shared::regular_file::directory_of;
 use shared::tokens::RevokedSessions;
 
 pub use self::stored_responses::{FindOutcome, RememberLogin};
@@ -108,8 +109,7 @@ impl Revocations {
         metrics: RevocationMetrics,
     ) -> Result<Self, StoreError> {
         let view = RevokedSessions::default();
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new(".")).to_owned();
+        let directory = directory_of(&path).to_owned();
         let store = TokenStore::open(path, view.clone(), clocks.now())?;
         metrics.set(view.len());
         let writable = Writable::new("the list of revoked sessions");

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::fs;
+use std::thread;
 
 use rustix::process::{Resource, getrlimit, getuid};
 
 use super::control_group::ControlGroup;
 use super::open_files;
-use crate::config::cores;
 
 /// A limit, and who has set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Limits {
             limits.into_iter().flatten().min_by_key(|limit| limit.amount)
         };
         Self {
-            cores: cores() as u64,
+            cores: thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
             memory: least([
                 limit(group.memory, LimitOf::ControlGroupMemory),
                 limit(machine_memory(), LimitOf::MachineMemory),

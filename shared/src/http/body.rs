@@ -47,11 +47,8 @@ impl FromRequest for JsonBytes {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let checked = check_headers(request.headers());
-        let (payload, link) = (payload.take(), link_of(request));
-        Box::pin(async move {
-            checked?;
-            read_within(BODY_TIMEOUT, link, payload).await.map(Self)
-        })
+        let reading = read_if(checked, request, payload);
+        Box::pin(async move { reading.await.map(Self) })
     }
 }
 
@@ -61,16 +58,22 @@ impl FromRequest for IgnoredBody {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let checked = check_length(request.headers());
-        let (payload, link) = (payload.take(), link_of(request));
-        Box::pin(async move {
-            checked?;
-            read_within(BODY_TIMEOUT, link, payload).await.map(|_| Self)
-        })
+        let reading = read_if(checked, request, payload);
+        Box::pin(async move { reading.await.map(|_| Self) })
     }
 }
 
-fn link_of(request: &HttpRequest) -> Option<Rc<Link>> {
-    request.conn_data::<Rc<Link>>().map(Rc::clone)
+/// Reads the body if its headers have passed the check; otherwise it is not even asked for.
+fn read_if(
+    checked: Result<(), Problem>,
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    let (payload, link) = (payload.take(), request.conn_data::<Rc<Link>>().map(Rc::clone));
+    async move {
+        checked?;
+        read_within(BODY_TIMEOUT, link, payload).await
+    }
 }
 
 fn check_length(headers: &HeaderMap) -> Result<(), Problem> {

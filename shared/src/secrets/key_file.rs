@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::regular_file::read_regular;
+use crate::regular_file::{directory_of, read_regular};
 
 /// The most bytes of a file with a secret.
 const SECRET_MAX: u64 = 64 * 1024;
@@ -85,8 +85,7 @@ pub fn warn_if_open(path: &Path) {
 }
 
 fn create(path: &Path, content: &[u8]) -> Result<(), KeyFileError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     create_private_dir(directory)?;
     // The temporary file has mode 0600, and is in the same directory so that giving it its name is
     // atomic.

@@ -80,9 +80,8 @@ impl FromRequest for ListConditions {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let tags = |name| EntityTags::from_headers(request.headers(), name);
-        let both = tags(&IF_MATCH).and_then(|if_match| Ok((if_match, tags(&IF_NONE_MATCH)?)));
-        ready(both.map(|(if_match, if_none_match)| Self { if_match, if_none_match }))
+        let tags = tags_of(request.headers());
+        ready(tags.map(|[if_match, if_none_match]| Self { if_match, if_none_match }))
     }
 }
 
@@ -107,6 +106,12 @@ impl ListConditions {
     }
 }
 
+/// The values of `If-Match` and `If-None-Match`.
+fn tags_of(headers: &HeaderMap) -> Result<[Option<EntityTags>; 2], Problem> {
+    let tags = |name| EntityTags::from_headers(headers, name);
+    Ok([tags(&IF_MATCH)?, tags(&IF_NONE_MATCH)?])
+}
+
 fn to_domain(tags: EntityTags) -> Tags {
     match tags {
         EntityTags::Any => Tags::Any,
@@ -120,10 +125,8 @@ fn to_domain(tags: EntityTags) -> Tags {
 
 impl Conditions {
     fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
-        Ok(Self {
-            if_match: EntityTags::from_headers(headers, &IF_MATCH)?.map(to_domain),
-            if_none_match: EntityTags::from_headers(headers, &IF_NONE_MATCH)?.map(to_domain),
-        })
+        let [if_match, if_none_match] = tags_of(headers)?.map(|tags| tags.map(to_domain));
+        Ok(Self { if_match, if_none_match })
     }
 
     /// For a read. `Ok(false)` if the client already has the user's current state: 304.

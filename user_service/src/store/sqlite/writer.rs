@@ -10,6 +10,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::{Connection, TransactionBehavior};
 use shared::fail_point::fail_point;
 use shared::full_disk::check_room;
+use shared::regular_file::directory_of;
 use shared::sqlite::{close_writer, in_savepoint};
 
 use super::super::{
@@ -29,8 +30,7 @@ pub(super) struct SqliteWriter {
 impl SqliteWriter {
     /// Writes to the database at this path.
     pub(super) fn new(connection: Connection, path: &Path) -> Self {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Self { connection, directory: directory.unwrap_or(Path::new(".")).to_owned() }
+        Self { connection, directory: directory_of(path).to_owned() }
     }
 
     fn run_group(&mut self, changes: Vec<Change>, now_ms: i64) -> Result<Committed, StoreError> {
