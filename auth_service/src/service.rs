@@ -12,7 +12,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,17 +32,13 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
     TrustedProxies, serve,
 };
-use shared::secrets::{
-    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
-};
+use shared::secrets::{DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys};
 use shared::telemetry::Registry;
-use shared::tokens::{
-    EndedStamps, RevokedSessions, SigningKey, SigningKeyError, TokenRules, Verifier,
-};
+use shared::tokens::{EndedStamps, RevokedSessions, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
 
 use crate::actors::credential_repository::CloseProjection;
-use crate::actors::revocations::{Clocks, CloseRevocations, PruneExpired};
+use crate::actors::revocations::{CloseRevocations, PruneExpired};
 use crate::actors::user_event_consumer::{FollowLoop, Freshness, StopFollowing, direct_way};
 use crate::actors::{
     Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
@@ -54,12 +50,14 @@ use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMe
 use crate::readiness::Readiness;
 use crate::store::{ProjectionReader, StoreError};
 
+mod files;
+
+use files::Files;
+
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
 /// The file of the projection.
 const PROJECTION: &str = "projection.db";
-/// The file of the revoked sessions.
-const TOKENS: &str = "tokens.db";
 
 /// What the service gets from its caller.
 pub struct Deps {
@@ -214,55 +212,6 @@ fn announce(service: &AuthServiceConfig, address: SocketAddr) {
     }
     // Last: scripts that wait for this line find all the others before it.
     tracing::info!(%address, "auth_service listens");
-}
-
-/// What is on the disk, opened.
-struct Files {
-    claim: DataDirClaim,
-    sealing_key: Arc<SealingKeys>,
-    repository: CredentialRepository,
-    revocations: Revocations,
-    key_ring: KeyRing,
-}
-
-impl Files {
-    fn open(config: &Config, clock: &Clock, metrics: &ServiceMetrics) -> Result<Self, StartError> {
-        let directory = &config.common.data_dir;
-        let claim = claim_data_dir(directory, "auth_service")?;
-        let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
-        let sealing_key = Arc::new(sealing_key);
-        let (wall, monotonic) = (clock.clone(), MonotonicClock::system());
-        let clocks = Clocks { wall, monotonic, leeway_s: LEEWAY_S };
-        let metrics = metrics.revocations.clone();
-        let mut revocations = Revocations::open(directory.join(TOKENS), clocks, metrics)
-            .map_err(StartError::Revocations)?;
-        let repository =
-            CredentialRepository::open(directory.join(PROJECTION), Arc::clone(&sealing_key))
-                .map_err(StartError::Projection)?;
-        let has_projection = repository.applied().borrow().cursor.is_some();
-        let key_ring = KeyRing::new(signing_key(directory, &mut revocations, has_projection)?);
-        Ok(Self { claim, sealing_key, repository, revocations, key_ring })
-    }
-}
-
-/// The key of the present generation of `tokens.db`.
-///
-/// A `tokens.db` that was lost comes back with another generation, and so with another key: a token
-/// that was logged out stays dead although nobody remembers it. If the projection was lost instead,
-/// nobody can tell which users have changed their password or are gone since, so the generation is
-/// renewed as well.
-fn signing_key(
-    directory: &Path,
-    revocations: &mut Revocations,
-    has_projection: bool,
-) -> Result<SigningKey, StartError> {
-    let path_of = |generation: &str| directory.join(format!("signing-{generation}.key"));
-    let mut path = path_of(&revocations.generation().map_err(StartError::Revocations)?);
-    if !has_projection && path.exists() {
-        tracing::warn!("the projection is new: earlier tokens are invalid");
-        path = path_of(&revocations.renew_generation().map_err(StartError::Revocations)?);
-    }
-    Ok(SigningKey::load_or_create(&path)?)
 }
 
 fn token_rules(config: &AuthServiceConfig) -> TokenRules {

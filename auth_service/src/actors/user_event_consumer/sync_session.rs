@@ -1,18 +1,17 @@
 //! One session of following: deliveries in, effects out, one after the other.
 
+mod asking;
 mod asking_directly;
 mod reading;
 mod turn;
 mod writing;
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
 use contract::topology::control_queue;
-use contract::{Cursor, Incarnation, SyncRequest};
+use contract::{Cursor, Incarnation};
 use shared::actors::Backoff;
 use shared::fail_point::fail_point;
 use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
@@ -25,15 +24,13 @@ use super::direct_way::DirectWay;
 use super::follow_loop::FollowLoop;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
-use super::subscriptions::{ASK_INTERVAL_MAX, ASK_INTERVAL_MIN, Arrival, Subscriptions};
+use super::subscriptions::{ASK_INTERVAL_MIN, Arrival, Subscriptions};
+use asking::{Asking, Deferred};
+
 /// Deliveries that are taken together, so that they share a transaction.
 const BATCH_MAX: usize = 500;
 /// The longest pause between tries of a projection that cannot be written.
 const WRITE_PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// A question is asked at least so often: only an answer proves that the projection is up to date.
-/// What else comes may be old, and sent again by somebody who can write to the broker.
-const PROOF_INTERVAL: Duration = Duration::from_secs(5);
 /// Without an answer for so long, heads prove nothing.
 const PROOF_HOLDS: Duration = Duration::from_secs(7);
 
@@ -72,19 +69,6 @@ enum Stage {
     Opened,
     /// Something was carried out.
     Working,
-}
-
-/// How questions are asked.
-enum Asking {
-    Bus,
-    /// One after the other: these are next.
-    Directly(VecDeque<SyncRequest>),
-}
-
-struct Deferred {
-    due: Instant,
-    request: SyncRequest,
-    reason: AskReason,
 }
 
 impl<'a> SyncSession<'a> {
@@ -215,14 +199,6 @@ impl<'a> SyncSession<'a> {
         self.compare().await
     }
 
-    async fn ask_for_proof(&mut self) -> Result<(), SessionError> {
-        let is_due = self.proved_at.elapsed() >= PROOF_INTERVAL;
-        if is_due && self.follower.awaited_nonce().is_none() && self.resume_at.is_none() {
-            return self.take(Input::Due).await;
-        }
-        Ok(())
-    }
-
     fn show_progress(&mut self) {
         let caught_up_at = self.agreement.take_caught_up_at(&self.with.applied.borrow());
         if let Some(caught_up_at) = caught_up_at {
@@ -338,64 +314,6 @@ impl<'a> SyncSession<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Sends the question now, or puts it off if the same cause came up a moment ago. A snapshot that
-    /// was put off stays so, whatever else comes up. Records are never put off for longer than a
-    /// question is due anyway.
-    fn ask(&mut self, request: SyncRequest, reason: AskReason) {
-        if reason == AskReason::Unanswered {
-            self.ask_interval = (self.ask_interval * 2).min(ASK_INTERVAL_MAX);
-        }
-        let now = Instant::now();
-        let due = match reason {
-            AskReason::Incarnation
-            | AskReason::Gap
-            | AskReason::RecordHash
-            | AskReason::LostTail
-            | AskReason::Unappliable => {
-                let due = self.pacing.due(reason, request.cursor.position, now);
-                if request.snapshot { due } else { due.min(now + PROOF_INTERVAL) }
-            }
-            // These have waited already, or go on with what was let through.
-            _ => now,
-        };
-        if let Some(deferred) = &mut self.deferred {
-            if !request.snapshot && due < deferred.due {
-                (deferred.due, deferred.reason) = (due, reason);
-            }
-            deferred.request = request;
-        } else if due <= now {
-            self.send(&request, reason);
-        } else {
-            self.deferred = Some(Deferred { due, request, reason });
-        }
-    }
-
-    fn send_what_is_due(&mut self) {
-        let now = Instant::now();
-        if let Some(Deferred { request, reason, .. }) = self.deferred.take_if(|d| d.due <= now) {
-            self.send(&request, reason);
-        }
-    }
-
-    /// Not waited for: a bus that hangs must not hold up what has arrived. If the question is
-    /// lost, `Waited` repeats it.
-    fn send(&mut self, request: &SyncRequest, reason: AskReason) {
-        let reason = reason.as_str();
-        self.with.metrics.count_repair(reason);
-        tracing::debug!(reason, seq = request.cursor.position.seq, "asking user_service");
-        if let Asking::Directly(questions) = &mut self.asking {
-            questions.push_back(request.clone());
-            return;
-        }
-        let (question, bus) =
-            (self.with.codec.encode_question(request), Arc::clone(&self.with.bus));
-        actix::spawn(async move {
-            if let Err(error) = bus.publish(vec![question]).await {
-                tracing::debug!(error = &error as &dyn Error, "a question was not sent");
-            }
-        });
     }
 
     /// The follower went ahead of the projection: back to what is stored, and on by a snapshot.

@@ -7,6 +7,7 @@
 //! with `Connection: close` was carried out.
 
 mod framing;
+mod head;
 mod refusal;
 mod request_stream;
 

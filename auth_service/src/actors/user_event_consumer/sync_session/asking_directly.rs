@@ -11,7 +11,8 @@ use super::super::follow_loop::FollowLoop;
 use super::super::repair_pacing::RepairPacing;
 use super::super::session_error::SessionError;
 use super::super::subscriptions::Arrival;
-use super::{Asking, SyncSession, new_follower, random_word};
+use super::asking::Asking;
+use super::{SyncSession, new_follower, random_word};
 
 impl<'a> SyncSession<'a> {
     /// A session that asks directly.
