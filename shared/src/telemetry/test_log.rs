@@ -4,7 +4,8 @@ use std::future::Future;
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 
-use tracing::Subscriber;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::fmt::format::JsonFields;
 
 use super::json_lines::JsonLines;
@@ -47,8 +48,9 @@ where
     let (lines, written) = channel();
     // Only for this thread: tasks that `work` has started log here, too.
     let logging = tracing::subscriber::set_default(subscriber(lines));
-    // Another test's thread, which logs nowhere, may have met a line at this moment.
-    tracing::callsite::rebuild_interest_cache();
+    // With one subscriber in the process, tracing asks only the thread that meets a line first whether
+    // anybody wants it, for good: another test's thread wants nothing. With two, it asks both.
+    let _second = Dispatch::new(NoSubscriber::default());
     work.await;
     drop(logging);
     written.try_iter().map(|line| String::from_utf8(line).unwrap()).collect()
