@@ -25,7 +25,6 @@ async fn a_killed_broker_fails_every_call_and_has_what_it_confirmed_when_it_is_b
     queue.acknowledge_through(1).await.unwrap();
     assert!(bus.status().is_connected());
 
-    node.flush();
     node.kill().await;
     assert!(within("the stream's end", BOUND, queue.next()).await.is_none());
     assert!(queue.acknowledge_through(3).await.is_err());

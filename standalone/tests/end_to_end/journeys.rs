@@ -133,7 +133,6 @@ pub(crate) async fn the_broker_is_away_and_comes_back(system: &mut System) {
     let client = system.client;
     let before = client.create("Hope", PASSWORD).await;
     until_login_gives(client, "Hope", PASSWORD, 200).await;
-    system.broker().flush();
     system.broker().kill().await;
 
     let token = client.token("Hope", PASSWORD).await;

@@ -122,7 +122,6 @@ impl Fault {
     async fn restart_broker(self, rig: &mut Rig, round: &mut Round) {
         let broker = &mut rig.bus.as_mut().unwrap().broker;
         if self == BrokerKilled {
-            broker.flush();
             broker.kill().await;
         } else {
             broker.stop().await;
