@@ -136,7 +136,6 @@ impl Subscriptions {
     pub(super) async fn next_control(&mut self) -> Result<Delivery, SessionError> {
         let delivery = timeout_at(self.heard_at + SILENCE, self.control.next()).await;
         let delivery = delivery.map_err(|_| SessionError::Silent)??;
-        self.heard_at = Instant::now();
         self.control.acknowledge().await?;
         Ok(delivery)
     }

@@ -45,7 +45,9 @@ impl SyncSession<'_> {
             self.take(Input::Connected).await?;
             let repeat_at = Instant::now() + ASK_INTERVAL_MAX;
             while let Ok(delivery) = timeout_at(repeat_at, subscriptions.next_control()).await {
-                let nonce = match self.read(&Arrival::Control(delivery?)) {
+                let input = self.read(&Arrival::Control(delivery?));
+                subscriptions.note_read(std::mem::take(&mut self.has_heard))?;
+                let nonce = match input {
                     Some(Input::Continue(answer)) => answer.nonce,
                     Some(Input::SnapshotPart(part)) => part.nonce,
                     _ => continue,
