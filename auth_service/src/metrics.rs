@@ -95,6 +95,12 @@ impl FollowingMetrics {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SealedWith {
+    key: String,
+    state: &'static str,
+}
+
 /// The checksum over the projection's users, and how far the projection is behind. Computed at each
 /// scrape, so that the numbers belong together, and the lag grows even while nothing arrives.
 #[derive(Debug)]
@@ -126,6 +132,14 @@ impl Collector for AgreementMetrics {
         ] {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let help = "Hashes of passwords, by the sealing key that they are sealed with";
+        let kind = ConstGauge::new(0_i64).metric_type();
+        let mut hashes = encoder.encode_descriptor("sealed_hashes", help, None, kind)?;
+        for (key, standing, count) in applied.hashes.iter() {
+            let labels = SealedWith { key: key.to_owned(), state: standing.as_str() };
+            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            gauge.encode(hashes.encode_family(&labels)?)?;
         }
         let checksum = applied.checksum.to_string();
         let info = Info::new([("seq", applied.seq().to_string()), ("checksum", checksum)]);

@@ -44,9 +44,7 @@ impl Readiness {
                 }
             });
         }
-        if applied.unopenable.count > 0 {
-            reasons.push(applied.unopenable.to_string());
-        }
+        reasons.extend(applied.hashes.problem());
         reasons.extend(self.place.problem());
         if let Some(key) = foreign_key {
             degraded.push(format!(

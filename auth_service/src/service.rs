@@ -2,8 +2,8 @@
 //!
 //! | thread | actors and loops | why |
 //! |---|---|---|
-//! | `projecting` | [`CredentialRepository`] | a commit to `projection.db` waits for the disk, and nobody else may |
-//! | `revoking` | [`Revocations`], [`Pruner`] | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
+//! | `projecting` | [`CredentialRepository`], [`Maintenance`] | a commit to `projection.db` waits for the disk, and nobody else may |
+//! | `revoking` | [`Revocations`], [`Maintenance`] | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
 //! | `following` | [`UserEventConsumer`], [`DeadLetters`] | decoding batches must not hold up what a request waits for |
 //! | each HTTP worker | [`CredentialReader`], [`PasswordHasher`] | a question to them is a local message and no hop. Tokens are verified and signed there, too |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
-use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
+use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectUrl;
 use shared::bus::{Bus, DeadLetters};
@@ -41,7 +41,8 @@ use crate::actors::credential_repository::CloseProjection;
 use crate::actors::revocations::{CloseRevocations, PruneExpired};
 use crate::actors::user_event_consumer::{FollowLoop, Freshness, StopFollowing, direct_way};
 use crate::actors::{
-    Applied, CredentialReader, CredentialRepository, Progress, Revocations, UserEventConsumer,
+    Applied, CredentialReader, CredentialRepository, Progress, ResealHashes, Revocations,
+    UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, Config};
 use crate::http::{self, Api, Authenticator, TokenChecker};
@@ -303,7 +304,9 @@ struct Actors {
     revocations: Mailbox<Revocations>,
     consumer: Mailbox<UserEventConsumer>,
     /// Stops when this mailbox is dropped.
-    _pruner: Mailbox<Pruner<Revocations, PruneExpired>>,
+    _forgetting: Mailbox<Maintenance<Revocations, PruneExpired>>,
+    /// Likewise.
+    _resealing: Mailbox<Maintenance<CredentialRepository, ResealHashes>>,
     applied: watch::Receiver<Applied>,
     progress: watch::Receiver<Progress>,
     fresh: Freshness,
@@ -344,10 +347,23 @@ impl Actors {
             metrics,
             health: health.clone(),
         };
-        let (what, writer) = ("forgetting expired revocations", revocations.clone());
+        let maintain = (revocations.clone(), repository.clone());
         Self {
             consumer: UserEventConsumer::launch(&thread, follow_loop, health),
-            _pruner: Pruner::launch(&revoking.handle(), what, writer, PruneExpired, health),
+            _forgetting: Maintenance::launch(
+                &revoking.handle(),
+                "forgetting expired revocations",
+                maintain.0,
+                PruneExpired,
+                health,
+            ),
+            _resealing: Maintenance::launch(
+                &projecting.handle(),
+                "sealing hashes with the first key",
+                maintain.1,
+                ResealHashes,
+                health,
+            ),
             repository,
             revocations,
             applied,

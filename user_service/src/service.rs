@@ -2,7 +2,7 @@
 //!
 //! | thread | actors and loops | why |
 //! |---|---|---|
-//! | `writing` | [`UserRepository`], [`Pruner`] | a commit waits for the disk, and nobody else may |
+//! | `writing` | [`UserRepository`], [`Maintenance`] | a commit waits for the disk, and nobody else may |
 //! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; no request waits for them |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
@@ -20,7 +20,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use contract::Head;
-use shared::actors::{Health, Mailbox, Pruner, ask, join_threads};
+use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::capacity::Capacity;
@@ -262,7 +262,8 @@ impl ApiParts {
         let repository = repository.launch(&writing.handle(), health);
 
         let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
-        let pruner = Pruner::launch(&writing.handle(), "pruning the log", writer, prune, health);
+        let what = "pruning the log";
+        let pruning = Maintenance::launch(&writing.handle(), what, writer, prune, health);
         let codec = Codec::new(Arc::clone(&self.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
@@ -295,7 +296,7 @@ impl ApiParts {
             is_writable,
             foreign_keys,
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
-            _pruner: pruner,
+            _pruning: pruning,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
             _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
             questions,
@@ -311,7 +312,7 @@ struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
     // These three actors stop when their last mailbox is dropped.
-    _pruner: Mailbox<Pruner<UserRepository, Prune>>,
+    _pruning: Mailbox<Maintenance<UserRepository, Prune>>,
     _receiver: Mailbox<RehashReceiver>,
     _responder: Mailbox<SyncResponder>,
     /// Leads to the responder.

@@ -1,7 +1,6 @@
 //! How far the projection is, as everybody but its owner sees it.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use contract::{Cursor, Position, RecordHash, UsersChecksum};
 
@@ -22,40 +21,88 @@ pub struct Applied {
     /// What the users who were left out of the last snapshot would add to it. Forgotten by a
     /// restart, after which another snapshot tells it.
     pub left_out: UsersChecksum,
-    /// Users who cannot log in because their hash cannot be opened.
-    pub unopenable: Unopenable,
+    /// With which keys the users' hashes are sealed.
+    pub hashes: Hashes,
     /// The last positions without a gap, up to the cursor; see [`Applied::includes`].
     recent: VecDeque<Position>,
 }
 
-/// Stored hashes that cannot be opened with the keys that are here.
+/// How many of the stored hashes are sealed with which key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unopenable {
-    /// How many.
-    pub count: u64,
-    /// A key that some of them were sealed with and that is not here.
-    pub missing_key: Option<String>,
+pub struct Hashes(Vec<(String, Standing, u64)>);
+
+/// What a key that hashes are sealed with is to this service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The key that seals now.
+    First,
+    /// Another key of the ring.
+    Other,
+    /// It is not here: these users cannot log in.
+    Missing,
+    /// No key opens this form. It is of an earlier version, or none at all.
+    Unreadable,
 }
 
-impl fmt::Display for Unopenable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} hashes cannot be opened", self.count)?;
-        match &self.missing_key {
-            Some(key) => write!(
-                f,
-                ": the sealing key {key} is missing; give both services the same sealing keys, or \
+impl Standing {
+    /// In metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Other => "other",
+            Self::Missing => "missing",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl Hashes {
+    /// Adds the hashes of one key.
+    pub fn add(&mut self, key: &str, standing: Standing, count: u64) {
+        self.0.push((key.to_owned(), standing, count));
+    }
+
+    /// The key's id, what it is, and how many hashes it has sealed.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Standing, u64)> {
+        self.0.iter().map(|(key, standing, count)| (key.as_str(), *standing, *count))
+    }
+
+    /// How many cannot be opened: these users cannot log in.
+    pub fn unopenable(&self) -> u64 {
+        let unopenable = |standing| matches!(standing, Standing::Missing | Standing::Unreadable);
+        self.iter().filter(|(_, standing, _)| unopenable(*standing)).map(|(.., count)| count).sum()
+    }
+
+    /// A key that some of them were sealed with and that is not here.
+    pub fn missing_key(&self) -> Option<&str> {
+        self.iter().find(|(_, standing, _)| *standing == Standing::Missing).map(|(key, ..)| key)
+    }
+
+    /// Whether some are sealed with a key of the ring that is not the first.
+    pub fn has_other_key(&self) -> bool {
+        self.iter().any(|(_, standing, _)| standing == Standing::Other)
+    }
+
+    /// What to do, if some cannot be opened.
+    pub fn problem(&self) -> Option<String> {
+        let count = self.unopenable();
+        let advice = match self.missing_key() {
+            _ if count == 0 => return None,
+            Some(key) => format!(
+                "the sealing key {key} is missing; give both services the same sealing keys, or \
                  wait until user_service has sent them again"
             ),
-            None => f.write_str(": user_service is asked to send them again"),
-        }
+            None => "user_service is asked to send them again".to_owned(),
+        };
+        Some(format!("{count} hashes cannot be opened: {advice}"))
     }
 }
 
 impl Applied {
     /// What a database holds that was just opened.
-    pub fn opened(cursor: Option<Cursor>, checksum: UsersChecksum, unopenable: Unopenable) -> Self {
+    pub fn opened(cursor: Option<Cursor>, checksum: UsersChecksum, hashes: Hashes) -> Self {
         let recent = cursor.iter().map(|cursor| cursor.position).collect();
-        Self { cursor, checksum, unopenable, recent, left_out: UsersChecksum::default() }
+        Self { cursor, checksum, hashes, recent, left_out: UsersChecksum::default() }
     }
 
     /// The last record's number, 0 before the first.

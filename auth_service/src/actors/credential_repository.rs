@@ -8,18 +8,21 @@
 //! **When it dies**: a command that panics fails alone and is undone; the consumer goes back to
 //! the stored cursor. The database can be rebuilt from the log of user_service.
 
+mod resealing;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ArbiterHandle, Context, Handler};
-use contract::{Cursor, SnapshotUser, UsersChecksum};
+use contract::{Cursor, SnapshotUser, UserId, UsersChecksum};
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::log_sync::NextChange;
 use shared::secrets::{SealingKeys, UnsealError};
 use tokio::sync::watch;
 
-use super::applied::{Applied, Unopenable};
+pub use self::resealing::ResealHashes;
+use super::applied::{Applied, Hashes, Standing};
 use crate::store::{ApplyError, ProjectionStore, Refused, StoreError};
 
 /// Commands that may wait: the consumer sends one and waits for its answer.
@@ -72,8 +75,10 @@ impl Command for CloseProjection {
 pub struct CredentialRepository {
     /// The only one that writes to `projection.db`.
     store: ProjectionStore,
-    /// Tells whether hashes are sealed with our key.
+    /// Tells whether hashes are sealed with our keys, and seals them anew.
     sealing_key: Arc<SealingKeys>,
+    /// How far the hashes are looked through for those that are not sealed with the first key.
+    resealed_to: UserId,
     /// Read by the waiting logins, the readiness probe and the consumer.
     applied: watch::Sender<Applied>,
 }
@@ -87,11 +92,11 @@ impl CredentialRepository {
     pub fn open(path: PathBuf, sealing_key: Arc<SealingKeys>) -> Result<Self, StoreError> {
         let store = ProjectionStore::open(path)?;
         let applied = watch::Sender::new(Applied::default());
-        let repository = Self { store, sealing_key, applied };
+        let repository = Self { store, sealing_key, resealed_to: UserId(0), applied };
         let cursor = repository.store.find_cursor()?;
         let checksum = repository.store.find_checksum()?;
-        let unopenable = repository.count_unopenable()?;
-        repository.applied.send_replace(Applied::opened(cursor, checksum, unopenable));
+        let hashes = repository.count_hashes()?;
+        repository.applied.send_replace(Applied::opened(cursor, checksum, hashes));
         Ok(repository)
     }
 
@@ -106,39 +111,40 @@ impl CredentialRepository {
     }
 
     fn recount(&mut self) -> Result<(), StoreError> {
-        let unopenable = self.count_unopenable()?;
+        let hashes = self.count_hashes()?;
         let is_known = {
-            let known = &self.applied.borrow().unopenable;
-            unopenable.count == 0
-                || (known.count > 0 && known.missing_key == unopenable.missing_key)
+            let known = &self.applied.borrow().hashes;
+            hashes.unopenable() == 0
+                || (known.unopenable() > 0 && known.missing_key() == hashes.missing_key())
         };
         if !is_known {
-            let Unopenable { count, missing_key } = &unopenable;
             tracing::warn!(
-                count,
-                missing_key,
+                count = hashes.unopenable(),
+                missing_key = hashes.missing_key(),
                 "hashes that cannot be opened: asking user_service to send them again"
             );
         }
         self.applied.send_if_modified(|applied| {
-            let is_news = applied.unopenable != unopenable;
-            applied.unopenable = unopenable;
+            let is_news = applied.hashes != hashes;
+            applied.hashes = hashes;
             is_news
         });
         Ok(())
     }
 
-    fn count_unopenable(&self) -> Result<Unopenable, StoreError> {
-        let mut unopenable = Unopenable::default();
+    fn count_hashes(&self) -> Result<Hashes, StoreError> {
+        let mut hashes = Hashes::default();
         for (sealed_with, count) in self.store.find_hash_counts()? {
-            if let Err(error) = self.sealing_key.can_open(&sealed_with) {
-                unopenable.count += count;
-                if let UnsealError::UnknownKey { key_id } = error {
-                    unopenable.missing_key.get_or_insert(key_id);
-                }
-            }
+            let standing = match self.sealing_key.can_open(&sealed_with) {
+                Ok(()) if sealed_with == self.sealing_key.seals_with() => Standing::First,
+                Ok(()) => Standing::Other,
+                Err(UnsealError::UnknownKey { .. }) => Standing::Missing,
+                Err(UnsealError::FormerForm | UnsealError::NotGenuine) => Standing::Unreadable,
+            };
+            let (_, key) = sealed_with.split_once('.').unwrap_or_default();
+            hashes.add(key, standing, count);
         }
-        Ok(unopenable)
+        Ok(hashes)
     }
 
     /// Everybody is told after the commit and before its answer.

@@ -10,6 +10,6 @@ mod sqlite;
 mod tokens;
 
 pub use forgetting::{Now, RevokedSession};
-pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused};
+pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused, StoredHash};
 pub use shared::store_error::StoreError;
 pub use tokens::{RevokeRefused, TokenStore};

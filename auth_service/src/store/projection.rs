@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use contract::{Cursor, Position, SnapshotUser, UserId, UsersChecksum};
+use contract::{Cursor, Position, SealedHash, SnapshotUser, UserId, UsersChecksum};
 use shared::log_sync::NextChange;
 use shared::sqlite::{Durability, ReadConnection, WriteConnection};
 
 use super::StoreError;
-use super::sqlite::{migrations, projection, staging, totals};
+use super::sqlite::{hashes, migrations, projection, staging, totals};
 use crate::domain::{Credential, Lot};
 
 /// Why records were not applied. None of them was.
@@ -34,6 +34,17 @@ pub struct Refused {
     pub user: SnapshotUser,
     /// What is wrong with them.
     pub reason: String,
+}
+
+/// A stored hash, and which password of which user it is of.
+#[derive(Clone, Debug)]
+pub struct StoredHash {
+    /// The user.
+    pub user: UserId,
+    /// The password's version.
+    pub password_version: i64,
+    /// The hash.
+    pub sealed: SealedHash,
 }
 
 /// Owns the only connection that writes to the projection. While the disk is full, what is there
@@ -71,6 +82,16 @@ impl ProjectionStore {
     /// How many stored hashes were sealed with which key (see [`contract::SealedHash::sealed_with`]).
     pub fn find_hash_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.connection.read(totals::find_hash_counts)
+    }
+
+    /// The hashes of at most `max` users after this one, by id.
+    pub fn find_hashes(&self, after: UserId, max: u32) -> Result<Vec<StoredHash>, StoreError> {
+        self.connection.read(|connection| hashes::find(connection, after, max))
+    }
+
+    /// Stores these hashes in one transaction, each in the place of that of the same password.
+    pub fn replace_hashes(&mut self, hashes: &[StoredHash]) -> Result<(), StoreError> {
+        hashes::replace(self.connection.get()?, hashes)
     }
 
     /// Applies the changes in their order, and the cursor behind them, in one transaction. There

@@ -120,6 +120,40 @@ async fn hashes_that_cannot_be_opened_are_told_and_asked_for_anew_until_all_can_
     app.stop().await;
 }
 
+#[actix_web::test]
+async fn after_the_sealing_key_was_replaced_hashes_are_sealed_with_the_new_one_and_the_old_can_go()
+{
+    let app = TestApp::start().await;
+    let names: Vec<String> = (1..=3).map(|n| format!("user{n}")).collect();
+    for name in &names {
+        app.users.create(name, "testpassword");
+    }
+    app.bring().await;
+    let (users, new) = (app.users.clone(), SealingKeys::generate());
+    let app = app
+        .restart_after(|dir| {
+            // Nothing but what is here may help.
+            users.set_answers(false);
+            let file = dir.join("sealing.key");
+            let old = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(&file, format!("{new}\n{old}")).unwrap();
+        })
+        .await;
+    let id = SealingKeys::parse(&new).unwrap().first_id().to_owned();
+    let resealed = format!("sealed_hashes{{key=\"{id}\",state=\"first\"}} 3");
+    until("all are sealed with the new key", BOUND, async || {
+        let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
+        metrics.contains(&resealed).then_some(())
+    })
+    .await;
+    let app = app.restart_after(|dir| std::fs::write(dir.join("sealing.key"), &new).unwrap()).await;
+    for name in &names {
+        assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
+    }
+    assert_eq!(app.metric("projection_snapshots_total").await, 0);
+    app.stop().await;
+}
+
 /// A bus that panics, once, at each of two calls: one of the consumer, one of the dead letters.
 struct PanicsOnce {
     inside: InProcessBus,

@@ -1,12 +1,12 @@
-//! Tells a writer to delete what is beyond its retention.
+//! Has a writer do work that nobody waits for, such as deleting what is beyond its retention.
 //!
-//! **Owns** the schedule: a few rows at a time, so that no write waits long for it.
+//! **Owns** the schedule: a chunk of a few rows at a time, so that no write waits long for it.
 //!
-//! **Promises** that data beyond its retention is deleted within some minutes.
+//! **Promises** that the work is looked for at start and each minute, and done to its end.
 //!
 //! **When full**: this cannot happen, as it takes no input.
 //!
-//! **When it dies** nothing is pruned until it is started again.
+//! **When it dies** the work waits until it is started again.
 
 use std::future::pending;
 use std::time::Duration;
@@ -17,52 +17,52 @@ use tokio::time::sleep;
 use super::{Ask, AskError, Command, Health, Mailbox, ask, supervise};
 use crate::store_error::StoreError;
 
-/// Pause until more rows may have expired.
+/// Pause until there may be more to do.
 const PERIOD: Duration = Duration::from_mins(1);
-/// Pause between two chunks, so that writes get the disk while there is more to prune.
+/// Pause between two chunks, so that writes get the disk meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The pruner receives no commands.
+/// It receives no commands.
 const MAILBOX: usize = 1;
 
-/// The pruner. It stops when its last mailbox is dropped.
-pub struct Pruner<A: Actor, C> {
+/// The schedule of one kind of work. It stops when its last mailbox is dropped.
+pub struct Maintenance<A: Actor, C> {
     /// Names the work in the log and at `/readyz`: "pruning the log".
     what: &'static str,
     writer: Mailbox<A>,
-    /// Tells the writer to delete one chunk.
-    prune: C,
+    /// Tells the writer to do one chunk.
+    chunk: C,
     health: Health,
 }
 
-/// Why nothing was pruned.
+/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
-enum PruneError {
+enum ChunkError {
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl<A, C> Pruner<A, C>
+impl<A, C> Maintenance<A, C>
 where
     A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command<Reply = Result<bool, StoreError>> + Clone + Unpin,
 {
-    /// Starts it on this thread. Sends `prune` to the writer, which deletes one chunk and answers
+    /// Starts it on this thread. Sends `chunk` to the writer, which does one chunk and answers
     /// whether there is more.
     pub fn launch(
         thread: &ArbiterHandle,
         what: &'static str,
         writer: Mailbox<A>,
-        prune: C,
+        chunk: C,
         health: &Health,
     ) -> Mailbox<Self> {
-        let pruner = Self { what, writer, prune, health: health.clone() };
-        Mailbox::start_on(thread, health, MAILBOX, |_| pruner)
+        let maintenance = Self { what, writer, chunk, health: health.clone() };
+        Mailbox::start_on(thread, health, MAILBOX, |_| maintenance)
     }
 }
 
-impl<A, C> Actor for Pruner<A, C>
+impl<A, C> Actor for Maintenance<A, C>
 where
     A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command<Reply = Result<bool, StoreError>> + Clone + Unpin,
@@ -71,22 +71,22 @@ where
 
     fn started(&mut self, context: &mut Self::Context) {
         let (what, health) = (self.what, self.health.clone());
-        let (writer, prune) = (self.writer.clone(), self.prune.clone());
-        let pruning = async move {
-            supervise(&health, what, pending(), async || prune_for_ever(&writer, &prune).await)
+        let (writer, chunk) = (self.writer.clone(), self.chunk.clone());
+        let working = async move {
+            supervise(&health, what, pending(), async || work_for_ever(&writer, &chunk).await)
                 .await;
         };
-        context.spawn(pruning.into_actor(self));
+        context.spawn(working.into_actor(self));
     }
 }
 
-async fn prune_for_ever<A, C>(writer: &Mailbox<A>, prune: &C) -> Result<(), PruneError>
+async fn work_for_ever<A, C>(writer: &Mailbox<A>, chunk: &C) -> Result<(), ChunkError>
 where
     A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command<Reply = Result<bool, StoreError>> + Clone,
 {
     loop {
-        let has_more = ask(writer, prune.clone()).await??;
+        let has_more = ask(writer, chunk.clone()).await??;
         sleep(if has_more { PAUSE } else { PERIOD }).await;
     }
 }
@@ -137,11 +137,11 @@ mod tests {
         let health = Health::default();
         let writer = Mailbox::start(&health, 1, |_| Writer { chunks: 0, pruned });
         let thread = Arbiter::current();
-        let pruner = Pruner::launch(&thread, "pruning", writer, Prune, &health);
+        let maintenance = Maintenance::launch(&thread, "pruning", writer, Prune, &health);
         for expected in 3..=5 {
             assert_eq!(chunks.recv().await, Some(expected));
         }
         assert_eq!(health.degraded(), ["pruning: the database failed: no luck"]);
-        assert_eq!(pruner.name(), "Pruner");
+        assert_eq!(maintenance.name(), "Maintenance");
     }
 }

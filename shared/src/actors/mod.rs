@@ -5,7 +5,7 @@ mod ask;
 mod backoff;
 mod health;
 mod mailbox;
-mod pruner;
+mod maintenance;
 mod supervise;
 mod threads;
 
@@ -13,6 +13,6 @@ pub use ask::{Ask, AskError, Command, Reply, ask};
 pub use backoff::{Backoff, GrowingPause};
 pub use health::Health;
 pub use mailbox::Mailbox;
-pub use pruner::Pruner;
+pub use maintenance::Maintenance;
 pub use supervise::supervise;
 pub use threads::join_threads;

@@ -125,7 +125,7 @@ impl SealingKeys {
         let aad = associated_data(user, password_version);
         let nonce = seal_in_place(&self.first.hashes, &aad, &mut sealed);
         let payload = [nonce.as_ref().as_slice(), &sealed].concat();
-        SealedHash::new(format!("{FORM}.{}.{}", self.first.id, BASE64URL_NOPAD.encode(&payload)))
+        SealedHash::new(format!("{}.{}", self.seals_with(), BASE64URL_NOPAD.encode(&payload)))
     }
 
     /// Opens a hash that [`SealingKeys::seal`] sealed for the same password of the same user.
@@ -142,6 +142,25 @@ impl SealingKeys {
         let key = self.key_of(SealedHash::sealed_with(text))?;
         let payload = text.rsplit('.').next().unwrap_or_default();
         key.open(payload, user, password_version).ok_or(UnsealError::NotGenuine)
+    }
+
+    /// Seals the hash with the first key, whichever key it was sealed with.
+    ///
+    /// # Errors
+    /// See [`UnsealError`].
+    pub fn reseal(
+        &self,
+        sealed: &SealedHash,
+        user: UserId,
+        password_version: i64,
+    ) -> Result<SealedHash, UnsealError> {
+        let hash = self.unseal(sealed, user, password_version)?;
+        Ok(self.seal(&hash, user, password_version))
+    }
+
+    /// The form and key by which hashes are sealed now ([`SealedHash::sealed_with`]).
+    pub fn seals_with(&self) -> String {
+        format!("{FORM}.{}", self.first.id)
     }
 
     /// Checks that hashes which were sealed with this form and key can be opened
@@ -330,6 +349,12 @@ mod tests {
             assert_eq!(ring.unseal(&sealed, UserId(1), 1), Ok(a_hash()), "{text}");
             assert_eq!(ring.verify(&mac, [b"m".as_slice()]).is_ok(), is_mac_accepted, "{text}");
             assert_ne!(ring.first_id(), before.first_id());
+            let resealed = ring.reseal(&sealed, UserId(1), 1).unwrap();
+            assert_eq!(SealedHash::sealed_with(resealed.as_str()), ring.seals_with());
+            assert_eq!(
+                SealingKeys::parse(&new).unwrap().unseal(&resealed, UserId(1), 1),
+                Ok(a_hash())
+            );
         }
     }
 

@@ -101,7 +101,7 @@ impl Agreement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::applied::Unopenable;
+    use crate::actors::applied::Hashes;
     use contract::Position;
 
     fn checksum(byte: u8) -> UsersChecksum {
@@ -114,7 +114,7 @@ mod tests {
 
     fn applied(seq: i64, byte: u8) -> Applied {
         let cursor = Some(Cursor { position: position(seq), ..Cursor::default() });
-        Applied::opened(cursor, checksum(byte), Unopenable::default())
+        Applied::opened(cursor, checksum(byte), Hashes::default())
     }
 
     fn head(seq: i64, byte: u8) -> Head {

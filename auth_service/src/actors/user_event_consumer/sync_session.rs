@@ -216,7 +216,7 @@ impl<'a> SyncSession<'a> {
         let (differs, seq, unopenable) = {
             let applied = self.with.applied.borrow();
             let differs = self.agreement.finds_difference(&applied);
-            (differs, applied.seq(), applied.unopenable.count)
+            (differs, applied.seq(), applied.hashes.unopenable())
         };
         if differs {
             self.with.metrics.checksum_mismatches.inc();

@@ -1,6 +1,7 @@
 //! SQLite: the statements of both databases.
 
 pub(super) mod group_commit;
+pub(super) mod hashes;
 pub(super) mod migrations;
 pub(super) mod projection;
 pub(super) mod staging;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use contract::UserId;
 use futures_util::future::join_all;
-use shared::actors::{AskError, Pruner, ask};
+use shared::actors::{AskError, Maintenance, ask};
 use testkit::wait::{until, until_holds};
 
 use super::super::test_repository::{TestRepository, create, create_as};
@@ -116,7 +116,8 @@ async fn after_a_panic_the_log_is_pruned_all_the_same() {
     let retention = Retention { age_ms: 0, rows: 0 };
     let (thread, writer) = (Arbiter::current(), repository.mailbox.clone());
     let prune = Prune(retention);
-    let _pruner = Pruner::launch(&thread, "pruning the log", writer, prune, &repository.health);
+    let _pruning =
+        Maintenance::launch(&thread, "pruning the log", writer, prune, &repository.health);
     let is_pruned = || repository.metrics.writer.pruned_seq.get() == 1;
     until_holds("the record is gone", Duration::from_secs(10), is_pruned).await;
     assert_eq!(repository.health.degraded(), ["pruning the log: UserRepository gave no answer"]);
