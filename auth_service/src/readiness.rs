@@ -56,7 +56,10 @@ impl Readiness {
             degraded.push("the projection cannot be written".to_owned());
         }
         if !self.is_writable.load(Ordering::Relaxed) {
-            degraded.push("nobody can log out: the disk is full".to_owned());
+            degraded.push(
+                "nobody can log out: the disk is full or read-only, or tokens.db was removed"
+                    .to_owned(),
+            );
         }
         if let BusStatus::Down { cause } = self.bus.status() {
             degraded.push(cause);

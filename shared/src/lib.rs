@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fail_point;
+pub mod file_place;
 pub mod full_disk;
 pub mod hashing;
 pub mod http;

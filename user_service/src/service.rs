@@ -195,7 +195,7 @@ fn readiness(
     Arc::new(move || {
         let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
         if !is_writable.load(Ordering::Relaxed) {
-            report.reasons.push("the database cannot be written: the disk is full".into());
+            report.reasons.push("the database cannot be written: the disk is full or read-only, or the file was removed".into());
         }
         report.reasons.extend(place.problem());
         report.degraded.extend(foreign_keys.degraded());

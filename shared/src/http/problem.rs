@@ -77,7 +77,7 @@ problem_table! {
     NotYetApplied 503 "not-yet-applied" "Write not yet applied"
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
     StorageFull 507 "storage-full" "Storage full"
-        "The request was not carried out: the disk is full or read-only.";
+        "The request was not carried out: the disk is full or read-only, or the database was removed.";
 }
 
 impl ProblemKind {

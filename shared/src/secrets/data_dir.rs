@@ -1,8 +1,8 @@
 //! The data directory, and the lock that keeps other processes out.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::interval;
 
+use crate::file_place::FilePlace;
 use crate::regular_file::open_regular;
 
 /// How often it is looked up whether the directory is still in its place.
@@ -24,9 +25,8 @@ pub struct DataDirClaim(Arc<Claimed>);
 #[derive(Debug)]
 struct Claimed {
     /// The lock: it is held as long as this is open.
-    file: File,
-    /// Where that file was opened.
-    path: PathBuf,
+    _file: File,
+    place: FilePlace,
 }
 
 /// Whether a claimed directory is still where it was. Clones know the same.
@@ -44,27 +44,14 @@ impl DataDirClaim {
             loop {
                 seconds.tick().await;
                 let Some(claimed) = claimed.upgrade() else { return };
-                let was_in_place = is_in_place.swap(claimed.is_in_place(), Ordering::Relaxed);
+                let was_in_place =
+                    is_in_place.swap(claimed.place.check().is_ok(), Ordering::Relaxed);
                 if was_in_place && let Some(problem) = DataDirPlace(is_in_place.clone()).problem() {
-                    tracing::error!(path = %claimed.path.display(), "{problem}");
+                    tracing::error!(path = %claimed.place.path().display(), "{problem}");
                 }
             }
         });
         place
-    }
-}
-
-impl Claimed {
-    fn is_in_place(&self) -> bool {
-        let of = |metadata: io::Result<Metadata>| metadata.map(|found| (found.dev(), found.ino()));
-        match (of(self.file.metadata()), of(self.path.metadata())) {
-            (Ok(claimed), Ok(found)) => claimed == found,
-            // Another fault says nothing about where it is.
-            (_, Err(error)) => {
-                !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-            }
-            (Err(_), _) => true,
-        }
     }
 }
 
@@ -73,8 +60,8 @@ impl DataDirPlace {
     pub fn problem(&self) -> Option<String> {
         let is_in_place = self.0.load(Ordering::Relaxed);
         (!is_in_place).then(|| {
-            "the data directory was removed or replaced, and what is written now will be lost: \
-             restart the service"
+            "the data directory was removed or replaced, and nothing is written any more: restart \
+             the service"
                 .to_owned()
         })
     }
@@ -115,7 +102,10 @@ pub fn claim_data_dir(path: &Path, service: &'static str) -> Result<DataDirClaim
     let lock = path.join(format!("{service}.lock"));
     let file = open_lock(&lock).map_err(failed(&lock))?;
     match file.try_lock() {
-        Ok(()) => Ok(DataDirClaim(Arc::new(Claimed { file, path: lock }))),
+        Ok(()) => {
+            let place = FilePlace::of(&lock, file.metadata());
+            Ok(DataDirClaim(Arc::new(Claimed { _file: file, place })))
+        }
         Err(TryLockError::WouldBlock) => {
             Err(DataDirError::Taken { path: path.to_owned(), service })
         }
@@ -149,21 +139,5 @@ mod tests {
         assert!(refused.to_string().contains("another user_service process uses"), "{refused}");
         drop(first);
         assert!(claim_data_dir(&path, "user_service").is_ok());
-    }
-
-    #[test]
-    fn a_directory_that_was_moved_removed_or_replaced_is_not_in_its_place() {
-        let directory = tempfile::tempdir().unwrap();
-        let [path, other] = ["data", "other"].map(|name| directory.path().join(name));
-        let DataDirClaim(claimed) = claim_data_dir(&path, "user_service").unwrap();
-        assert!(claimed.is_in_place());
-        std::fs::rename(&path, &other).unwrap();
-        assert!(!claimed.is_in_place());
-        let _another = claim_data_dir(&path, "user_service").unwrap();
-        assert!(!claimed.is_in_place(), "another is there");
-        std::fs::remove_dir_all(&path).unwrap();
-        assert!(!claimed.is_in_place());
-        std::fs::rename(&other, &path).unwrap();
-        assert!(claimed.is_in_place());
     }
 }

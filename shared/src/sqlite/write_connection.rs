@@ -8,6 +8,7 @@ use rusqlite_migration::Migrations;
 
 use super::open::{Durability, close_writer, open_writer, set_durability};
 use super::read_connection::ReadConnection;
+use crate::file_place::FilePlace;
 use crate::store_error::StoreError;
 
 /// The one writing connection. If the disk is too full to open it, each further write tries again:
@@ -20,7 +21,7 @@ pub struct WriteConnection {
 }
 
 enum State {
-    Open(Connection),
+    Open(Connection, FilePlace),
     /// With the cause: the disk was full, or the last try failed.
     Closed(StoreError),
 }
@@ -36,33 +37,48 @@ impl WriteConnection {
         durability: Durability,
         migrations: fn() -> Migrations<'static>,
     ) -> Result<Self, StoreError> {
-        let state = match open_writer(&path, durability, &migrations()).map_err(StoreError::from) {
-            Ok(connection) => State::Open(connection),
-            Err(full @ StoreError::Full(_)) => State::Closed(full),
-            Err(error) => return Err(error),
-        };
-        Ok(Self { path, durability, migrations, state })
+        let closed = State::Closed(StoreError::Failed(Arc::new(Closed)));
+        let mut opened = Self { path, durability, migrations, state: closed };
+        match opened.open_now() {
+            Ok(()) | Err(StoreError::Full(_)) => Ok(opened),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_now(&mut self) -> Result<(), StoreError> {
+        match open_writer(&self.path, self.durability, &(self.migrations)()) {
+            Ok(connection) => {
+                self.state =
+                    State::Open(connection, FilePlace::of(&self.path, self.path.metadata()));
+                Ok(())
+            }
+            Err(error) => {
+                let error = StoreError::from(error);
+                self.state = State::Closed(error.clone());
+                Err(error)
+            }
+        }
     }
 
     /// Whether it is open. If not, the disk was full when it was last tried.
     pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+        matches!(self.state, State::Open(..))
     }
 
     /// The connection, to write.
     ///
     /// # Errors
-    /// It still cannot be opened.
+    /// It still cannot be opened; or its file was removed or replaced, and what is written would be
+    /// lost.
     pub fn get(&mut self) -> Result<&mut Connection, StoreError> {
         if !self.is_open() {
-            let opened = open_writer(&self.path, self.durability, &(self.migrations)());
-            self.state = match opened.map_err(StoreError::from) {
-                Ok(connection) => State::Open(connection),
-                Err(error) => State::Closed(error),
-            };
+            self.open_now()?;
         }
         match &mut self.state {
-            State::Open(connection) => Ok(connection),
+            State::Open(connection, place) => {
+                place.check()?;
+                Ok(connection)
+            }
             State::Closed(cause) => Err(cause.clone()),
         }
     }
@@ -70,7 +86,7 @@ impl WriteConnection {
     /// The connection, for writes that are to be more durable than the others, or less.
     ///
     /// # Errors
-    /// It still cannot be opened.
+    /// As for [`WriteConnection::get`].
     pub fn get_with(&mut self, durability: Durability) -> Result<&mut Connection, StoreError> {
         let connection = self.get()?;
         set_durability(connection, durability)?;
@@ -86,7 +102,7 @@ impl WriteConnection {
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         match &self.state {
-            State::Open(connection) => read(connection),
+            State::Open(connection, _) => read(connection),
             State::Closed(cause) => {
                 ReadConnection::new(self.path.clone()).with(read).map_err(|_| cause.clone())
             }
@@ -102,7 +118,7 @@ impl WriteConnection {
     pub fn close(&mut self) -> Result<(), StoreError> {
         let closed = StoreError::Failed(Arc::new(Closed));
         match std::mem::replace(&mut self.state, State::Closed(closed)) {
-            State::Open(connection) => close_writer(connection),
+            State::Open(connection, _) => close_writer(connection),
             State::Closed(_) => Ok(()),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use testkit::wait::until;
 
+use crate::limits::post;
 use crate::{Process, binary, free_addresses};
 
 #[tokio::test]
@@ -37,6 +38,9 @@ async fn a_data_directory_that_goes_is_noticed() {
             (!asked.status.success() && told.contains("removed or replaced")).then_some(())
         })
         .await;
+        let user = r#"{"username":"testuser","password":"testpassword"}"#;
+        let answer = post(&users, "/users", user);
+        assert!(answer.starts_with("HTTP/1.1 507 "), "{how}: {answer}");
         process.signal("TERM");
         output.for_each(drop);
         assert!(process.exit_code().await.is_some());

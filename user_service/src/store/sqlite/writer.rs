@@ -1,7 +1,7 @@
 //! The writing connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use contract::EventKind;
@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::{Connection, TransactionBehavior};
 use shared::fail_point::fail_point;
+use shared::file_place::FilePlace;
 use shared::full_disk::check_room;
 use shared::regular_file::directory_of;
 use shared::sqlite::{close_writer, in_savepoint};
@@ -24,16 +25,17 @@ use crate::domain::{Credentials, NewPassword, User, Written};
 pub(super) struct SqliteWriter {
     connection: Connection,
     /// Where the database is.
-    directory: PathBuf,
+    place: FilePlace,
 }
 
 impl SqliteWriter {
     /// Writes to the database at this path.
     pub(super) fn new(connection: Connection, path: &Path) -> Self {
-        Self { connection, directory: directory_of(path).to_owned() }
+        Self { connection, place: FilePlace::of(path, path.metadata()) }
     }
 
     fn run_group(&mut self, changes: Vec<Change>, now_ms: i64) -> Result<Committed, StoreError> {
+        self.place.check()?;
         // Immediate: a deferred transaction could fail to become a writer half way.
         let behavior = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
@@ -85,8 +87,13 @@ impl Writer for SqliteWriter {
     }
 
     fn probe(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        let has_room = check_room(&self.directory).map_err(|full| StoreError::Full(Arc::new(full)));
-        ready(has_room.and_then(|()| published::touch(&self.connection))).boxed_local()
+        let probe = || {
+            self.place.check()?;
+            let has_room = check_room(directory_of(self.place.path()));
+            has_room.map_err(|full| StoreError::Full(Arc::new(full)))?;
+            published::touch(&self.connection)
+        };
+        ready(probe()).boxed_local()
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
