@@ -1,7 +1,7 @@
 //! RabbitMQ fails, or the network to it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use secrecy::SecretString;
@@ -9,6 +9,9 @@ use shared::bus::{AmqpBus, AmqpConfig, Bus, BusError, InvalidAmqpUrl};
 use testkit::rabbitmq::RabbitMq;
 use testkit::tcp_proxy::TcpProxy;
 use testkit::wait::{until, until_holds, within};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 use crate::{
     BOUND, CALL_BOUND, config, connect, durable, ids, message, publish_until_confirmed, subscribe,
@@ -77,6 +80,31 @@ async fn a_silent_network_ends_calls_and_streams_and_heals() {
         (take(&mut queue, 1).await[0].message.id == "5").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_broker_that_needs_longer_for_a_handshake_gets_longer() {
+    let node = RabbitMq::start().await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let broker = (Ipv4Addr::LOCALHOST, node.port());
+    // More than the first try waits.
+    let accept = async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                sleep(Duration::from_secs(3)).await;
+                let mut server = TcpStream::connect(broker).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    };
+    let accepting = tokio::spawn(accept);
+    let bus = connect(&format!("amqp://127.0.0.1:{}/%2f", address.port()));
+    let mut queue = subscribe(&bus).await;
+    publish_until_confirmed(&bus, 1).await;
+    assert_eq!(take(&mut queue, 1).await[0].message.id, "1");
+    accepting.abort();
 }
 
 #[tokio::test]

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use contract::topology::DEAD_LETTERS_EXCHANGE;
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use shared::bus::{AmqpBus, Bus, BusError, BusStatus, RefusalKind};
 use testkit::rabbitmq::RabbitMq;
 use testkit::wait::{until, within};
 use tokio::time::sleep;
 
-use crate::{BOUND, CALL_BOUND, connect, durable, message, publish_until_confirmed};
+use crate::{BOUND, CALL_BOUND, connect, durable, message, publish_until_confirmed, take};
 
 /// How long a service goes on asking.
 const INSISTENCE: Duration = Duration::from_secs(6);
@@ -62,6 +63,22 @@ async fn what_is_not_permitted_or_has_other_arguments_is_named_until_it_works() 
     channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     until("it works", BOUND, async || bus.subscribe(durable()).await.ok()).await;
     assert_eq!(bus.status(), BusStatus::Connected);
+}
+
+#[tokio::test]
+async fn a_queue_works_without_dead_letters_and_that_is_shown() {
+    let node = RabbitMq::start().await;
+    let owner = Connection::connect(&node.url(), ConnectionProperties::default()).await.unwrap();
+    let channel = owner.create_channel().await.unwrap();
+    // Somebody has made an exchange of this name for another purpose.
+    let (name, kind) = (DEAD_LETTERS_EXCHANGE.into(), ExchangeKind::Topic);
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(name, kind, options, FieldTable::default()).await.unwrap();
+    let bus = connect(&node.url());
+    let mut queue = within("a subscription", CALL_BOUND, bus.subscribe(durable())).await.unwrap();
+    publish_until_confirmed(&bus, 1).await;
+    assert_eq!(take(&mut queue, 1).await[0].message.id, "1");
+    assert_eq!(bus.status(), down("a queue or exchange exists with other arguments"));
 }
 
 /// Asks again and again, as services do.
