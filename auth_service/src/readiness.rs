@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::actors::user_event_consumer::Freshness;
 use crate::actors::{Applied, Progress};
+use crate::store::Damage;
 
 /// Everything that it depends on whether the service is ready.
 pub(crate) struct Readiness {
@@ -24,6 +25,8 @@ pub(crate) struct Readiness {
     pub(crate) is_writable: Arc<AtomicBool>,
     /// Whether the data directory is where it was.
     pub(crate) place: DataDirPlace,
+    /// Whether the projection was found damaged.
+    pub(crate) damage: Damage,
     /// Whether user_service can be heard.
     pub(crate) bus: Arc<dyn Bus>,
     /// Whether user_service is followed directly.
@@ -46,6 +49,11 @@ impl Readiness {
         }
         reasons.extend(applied.hashes.problem());
         reasons.extend(self.place.problem());
+        if self.damage.is_found() {
+            let advice = "projection.db is damaged: stop the service, delete the file, and start the \
+                          service: it loads all users again";
+            reasons.push(advice.to_owned());
+        }
         if let Some(key) = foreign_key {
             degraded.push(format!(
                 "user_service authenticates with the key {key}, which is not here: give both \

@@ -49,7 +49,7 @@ use crate::http::{self, Api, Authenticator, TokenChecker};
 use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::readiness::Readiness;
-use crate::store::{ProjectionReader, StoreError};
+use crate::store::{Damage, ProjectionReader, StoreError};
 
 mod files;
 
@@ -156,6 +156,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let api = ApiParts {
         hashing,
         projection: config.common.data_dir.join(PROJECTION),
+        damage: actors.damage.clone(),
         verifier,
         revoked: actors.revoked.clone(),
         ended: actors.ended.clone(),
@@ -174,9 +175,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         token_lifetime_s: config.service.token_lifetime_s(),
         login_wait: config.service.login_wait.into(),
     };
-    let (applied, progress) = (actors.applied.clone(), actors.progress.clone());
-    let fresh = actors.fresh.clone();
-    registry.register_collector(Box::new(AgreementMetrics { applied, progress, fresh }));
+    registry.register_collector(Box::new(actors.agreement()));
     let readiness = actors.readiness(health, bus, claim.watch());
     let readiness = Arc::new(move || readiness.report());
     let probes = Probes { readiness, registry: Arc::new(registry) };
@@ -228,6 +227,7 @@ fn token_rules(config: &AuthServiceConfig) -> TokenRules {
 struct ApiParts {
     hashing: HashingThreads,
     projection: PathBuf,
+    damage: Damage,
     verifier: Arc<Verifier>,
     revoked: RevokedSessions,
     ended: EndedStamps,
@@ -257,7 +257,7 @@ impl ApiParts {
     /// Called once on each worker's thread, whose actors it starts.
     fn launch_api(&self) -> Api {
         let parts = self.clone();
-        let reader = Rc::new(ProjectionReader::new(parts.projection));
+        let reader = Rc::new(ProjectionReader::new(parts.projection, parts.damage));
         Api {
             authenticator: Authenticator {
                 reader: CredentialReader::launch(Rc::clone(&reader), &parts.health),
@@ -313,6 +313,8 @@ struct Actors {
     revoked: RevokedSessions,
     ended: EndedStamps,
     is_writable: Arc<AtomicBool>,
+    /// Of the projection, as its readers find it.
+    damage: Damage,
     following: Arbiter,
     /// The threads of the databases.
     writing: [Arbiter; 2],
@@ -372,16 +374,22 @@ impl Actors {
             revoked,
             ended,
             is_writable,
+            damage: Damage::default(),
             following,
             writing: [projecting, revoking],
         }
     }
 
+    fn agreement(&self) -> AgreementMetrics {
+        let (applied, progress) = (self.applied.clone(), self.progress.clone());
+        AgreementMetrics { applied, progress, fresh: self.fresh.clone() }
+    }
+
     fn readiness(&self, health: Health, bus: Arc<dyn Bus>, place: DataDirPlace) -> Readiness {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
-        let fresh = self.fresh.clone();
-        Readiness { health, applied, progress, is_writable, place, bus, fresh }
+        let (fresh, damage) = (self.fresh.clone(), self.damage.clone());
+        Readiness { health, applied, progress, is_writable, place, damage, bus, fresh }
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

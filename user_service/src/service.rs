@@ -138,7 +138,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, published }));
-    let readiness = readiness(&actors, &parts.health, bus, claim.watch());
+    let readiness = readiness(&actors, &parts, bus, claim.watch());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
@@ -186,11 +186,12 @@ fn announce(address: SocketAddr) {
 
 fn readiness(
     actors: &Actors,
-    health: &Health,
+    parts: &ApiParts,
     bus: Arc<dyn Bus>,
     place: DataDirPlace,
 ) -> Readiness {
-    let (is_writable, health) = (Arc::clone(&actors.is_writable), health.clone());
+    let (is_writable, health) = (Arc::clone(&actors.is_writable), parts.health.clone());
+    let store = Arc::clone(&parts.store);
     let foreign_keys = actors.foreign_keys.clone();
     Arc::new(move || {
         let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
@@ -198,6 +199,10 @@ fn readiness(
             report.reasons.push("the database cannot be written: the disk is full or read-only, or the file was removed".into());
         }
         report.reasons.extend(place.problem());
+        if store.is_damaged() {
+            let advice = "the database is damaged: stop the service, and restore a backup";
+            report.reasons.push(advice.to_owned());
+        }
         report.degraded.extend(foreign_keys.degraded());
         if let BusStatus::Down { cause } = bus.status() {
             report.degraded.push(cause);

@@ -83,7 +83,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::store::ProjectionStore;
+    use crate::store::{Damage, ProjectionStore};
     use contract::token_record::SigningAlgorithm;
     use contract::{Cursor, Incarnation, RecordHash, UserChange, UserState};
     use shared::log_sync::{NextChange, ReceivedRecord};
@@ -141,7 +141,7 @@ mod tests {
 
     fn checker(key: &SigningKey, ended: &EndedStamps, path: &Path) -> TokenChecker {
         let verifier = Arc::new(Verifier::new(&rules(), [key.jwk()]).unwrap());
-        let reader = Rc::new(ProjectionReader::new(path.to_owned()));
+        let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
         let clock = Clock::manual(NOW_S * 1000);
         TokenChecker::new(verifier, RevokedSessions::default(), ended.clone(), reader, clock)
     }

@@ -11,5 +11,6 @@ mod tokens;
 
 pub use forgetting::{Now, RevokedSession};
 pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused, StoredHash};
+pub use shared::sqlite::Damage;
 pub use shared::store_error::StoreError;
 pub use tokens::{RevokeRefused, TokenStore};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use contract::{Cursor, Position, SealedHash, SnapshotUser, UserId, UsersChecksum};
 use shared::log_sync::NextChange;
-use shared::sqlite::{Durability, ReadConnection, WriteConnection};
+use shared::sqlite::{Damage, Durability, ReadConnection, WriteConnection};
 
 use super::StoreError;
 use super::sqlite::{hashes, migrations, projection, staging, totals};
@@ -149,9 +149,9 @@ pub struct ProjectionReader {
 }
 
 impl ProjectionReader {
-    /// The connection is opened with the first question.
-    pub fn new(path: PathBuf) -> Self {
-        Self { connection: ReadConnection::new(path) }
+    /// The connection is opened with the first question. `damage` will show what it finds.
+    pub fn new(path: PathBuf, damage: Damage) -> Self {
+        Self { connection: ReadConnection::new(path, damage) }
     }
 
     /// The user with this name, compared by its key.

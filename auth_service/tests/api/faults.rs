@@ -1,3 +1,5 @@
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -151,6 +153,26 @@ async fn after_the_sealing_key_was_replaced_hashes_are_sealed_with_the_new_one_a
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
     }
     assert_eq!(app.metric("projection_snapshots_total").await, 0);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_projection_that_is_damaged_while_it_is_used_is_told_at_readyz() {
+    let app = TestApp::start().await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let token = app.login("testuser", "testpassword").await.token();
+    let app = app.restart_after(|_| {}).await;
+    let path = app.dir.path().join("projection.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0x2a);
+    // In place, as a disk does it.
+    let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all(&bytes).unwrap();
+    assert_eq!(app.verify(&token).await.problem(), "internal-error");
+    let ready = app.get("/readyz").await;
+    let reasons = ready.json()["reasons"].to_string();
+    assert!(ready.status == 503 && reasons.contains("projection.db is damaged"), "{reasons}");
     app.stop().await;
 }
 

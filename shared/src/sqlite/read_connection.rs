@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::damage::Damage;
 use super::open::{open_immutable, open_reader};
 use crate::store_error::StoreError;
 
@@ -21,12 +22,13 @@ pub struct ReadConnection {
     /// How to prepare a connection that is kept.
     set_up: fn(&Connection) -> Result<(), StoreError>,
     kept: OnceCell<Connection>,
+    damage: Damage,
 }
 
 impl ReadConnection {
-    /// Nothing is opened yet.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, set_up: |_| Ok(()), kept: OnceCell::new() }
+    /// Nothing is opened yet. `damage` will show what the questions find.
+    pub fn new(path: PathBuf, damage: Damage) -> Self {
+        Self { path, set_up: |_| Ok(()), kept: OnceCell::new(), damage }
     }
 
     /// Maps up to 256 MiB of the file instead of copying it: for readers that read much, from all
@@ -47,6 +49,13 @@ impl ReadConnection {
     /// # Errors
     /// Those of `read`; or the database cannot be opened.
     pub fn with<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.damage.note(self.ask(read))
+    }
+
+    fn ask<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

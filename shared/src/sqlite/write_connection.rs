@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use rusqlite_migration::Migrations;
 
+use super::damage::Damage;
 use super::open::{Durability, close_writer, open_writer, set_durability};
 use super::read_connection::ReadConnection;
 use crate::file_place::FilePlace;
@@ -104,7 +105,8 @@ impl WriteConnection {
         match &self.state {
             State::Open(connection, _) => read(connection),
             State::Closed(cause) => {
-                ReadConnection::new(self.path.clone()).with(read).map_err(|_| cause.clone())
+                let reader = ReadConnection::new(self.path.clone(), Damage::default());
+                reader.with(read).map_err(|_| cause.clone())
             }
         }
     }

@@ -64,6 +64,10 @@ impl Store for TroubledStore {
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
         self.inside.open_log_reader()
     }
+
+    fn is_damaged(&self) -> bool {
+        self.inside.is_damaged()
+    }
 }
 
 impl Writer for TroubledWriter {

@@ -44,6 +44,10 @@ pub trait Store: Send + Sync {
 
     /// Opens a reader of the log. Each belongs to one thread.
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>>;
+
+    /// Whether the writer or a reader of users has found the database damaged: trying again does not
+    /// help.
+    fn is_damaged(&self) -> bool;
 }
 
 /// An opened writer.

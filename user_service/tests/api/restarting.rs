@@ -1,3 +1,5 @@
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use crate::test_app::{Setup, TestApp};
@@ -35,6 +37,30 @@ async fn of_two_that_start_on_one_directory_at_the_same_moment_one_is_refused() 
     let app = setup().start().await;
     assert_eq!(app.get("/users/1").await.status, 200);
     app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_database_that_is_damaged_while_it_is_used_is_told_at_readyz() {
+    let app = TestApp::start().await;
+    for name in ["anna", "bert", "carl"] {
+        app.create(name).await;
+    }
+    // Now all pages are in the main file.
+    let app = Setup { directory: app.stop().await, ..Setup::default() }.start().await;
+    assert_eq!(app.get("/readyz").await.status, 200);
+    overwrite_all_but_first_page(&app.directory.path().join("users.db"));
+    app.get("/users").await.assert_problem(500, "internal-error");
+    let ready = app.get("/readyz").await;
+    assert!(ready.status == 503 && ready.text.contains("restore a backup"), "{ready:?}");
+    // It cannot be closed cleanly.
+    let _ = app.stop().await;
+}
+
+fn overwrite_all_but_first_page(path: &std::path::Path) {
+    let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(4096)).unwrap();
+    let rest = file.metadata().unwrap().len() - 4096;
+    file.write_all(&vec![0x2a; rest.try_into().unwrap()]).unwrap();
 }
 
 #[actix_web::test]

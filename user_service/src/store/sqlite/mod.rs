@@ -20,7 +20,7 @@ use contract::Head;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::Connection;
-use shared::sqlite::{Durability, ReadConnection, open_reader, open_writer};
+use shared::sqlite::{Damage, Durability, ReadConnection, open_reader, open_writer};
 
 use super::{LogReader, Opened, Reader, Store, StoreError};
 use reader::{SqliteLogReader, SqliteReader};
@@ -29,11 +29,12 @@ use writer::SqliteWriter;
 /// The database in one file.
 pub(super) struct SqliteStore {
     path: PathBuf,
+    damage: Damage,
 }
 
 impl SqliteStore {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, damage: Damage::default() }
     }
 
     fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
@@ -43,7 +44,10 @@ impl SqliteStore {
         checksum::compute_if_absent(&connection)?;
         name_keys::renew(&mut connection, now_ms)?;
         let head = read_head(&connection)?;
-        Ok(Opened { writer: Box::new(SqliteWriter::new(connection, &self.path)), head })
+        Ok(Opened {
+            writer: Box::new(SqliteWriter::new(connection, &self.path, self.damage.clone())),
+            head,
+        })
     }
 }
 
@@ -53,7 +57,8 @@ impl Store for SqliteStore {
     }
 
     fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>> {
-        let connection = ReadConnection::new(self.path.clone()).mapped_into_memory();
+        let connection = ReadConnection::new(self.path.clone(), self.damage.clone());
+        let connection = connection.mapped_into_memory();
         let reader: Box<dyn Reader> = Box::new(SqliteReader::new(connection));
         ready(Ok(reader)).boxed_local()
     }
@@ -63,6 +68,10 @@ impl Store for SqliteStore {
             Ok(Box::new(SqliteLogReader::new(open_reader(&self.path)?)))
         };
         ready(open()).boxed_local()
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.damage.is_found()
     }
 }
 

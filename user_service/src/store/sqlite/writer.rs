@@ -12,7 +12,7 @@ use shared::fail_point::fail_point;
 use shared::file_place::FilePlace;
 use shared::full_disk::check_room;
 use shared::regular_file::directory_of;
-use shared::sqlite::{close_writer, in_savepoint};
+use shared::sqlite::{Damage, close_writer, in_savepoint};
 
 use super::super::{
     Change, ChangeError, Committed, CreateUser, DeleteUser, Outcome, Pruned, ReplaceHash,
@@ -26,12 +26,13 @@ pub(super) struct SqliteWriter {
     connection: Connection,
     /// Where the database is.
     place: FilePlace,
+    damage: Damage,
 }
 
 impl SqliteWriter {
     /// Writes to the database at this path.
-    pub(super) fn new(connection: Connection, path: &Path) -> Self {
-        Self { connection, place: FilePlace::of(path, path.metadata()) }
+    pub(super) fn new(connection: Connection, path: &Path, damage: Damage) -> Self {
+        Self { connection, place: FilePlace::of(path, path.metadata()), damage }
     }
 
     fn run_group(&mut self, changes: Vec<Change>, now_ms: i64) -> Result<Committed, StoreError> {
@@ -51,6 +52,9 @@ impl SqliteWriter {
                 // request with an `Idempotency-Key`, which is kept.
                 !matches!(outcome, Err(ChangeError::Store(_)))
             })?;
+            if let Err(ChangeError::Store(error)) = &outcome {
+                self.damage.look_at(error);
+            }
             outcomes.push(outcome);
         }
         let head = read_head(&transaction)?;
@@ -71,7 +75,8 @@ impl Writer for SqliteWriter {
         changes: Vec<Change>,
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Committed, StoreError>> {
-        ready(self.run_group(changes, now_ms)).boxed_local()
+        let outcome = self.run_group(changes, now_ms);
+        ready(self.damage.note(outcome)).boxed_local()
     }
 
     fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
