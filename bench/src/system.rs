@@ -236,9 +236,10 @@ fn binary(name: &str) -> PathBuf {
 fn multiply(database: &Path, users: i64) {
     let sql = format!(
         "BEGIN;
-         INSERT INTO users (username, username_key, password_hash, version, password_version)
+         CREATE TEMP TABLE one AS SELECT * FROM users;
+         INSERT INTO users
              WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {users})
-             SELECT 'user' || i, 'user' || i, (SELECT password_hash FROM users), 1, 1 FROM n;
+             SELECT i, 'user' || i, 'user' || i, password_hash, 1, 1, changed, stamp FROM one, n;
          DELETE FROM user_log;
          UPDATE log_start SET seq = {users}, hash = randomblob(16);
          UPDATE published SET seq = {users};
