@@ -8,7 +8,6 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
-mod key_ring;
 pub mod metrics;
 mod readiness;
 mod service;

@@ -1,78 +1,133 @@
 //! Whether a token is alive, asked on the worker's own thread.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use contract::{Claims, Position, UserId};
+use contract::{Position, UserId};
 use shared::clock::Clock;
-use shared::tokens::{CachedVerifier, EndedStamps, RevokedSessions, TokenRefused, Verifier};
+use shared::tokens::liveness::{
+    DeadReason, Doubt, Freshness, Moment, StampAnswer, Verdict, check_key, judge,
+};
+use shared::tokens::token_set::BootTime;
+use shared::tokens::token_set_view::TokenSetView;
+use shared::tokens::{CachedVerifier, EndedStamps, NotVerified, TokenRules, VerifiedToken};
+use tokio::sync::watch;
 
+use crate::actors::{Applied, only_replica};
 use crate::store::{ProjectionReader, StoreError};
 
-/// Tells which tokens are alive, on one worker's thread.
-///
-/// A token is alive if its signature, claims and times are good, its session was not logged out,
-/// and the projection has its user with the same security stamp. Only the signature is remembered;
-/// everything else is asked every time.
+/// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
+/// Only signatures are remembered; everything else is asked every time.
 pub struct TokenChecker {
     verifier: CachedVerifier,
-    revoked: RevokedSessions,
+    /// The ended sessions and the keys.
+    set: TokenSetView,
     ended: EndedStamps,
     reader: Rc<ProjectionReader>,
+    applied: watch::Receiver<Applied>,
     clock: Clock,
 }
 
 impl TokenChecker {
     /// A checker with an empty memory.
     pub fn new(
-        verifier: Arc<Verifier>,
-        revoked: RevokedSessions,
+        rules: TokenRules,
+        set: TokenSetView,
         ended: EndedStamps,
-        reader: Rc<ProjectionReader>,
+        (reader, applied): (Rc<ProjectionReader>, watch::Receiver<Applied>),
         clock: Clock,
     ) -> Self {
-        Self { verifier: CachedVerifier::new(verifier), revoked, ended, reader, clock }
+        let verifier = CachedVerifier::new(rules, set.clone());
+        Self { verifier, set, ended, reader, applied, clock }
     }
 
-    /// The claims of the token, if it is alive.
-    pub(super) fn check(&self, token: &str) -> Result<Rc<Claims>, TokenRejection> {
-        let claims = self.verifier.verify(token, self.clock.unix_s())?;
-        if self.revoked.contains(&claims.sid) {
-            return Err(TokenRejection::LoggedOut);
+    /// The token, if it is alive.
+    pub(super) fn check(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        let boot = BootTime(self.clock.boot_ms());
+        let at = Moment {
+            wall_s: self.clock.unix_s(),
+            leeway_s: self.verifier.rules().leeway_s,
+            boot,
+            arrived: boot,
+        };
+        // In this order: see the rule.
+        let freshness = freshness(boot);
+        let verified = self.verifier.verify(token).map_err(|not| match not {
+            NotVerified::NotOurs => TokenRejection::NotOurs,
+            NotVerified::NoKey(kid) => match check_key(self.set.key(&kid), &freshness, boot) {
+                Err(verdict) => verdict.into(),
+                // It was published a moment ago.
+                Ok(()) => TokenRejection::Unknown(Doubt::KeyMayExist),
+            },
+        })?;
+        let (is_ended, key) = self.set.look_up(&verified.sid, &verified.kid);
+        let stamp = self.ask_projection(verified.user, verified.stamp)?;
+        match judge(&verified.times(), &freshness, is_ended, key, stamp, &at) {
+            Verdict::Alive => Ok(verified),
+            verdict => Err(verdict.into()),
         }
-        let user = UserId::parse(&claims.sub).ok_or(TokenRefused::NotOurs)?;
-        let stamp = Position::decode(&claims.stamp).ok_or(TokenRefused::NotOurs)?;
-        // In this order: see `EndedStamps::contains`.
-        let is_ended = self.ended.contains(user, stamp);
-        if is_ended || self.reader.find_stamp(user)? != Some(stamp) {
-            return Err(TokenRejection::StampReplaced);
-        }
-        Ok(claims)
     }
+
+    fn ask_projection(&self, user: UserId, stamp: Position) -> Result<StampAnswer, StoreError> {
+        // In this order: see `EndedStamps::contains`.
+        if self.ended.contains(user, stamp) {
+            return Ok(StampAnswer::Replaced);
+        }
+        if self.reader.find_stamp(user)? == Some(stamp) {
+            return Ok(StampAnswer::Present);
+        }
+        // How far the projection is, and what it says no earlier than that.
+        let applied_seq = self.applied.borrow().seq();
+        let is_present = self.reader.find_stamp(user)? == Some(stamp);
+        let other = StampAnswer::Other { stamp_seq: stamp.seq, applied_seq };
+        Ok(if is_present { StampAnswer::Present } else { other })
+    }
+}
+
+/// The projection counts as being on the present log.
+fn freshness(now: BootTime) -> Freshness {
+    let users = Freshness {
+        users_asked_at: Some(now),
+        log_end_seq: 0,
+        set_marked_at: None,
+        is_anybody_missing: true,
+        cut_off_since: None,
+        refuse_after_ms: None,
+    };
+    only_replica::with_all_records(now, users)
 }
 
 /// Why a token is not accepted.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum TokenRejection {
-    /// The token itself is not valid.
+    /// It was not signed by us for our users.
+    #[error("not a token of this service")]
+    NotOurs,
+    /// It is dead for good.
     #[error(transparent)]
-    Refused(#[from] TokenRefused),
-    /// A logout has ended its session.
-    #[error("its session was logged out")]
-    LoggedOut,
-    /// A change of password, a deletion or a restore of user_service's database has ended it.
-    #[error("its security stamp is not the user's")]
-    StampReplaced,
+    Dead(DeadReason),
+    /// Nobody can tell at this moment.
+    #[error(transparent)]
+    Unknown(Doubt),
     /// The projection cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl From<Verdict> for TokenRejection {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Dead(reason) => Self::Dead(reason),
+            Verdict::Unknown(doubt) => Self::Unknown(doubt),
+            // Nobody rejects it.
+            Verdict::Alive => Self::Unknown(Doubt::AwaitsProof),
+        }
+    }
+}
+
 impl TokenRejection {
     /// The token was signed by us, and may once have been good.
     pub(super) fn is_ours(&self) -> bool {
-        use TokenRejection::{LoggedOut, Refused, StampReplaced};
-        matches!(self, LoggedOut | StampReplaced | Refused(TokenRefused::OutOfTime))
+        matches!(self, Self::Dead(reason) if *reason != DeadReason::UnknownKey)
     }
 }
 
@@ -84,10 +139,11 @@ mod tests {
 
     use super::*;
     use crate::store::{Damage, ProjectionStore};
-    use contract::token_record::SigningAlgorithm;
-    use contract::{Cursor, Incarnation, RecordHash, UserChange, UserState};
+    use contract::token_record::{PublishedKey, SigningAlgorithm, TokenId};
+    use contract::{Claims, Cursor, Incarnation, RecordHash, TokenRecord, UserChange, UserState};
     use shared::log_sync::{NextChange, ReceivedRecord};
-    use shared::tokens::{SigningKey, TokenRules};
+    use shared::tokens::token_set::{Learned, TokenSet};
+    use shared::tokens::{SigningKey, public_bytes};
 
     const USERS: i64 = 100;
     const NOW_S: i64 = 1_800_000_000;
@@ -130,8 +186,8 @@ mod tests {
             exp: NOW_S + 900,
             iat: NOW_S,
             nbf: NOW_S,
-            jti: "j".into(),
-            sid: "s".into(),
+            jti: TokenId([1; 16]).to_string(),
+            sid: TokenId([1; 16]).to_string(),
             client_id: "c".into(),
             username: "u".into(),
             stamp: at(user).encode(),
@@ -140,10 +196,16 @@ mod tests {
     }
 
     fn checker(key: &SigningKey, ended: &EndedStamps, path: &Path) -> TokenChecker {
-        let verifier = Arc::new(Verifier::new(&rules(), [key.jwk()]).unwrap());
+        let (kid, algorithm, public_key) = public_bytes(key.jwk()).unwrap();
+        let (until_s, signs_from_s, lifetime_s) = (NOW_S, 0, 900);
+        let named = PublishedKey { until_s, signs_from_s, lifetime_s, kid, algorithm, public_key };
+        let record = TokenRecord::KeyPublished(Box::new(named));
+        let set = TokenSetView::default();
+        set.apply(&TokenSet::default().insert(record, Learned::Now, BootTime(0)));
         let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
+        let applied = watch::Sender::new(Applied::default()).subscribe();
         let clock = Clock::manual(NOW_S * 1000);
-        TokenChecker::new(verifier, RevokedSessions::default(), ended.clone(), reader, clock)
+        TokenChecker::new(rules(), set, ended.clone(), (reader, applied), clock)
     }
 
     /// Two workers verify without end, from their caches, while the consumer deletes one user after

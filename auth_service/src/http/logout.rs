@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use contract::token_record::TokenLife;
 use shared::actors::ask;
 use shared::http::{IdempotencyKey, IgnoredBody, Problem};
 use shared::idempotency::{IdempotentRequest, Lookup};
@@ -36,13 +37,9 @@ pub(super) async fn logout(
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
     match (api.tokens.check(&token), request) {
-        (Ok(claims), request) => {
-            let command = RevokeSession {
-                sid: claims.sid.clone(),
-                exp_s: claims.exp,
-                lifetime_s: claims.exp.saturating_sub(claims.iat),
-                request,
-            };
+        (Ok(token), request) => {
+            let ended_with = TokenLife { kid: token.kid, exp_s: token.claims.exp };
+            let command = RevokeSession { sid: token.sid, ended_with, request };
             ask(&api.revocations, command).await??;
         }
         (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &api).await?,

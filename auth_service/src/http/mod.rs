@@ -22,10 +22,10 @@ use shared::clock::Clock;
 use shared::http::GuessLimit;
 use shared::secrets::SealingKeys;
 use shared::tokens::TokenRules;
+use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::watch;
 
-use crate::actors::{Applied, Revocations};
-use crate::key_ring::KeyRing;
+use crate::actors::{Applied, TokenRevocations, TokenSigner};
 use crate::metrics::LoginMetrics;
 
 pub use authentication::Authenticator;
@@ -39,10 +39,12 @@ pub struct Api {
     pub authenticator: Authenticator,
     /// Verifies tokens.
     pub tokens: TokenChecker,
-    /// Revokes tokens.
-    pub revocations: Mailbox<Revocations>,
-    /// Signs tokens, on this thread, and lists the keys that verify them.
-    pub key_ring: Arc<KeyRing>,
+    /// Ends sessions.
+    pub revocations: Mailbox<TokenRevocations>,
+    /// Signs tokens, on this thread.
+    pub signer: TokenSigner,
+    /// Lists the keys that verify them.
+    pub token_set: TokenSetView,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.

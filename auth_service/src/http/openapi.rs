@@ -1,7 +1,7 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidToken, NotYetApplied, StorageFull, TooManyFailures,
+    IdempotencyKeyReused, InvalidToken, NotYetApplied, NotYetKnown, StorageFull, TooManyFailures,
     WrongCredentials,
 };
 use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
@@ -38,8 +38,8 @@ const PROBLEMS: [OperationProblems; 4] = [
             &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
         ],
     ),
-    ("logout", &[IGNORED_BODY, &[InvalidToken, IdempotencyKeyReused, StorageFull]]),
-    ("verify", &[&[InvalidToken]]),
+    ("logout", &[IGNORED_BODY, &[InvalidToken, IdempotencyKeyReused, NotYetKnown, StorageFull]]),
+    ("verify", &[&[InvalidToken, NotYetKnown]]),
     ("listKeys", &[]),
 ];
 

@@ -4,6 +4,7 @@ use actix_web::http::header::WWW_AUTHENTICATE;
 use shared::http::{Problem, ProblemKind};
 
 use super::live_tokens::TokenRejection;
+use crate::actors::key_ring::{KeyRingError, SignError};
 use crate::store::RevokeRefused;
 
 /// Tells clients that a token is needed (RFC 6750 section 3).
@@ -26,7 +27,27 @@ impl From<TokenRejection> for Problem {
     fn from(rejection: TokenRejection) -> Self {
         match rejection {
             TokenRejection::Store(error) => Self::internal(error),
-            dead => invalid_token().with_source(dead),
+            TokenRejection::Unknown(doubt) => {
+                let detail = "whether the token is valid cannot be told at this moment";
+                Self::new(ProblemKind::NotYetKnown, detail).with_source(doubt)
+            }
+            TokenRejection::NotOurs | TokenRejection::Dead(_) => {
+                invalid_token().with_source(rejection)
+            }
+        }
+    }
+}
+
+impl From<SignError> for Problem {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::NoKey => {
+                Self::new(ProblemKind::Overloaded, "no key is ready to sign tokens")
+                    .with_source(error)
+            }
+            SignError::Ask(error) | SignError::Keys(KeyRingError::Ask(error)) => error.into(),
+            SignError::Keys(KeyRingError::Store(error)) => error.into(),
+            SignError::Keys(_) | SignError::Sign(_) => Self::internal(error),
         }
     }
 }

@@ -76,6 +76,8 @@ problem_table! {
         "The request was not carried out. Try again after the time in Retry-After.";
     NotYetApplied 503 "not-yet-applied" "Write not yet applied"
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
+    NotYetKnown 503 "not-yet-known" "Token cannot be judged yet"
+        "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
     StorageFull 507 "storage-full" "Storage full"
         "The request was not carried out: the disk is full or read-only, or the database was removed.";
 }
@@ -121,7 +123,7 @@ impl Problem {
         let problem =
             Self { kind, detail: detail.into(), errors: vec![], headers: vec![], source: None };
         match kind {
-            ProblemKind::Overloaded | ProblemKind::NotYetApplied => {
+            ProblemKind::Overloaded | ProblemKind::NotYetApplied | ProblemKind::NotYetKnown => {
                 problem.with_header(header::RETRY_AFTER, "1")
             }
             _ => problem,
