@@ -14,7 +14,7 @@ mod keys;
 mod stored_responses;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -95,12 +95,12 @@ impl TokenRevocations {
     /// # Errors
     /// It cannot be used; or the disk is full, and it cannot even be read.
     pub fn open(
-        path: PathBuf,
+        path: &Path,
         clock: Clock,
         boot_id: [u8; 16],
         metrics: RevocationMetrics,
     ) -> Result<Self, StoreError> {
-        let directory = directory_of(&path).to_owned();
+        let directory = directory_of(path).to_owned();
         let mut store = TokenStore::open(path, boot_id, BootTime(clock.boot_ms()))?;
         store.found_nobody();
         metrics.set(store.view().ended_sessions());

@@ -34,7 +34,7 @@ impl Files {
         let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
         let sealing_key = Arc::new(sealing_key);
         let (path, metrics) = (directory.join(TOKENS), metrics.revocations.clone());
-        let revocations = TokenRevocations::open(path, clock.clone(), boot_id, metrics)
+        let revocations = TokenRevocations::open(&path, clock.clone(), boot_id, metrics)
             .map_err(StartError::TokenSet)?;
         let own = revocations.find_own_keys().map_err(StartError::TokenSet)?;
         let keys = StoredKeys::open(directory, own)?;

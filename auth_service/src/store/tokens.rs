@@ -1,23 +1,25 @@
 //! The token set of this replica on disk and in memory, and the stored responses beside it: that of
 //! a logout is written in the transaction of its record.
 
-use std::path::PathBuf;
+use std::error::Error;
 
-use contract::token_record::{Horizons, KeyId, PublishedKey};
+use contract::token_record::{KeyId, PublishedKey};
 use contract::{Claims, TokenRecord};
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
-use shared::sqlite::{Durability, WriteConnection, idempotency};
+use shared::sqlite::{WriteConnection, idempotency};
 use shared::tokens::key_schedule::OwnKey;
-use shared::tokens::key_trust::KeyTrust;
 use shared::tokens::token_set::{BootTime, Change, KeyEntry, Learned};
 use shared::tokens::token_set_view::TokenSetView;
 
 use super::StoreError;
+use super::put_back::Mark;
 use super::sqlite::group_commit::GroupCommit;
-use super::sqlite::{migrations, tokens};
+use super::sqlite::tokens;
 use super::token_state::{Now, TokenState};
+
+mod opening;
 
 /// How many stored responses are deleted at once: no logout waits long for it.
 const CHUNK: u16 = 1_000;
@@ -60,45 +62,18 @@ pub struct TokenStore {
     /// What the next commit holds.
     group: GroupCommit,
     state: TokenState,
+    /// How many transactions have changed the database.
+    changes: i64,
+    /// Notes that, a second behind.
+    mark: Mark,
 }
 
 impl TokenStore {
-    /// Opens the database, or creates it, and fills the set and the view with all that is in it. If
-    /// the disk is full, the first write that finds space opens it. `boot_id` names the start of the
-    /// machine.
-    ///
-    /// # Errors
-    /// It cannot be used; or the disk is full, and it cannot even be read.
-    pub fn open(path: PathBuf, boot_id: [u8; 16], now: BootTime) -> Result<Self, StoreError> {
-        let mut connection = WriteConnection::open(path, Durability::Full, migrations::tokens)?;
-        let stored = connection.read(tokens::find_state)?;
-        let is_same_start = stored.boot_id == boot_id;
-        if !is_same_start && connection.is_open() {
-            let transaction = connection.get()?.transaction()?;
-            tokens::begin_ages_anew(&transaction, boot_id, now)?;
-            transaction.commit()?;
+    /// Notes beside the database how often it was changed. Without that, less is recognised.
+    fn note_changes(&mut self) {
+        if let Err(error) = self.mark.note(self.changes) {
+            tracing::debug!(error = &error as &dyn Error, "the mark of tokens.db was not written");
         }
-        let trust = if stored.has_gaps {
-            KeyTrust::of_a_set_with_gaps()
-        } else {
-            KeyTrust::of_a_kept_set()
-        };
-        let mut state = TokenState::new(trust);
-        connection.read(|connection| {
-            state.load_horizons(&Horizons::from_lives(tokens::find_horizons(connection)?));
-            tokens::load_records(connection, |record, since| {
-                let learned = match since {
-                    None => Learned::Here,
-                    Some(since) if is_same_start => Learned::Aged(now.since_ms(since)),
-                    Some(_) => Learned::Now,
-                };
-                state.load(record, learned, now);
-            })?;
-            let own = tokens::find_own_keys(connection, now)?;
-            state.trust(own.iter().map(|key| key.kid));
-            Ok(())
-        })?;
-        Ok(Self { connection, group: GroupCommit::default(), state })
     }
 
     /// What HTTP workers read.
@@ -221,6 +196,7 @@ impl TokenStore {
         match self.connection.get() {
             Ok(connection) => {
                 let committed = self.group.commit(connection, &mut self.state, now)?;
+                self.changes += i64::from(committed.is_change);
                 Ok(committed.kept > 0)
             }
             Err(error) => {
@@ -237,6 +213,7 @@ impl TokenStore {
     pub fn forget(&mut self, now: BootTime) -> Result<(), StoreError> {
         let forgotten = self.state.set.forget(now);
         self.group.owe(forgotten);
+        self.note_changes();
         if self.group.is_empty() { Ok(()) } else { self.commit(now).map(drop) }
     }
 
@@ -254,6 +231,7 @@ impl TokenStore {
     /// # Errors
     /// Something is not there. Nothing is lost: the next start finds it beside the main file.
     pub fn close(&mut self) -> Result<(), StoreError> {
+        self.note_changes();
         self.connection.close()
     }
 }

@@ -17,6 +17,7 @@ mod login;
 mod poison;
 mod random_tokens;
 mod repair;
+mod signing_keys;
 mod stamps;
 mod stand_ins;
 mod test_app;

@@ -30,6 +30,8 @@ pub(in crate::store) struct Committed {
     pub(in crate::store) writes: usize,
     /// How many of them are on the disk now.
     pub(in crate::store) kept: usize,
+    /// The transaction counts as a change of the set.
+    pub(in crate::store) is_change: bool,
 }
 
 impl GroupCommit {
@@ -112,11 +114,12 @@ fn run_group(
     for write in &mut *group {
         kept += usize::from(run_alone(&transaction, &mut **write, state, now)?);
     }
-    if kept > 0 || !owed.is_empty() {
+    let is_change = kept > 0 || !owed.is_empty();
+    if is_change {
         tokens::count_change(&transaction)?;
     }
     transaction.commit()?;
-    Ok(Committed { writes: group.len(), kept })
+    Ok(Committed { writes: group.len(), kept, is_change })
 }
 
 fn run_alone(

@@ -36,7 +36,27 @@ pub(in crate::store) fn find_state(connection: &Connection) -> Result<SetState, 
     })?)
 }
 
-/// Stores it. The ages of all records count from `now`.
+/// Names the file that the database is written to.
+pub(in crate::store) fn name_file(connection: &Connection, file: &str) -> Result<(), StoreError> {
+    connection.execute("UPDATE token_set SET file = ?1", [file])?;
+    Ok(())
+}
+
+/// Records that were here are missing. A login that is repeated under its Idempotency-Key could
+/// be of a session that has ended since, so it is a login of its own; no key is this replica's any
+/// more. The changes count on from those that are known to have been made.
+pub(in crate::store) fn begin_with_gaps(
+    connection: &Connection,
+    changes: i64,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE token_set SET has_gaps = TRUE, changes = max(changes, ?1) + 1";
+    connection.execute(sql, [changes])?;
+    connection.execute("DELETE FROM idempotency_keys", [])?;
+    connection.execute("DELETE FROM own_keys", [])?;
+    Ok(())
+}
+
+/// The ages of all records count from `now`, by the clock of this start of the machine.
 pub(in crate::store) fn begin_ages_anew(
     connection: &Connection,
     boot_id: [u8; 16],

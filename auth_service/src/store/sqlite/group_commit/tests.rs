@@ -73,7 +73,7 @@ fn a_write_that_fails_fails_alone() {
     let mut fixture = Fixture::new();
     let mut answers =
         [fixture.revoke(1, || Ok(())), fixture.revoke(2, fails), fixture.revoke(3, || Ok(()))];
-    assert_eq!(fixture.commit().unwrap(), Committed { writes: 3, kept: 2 });
+    assert_eq!(fixture.commit().unwrap(), Committed { writes: 3, kept: 2, is_change: true });
     let kept = answers.each_mut().map(|answer| answer.try_recv().unwrap().is_ok());
     assert_eq!(kept, [true, false, true]);
     fixture.expect_ended(&[1, 3]);
