@@ -1,8 +1,8 @@
 //! Whether a token is alive, asked on the worker's own thread.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use contract::{Position, UserId};
 use shared::clock::Clock;
 use shared::tokens::liveness::{
     DeadReason, Doubt, Freshness, Moment, StampAnswer, Verdict, check_key, judge,
@@ -16,14 +16,17 @@ use crate::actors::{Applied, only_replica};
 use crate::store::{ProjectionReader, StoreError};
 
 /// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
-/// Only signatures are remembered; everything else is asked every time.
+/// Signatures are remembered, and what the projection said, until it changes; everything else is
+/// asked every time.
 pub struct TokenChecker {
     verifier: CachedVerifier,
     /// The ended sessions and the keys.
     set: TokenSetView,
     ended: EndedStamps,
     reader: Rc<ProjectionReader>,
-    applied: watch::Receiver<Applied>,
+    applied: RefCell<watch::Receiver<Applied>>,
+    /// Numbers the states of the projection that this worker has seen.
+    state: Cell<u64>,
     clock: Clock,
 }
 
@@ -37,7 +40,8 @@ impl TokenChecker {
         clock: Clock,
     ) -> Self {
         let verifier = CachedVerifier::new(rules, set.clone());
-        Self { verifier, set, ended, reader, applied, clock }
+        let (applied, state) = (RefCell::new(applied), Cell::new(0));
+        Self { verifier, set, ended, reader, applied, state, clock }
     }
 
     /// The token, if it is alive.
@@ -60,26 +64,44 @@ impl TokenChecker {
             },
         })?;
         let (is_ended, key) = self.set.look_up(&verified.sid, &verified.kid);
-        let stamp = self.ask_projection(verified.user, verified.stamp)?;
+        let stamp = self.ask_projection(&verified)?;
         match judge(&verified.times(), &freshness, is_ended, key, stamp, &at) {
             Verdict::Alive => Ok(verified),
             verdict => Err(verdict.into()),
         }
     }
 
-    fn ask_projection(&self, user: UserId, stamp: Position) -> Result<StampAnswer, StoreError> {
+    fn ask_projection(&self, token: &VerifiedToken) -> Result<StampAnswer, StoreError> {
+        let (user, stamp) = (token.user, token.stamp);
         // In this order: see `EndedStamps::contains`.
         if self.ended.contains(user, stamp) {
             return Ok(StampAnswer::Replaced);
         }
+        // Before the question: what is read is this state, or a later one.
+        let state = self.state();
+        if token.present_in.get() == Some(state) {
+            return Ok(StampAnswer::Present);
+        }
         if self.reader.find_stamp(user)? == Some(stamp) {
+            token.present_in.set(Some(state));
             return Ok(StampAnswer::Present);
         }
         // How far the projection is, and what it says no earlier than that.
-        let applied_seq = self.applied.borrow().seq();
+        let applied_seq = self.applied.borrow().borrow().seq();
         let is_present = self.reader.find_stamp(user)? == Some(stamp);
         let other = StampAnswer::Other { stamp_seq: stamp.seq, applied_seq };
         Ok(if is_present { StampAnswer::Present } else { other })
+    }
+
+    /// Another number after each change of the projection. Its writer announces a change after the
+    /// commit, and before `EndedStamps` forgets what the change has ended.
+    fn state(&self) -> u64 {
+        let mut applied = self.applied.borrow_mut();
+        if applied.has_changed().unwrap_or(true) {
+            applied.mark_unchanged();
+            self.state.set(self.state.get() + 1);
+        }
+        self.state.get()
     }
 }
 
@@ -140,7 +162,10 @@ mod tests {
     use super::*;
     use crate::store::{Damage, ProjectionStore};
     use contract::token_record::{PublishedKey, SigningAlgorithm, TokenId};
-    use contract::{Claims, Cursor, Incarnation, RecordHash, TokenRecord, UserChange, UserState};
+    use contract::{
+        Claims, Cursor, Incarnation, Position, RecordHash, TokenRecord, UserChange, UserId,
+        UserState,
+    };
     use shared::log_sync::{NextChange, ReceivedRecord};
     use shared::tokens::token_set::{Learned, TokenSet};
     use shared::tokens::{SigningKey, public_bytes};
@@ -168,10 +193,16 @@ mod tests {
         record(user, user, Some(left))
     }
 
-    fn apply(store: &mut ProjectionStore, record: ReceivedRecord) {
+    /// As `CredentialRepository` does.
+    fn apply(
+        store: &mut ProjectionStore,
+        applied: &watch::Sender<Applied>,
+        record: ReceivedRecord,
+    ) {
         let ReceivedRecord { position, prev_hash, change, sealed_hash } = record;
         let next = NextChange { position, prev_hash, change: change.unwrap(), sealed_hash };
         store.apply(&[next], &Cursor { incarnation: RUN, position }).unwrap();
+        applied.send_modify(|_| ());
     }
 
     fn rules() -> TokenRules {
@@ -195,7 +226,12 @@ mod tests {
         key.sign(&claims).unwrap()
     }
 
-    fn checker(key: &SigningKey, ended: &EndedStamps, path: &Path) -> TokenChecker {
+    fn checker(
+        key: &SigningKey,
+        ended: &EndedStamps,
+        applied: watch::Receiver<Applied>,
+        path: &Path,
+    ) -> TokenChecker {
         let (kid, algorithm, public_key) = public_bytes(key.jwk()).unwrap();
         let (until_s, signs_from_s, lifetime_s) = (NOW_S, 0, 900);
         let named = PublishedKey { until_s, signs_from_s, lifetime_s, kid, algorithm, public_key };
@@ -203,7 +239,6 @@ mod tests {
         let set = TokenSetView::default();
         set.apply(&TokenSet::default().insert(record, Learned::Now, BootTime(0)));
         let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
-        let applied = watch::Sender::new(Applied::default()).subscribe();
         let clock = Clock::manual(NOW_S * 1000);
         TokenChecker::new(rules(), set, ended.clone(), (reader, applied), clock)
     }
@@ -216,14 +251,15 @@ mod tests {
         let path = directory.path().join("projection.db");
         let mut store = ProjectionStore::open(path.clone()).unwrap();
         let key = SigningKey::parse(&SigningKey::generate(SigningAlgorithm::EdDsa)).unwrap();
-        (1..=USERS).for_each(|user| apply(&mut store, created(user)));
+        let applied = watch::Sender::new(Applied::default());
+        (1..=USERS).for_each(|user| apply(&mut store, &applied, created(user)));
         let tokens: Vec<String> = (1..=USERS).map(|user| token(&key, user)).collect();
         let (ended, deleted) = (EndedStamps::default(), AtomicI64::new(0));
         let all_are_cached = Barrier::new(3);
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    let checker = checker(&key, &ended, &path);
+                    let checker = checker(&key, &ended, applied.subscribe(), &path);
                     assert!(tokens.iter().all(|token| checker.check(token).is_ok()));
                     all_are_cached.wait();
                     let mut known = 0;
@@ -241,7 +277,7 @@ mod tests {
                 let deletion = record(USERS + user, user, None);
                 ended.note(RUN, &deletion);
                 deleted.store(user, Ordering::SeqCst);
-                apply(&mut store, deletion);
+                apply(&mut store, &applied, deletion);
                 ended.forget([UserId(user)], RUN, at(USERS + user));
             }
         });

@@ -1,6 +1,6 @@
 //! Verification that remembers signatures: to check one of Ed25519 costs as much as ten requests.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use contract::token_record::{KeyId, TokenId};
@@ -33,6 +33,8 @@ pub struct VerifiedToken {
     pub stamp: Position,
     /// Everything that it says.
     pub claims: Claims,
+    /// For who asks the projection: the state of it, by a number of theirs, that has this stamp.
+    pub present_in: Cell<Option<u64>>,
 }
 
 impl VerifiedToken {
@@ -46,6 +48,7 @@ impl VerifiedToken {
             user: UserId::parse(&claims.sub)?,
             stamp: Position::decode(&claims.stamp)?,
             claims,
+            present_in: Cell::new(None),
         })
     }
 
