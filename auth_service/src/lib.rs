@@ -4,6 +4,7 @@
 //! `main.rs` and the standalone binary call it alike.
 
 pub mod actors;
+mod admin;
 pub mod cli;
 pub mod config;
 pub mod domain;

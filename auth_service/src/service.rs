@@ -6,6 +6,7 @@
 //! | `revoking` | [`TokenRevocations`], `Maintenance` | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
 //! | `keys` | `KeyRing` | files of private keys wait for the disk, and no logout waits for them |
 //! | `following` | `UserEventConsumer`, `DeadLetters` | decoding batches must not hold up what a request waits for |
+//! | the caller's | the answers to the operator's commands | they are few, and wait for actors only |
 //! | each HTTP worker | [`CredentialReader`], [`PasswordHasher`] | a question to them is a local message and no hop. Tokens are verified and signed there, too |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
 //!
@@ -35,6 +36,7 @@ use shared::tokens::key_schedule::KeyRules;
 use shared::tokens::token_set_view::TokenSetView;
 use shared::tokens::{EndedStamps, SigningKeyError, TokenRules};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
 use crate::actors::user_event_consumer::Freshness;
@@ -106,6 +108,8 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
+    /// Answers the operator's commands.
+    admin: JoinHandle<()>,
     /// Held until everything has stopped.
     _claim: DataDirClaim,
 }
@@ -115,6 +119,7 @@ impl Running {
     /// databases.
     pub async fn stop(self) {
         self.http.stop().await;
+        self.admin.abort();
         self.actors.stop().await;
         tracing::info!("auth_service has stopped");
     }
@@ -166,6 +171,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         login_wait: config.service.login_wait.into(),
     };
     registry.register_collector(Box::new(actors.agreement()));
+    let admin = actors.answer_commands(&config.common.data_dir, &health);
     let readiness = actors.readiness(health, bus, claim.watch());
     let readiness = Arc::new(move || readiness.report());
     let probes = Probes { readiness, registry: Arc::new(registry) };
@@ -173,9 +179,10 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     match serve(&server_config(&config, capacity), http_metrics, probes, http::document(), paths) {
         Ok(http) => {
             announce(&config.service, http.address);
-            Ok(Running { address: http.address, http, actors, _claim: claim })
+            Ok(Running { address: http.address, http, actors, admin, _claim: claim })
         }
         Err(error) => {
+            admin.abort();
             actors.stop().await;
             Err(error.into())
         }

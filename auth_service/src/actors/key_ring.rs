@@ -19,6 +19,7 @@ use std::time::Duration;
 use actix::{Actor, ArbiterHandle, AsyncContext, Context, Handler, WrapFuture};
 use contract::token_record::KeyId;
 use shared::actors::{Ask, Command, Health, Mailbox, supervise};
+use shared::tokens::key_schedule::OwnKey;
 use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
@@ -48,6 +49,13 @@ pub struct RotateKeys;
 
 impl Command for RotateKeys {
     type Reply = Result<Option<KeyId>, KeyRingError>;
+}
+
+/// "Which keys of this replica are where?"
+pub struct ListOwnKeys;
+
+impl Command for ListOwnKeys {
+    type Reply = Vec<OwnKey>;
 }
 
 /// "Every token of this key is dead."
@@ -128,5 +136,14 @@ impl Handler<Ask<KillKey>> for KeyRing {
     fn handle(&mut self, ask: Ask<KillKey>, _: &mut Self::Context) {
         let ring = Arc::clone(&self.ring);
         ask.answer_later(async move |KillKey(kid)| ring.lock().await.kill(kid).await);
+    }
+}
+
+impl Handler<Ask<ListOwnKeys>> for KeyRing {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<ListOwnKeys>, _: &mut Self::Context) {
+        let ring = Arc::clone(&self.ring);
+        ask.answer_later(async move |ListOwnKeys| ring.lock().await.own());
     }
 }

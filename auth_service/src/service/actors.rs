@@ -1,6 +1,7 @@
 //! The actors that run on separate threads, and the order in which they stop.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use shared::secrets::DataDirPlace;
 use shared::tokens::EndedStamps;
 use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::actors::credential_repository::CloseProjection;
 use crate::actors::key_ring::{CarryOutPlan, KeyRingConfig, StoredKeys};
@@ -23,6 +25,7 @@ use crate::actors::{
     Applied, CredentialRepository, KeyRing, Progress, ResealHashes, TokenRevocations, TokenSigner,
     UserEventConsumer,
 };
+use crate::admin::spawn_admin;
 use crate::metrics::{AgreementMetrics, FollowingMetrics};
 use crate::readiness::Readiness;
 use crate::store::Damage;
@@ -137,6 +140,12 @@ impl Actors {
             following,
             writing: [projecting, revoking, signing],
         }
+    }
+
+    /// Answers the operator's commands.
+    pub(super) fn answer_commands(&self, data_dir: &Path, health: &Health) -> JoinHandle<()> {
+        let (key_ring, revocations) = (self.key_ring.clone(), self.revocations.clone());
+        spawn_admin(data_dir.to_owned(), key_ring, revocations, health.clone())
     }
 
     /// Brings the keys to where a login can be signed. If that fails, the keys' loop goes on trying.

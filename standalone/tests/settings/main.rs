@@ -11,6 +11,7 @@ use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
 mod data_dir;
+mod keys;
 mod limits;
 mod output;
 mod secret_files;

@@ -188,6 +188,10 @@ impl Ring {
         Ok(())
     }
 
+    pub(super) fn own(&self) -> Vec<OwnKey> {
+        self.keys.borrow().schedule.own().to_vec()
+    }
+
     fn clocks(&self) -> Clocks {
         Clocks::read(&self.with.clock, self.with.boot_id)
     }
