@@ -54,10 +54,7 @@ pub(super) struct Actors {
     pub(super) key_ring: Mailbox<KeyRing>,
     pub(super) signer: TokenSigner,
     pub(super) consumer: Mailbox<UserEventConsumer>,
-    /// These stop when their mailboxes are dropped.
-    _forgetting: Mailbox<Maintenance<TokenRevocations, ForgetSessions>>,
-    _pruning: Mailbox<Maintenance<TokenRevocations, PruneResponses>>,
-    _resealing: Mailbox<Maintenance<CredentialRepository, ResealHashes>>,
+    _upkeep: Upkeep,
     pub(super) applied: watch::Receiver<Applied>,
     pub(super) progress: watch::Receiver<Progress>,
     pub(super) fresh: Freshness,
@@ -69,6 +66,37 @@ pub(super) struct Actors {
     pub(super) following: Arbiter,
     /// The threads of the databases and of the keys.
     pub(super) writing: [Arbiter; 3],
+}
+
+/// Work that nobody waits for. It stops when this is dropped.
+pub(super) struct Upkeep {
+    _forgetting: Mailbox<Maintenance<TokenRevocations, ForgetSessions>>,
+    _pruning: Mailbox<Maintenance<TokenRevocations, PruneResponses>>,
+    _resealing: Mailbox<Maintenance<CredentialRepository, ResealHashes>>,
+}
+
+impl Upkeep {
+    /// Each on the thread of its writer.
+    fn launch(
+        threads: [&Arbiter; 2],
+        (revocations, repository): (Mailbox<TokenRevocations>, Mailbox<CredentialRepository>),
+        health: &Health,
+    ) -> Self {
+        let [revoking, projecting] = threads.map(Arbiter::handle);
+        let (forget, prune) = (ForgetSessions, PruneResponses);
+        let sessions = revocations.clone();
+        Self {
+            _forgetting: Maintenance::launch(&revoking, FORGETTING, sessions, forget, health),
+            _pruning: Maintenance::launch(&revoking, PRUNING, revocations, prune, health),
+            _resealing: Maintenance::launch(
+                &projecting,
+                RESEALING,
+                repository,
+                ResealHashes,
+                health,
+            ),
+        }
+    }
 }
 
 impl Actors {
@@ -103,29 +131,11 @@ impl Actors {
             metrics,
             health: health.clone(),
         };
+        let writers = (revocations.clone(), repository.clone());
+        let upkeep = Upkeep::launch([&revoking, &projecting], writers, health);
         Self {
             consumer: UserEventConsumer::launch(&thread, follow_loop, health),
-            _forgetting: Maintenance::launch(
-                &revoking.handle(),
-                FORGETTING,
-                revocations.clone(),
-                ForgetSessions,
-                health,
-            ),
-            _pruning: Maintenance::launch(
-                &revoking.handle(),
-                PRUNING,
-                revocations.clone(),
-                PruneResponses,
-                health,
-            ),
-            _resealing: Maintenance::launch(
-                &projecting.handle(),
-                RESEALING,
-                repository.clone(),
-                ResealHashes,
-                health,
-            ),
+            _upkeep: upkeep,
             repository,
             revocations,
             key_ring,
