@@ -58,6 +58,7 @@ login() {
 }
 
 logout() { call POST "$auth/logout" --header "Authorization: Bearer $1"; }
+refresh() { call POST "$auth/refresh" --header "Authorization: Bearer $1"; }
 verify() { call GET "$auth/verify" --header "Authorization: Bearer $1"; }
 
 # header NAME: its value in the last response.
@@ -233,7 +234,8 @@ check 'signed by EdDSA, of type at+jwt' body_has '.alg == "EdDSA" and .typ == "a
 kid=$(jq -r .kid <<<"$body")
 body=$(jwt_part 1 "$ann_token")
 check 'with the claims iss sub aud exp iat nbf jti sid client_id stamp' \
-  body_has '["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "client_id", "stamp"] - keys == []'
+  body_has '["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "auth_time", "client_id", "stamp"]
+    - keys == []'
 check 'about this user' body_has ".sub == \"$ann\" and .exp > .iat"
 call GET "$auth/.well-known/jwks.json"
 check '/.well-known/jwks.json holds its key' \
@@ -243,6 +245,16 @@ check 'and no private one' body_has 'all(.keys[]; has("d") | not)'
 verify "$ann_token"
 check 'GET /verify answers 200 while the token lives' answered 200
 check 'with X-User-Id' header_is X-User-Id "$ann"
+sid=$(jwt_part 1 "$ann_token" | jq -r .sid)
+refresh "$ann_token"
+check 'POST /refresh answers 200 with exactly {"token"}' body_has 'keys == ["token"]'
+refreshed=$(jq -r .token <<<"$body")
+check 'it is another token' differ "$refreshed" "$ann_token"
+check 'of the same session' same "$(jwt_part 1 "$refreshed" | jq -r .sid)" "$sid"
+verify "$refreshed"
+check 'and lives' answered 200
+refresh "$testuser_token"
+check 'POST /refresh of a token that was logged out answers 401' is_problem 401
 verify "$testuser_token"
 check 'GET /verify answers 401 after its logout' is_problem 401
 logout "$testuser_token"

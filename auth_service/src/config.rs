@@ -42,6 +42,11 @@ pub struct AuthServiceConfig {
     #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_lifetime)]
     pub token_lifetime: Duration,
 
+    /// How long a session can be prolonged by POST /refresh, from 1m to 365d, before its user must log
+    /// in again
+    #[arg(long, env, default_value = "30d", value_name = "TIME", value_parser = parse_session)]
+    pub session_max_age: Duration,
+
     /// How tokens are signed: EdDSA, or ES256 for verifiers that do not know EdDSA
     #[arg(long, env, default_value = "EdDSA", value_name = "ALG")]
     pub token_alg: TokenAlg,
@@ -133,6 +138,10 @@ fn parse_lifetime(text: &str) -> Result<Duration, String> {
         LONGEST_S,
         "must be from 1s to 24h: a logout is remembered for a day at most",
     )
+}
+
+fn parse_session(text: &str) -> Result<Duration, String> {
+    parse_between(text, 60, 365 * 24 * HOUR_S, "must be from 1m to 365d")
 }
 
 fn parse_rotation(text: &str) -> Result<Duration, String> {

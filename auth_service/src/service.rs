@@ -168,6 +168,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         metrics: metrics.logins,
         rules: token_rules(&config.service),
         token_lifetime_s: config.service.token_lifetime_s(),
+        session_max_age_s: whole_seconds(config.service.session_max_age),
         login_wait: config.service.login_wait.into(),
     };
     registry.register_collector(Box::new(actors.agreement()));
@@ -268,6 +269,7 @@ struct ApiParts {
     metrics: LoginMetrics,
     rules: TokenRules,
     token_lifetime_s: i64,
+    session_max_age_s: i64,
     login_wait: Duration,
 }
 
@@ -309,6 +311,7 @@ impl ApiParts {
             metrics: parts.metrics,
             rules: parts.rules,
             token_lifetime_s: parts.token_lifetime_s,
+            session_max_age_s: parts.session_max_age_s,
             login_wait: parts.login_wait,
         }
     }

@@ -12,5 +12,7 @@ pub use applied::Applied;
 pub use credential_reader::{CredentialReader, FindCredential, FindStandIn};
 pub use credential_repository::{CredentialRepository, ResealHashes};
 pub use key_ring::{KeyRing, TokenSigner};
-pub use token_revocations::{FindOutcome, RememberLogin, RevokeSession, TokenRevocations};
+pub use token_revocations::{
+    FindOutcome, RememberLogin, RevokeSession, TokenRevocations, TradeToken,
+};
 pub use user_event_consumer::{Progress, UserEventConsumer};

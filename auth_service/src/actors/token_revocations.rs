@@ -12,6 +12,7 @@
 
 mod keys;
 mod stored_responses;
+mod trades;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use shared::tokens::token_set_view::TokenSetView;
 
 pub use self::keys::{KeepKeys, ListKeys};
 pub use self::stored_responses::{FindOutcome, RememberLogin};
+pub use self::trades::TradeToken;
 use super::only_replica;
 use crate::metrics::RevocationMetrics;
 use crate::store::{Now, RevokeRefused, StoreError, TokenStore};

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use contract::UserId;
 use shared::clock::Clock;
 use shared::tokens::liveness::{
     DeadReason, Doubt, Freshness, Moment, StampAnswer, Verdict, check_key, judge,
@@ -69,6 +70,17 @@ impl TokenChecker {
             Verdict::Alive => Ok(verified),
             verdict => Err(verdict.into()),
         }
+    }
+
+    /// Whether this replica knows that a session goes on: one that may lack its end would prolong it.
+    pub(super) fn allows_trades(&self) -> bool {
+        let now = BootTime(self.clock.boot_ms());
+        freshness(now).allows_trades(now)
+    }
+
+    /// The name of the user with this id.
+    pub(super) fn find_username(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        self.reader.find_username(user)
     }
 
     fn ask_projection(&self, token: &VerifiedToken) -> Result<StampAnswer, StoreError> {
@@ -219,6 +231,7 @@ mod tests {
             nbf: NOW_S,
             jti: TokenId([1; 16]).to_string(),
             sid: TokenId([1; 16]).to_string(),
+            auth_time: NOW_S,
             client_id: "c".into(),
             username: "u".into(),
             stamp: at(user).encode(),

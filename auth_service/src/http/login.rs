@@ -2,26 +2,23 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use contract::{Claims, Position, RecordHash, TokenResponse};
-use data_encoding::BASE64URL_NOPAD;
+use contract::{Position, RecordHash, TokenResponse};
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::http::{
     ClientAddress, ClientPresence, IdempotencyKey, JsonBody, Members, Problem, ProblemKind,
 };
 use shared::idempotency::IdempotentRequest;
-use shared::secrets::random_bytes;
 
 use super::Api;
 use super::bodies::LoginAttempt;
+use super::claims::{Session, Subject, new_claims};
 use super::problems::wrong_credentials;
 use super::wait_for_write::WaitFor;
 use crate::actors::RememberLogin;
 use crate::domain::Credential;
 
 const SCOPE: &str = "POST /login";
-/// `client_id`: there is one client, for everybody who knows a password.
-const CLIENT: &str = "lockstep";
 
 /// Log in
 ///
@@ -83,27 +80,10 @@ async fn try_login(
     if credential.stamp == NO_STAMP {
         return Err(not_yet_known());
     }
-    let mut claims = claims_for(credential, api);
+    let Credential { id, username, stamp, .. } = credential;
+    let mut claims = new_claims(Subject { id, username, stamp }, Session::New, api);
     if let Some(request) = request {
         claims = ask(&api.revocations, RememberLogin { request, claims }).await??;
     }
-    Ok(api.signer.sign(&claims).await?)
-}
-
-fn claims_for(credential: Credential, api: &Api) -> Claims {
-    let now_s = api.clock.unix_s();
-    let jti = BASE64URL_NOPAD.encode(&random_bytes::<16>());
-    Claims {
-        iss: api.rules.issuer.clone(),
-        sub: credential.id.to_string(),
-        aud: api.rules.audience.clone(),
-        exp: now_s + api.token_lifetime_s,
-        iat: now_s,
-        nbf: now_s - api.rules.leeway_s,
-        sid: jti.clone(),
-        jti,
-        client_id: CLIENT.to_owned(),
-        username: credential.username,
-        stamp: credential.stamp.encode(),
-    }
+    Ok(api.signer.sign(&claims).await?.text)
 }

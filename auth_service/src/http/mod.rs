@@ -4,12 +4,14 @@
 mod authentication;
 mod bearer;
 mod bodies;
+mod claims;
 mod jwks;
 mod live_tokens;
 mod login;
 mod logout;
 mod openapi;
 mod problems;
+mod refresh;
 mod routes;
 mod verify;
 mod wait_for_write;
@@ -59,6 +61,8 @@ pub struct Api {
     pub rules: TokenRules,
     /// How long a token lives, in seconds.
     pub token_lifetime_s: i64,
+    /// How long a session can be prolonged, in seconds.
+    pub session_max_age_s: i64,
     /// How long a login waits for the projection.
     pub login_wait: Duration,
 }

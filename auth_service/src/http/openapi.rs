@@ -10,9 +10,10 @@ use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "auth_service", description = "Issues tokens at login, and revokes them at logout",
+    info(title = "auth_service", description = "Issues tokens at login, prolongs sessions, and ends them at logout",
         license(name = "MIT OR Apache-2.0")),
-    paths(super::login::login, super::logout::logout, super::verify::verify, super::jwks::jwks),
+    paths(super::login::login, super::logout::logout, super::refresh::refresh, super::verify::verify,
+        super::jwks::jwks),
     tags((name = "tokens", description = "Tokens")),
     modifiers(&Bearer)
 )]
@@ -30,7 +31,7 @@ impl Modify for Bearer {
 }
 
 /// The problems of each operation, beside those of every operation.
-const PROBLEMS: [OperationProblems; 4] = [
+const PROBLEMS: [OperationProblems; 5] = [
     (
         "login",
         &[
@@ -39,6 +40,7 @@ const PROBLEMS: [OperationProblems; 4] = [
         ],
     ),
     ("logout", &[IGNORED_BODY, &[InvalidToken, IdempotencyKeyReused, NotYetKnown, StorageFull]]),
+    ("refresh", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, StorageFull]]),
     ("verify", &[&[InvalidToken, NotYetKnown]]),
     ("listKeys", &[]),
 ];

@@ -3,7 +3,7 @@
 use actix_web::web::{self, Data, ServiceConfig};
 use shared::http::{GET_OR_HEAD, get_or_head, resource};
 
-use super::{Api, jwks, login, logout, verify};
+use super::{Api, jwks, login, logout, refresh, verify};
 
 /// Adds the paths of this service.
 pub fn configure(api: Api, config: &mut ServiceConfig) {
@@ -11,6 +11,13 @@ pub fn configure(api: Api, config: &mut ServiceConfig) {
     let verify = resource("/verify", GET_OR_HEAD).route(get().to(verify::verify));
     let login = resource("/login", "POST").route(web::post().to(login::login));
     let logout = resource("/logout", "POST").route(web::post().to(logout::logout));
+    let refresh = resource("/refresh", "POST").route(web::post().to(refresh::refresh));
     let jwks = resource("/.well-known/jwks.json", GET_OR_HEAD).route(get().to(jwks::jwks));
-    config.app_data(Data::new(api)).service(verify).service(login).service(logout).service(jwks);
+    config
+        .app_data(Data::new(api))
+        .service(verify)
+        .service(login)
+        .service(logout)
+        .service(refresh)
+        .service(jwks);
 }

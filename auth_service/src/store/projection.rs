@@ -164,6 +164,11 @@ impl ProjectionReader {
         self.connection.with(|connection| projection::find_stamp(connection, user))
     }
 
+    /// The name of the user with this id, as shown.
+    pub fn find_username(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        self.connection.with(|connection| projection::find_username(connection, user))
+    }
+
     /// The user on whom the lot falls, or the next one who is there; none if there are no users.
     pub fn find_stand_in(&self, lot: Lot) -> Result<Option<Credential>, StoreError> {
         self.connection.with(|connection| projection::find_stand_in(connection, lot))

@@ -53,8 +53,10 @@ impl TokenState {
         self.view.trust_keys(&self.trust);
     }
 
-    /// Whether the session has ended. What is no name of a session never began.
-    pub(super) fn is_revoked(&self, sid: &str) -> bool {
-        TokenId::parse(sid).is_none_or(|sid| self.set.is_revoked(&sid))
+    /// Whether the token's session has ended, or the token was traded. What is no name of a token
+    /// never was one.
+    pub(super) fn is_given_up(&self, sid: &str, jti: &str) -> bool {
+        let named = TokenId::parse(sid).zip(TokenId::parse(jti));
+        named.is_none_or(|(sid, jti)| self.set.is_revoked(&sid) || self.set.is_traded(sid, jti))
     }
 }

@@ -3,14 +3,14 @@
 
 use std::error::Error;
 
-use contract::token_record::{KeyId, PublishedKey};
+use contract::token_record::{KeyId, PublishedKey, Trade};
 use contract::{Claims, TokenRecord};
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
 use shared::sqlite::{WriteConnection, idempotency};
 use shared::tokens::key_schedule::OwnKey;
-use shared::tokens::token_set::{BootTime, Change, KeyEntry, Learned};
+use shared::tokens::token_set::{BootTime, Change, KeyEntry, Learned, TradeVerdict};
 use shared::tokens::token_set_view::TokenSetView;
 
 use super::StoreError;
@@ -129,6 +129,35 @@ impl TokenStore {
                 }
                 _ => Ok(((), state.set.insert(record, learned, now.boot))),
             }
+        });
+    }
+
+    /// Trades a token for a new one of its session, if the set allows it. A second trade by somebody
+    /// else ends the session.
+    pub fn trade_token(
+        &mut self,
+        reply: Reply<Result<TradeVerdict, StoreError>>,
+        trade: Trade,
+        learned: Learned,
+        now: BootTime,
+    ) {
+        self.group.push(reply, move |_, state| {
+            let Trade { jti, sid, idempotency_hash, old, .. } = trade;
+            let mut verdict = state.set.judge_trade(sid, jti, idempotency_hash, now);
+            let mut change = match verdict {
+                TradeVerdict::Allowed => {
+                    let record = TokenRecord::TokenTraded(Box::new(trade));
+                    state.set.insert(record, learned, now)
+                }
+                TradeVerdict::Stolen => Change { stolen: vec![(sid, old)], ..Change::default() },
+                TradeVerdict::SessionEnded => Change::default(),
+            };
+            for (sid, ended_with) in std::mem::take(&mut change.stolen) {
+                let record = TokenRecord::SessionRevoked { sid, ended_with };
+                change.added.extend(state.set.insert(record, learned, now).added);
+                verdict = TradeVerdict::Stolen;
+            }
+            Ok((verdict, change))
         });
     }
 
@@ -258,9 +287,9 @@ fn remember(
     Ok(claims)
 }
 
-/// Whether the first token is as good as the one that would be made now. After a logout, a change
-/// of password or its expiry it is not, and neither if it was to live for longer than tokens do now:
-/// then the repeated request is a login of its own.
+/// Whether the first token is as good as the one that would be made now. After a logout, a trade, a
+/// change of password or its expiry it is not, and neither if it was to live for longer than tokens
+/// do now: then the repeated request is a login of its own.
 fn stays_alive(state: &TokenState, first: &Claims, now: &Claims) -> bool {
     let is_same = first.iss == now.iss
         && first.aud == now.aud
@@ -268,5 +297,8 @@ fn stays_alive(state: &TokenState, first: &Claims, now: &Claims) -> bool {
         && first.stamp == now.stamp;
     let is_in_time = first.nbf <= now.iat && now.iat < first.exp;
     let life_s = |claims: &Claims| claims.exp.saturating_sub(claims.iat);
-    is_same && is_in_time && life_s(first) <= life_s(now) && !state.is_revoked(&first.sid)
+    is_same
+        && is_in_time
+        && life_s(first) <= life_s(now)
+        && !state.is_given_up(&first.sid, &first.jti)
 }

@@ -17,6 +17,7 @@ mod later_versions;
 mod login;
 mod poison;
 mod random_tokens;
+mod refresh;
 mod repair;
 mod signing_keys;
 mod stamps;

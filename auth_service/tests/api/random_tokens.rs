@@ -113,7 +113,7 @@ fn wrong_claim(now: i64, lifetime_s: i64) -> impl Strategy<Value = (&'static str
         "username",
         "stamp",
     ]);
-    let numbers = prop::sample::select(vec!["exp", "iat", "nbf"]);
+    let numbers = prop::sample::select(vec!["exp", "iat", "nbf", "auth_time"]);
     prop_oneof![
         (texts, json_value().prop_filter("no text", |value| !value.is_string())),
         (numbers, json_value().prop_filter("no integer", |value| !value.is_i64())),

@@ -30,6 +30,8 @@ pub struct Claims {
     /// The session, by which the token is revoked: the `jti` of its first token, the same over all
     /// refreshes.
     pub sid: String,
+    /// When its session began: when the password was given.
+    pub auth_time: i64,
     /// The client that asked for it.
     pub client_id: String,
     /// The user's name when the token was issued.

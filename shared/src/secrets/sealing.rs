@@ -216,6 +216,13 @@ impl SealingKeys {
         BASE64URL_NOPAD.encode(self.fingerprint_of(parts).as_ref())
     }
 
+    /// The first bytes of the fingerprint.
+    pub fn fingerprint_bytes(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.fingerprint_of(parts).as_ref()[..16]);
+        bytes
+    }
+
     /// The first bytes of the fingerprint as a number: equal for equal parts, evenly distributed,
     /// and known to nobody without the key.
     pub fn fingerprint_number(&self, parts: &[&[u8]]) -> u64 {

@@ -28,6 +28,7 @@ fn issuer(algorithm: SigningAlgorithm) -> Issuer {
         iat: NOW,
         nbf: NOW,
         jti: "the-token".into(),
+        auth_time: NOW,
         client_id: "lockstep".into(),
         username: "testuser".into(),
         sid: "s".into(),

@@ -33,6 +33,14 @@ pub struct TokenSigner {
     pub(super) key_ring: Mailbox<KeyRing>,
 }
 
+/// A token, and the key that signed it.
+pub struct SignedToken {
+    /// The JWT.
+    pub text: String,
+    /// The key.
+    pub kid: KeyId,
+}
+
 /// There is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
@@ -57,13 +65,14 @@ impl TokenSigner {
     ///
     /// # Errors
     /// See [`SignError`].
-    pub async fn sign(&self, claims: &Claims) -> Result<String, SignError> {
-        if let Some(key) = self.present_key() {
-            return Ok(key.sign(claims)?);
+    pub async fn sign(&self, claims: &Claims) -> Result<SignedToken, SignError> {
+        let mut key = self.present_key();
+        if key.is_none() {
+            ask(&self.key_ring, CarryOutPlan).await??;
+            key = self.present_key();
         }
-        ask(&self.key_ring, CarryOutPlan).await??;
-        let key = self.present_key().ok_or(SignError::NoKey)?;
-        Ok(key.sign(claims)?)
+        let key = key.ok_or(SignError::NoKey)?;
+        Ok(SignedToken { text: key.sign(claims)?, kid: key.id() })
     }
 
     /// Whether a token could be signed now.

@@ -226,6 +226,16 @@ pub(in crate::store) fn find_stamp(
     Ok(found.optional()?)
 }
 
+/// The name of the user with this id, as shown.
+pub(in crate::store) fn find_username(
+    connection: &Connection,
+    user: UserId,
+) -> Result<Option<String>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT username FROM credentials WHERE user_id = ?1")?;
+    Ok(statement.query_row([user.0], |row| row.get(0)).optional()?)
+}
+
 fn read_credential(row: &Row<'_>) -> rusqlite::Result<Credential> {
     Ok(Credential {
         id: UserId(row.get(0)?),

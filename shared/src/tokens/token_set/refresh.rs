@@ -41,6 +41,11 @@ impl TokenSet {
         if is_first || is_retry { TradeVerdict::Allowed } else { TradeVerdict::Stolen }
     }
 
+    /// Whether the token was traded for another one.
+    pub fn is_traded(&self, sid: TokenId, jti: TokenId) -> bool {
+        self.trades_of(sid).any(|(known, _)| known.jti == jti)
+    }
+
     /// Whether another replica traded the same token, for another request and not at nearly the
     /// same time.
     pub(super) fn is_second_trade(&self, trade: &Trade, since: BootTime, now: BootTime) -> bool {

@@ -20,6 +20,7 @@ pub(in crate::tokens) fn claims() -> Claims {
         iat: NOW,
         nbf: NOW,
         jti: "j".into(),
+        auth_time: NOW,
         client_id: "c".into(),
         username: "testuser".into(),
         sid: "s".into(),

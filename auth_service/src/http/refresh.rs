@@ -1,0 +1,90 @@
+//! `POST /refresh`: trades a live token for a new one of its session.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use contract::TokenResponse;
+use contract::token_record::{TokenLife, Trade};
+use shared::actors::ask;
+use shared::http::{IdempotencyKey, IgnoredBody, Problem, ProblemKind};
+use shared::tokens::VerifiedToken;
+use shared::tokens::token_set::TradeVerdict;
+
+use super::Api;
+use super::bearer::Bearer;
+use super::claims::{Session, Subject, new_claims};
+use super::problems::invalid_token;
+use crate::actors::TradeToken;
+
+const SCOPE: &str = "POST /refresh";
+
+/// Why a live token is not traded. Logged; never sent to the client.
+#[derive(Debug, thiserror::Error)]
+enum RefreshRefused {
+    #[error("the token was traded before, so its session was ended")]
+    Stolen,
+    #[error("its session has ended")]
+    SessionEnded,
+    #[error("its session has reached its maximum age")]
+    TooOld,
+    #[error("its user is gone")]
+    UserGone,
+}
+
+/// Refresh a token
+///
+/// Trades a valid token for a new one of the same session, until the session has reached its maximum
+/// age. The old token stays valid until it expires, and must not be traded again: a second trade
+/// ends the session, because somebody else may have the token. A repetition within 10 seconds, or
+/// with the same `Idempotency-Key`, gets another token of the session instead. A body is ignored.
+#[utoipa::path(
+    post, path = "/refresh", operation_id = "refresh", tag = "tokens",
+    security(("token" = [])),
+    params(IdempotencyKey),
+    responses((status = 200, description = "The new token", body = TokenResponse)),
+)]
+pub(super) async fn refresh(
+    bearer: Bearer,
+    key: IdempotencyKey,
+    api: Data<Api>,
+    _: IgnoredBody,
+) -> Result<HttpResponse, Problem> {
+    let old = api.tokens.check(&bearer.0)?;
+    if !api.tokens.allows_trades() {
+        let detail = "a token is not traded before it is known that its session goes on";
+        return Err(Problem::new(ProblemKind::NotYetKnown, detail));
+    }
+    let token = trade(&old, key.key.as_deref(), &api).await?;
+    Ok(HttpResponse::Ok().json(TokenResponse { token }))
+}
+
+async fn trade(old: &VerifiedToken, key: Option<&str>, api: &Api) -> Result<String, Problem> {
+    let username = api.tokens.find_username(old.user).map_err(Problem::internal)?;
+    let username = username.ok_or_else(|| refused(RefreshRefused::UserGone))?;
+    let subject = Subject { id: old.user, username, stamp: old.stamp };
+    let (sid, auth_time) = (old.claims.sid.clone(), old.claims.auth_time);
+    let claims = new_claims(subject, Session::Continued { sid, auth_time }, api);
+    if claims.exp <= claims.iat {
+        return Err(refused(RefreshRefused::TooOld));
+    }
+    let new = api.signer.sign(&claims).await?;
+    let hash = |key: &str| api.sealing_key.fingerprint_bytes(&[SCOPE.as_bytes(), key.as_bytes()]);
+    let trade = Trade {
+        jti: old.jti,
+        sid: old.sid,
+        idempotency_hash: key.map(hash),
+        old: TokenLife { kid: old.kid, exp_s: old.claims.exp },
+        new: TokenLife { kid: new.kid, exp_s: claims.exp },
+    };
+    match ask(&api.revocations, TradeToken(trade)).await?? {
+        TradeVerdict::Allowed => Ok(new.text),
+        TradeVerdict::Stolen => {
+            tracing::warn!(sid = %old.sid, "a token was traded twice: its session was ended");
+            Err(refused(RefreshRefused::Stolen))
+        }
+        TradeVerdict::SessionEnded => Err(refused(RefreshRefused::SessionEnded)),
+    }
+}
+
+fn refused(why: RefreshRefused) -> Problem {
+    invalid_token().with_source(why)
+}
