@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools that are missing, with apt (as root, or through sudo):
-#   scripts/install.sh cc curl jq shellcheck rabbitmq-server wrk valgrind
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server nginx python3-jwt wrk valgrind
 set -euo pipefail
 
 as_root() {
@@ -14,9 +14,13 @@ for tool; do
     curl) packages=(curl ca-certificates) there=curl ;;
     # The server binary itself: Debian's wrapper in /usr/sbin is not needed here.
     rabbitmq-server) packages=(rabbitmq-server) there=/usr/lib/rabbitmq/bin/rabbitmq-server ;;
+    nginx) packages=(nginx) there=/usr/sbin/nginx ;; # not on the PATH of everybody
+    # A module of Debian's own Python; PyJWT only recommends the library that knows EdDSA.
+    python3-jwt)
+      packages=(python3-jwt python3-cryptography) there=/usr/lib/python3/dist-packages/jwt ;;
     *) packages=("$tool") there=$tool ;;
   esac
-  command -v "$there" >/dev/null || missing+=("${packages[@]}")
+  [[ -e $there ]] || command -v "$there" >/dev/null || missing+=("${packages[@]}")
 done
 if ((${#missing[@]} == 0)); then
   echo 'nothing is missing'
@@ -24,7 +28,7 @@ if ((${#missing[@]} == 0)); then
 fi
 echo "apt installs: ${missing[*]}"
 
-# RabbitMQ is for private nodes: the package must not start one for the whole system.
+# RabbitMQ and nginx are for private processes: the packages must not start any for the whole system.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
   trap 'as_root rm -f "$policy"' EXIT

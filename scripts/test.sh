@@ -87,7 +87,7 @@ smoke_standalone() {
   fi
 }
 
-step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server
+step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server nginx python3-jwt
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings

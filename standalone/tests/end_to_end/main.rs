@@ -4,8 +4,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 mod client;
+mod documented;
 mod journeys;
+mod nginx;
 mod old_data;
+mod python_verifier;
 mod restores;
 mod sealing_keys;
 mod secrets;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use shared::tokens::SigningKey;
 use tempfile::TempDir;
 use testkit::rabbitmq::RabbitMq;
 use testkit::service_process::ServiceProcess;
@@ -104,6 +105,17 @@ impl System {
     /// The keys that both services share.
     pub(crate) fn sealing_key_file(&self) -> PathBuf {
         self.directory.path().join("data/sealing.key")
+    }
+
+    /// The key that auth_service signs tokens with.
+    pub(crate) fn signing_key(&self) -> SigningKey {
+        let files = std::fs::read_dir(self.directory.path().join("data")).unwrap();
+        let is_signing_key = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extension == "key")
+                && !path.ends_with("sealing.key")
+        };
+        let path = files.map(|file| file.unwrap().path()).find(is_signing_key).unwrap();
+        SigningKey::parse(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
 
     /// Kills all, and starts again on the same files.

@@ -1,0 +1,20 @@
+//! What docs/proxies.md shows, word for word, except for the addresses.
+
+use std::net::SocketAddr;
+
+const PAGE: &str = include_str!("../../../docs/proxies.md");
+
+/// The only fenced block of the page in this language, with addresses of the page replaced.
+pub(crate) fn block(language: &str, addresses: &[(&str, SocketAddr)]) -> String {
+    let fence = format!("```{language}\n");
+    let mut blocks = PAGE.split(&fence).skip(1);
+    let (Some(block), None) = (blocks.next(), blocks.next()) else {
+        panic!("docs/proxies.md must have one block {language}");
+    };
+    let mut text = block.split("```").next().unwrap().to_owned();
+    for (documented, actual) in addresses {
+        assert_eq!(text.matches(documented).count(), 1, "{documented} in {text}");
+        text = text.replace(documented, &actual.to_string());
+    }
+    text
+}
