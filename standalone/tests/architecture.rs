@@ -244,3 +244,30 @@ fn every_error_is_logged_with_its_causes() {
     let source = service(&[("http/x.rs", "tracing::warn!(%error, \"it failed\");")]);
     assert_eq!(bare_errors(source.path()).len(), 1);
 }
+
+/// The files and tests that a page names as evidence, in backticks, and that are not there.
+fn missing_evidence(page: &str, files: &[(String, String)]) -> Vec<String> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let is_there = |name: &str| {
+        let (file, test) = (format!("/{name}"), format!("fn {name}("));
+        files.iter().any(|(path, text)| path.ends_with(&file) || text.contains(&test))
+    };
+    let is_file =
+        |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "rs");
+    let is_evidence = |name: &&str| is_file(name) || name.matches('_').count() > 4;
+    quoted.filter(is_evidence).filter(|name| !is_there(name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_security_page_names_as_evidence_is_there() {
+    let rooms = ["shared", "user_service", "auth_service", "standalone"];
+    let paths = rooms.iter().flat_map(|room| rust_files(&workspace().join(room)));
+    let files: Vec<_> = paths
+        .map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    let page = fs::read_to_string(workspace().join("docs/security.md")).unwrap();
+    assert!(page.contains("`auth_service/tests/api/tokens.rs`"), "it names evidence");
+    assert_eq!(missing_evidence(&page, &files), [] as [&str; 0]);
+    let invented = "see `api/no_such.rs` and `a_test_that_nobody_has_written`";
+    assert_eq!(missing_evidence(invented, &files).len(), 2);
+}
