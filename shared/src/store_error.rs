@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::file_place::Displaced;
 use crate::sqlite;
@@ -29,5 +30,32 @@ impl StoreError {
     /// and gives this advice: trying again does not help. Else nothing.
     pub fn advice_if_damaged(&self, advice: &str) -> String {
         if sqlite::is_damaged(self) { format!("; it is damaged: {advice}") } else { String::new() }
+    }
+}
+
+/// Whether one of the connections to a database has found it damaged. Clones know the same. Trying
+/// again does not help, so once it is found it stays so.
+#[derive(Clone, Debug, Default)]
+pub struct Damage(Arc<AtomicBool>);
+
+impl Damage {
+    /// Passes on the outcome of a read or write, after it was looked at.
+    ///
+    /// # Errors
+    /// The outcome's own.
+    pub fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        outcome.inspect_err(|error| self.look_at(error))
+    }
+
+    /// Looks at an error.
+    pub fn look_at(&self, error: &StoreError) {
+        if sqlite::is_damaged(error) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is damaged.
+    pub fn is_found(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }

@@ -11,7 +11,6 @@ mod token_state;
 mod tokens;
 
 pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused, StoredHash};
-pub use shared::sqlite::Damage;
-pub use shared::store_error::StoreError;
+pub use shared::store_error::{Damage, StoreError};
 pub use token_state::Now;
 pub use tokens::{KeyStatement, RevokeRefused, TokenStore};

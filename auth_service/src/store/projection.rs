@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use contract::{Cursor, Position, SealedHash, SnapshotUser, UserId, UsersChecksum};
 use shared::log_sync::NextChange;
-use shared::sqlite::{Damage, Durability, ReadConnection, WriteConnection};
+use shared::sqlite::{Durability, ReadConnection, WriteConnection};
+use shared::store_error::Damage;
 
 use super::StoreError;
 use super::sqlite::{hashes, migrations, projection, staging, totals};

@@ -7,13 +7,11 @@ use rusqlite::{Connection, Transaction};
 
 use crate::store_error::StoreError;
 
-mod damage;
 pub mod idempotency;
 mod open;
 mod read_connection;
 mod write_connection;
 
-pub use damage::Damage;
 pub use open::{Durability, OpenError, close_writer, open_reader, open_writer};
 pub use read_connection::ReadConnection;
 pub use write_connection::WriteConnection;

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::damage::Damage;
 use super::open::{open_immutable, open_reader};
-use crate::store_error::StoreError;
+use crate::store_error::{Damage, StoreError};
 
 /// One read-only connection, opened at the first question and kept. Each belongs to one thread.
 ///

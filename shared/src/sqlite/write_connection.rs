@@ -6,11 +6,10 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use rusqlite_migration::Migrations;
 
-use super::damage::Damage;
 use super::open::{Durability, close_writer, open_writer, set_durability};
 use super::read_connection::ReadConnection;
 use crate::file_place::FilePlace;
-use crate::store_error::StoreError;
+use crate::store_error::{Damage, StoreError};
 
 /// The one writing connection. If the disk is too full to open it, each further write tries again:
 /// the service starts all the same, and reads what is there.

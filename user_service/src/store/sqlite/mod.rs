@@ -20,7 +20,8 @@ use contract::Head;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::Connection;
-use shared::sqlite::{Damage, Durability, ReadConnection, open_reader, open_writer};
+use shared::sqlite::{Durability, ReadConnection, open_reader, open_writer};
+use shared::store_error::Damage;
 
 use super::{LogReader, Opened, Reader, Store, StoreError};
 use reader::{SqliteLogReader, SqliteReader};

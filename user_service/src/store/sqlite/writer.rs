@@ -12,7 +12,8 @@ use shared::fail_point::fail_point;
 use shared::file_place::FilePlace;
 use shared::full_disk::check_room;
 use shared::regular_file::directory_of;
-use shared::sqlite::{Damage, close_writer, in_savepoint};
+use shared::sqlite::{close_writer, in_savepoint};
+use shared::store_error::Damage;
 
 use super::super::{
     Change, ChangeError, Committed, CreateUser, DeleteUser, Outcome, Pruned, ReplaceHash,
