@@ -97,7 +97,7 @@ differ() { [[ -n $1 && -n $2 && $1 != "$2" ]]; }
 is_problem() {
   answered "$@" && header_is Content-Type 'application/problem\+json.*' &&
     body_has "(.type, .title, .detail | type == \"string\") and .status == $status
-      and (keys - [\"type\", \"title\", \"status\", \"detail\", \"errors\"] == [])"
+      and (keys - [\"type\", \"title\", \"status\", \"detail\", \"error\", \"errors\"] == [])"
 }
 points_at() { body_has "any(.errors[]; .pointer == \"$1\" and (.detail | length > 0))"; }
 challenges() { header_is WWW-Authenticate 'Bearer.*'; }
@@ -239,6 +239,13 @@ call GET "$auth/.well-known/jwks.json"
 check '/.well-known/jwks.json holds its key' \
   body_has "any(.keys[]; .kid == \"$kid\" and .kty == \"OKP\" and .crv == \"Ed25519\")"
 check 'and no private one' body_has 'all(.keys[]; has("d") | not)'
+call GET "$auth/.well-known/oauth-authorization-server"
+check '/.well-known/oauth-authorization-server names the issuer and the keys' \
+  body_has "(.issuer == $(jwt_part 1 "$ann_token" | jq .iss)) and (.jwks_uri | endswith(\"/.well-known/jwks.json\"))"
+for path in introspect revoke; do
+  call POST "$auth/$path" --data-urlencode "token=$ann_token"
+  check "POST /$path without a client secret answers 401, or 404 if it is off" is_problem 401 404
+done
 
 verify "$ann_token"
 check 'GET /verify answers 200 while the token lives' answered 200

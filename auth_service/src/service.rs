@@ -32,7 +32,9 @@ use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
     TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys};
+use shared::secrets::{
+    ClientSecrets, DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys,
+};
 use shared::telemetry::Registry;
 use shared::tokens::{EndedStamps, RevokedSessions, SigningKeyError, TokenRules, Verifier};
 use tokio::sync::watch;
@@ -44,7 +46,7 @@ use crate::actors::{
     Applied, CredentialReader, CredentialRepository, Progress, ResealHashes, Revocations,
     UserEventConsumer,
 };
-use crate::config::{AuthServiceConfig, Config};
+use crate::config::{AuthServiceConfig, ClientsError, Config};
 use crate::http::{self, Api, Authenticator, TokenChecker};
 use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
@@ -86,6 +88,9 @@ pub enum StartError {
     /// The key that tokens are signed with cannot be used.
     #[error("cannot use the signing key")]
     SigningKey(#[from] SigningKeyError),
+    /// The clients in the settings cannot be used.
+    #[error("cannot use the clients")]
+    Clients(#[from] ClientsError),
     /// `projection.db` cannot be used.
     #[error(
         "cannot use the projection of the users{}",
@@ -138,7 +143,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let http_metrics = HttpMetrics::register(&mut registry);
     let health = Health::register(&mut registry);
     let files = open_when_there_is_space(async || Files::open(&config, &clock, &metrics)).await?;
-    let Files { claim, sealing_key, repository, revocations, key_ring } = files;
+    let Files { claim, sealing_key, repository, revocations, key_ring, clients } = files;
     let rules = token_rules(&config.service);
     let verifier = Arc::new(key_ring.verifier(&rules)?);
     let codec = Codec::new(Arc::clone(&sealing_key));
@@ -172,6 +177,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         clock,
         metrics: metrics.logins,
         rules,
+        clients,
         token_lifetime_s: config.service.token_lifetime_s(),
         login_wait: config.service.login_wait.into(),
     };
@@ -243,6 +249,7 @@ struct ApiParts {
     clock: Clock,
     metrics: LoginMetrics,
     rules: TokenRules,
+    clients: ClientSecrets,
     token_lifetime_s: i64,
     login_wait: Duration,
 }
@@ -283,6 +290,7 @@ impl ApiParts {
             clock: parts.clock,
             metrics: parts.metrics,
             rules: parts.rules,
+            clients: parts.clients,
             token_lifetime_s: parts.token_lifetime_s,
             login_wait: parts.login_wait,
         }

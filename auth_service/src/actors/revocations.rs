@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
+use contract::Claims;
 use shared::actors::{Ask, Command, Health, Mailbox};
 use shared::clock::{Clock, MonotonicClock};
 use shared::full_disk::{Writable, check_room};
@@ -44,6 +45,18 @@ pub struct RevokeSession {
     pub lifetime_s: i64,
     /// The request, if the client wants to be able to repeat it.
     pub request: Option<IdempotentRequest>,
+}
+
+impl RevokeSession {
+    /// Ends the session of a token with these claims.
+    pub fn of(claims: &Claims, request: Option<IdempotentRequest>) -> Self {
+        Self {
+            sid: claims.sid.clone(),
+            exp_s: claims.exp,
+            lifetime_s: claims.exp.saturating_sub(claims.iat),
+            request,
+        }
+    }
 }
 
 impl Command for RevokeSession {

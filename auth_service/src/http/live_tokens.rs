@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use contract::{Claims, Position, UserId};
 use shared::clock::Clock;
+use shared::http::{Problem, ProblemKind};
 use shared::tokens::{CachedVerifier, EndedStamps, RevokedSessions, TokenRefused, Verifier};
 
 use crate::store::{ProjectionReader, StoreError};
@@ -48,6 +49,19 @@ impl TokenChecker {
             return Err(TokenRejection::StampReplaced);
         }
         Ok(claims)
+    }
+
+    /// The claims of the token; `None` if it is dead. The same question as [`TokenChecker::check`], for
+    /// those who ask about another's token.
+    ///
+    /// # Errors
+    /// It cannot be judged at the moment.
+    pub(super) fn judge(&self, token: &str) -> Result<Option<Rc<Claims>>, Problem> {
+        let problem = match self.check(token) {
+            Ok(claims) => return Ok(Some(claims)),
+            Err(rejection) => Problem::from(rejection),
+        };
+        if problem.kind() == ProblemKind::InvalidToken { Ok(None) } else { Err(problem) }
     }
 }
 

@@ -37,13 +37,7 @@ pub(super) async fn logout(
     });
     match (api.tokens.check(&token), request) {
         (Ok(claims), request) => {
-            let command = RevokeSession {
-                sid: claims.sid.clone(),
-                exp_s: claims.exp,
-                lifetime_s: claims.exp.saturating_sub(claims.iat),
-                request,
-            };
-            ask(&api.revocations, command).await??;
+            ask(&api.revocations, RevokeSession::of(&claims, request)).await??;
         }
         (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &api).await?,
         (Err(dead), _) => return Err(dead.into()),

@@ -4,12 +4,16 @@
 mod authentication;
 mod bearer;
 mod bodies;
+mod client;
+mod introspect;
 mod jwks;
 mod live_tokens;
 mod login;
 mod logout;
+mod metadata;
 mod openapi;
 mod problems;
+mod revoke;
 mod routes;
 mod verify;
 mod wait_for_write;
@@ -20,7 +24,7 @@ use std::time::Duration;
 use shared::actors::Mailbox;
 use shared::clock::Clock;
 use shared::http::GuessLimit;
-use shared::secrets::SealingKeys;
+use shared::secrets::{ClientSecrets, SealingKeys};
 use shared::tokens::TokenRules;
 use tokio::sync::watch;
 
@@ -55,6 +59,8 @@ pub struct Api {
     pub metrics: LoginMetrics,
     /// The issuer and the audience of tokens.
     pub rules: TokenRules,
+    /// The services that may introspect and revoke tokens.
+    pub clients: ClientSecrets,
     /// How long a token lives, in seconds.
     pub token_lifetime_s: i64,
     /// How long a login waits for the projection.

@@ -1,10 +1,10 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidToken, NotYetApplied, StorageFull, TooManyFailures,
-    WrongCredentials,
+    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, StorageFull,
+    TokenNotJudged, TooManyFailures, WrongCredentials,
 };
-use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
+use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -12,35 +12,48 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(title = "auth_service", description = "Issues tokens at login, and revokes them at logout",
         license(name = "MIT OR Apache-2.0")),
-    paths(super::login::login, super::logout::logout, super::verify::verify, super::jwks::jwks),
+    paths(
+        super::login::login,
+        super::logout::logout,
+        super::verify::verify,
+        super::introspect::introspect,
+        super::revoke::revoke,
+        super::jwks::jwks,
+        super::metadata::metadata,
+    ),
     tags((name = "tokens", description = "Tokens")),
-    modifiers(&Bearer)
+    modifiers(&Schemes)
 )]
 struct Document;
 
-struct Bearer;
+struct Schemes;
 
-impl Modify for Bearer {
+impl Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
         scheme.bearer_format = Some("JWT".to_owned());
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+        let client = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
+        components.add_security_scheme("client", client);
     }
 }
 
 /// The problems of each operation, beside those of every operation.
-const PROBLEMS: [OperationProblems; 4] = [
+const PROBLEMS: [OperationProblems; 7] = [
     (
         "login",
         &[
-            JSON_BODY,
+            TYPED_BODY,
             &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
         ],
     ),
-    ("logout", &[IGNORED_BODY, &[InvalidToken, IdempotencyKeyReused, StorageFull]]),
-    ("verify", &[&[InvalidToken]]),
+    ("logout", &[IGNORED_BODY, &[InvalidToken, TokenNotJudged, IdempotencyKeyReused, StorageFull]]),
+    ("verify", &[&[InvalidToken, TokenNotJudged]]),
+    ("introspect", &[TYPED_BODY, &[InvalidClient, NoClients, TokenNotJudged]]),
+    ("revoke", &[TYPED_BODY, &[InvalidClient, NoClients, TokenNotJudged, StorageFull]]),
     ("listKeys", &[]),
+    ("readMetadata", &[]),
 ];
 
 /// The document of this service.

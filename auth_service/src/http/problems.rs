@@ -11,6 +11,9 @@ pub(super) const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
 /// Tells clients that their token is not accepted.
 pub(super) const INVALID_TOKEN: &str = r#"Bearer realm="lockstep", error="invalid_token""#;
 
+/// Tells clients that their id and secret are needed (RFC 7617).
+const CLIENT_CHALLENGE: &str = r#"Basic realm="lockstep clients", charset="UTF-8""#;
+
 impl From<RevokeRefused> for Problem {
     fn from(refused: RevokeRefused) -> Self {
         match refused {
@@ -25,7 +28,10 @@ impl From<RevokeRefused> for Problem {
 impl From<TokenRejection> for Problem {
     fn from(rejection: TokenRejection) -> Self {
         match rejection {
-            TokenRejection::Store(error) => Self::internal(error),
+            TokenRejection::Store(error) => {
+                Self::new(ProblemKind::TokenNotJudged, "the service cannot read what it needs")
+                    .with_source(error)
+            }
             dead => invalid_token().with_source(dead),
         }
     }
@@ -51,4 +57,16 @@ pub(super) fn wrong_credentials() -> Problem {
 pub(super) fn key_reused() -> Problem {
     let detail = "a different request was sent with this Idempotency-Key before";
     Problem::new(ProblemKind::IdempotencyKeyReused, detail)
+}
+
+/// Whatever is wrong with the id and the secret of a service.
+pub(super) fn invalid_client() -> Problem {
+    let detail = "send Authorization: Basic with the id and the secret of a client";
+    Problem::new(ProblemKind::InvalidClient, detail)
+        .with_oauth_error("invalid_client")
+        .with_header(WWW_AUTHENTICATE, CLIENT_CHALLENGE)
+}
+
+pub(super) fn no_clients() -> Problem {
+    Problem::new(ProblemKind::NoClients, "the setting INTROSPECTION_CLIENTS lists no service")
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared::clock::{Clock, MonotonicClock};
-use shared::secrets::{DataDirClaim, SealingKeys, claim_data_dir};
+use shared::secrets::{ClientSecrets, DataDirClaim, SealingKeys, claim_data_dir};
 use shared::tokens::SigningKey;
 
 use super::{LEEWAY_S, PROJECTION, StartError};
@@ -24,6 +24,8 @@ pub(super) struct Files {
     pub(super) repository: CredentialRepository,
     pub(super) revocations: Revocations,
     pub(super) key_ring: KeyRing,
+    /// The services that may introspect and revoke tokens.
+    pub(super) clients: ClientSecrets,
 }
 
 impl Files {
@@ -33,6 +35,8 @@ impl Files {
         metrics: &ServiceMetrics,
     ) -> Result<Self, StartError> {
         let directory = &config.common.data_dir;
+        let clients = config.service.clients()?;
+        config.service.warn_of_open_files();
         let claim = claim_data_dir(directory, "auth_service")?;
         let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
         let sealing_key = Arc::new(sealing_key);
@@ -46,7 +50,7 @@ impl Files {
                 .map_err(StartError::Projection)?;
         let has_projection = repository.applied().borrow().cursor.is_some();
         let key_ring = KeyRing::new(signing_key(directory, &mut revocations, has_projection)?);
-        Ok(Self { claim, sealing_key, repository, revocations, key_ring })
+        Ok(Self { claim, sealing_key, repository, revocations, key_ring, clients })
     }
 }
 

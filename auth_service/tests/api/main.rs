@@ -12,6 +12,7 @@ mod forged_claims;
 mod forged_tokens;
 mod guessing;
 mod idempotency;
+mod introspection;
 mod later_versions;
 mod login;
 mod poison;

@@ -26,8 +26,8 @@ const ALWAYS: &[ProblemKind] = &[
     ProblemKind::Internal,
     ProblemKind::Overloaded,
 ];
-/// The problems of an operation that takes a JSON body.
-pub const JSON_BODY: &[ProblemKind] =
+/// The problems of an operation that takes a body of one media type: JSON or a form.
+pub const TYPED_BODY: &[ProblemKind] =
     &[ProblemKind::BodyTooSlow, ProblemKind::BodyTooLarge, ProblemKind::UnsupportedMediaType];
 
 /// The problems of an operation that changes something, and takes no body.
@@ -79,7 +79,9 @@ fn describe(status: StatusCode, kinds: &[ProblemKind]) -> Response {
     let response =
         ResponseBuilder::new().description(titles.join("; or: ")).content(PROBLEM_JSON, content);
     let (name, kind, description) = match status {
-        StatusCode::UNAUTHORIZED => ("WWW-Authenticate", Type::String, "As in RFC 6750"),
+        StatusCode::UNAUTHORIZED => {
+            ("WWW-Authenticate", Type::String, "As in RFC 6750 or, for clients, RFC 7617")
+        }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             ("Retry-After", Type::Integer, "Seconds")
         }

@@ -38,12 +38,17 @@ problem_table! {
          valid when it expires, at logout, and when its user is deleted or changes the password.";
     WrongCredentials 401 "wrong-credentials" "Wrong username or password"
         "No user has this name and password.";
+    InvalidClient 401 "invalid-client" "Unknown client or wrong secret"
+        "The Authorization header must carry the id and the secret of a client (HTTP Basic), as the \
+         setting INTROSPECTION_CLIENTS lists them.";
     WrongCurrentPassword 403 "wrong-current-password" "Wrong current password"
         "A change of password needs the user's current password in current_password.";
     NoSuchPath 404 "no-such-path" "Not found"
         "This service has no resource at this path; /docs lists those that it has.";
     NoSuchUser 404 "no-such-user" "User not found"
         "The user does not exist or was deleted.";
+    NoClients 404 "no-clients" "Not switched on"
+        "The setting INTROSPECTION_CLIENTS lists no service that may introspect or revoke tokens.";
     MethodNotAllowed 405 "method-not-allowed" "Method not allowed"
         "The resource exists but does not support this method. The Allow header lists those that it supports.";
     HeadTooSlow 408 "head-too-slow" "Request head timeout"
@@ -59,7 +64,7 @@ problem_table! {
     TargetTooLong 414 "target-too-long" "Request target too long"
         "The request line may have at most 32 KiB.";
     UnsupportedMediaType 415 "unsupported-media-type" "Unsupported media type"
-        "The body must be application/json in UTF-8, without compression.";
+        "The body must be of the documented media type, in UTF-8, without compression. The Accept header names it.";
     RefusedValue 422 "refused-value" "Invalid value"
         "The body is well-formed, but a value breaks a rule. The errors member lists each value and its rule.";
     IdempotencyKeyReused 422 "idempotency-key-reused" "Idempotency key reused"
@@ -76,6 +81,8 @@ problem_table! {
         "The request was not carried out. Try again after the time in Retry-After.";
     NotYetApplied 503 "not-yet-applied" "Write not yet applied"
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
+    TokenNotJudged 503 "token-not-judged" "Token cannot be judged"
+        "The service cannot tell at the moment whether the token is valid. Try again after the time in Retry-After.";
     StorageFull 507 "storage-full" "Storage full"
         "The request was not carried out: the disk is full or read-only, or the database was removed.";
 }
@@ -111,6 +118,8 @@ pub struct Problem {
     kind: ProblemKind,
     detail: String,
     errors: Vec<MemberError>,
+    /// See [`Problem::with_oauth_error`].
+    oauth_error: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -118,14 +127,18 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind; `detail` describes this occurrence.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        let problem =
-            Self { kind, detail: detail.into(), errors: vec![], headers: vec![], source: None };
-        match kind {
-            ProblemKind::Overloaded | ProblemKind::NotYetApplied => {
-                problem.with_header(header::RETRY_AFTER, "1")
-            }
-            _ => problem,
+        let problem = Self {
+            kind,
+            detail: detail.into(),
+            errors: vec![],
+            oauth_error: None,
+            headers: vec![],
+            source: None,
+        };
+        if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return problem.with_header(header::RETRY_AFTER, "1");
         }
+        problem
     }
 
     /// A fault of the service. Its cause is logged, and never sent to the client.
@@ -149,6 +162,13 @@ impl Problem {
     #[must_use]
     pub fn with_error(mut self, pointer: &str, detail: impl Into<String>) -> Self {
         self.errors.push(MemberError { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// The error code of RFC 6749 section 5.2, which clients of OAuth look for in the body.
+    #[must_use]
+    pub fn with_oauth_error(mut self, code: &'static str) -> Self {
+        self.oauth_error = Some(code);
         self
     }
 
@@ -189,6 +209,7 @@ impl Problem {
             title: self.kind.title().into(),
             status: self.kind.status().as_u16(),
             detail: shortened(&self.detail, MAX_TEXT).into(),
+            error: self.oauth_error.map(str::to_owned),
             errors,
         }
     }

@@ -4,7 +4,7 @@ use shared::http::ProblemKind::{
     IdempotencyKeyReused, NoSuchUser, PreconditionFailed, PreconditionRequired, RefusedValue,
     StorageFull, TooManyFailures, UsernameTaken, WrongCurrentPassword,
 };
-use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
+use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_problems};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -27,7 +27,7 @@ const PROBLEMS: [OperationProblems; 5] = [
     (
         "createUser",
         &[
-            JSON_BODY,
+            TYPED_BODY,
             &[UsernameTaken, RefusedValue, IdempotencyKeyReused, PreconditionFailed, StorageFull],
         ],
     ),
@@ -36,7 +36,7 @@ const PROBLEMS: [OperationProblems; 5] = [
     (
         "updateUser",
         &[
-            JSON_BODY,
+            TYPED_BODY,
             &[WrongCurrentPassword, TooManyFailures, NoSuchUser, UsernameTaken, PreconditionFailed],
             &[RefusedValue, PreconditionRequired, StorageFull],
         ],
