@@ -266,6 +266,19 @@ check 'with WWW-Authenticate: Bearer' challenges
 login "nobody-$run" "$password"
 check 'POST /login of nobody answers 401' is_problem 401
 
+login "$renamed" "$password"
+other_token=$token
+login "$renamed" "$password"
+call POST "$auth/logout/all" --header "Authorization: Bearer $token"
+check 'POST /logout/all answers 200' answered 200
+verify "$other_token"
+check 'and every token of the user is dead' is_problem 401
+call POST "$auth/logout/all" --header "Authorization: Bearer $token"
+check 'POST /logout/all may be repeated' answered 200
+login "$renamed" "$password"
+check 'POST /login works at once after it' answered 200
+ann_token=$token
+
 # --- A new password -------------------------------------------------------------------------------
 
 new_password='Tr0ub4dor & zoë'

@@ -22,7 +22,7 @@ use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
 use shared::bus::cloud_event::Codec;
-use shared::bus::direct::DirectUrl;
+use shared::bus::direct::{DirectClient, DirectUrl};
 use shared::bus::{Bus, DeadLetters};
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
@@ -47,7 +47,7 @@ use crate::actors::{
     UserEventConsumer,
 };
 use crate::config::{AuthServiceConfig, ClientsError, Config};
-use crate::http::{self, Api, Authenticator, TokenChecker};
+use crate::http::{self, Api, Authenticator, SessionEnder, TokenChecker};
 use crate::key_ring::KeyRing;
 use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::readiness::Readiness;
@@ -169,6 +169,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         codec,
         health: health.clone(),
         revocations: actors.revocations.clone(),
+        user_service: config.service.user_service_url.clone().map(DirectClient::new),
         key_ring: Arc::new(key_ring),
         applied: actors.applied.clone(),
         fresh: actors.fresh.clone(),
@@ -241,6 +242,7 @@ struct ApiParts {
     codec: Codec,
     health: Health,
     revocations: Mailbox<Revocations>,
+    user_service: Option<DirectClient>,
     key_ring: Arc<KeyRing>,
     applied: watch::Receiver<Applied>,
     fresh: Freshness,
@@ -265,6 +267,12 @@ impl ApiParts {
     fn launch_api(&self) -> Api {
         let parts = self.clone();
         let reader = Rc::new(ProjectionReader::new(parts.projection, parts.damage));
+        let session_ender = SessionEnder {
+            bus: Arc::clone(&parts.bus),
+            direct: parts.user_service,
+            codec: parts.codec.clone(),
+            fresh: parts.fresh.clone(),
+        };
         Api {
             authenticator: Authenticator {
                 reader: CredentialReader::launch(Rc::clone(&reader), &parts.health),
@@ -283,6 +291,7 @@ impl ApiParts {
                 parts.clock.clone(),
             ),
             revocations: parts.revocations,
+            session_ender,
             key_ring: parts.key_ring,
             applied: parts.applied,
             sealing_key: parts.sealing_key,

@@ -3,7 +3,7 @@
 //! | thread | actors and loops | why |
 //! |---|---|---|
 //! | `writing` | [`UserRepository`], [`Maintenance`] | a commit waits for the disk, and nobody else may |
-//! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; no request waits for them |
+//! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; requests wait for `SessionEnder` alone |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
@@ -44,7 +44,8 @@ use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
 use crate::actors::sync_responder::{DirectQuestions, Responding};
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{
-    EventPublisher, ForeignKeys, RehashReceiver, SyncResponder, UserReader, UserRepository,
+    EventPublisher, ForeignKeys, RehashReceiver, SessionEnder, SyncResponder, UserReader,
+    UserRepository,
 };
 use crate::config::Config;
 use crate::http::{self, Api};
@@ -285,6 +286,7 @@ impl ApiParts {
         let access =
             BusAccess { bus, codec, dead_letters: letters, foreign_keys: foreign_keys.clone() };
         let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
+        let ender = SessionEnder::new(access.clone(), repository.clone(), health.clone());
         let (responder, questions) = SyncResponder::new(Responding {
             access,
             store: Arc::clone(store),
@@ -303,6 +305,7 @@ impl ApiParts {
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
             _pruning: pruning,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
+            _ender: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| ender),
             _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
             questions,
             repository,
@@ -316,9 +319,10 @@ impl ApiParts {
 struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
-    // These three actors stop when their last mailbox is dropped.
+    // These four actors stop when their last mailbox is dropped.
     _pruning: Mailbox<Maintenance<UserRepository, Prune>>,
     _receiver: Mailbox<RehashReceiver>,
+    _ender: Mailbox<SessionEnder>,
     _responder: Mailbox<SyncResponder>,
     /// Leads to the responder.
     questions: DirectQuestions,

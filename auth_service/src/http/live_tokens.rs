@@ -41,14 +41,23 @@ impl TokenChecker {
         if self.revoked.contains(&claims.sid) {
             return Err(TokenRejection::LoggedOut);
         }
-        let user = UserId::parse(&claims.sub).ok_or(TokenRefused::NotOurs)?;
-        let stamp = Position::decode(&claims.stamp).ok_or(TokenRefused::NotOurs)?;
-        // In this order: see `EndedStamps::contains`.
-        let is_ended = self.ended.contains(user, stamp);
-        if is_ended || self.reader.find_stamp(user)? != Some(stamp) {
+        if self.has_ended(&claims)? {
             return Err(TokenRejection::StampReplaced);
         }
         Ok(claims)
+    }
+
+    /// The claims of the token, if its signature, claims and times are good. Its session may have been
+    /// logged out.
+    pub(super) fn check_signed(&self, token: &str) -> Result<Rc<Claims>, TokenRejection> {
+        Ok(self.verifier.verify(token, self.clock.unix_s())?)
+    }
+
+    /// Whether the user has another security stamp than these claims, or is gone.
+    pub(super) fn has_ended(&self, claims: &Claims) -> Result<bool, TokenRejection> {
+        let (user, stamp) = subject(claims)?;
+        // In this order: see `EndedStamps::contains`.
+        Ok(self.ended.contains(user, stamp) || self.reader.find_stamp(user)? != Some(stamp))
     }
 
     /// The claims of the token; `None` if it is dead. The same question as [`TokenChecker::check`], for
@@ -63,6 +72,13 @@ impl TokenChecker {
         };
         if problem.kind() == ProblemKind::InvalidToken { Ok(None) } else { Err(problem) }
     }
+}
+
+/// Whom the claims are about, and with which security stamp.
+pub(super) fn subject(claims: &Claims) -> Result<(UserId, Position), TokenRefused> {
+    let user = UserId::parse(&claims.sub).ok_or(TokenRefused::NotOurs)?;
+    let stamp = Position::decode(&claims.stamp).ok_or(TokenRefused::NotOurs)?;
+    Ok((user, stamp))
 }
 
 /// Why a token is not accepted.

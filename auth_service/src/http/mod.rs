@@ -10,6 +10,7 @@ mod jwks;
 mod live_tokens;
 mod login;
 mod logout;
+mod logout_all;
 mod metadata;
 mod openapi;
 mod problems;
@@ -34,6 +35,7 @@ use crate::metrics::LoginMetrics;
 
 pub use authentication::Authenticator;
 pub use live_tokens::TokenChecker;
+pub use logout_all::SessionEnder;
 pub use openapi::document;
 pub use routes::configure;
 
@@ -45,6 +47,8 @@ pub struct Api {
     pub tokens: TokenChecker,
     /// Revokes tokens.
     pub revocations: Mailbox<Revocations>,
+    /// Asks user_service to end all sessions of a user.
+    pub session_ender: SessionEnder,
     /// Signs tokens, on this thread, and lists the keys that verify them.
     pub key_ring: Arc<KeyRing>,
     /// How far the projection is.

@@ -1,8 +1,8 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, StorageFull,
-    TokenNotJudged, TooManyFailures, WrongCredentials,
+    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, SessionsNotEnded,
+    StorageFull, TokenNotJudged, TooManyFailures, WrongCredentials,
 };
 use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         super::login::login,
         super::logout::logout,
+        super::logout_all::logout_all,
         super::verify::verify,
         super::introspect::introspect,
         super::revoke::revoke,
@@ -40,7 +41,7 @@ impl Modify for Schemes {
 }
 
 /// The problems of each operation, beside those of every operation.
-const PROBLEMS: [OperationProblems; 7] = [
+const PROBLEMS: [OperationProblems; 8] = [
     (
         "login",
         &[
@@ -49,6 +50,7 @@ const PROBLEMS: [OperationProblems; 7] = [
         ],
     ),
     ("logout", &[IGNORED_BODY, &[InvalidToken, TokenNotJudged, IdempotencyKeyReused, StorageFull]]),
+    ("logoutAll", &[IGNORED_BODY, &[InvalidToken, TokenNotJudged, SessionsNotEnded]]),
     ("verify", &[&[InvalidToken, TokenNotJudged]]),
     ("introspect", &[TYPED_BODY, &[InvalidClient, NoClients, TokenNotJudged]]),
     ("revoke", &[TYPED_BODY, &[InvalidClient, NoClients, TokenNotJudged, StorageFull]]),

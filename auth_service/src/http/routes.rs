@@ -3,7 +3,7 @@
 use actix_web::web::{self, Data, ServiceConfig};
 use shared::http::{GET_OR_HEAD, get_or_head, resource};
 
-use super::{Api, introspect, jwks, login, logout, metadata, revoke, verify};
+use super::{Api, introspect, jwks, login, logout, logout_all, metadata, revoke, verify};
 
 /// Adds the paths of this service.
 pub fn configure(api: Api, config: &mut ServiceConfig) {
@@ -11,11 +11,12 @@ pub fn configure(api: Api, config: &mut ServiceConfig) {
     let verify = resource("/verify", GET_OR_HEAD).route(get().to(verify::verify));
     let login = resource("/login", "POST").route(web::post().to(login::login));
     let logout = resource("/logout", "POST").route(web::post().to(logout::logout));
+    let logout_all = resource("/logout/all", "POST").route(web::post().to(logout_all::logout_all));
     let jwks = resource("/.well-known/jwks.json", GET_OR_HEAD).route(get().to(jwks::jwks));
     let introspect = resource("/introspect", "POST").route(web::post().to(introspect::introspect));
     let revoke = resource("/revoke", "POST").route(web::post().to(revoke::revoke));
     let metadata = resource("/.well-known/oauth-authorization-server", GET_OR_HEAD)
         .route(get().to(metadata::metadata));
     config.app_data(Data::new(api)).service(verify).service(login).service(logout).service(jwks);
-    config.service(introspect).service(revoke).service(metadata);
+    config.service(logout_all).service(introspect).service(revoke).service(metadata);
 }

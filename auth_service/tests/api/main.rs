@@ -15,6 +15,7 @@ mod idempotency;
 mod introspection;
 mod later_versions;
 mod login;
+mod logout_all;
 mod poison;
 mod random_tokens;
 mod repair;

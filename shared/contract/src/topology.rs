@@ -16,6 +16,8 @@ pub const HEAD_ROUTING_KEY: &str = "log.head";
 pub const SYNC_REQUESTS_QUEUE: &str = "user_service.sync.v2";
 /// Queue of [`super::PasswordRehashed`], taken by user_service.
 pub const REHASH_QUEUE: &str = "user_service.rehash.v2";
+/// Queue of [`super::EndSessions`], taken by user_service.
+pub const END_SESSIONS_QUEUE: &str = "user_service.end_sessions.v2";
 /// Header of every message between the services: `<key id>.<base64url(HMAC-SHA-256)>` over the
 /// message, under a key that the services share.
 pub const MAC: &str = "x-lockstep-mac";

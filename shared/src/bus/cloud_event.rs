@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use contract::event::{SOURCE, SPEC_VERSION, header};
 use contract::topology::{
-    HEAD_ROUTING_KEY, MAC, REHASH_QUEUE, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE,
+    END_SESSIONS_QUEUE, HEAD_ROUTING_KEY, MAC, REHASH_QUEUE, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE,
 };
 use contract::{
-    EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash, SentRecord,
-    SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange,
+    EndSessions, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash,
+    SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange,
 };
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -48,6 +48,7 @@ enum Purpose {
     Question,
     Answer,
     Rehash,
+    EndSessions,
 }
 
 impl Purpose {
@@ -60,13 +61,14 @@ impl Purpose {
             Self::Question => "sync.request.v1",
             Self::Answer => "sync.answer.v1",
             Self::Rehash => "password.rehashed.v1",
+            Self::EndSessions => "sessions.end.v1",
         }
     }
 
     fn source(self) -> &'static str {
         match self {
             Self::Event | Self::Head | Self::Answer => SOURCE,
-            Self::Question | Self::Rehash => AUTH_SERVICE,
+            Self::Question | Self::Rehash | Self::EndSessions => AUTH_SERVICE,
         }
     }
 }
@@ -217,6 +219,13 @@ impl Codec {
         Outgoing { to: Destination::Queue(REHASH_QUEUE.to_owned()), message }
     }
 
+    /// "End all sessions."
+    pub fn encode_end_sessions(&self, command: &EndSessions) -> Outgoing {
+        let id = HEXLOWER.encode(&random_bytes::<8>());
+        let message = self.document(Purpose::EndSessions, END_SESSIONS_QUEUE, id, command);
+        Outgoing { to: Destination::Queue(END_SESSIONS_QUEUE.to_owned()), message }
+    }
+
     /// Reads an event of a user.
     ///
     /// # Errors
@@ -286,6 +295,14 @@ impl Codec {
     /// See [`Undecodable`].
     pub fn decode_rehash(&self, delivery: &Delivery) -> Result<PasswordRehashed, Undecodable> {
         self.read(Purpose::Rehash, delivery)
+    }
+
+    /// Reads the command to end all sessions of a user.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_end_sessions(&self, delivery: &Delivery) -> Result<EndSessions, Undecodable> {
+        self.read(Purpose::EndSessions, delivery)
     }
 
     /// Checks the record's hash and reads its data. An unreadable record is reported in

@@ -83,6 +83,8 @@ problem_table! {
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
     TokenNotJudged 503 "token-not-judged" "Token cannot be judged"
         "The service cannot tell at the moment whether the token is valid. Try again after the time in Retry-After.";
+    SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
+        "The session of this token has ended. The user's other sessions have not, because user_service cannot be reached. Send the same request again.";
     StorageFull 507 "storage-full" "Storage full"
         "The request was not carried out: the disk is full or read-only, or the database was removed.";
 }

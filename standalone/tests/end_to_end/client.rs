@@ -81,6 +81,10 @@ impl Client {
         self.with_token(Method::POST, "/logout", token).await
     }
 
+    pub(crate) async fn logout_all(&self, token: &str) -> Answer {
+        self.with_token(Method::POST, "/logout/all", token).await
+    }
+
     pub(crate) async fn is_alive(&self, token: &str) -> bool {
         let answer = self.with_token(Method::GET, "/verify", token).await;
         assert!([200, 401].contains(&answer.status), "{answer:?}");

@@ -19,7 +19,8 @@ pub struct User {
     /// The record that last changed the name or the password. A rehash of the same password does
     /// not count.
     pub changed: Position,
-    /// The user's security stamp: the record that set the present password.
+    /// The user's security stamp: the record that set the present password, or ended all sessions
+    /// since.
     pub stamp: Position,
 }
 
@@ -47,8 +48,9 @@ impl User {
         UserChange { id: self.id, user: Some(self.state()), written_by: None }
     }
 
-    /// The content of a record that sets the user's password: that record is the stamp.
-    pub fn left_with_new_password(&self) -> UserChange {
+    /// The content of a record that sets the user's password or ends all sessions: that record is the
+    /// stamp.
+    pub fn left_with_new_stamp(&self) -> UserChange {
         let state = UserState { stamp: None, ..self.state() };
         UserChange { id: self.id, user: Some(state), written_by: None }
     }
