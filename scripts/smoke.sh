@@ -279,6 +279,16 @@ login "$renamed" "$password"
 check 'POST /login works at once after it' answered 200
 ann_token=$token
 
+# --- Administration ---------------------------------------------------------------------------------
+
+for request in "DELETE /users/$ann/sessions" "POST /users/$ann/reset-token"; do
+  call "${request% *}" "$users${request#* }"
+  check "$request without an administrator's token answers 401" is_problem 401
+  check 'with WWW-Authenticate: Bearer' challenges
+done
+send POST "$users/password-reset" '{"reset_token": "x", "password": "another password"}'
+check 'POST /password-reset with a token that nobody made answers 403' is_problem 403
+
 # --- A new password -------------------------------------------------------------------------------
 
 new_password='Tr0ub4dor & zoë'

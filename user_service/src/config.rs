@@ -41,6 +41,10 @@ pub struct UserServiceConfig {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_max_chars: u16,
 
+    /// How long a reset token that an administrator had made can be used
+    #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_reset_lifetime)]
+    pub password_reset_lifetime: Duration,
+
     /// Whether new passwords that are easy to guess are refused: common ones, and the username
     #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
     pub password_blocklist: Switch,
@@ -78,6 +82,15 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value_t = 0, value_name = "N",
           value_parser = clap::value_parser!(i64).range(0..))]
     pub log_retention_rows: i64,
+}
+
+const RESET_LIFETIMES: std::ops::RangeInclusive<std::time::Duration> =
+    std::time::Duration::from_mins(1)..=std::time::Duration::from_hours(24);
+
+fn parse_reset_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    let is_usable = RESET_LIFETIMES.contains(&*lifetime);
+    if is_usable { Ok(lifetime) } else { Err("must be from 1m to 24h".to_owned()) }
 }
 
 fn parse_bool(text: &str) -> Result<bool, &'static str> {
@@ -137,6 +150,11 @@ impl Config {
         let age = self.service.log_retention.as_millis();
         let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
         Retention { age_ms, rows: self.service.log_retention_rows }
+    }
+
+    /// How long a reset token can be used, in seconds.
+    pub fn reset_lifetime_s(&self) -> i64 {
+        i64::try_from(self.service.password_reset_lifetime.as_secs()).unwrap_or(0)
     }
 
     /// Which passwords are refused.

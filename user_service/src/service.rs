@@ -33,7 +33,8 @@ use shared::http::{
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
-    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
+    AdminToken, AdminTokenError, DataDirClaim, DataDirError, DataDirPlace, SealingKeyError,
+    SealingKeys, claim_data_dir,
 };
 use shared::telemetry::Registry;
 use tokio::sync::watch;
@@ -48,7 +49,7 @@ use crate::actors::{
     UserRepository,
 };
 use crate::config::Config;
-use crate::http::{self, Api};
+use crate::http::{self, Access, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{Store, StoreError};
 
@@ -87,6 +88,9 @@ pub enum StartError {
     /// The sealing key cannot be used.
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
+    /// The administrator's token cannot be used.
+    #[error("cannot use the administrator's token")]
+    AdminToken(#[from] AdminTokenError),
     /// The database cannot be used.
     #[error(
         "cannot use the database of users{}",
@@ -128,13 +132,14 @@ impl Running {
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let files = open_when_there_is_space(async || open_files(&config.common));
-    let (claim, sealing_key) = files.await?;
+    let Files { claim, sealing_key, admin_token } = files.await?;
     let Deps { store, bus, hashing, capacity, clock, mut registry } = deps;
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
-    let parts = ApiParts { store, hashing, sealing_key, clock, health, guesses, config };
+    let parts =
+        ApiParts { store, hashing, sealing_key, admin_token, clock, health, guesses, config };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
@@ -156,10 +161,18 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
 }
 
-fn open_files(common: &CommonConfig) -> Result<(DataDirClaim, Arc<SealingKeys>), StartError> {
+/// What is on the disk beside the database.
+struct Files {
+    claim: DataDirClaim,
+    sealing_key: Arc<SealingKeys>,
+    admin_token: AdminToken,
+}
+
+fn open_files(common: &CommonConfig) -> Result<Files, StartError> {
     let claim = claim_data_dir(&common.data_dir, "user_service")?;
-    let sealing_key = SealingKeys::from_config(&common.sealing_key, &common.data_dir)?;
-    Ok((claim, Arc::new(sealing_key)))
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
+    let admin_token = AdminToken::load_or_create(&common.data_dir)?;
+    Ok(Files { claim, sealing_key, admin_token })
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
@@ -218,6 +231,7 @@ struct ApiParts {
     store: Arc<dyn Store>,
     hashing: HashingThreads,
     sealing_key: Arc<SealingKeys>,
+    admin_token: AdminToken,
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
@@ -245,6 +259,9 @@ impl ApiParts {
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key: Arc::clone(&self.sealing_key),
             guesses: self.guesses.clone(),
+            access: Access { admin_token: self.admin_token },
+            clock: self.clock.clone(),
+            reset_lifetime_s: self.config.reset_lifetime_s(),
             policy: self.config.password_policy(),
             blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,

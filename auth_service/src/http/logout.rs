@@ -3,11 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use shared::actors::ask;
-use shared::http::{IdempotencyKey, IgnoredBody, Problem};
+use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem};
 use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;
-use super::bearer::Bearer;
 use super::bodies::LogoutResponse;
 use super::live_tokens::TokenRejection;
 use super::problems::key_reused;

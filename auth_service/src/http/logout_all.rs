@@ -15,11 +15,10 @@ use shared::actors::ask;
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
-use shared::http::{IgnoredBody, Problem, ProblemKind};
+use shared::http::{Bearer, IgnoredBody, Problem, ProblemKind};
 use tokio::time::{sleep, timeout};
 
 use super::Api;
-use super::bearer::Bearer;
 use super::bodies::LogoutResponse;
 use super::live_tokens::{TokenRejection, subject};
 use crate::actors::RevokeSession;

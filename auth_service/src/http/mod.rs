@@ -2,7 +2,6 @@
 //! send a message, and translate the answer.
 
 mod authentication;
-mod bearer;
 mod bodies;
 mod client;
 mod introspect;

@@ -4,7 +4,7 @@ use shared::http::ProblemKind::{
     IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, SessionsNotEnded,
     StorageFull, TokenNotJudged, TooManyFailures, WrongCredentials,
 };
-use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_problems};
+use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -31,10 +31,8 @@ struct Schemes;
 
 impl Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.bearer_format = Some("JWT".to_owned());
+        add_bearer_scheme(document);
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
         let client = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
         components.add_security_scheme("client", client);
     }

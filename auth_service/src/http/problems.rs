@@ -1,15 +1,10 @@
 //! From each operation's errors to the problems that clients see.
 
 use actix_web::http::header::WWW_AUTHENTICATE;
-use shared::http::{Problem, ProblemKind};
+use shared::http::{CHALLENGE, Problem, ProblemKind, invalid_token};
 
 use super::live_tokens::TokenRejection;
 use crate::store::RevokeRefused;
-
-/// Tells clients that a token is needed (RFC 6750 section 3).
-pub(super) const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
-/// Tells clients that their token is not accepted.
-pub(super) const INVALID_TOKEN: &str = r#"Bearer realm="lockstep", error="invalid_token""#;
 
 /// Tells clients that their id and secret are needed (RFC 7617).
 const CLIENT_CHALLENGE: &str = r#"Basic realm="lockstep clients", charset="UTF-8""#;
@@ -35,18 +30,6 @@ impl From<TokenRejection> for Problem {
             dead => invalid_token().with_source(dead),
         }
     }
-}
-
-/// The request carries no token that could be wrong: no error code (RFC 6750 section 3.1).
-pub(super) fn missing_token() -> Problem {
-    let detail = "send Authorization: Bearer with a token from POST /login";
-    Problem::new(ProblemKind::InvalidToken, detail).with_header(WWW_AUTHENTICATE, CHALLENGE)
-}
-
-/// The same for every reason, which is logged and never sent to the client.
-pub(super) fn invalid_token() -> Problem {
-    let detail = "the token is malformed, expired, revoked or from another issuer";
-    Problem::new(ProblemKind::InvalidToken, detail).with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
 }
 
 pub(super) fn wrong_credentials() -> Problem {

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod answer_body;
+mod bearer;
 mod body;
 mod client_address;
 mod client_presence;
@@ -25,6 +26,7 @@ mod server;
 mod shown_path;
 mod unread_body;
 
+pub use bearer::{Bearer, CHALLENGE, invalid_token, not_permitted};
 pub use body::{BODY_LIMIT, FormBody, IgnoredBody, JsonBody, JsonBytes};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use client_presence::ClientPresence;
@@ -34,7 +36,9 @@ pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
-pub use openapi::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_problems, not_in_both};
+pub use openapi::{
+    IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems, not_in_both,
+};
 pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};

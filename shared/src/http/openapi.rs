@@ -8,6 +8,7 @@ use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, OpenApi, Ref, Response, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -54,6 +55,14 @@ pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
             operation.responses.responses.insert(status.as_str().to_owned(), response.into());
         }
     }
+}
+
+/// Adds the security scheme `token`: a token in the `Authorization` header.
+pub fn add_bearer_scheme(document: &mut OpenApi) {
+    let mut scheme = Http::new(HttpAuthScheme::Bearer);
+    scheme.bearer_format = Some("JWT".to_owned());
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme));
 }
 
 /// The ids of operations that only the document or only the table names: there should be none.

@@ -43,6 +43,10 @@ problem_table! {
          setting INTROSPECTION_CLIENTS lists them.";
     WrongCurrentPassword 403 "wrong-current-password" "Wrong current password"
         "A change of password needs the user's current password in current_password.";
+    NotPermitted 403 "not-permitted" "Not permitted"
+        "The token is valid, but not that of an administrator, nor of the user whom the request is about.";
+    InvalidResetToken 403 "invalid-reset-token" "Invalid reset token"
+        "The token of a password reset is malformed, expired or used. One that was made before the user's password or sessions changed counts as used.";
     NoSuchPath 404 "no-such-path" "Not found"
         "This service has no resource at this path; /docs lists those that it has.";
     NoSuchUser 404 "no-such-user" "User not found"

@@ -75,8 +75,30 @@ pub struct Credentials {
 pub struct NewPassword {
     /// The hash of the new one.
     pub hash: PasswordHash,
-    /// The version of the password that the client has proved to know.
-    pub verified_password_version: i64,
+    /// Why the client may set it.
+    pub permit: PasswordPermit,
+}
+
+/// Why a client may set a user's password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordPermit {
+    /// It has proved to know the password of this version.
+    KnowsVersion(i64),
+    /// It has a reset token that was made for this security stamp.
+    ResetOf(Position),
+    /// It is an administrator.
+    Administrator,
+}
+
+impl PasswordPermit {
+    /// Whether it permits to change the password of the user, as they are now.
+    pub fn permits(self, user: &User) -> bool {
+        match self {
+            Self::KnowsVersion(version) => version == user.password_version,
+            Self::ResetOf(stamp) => stamp == user.stamp,
+            Self::Administrator => true,
+        }
+    }
 }
 
 /// A durable write.

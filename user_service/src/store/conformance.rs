@@ -16,7 +16,7 @@ use super::{
     Outcome, Pruned, Reader, ReplaceHash, Retention, Store, StoreError, StoredRecord, UpdateUser,
     Writer,
 };
-use crate::domain::{NewPassword, Precondition, Tag, Tags, User, Written};
+use crate::domain::{NewPassword, PasswordPermit, Precondition, Tag, Tags, User, Written};
 
 pub(super) use positions::*;
 
@@ -76,6 +76,7 @@ cases! { $
     of_two_changes_of_a_password_with_the_same_current_one_only_one_is_made,
     a_name_is_unique_without_regard_to_case_and_free_when_its_user_has_another,
     a_new_hash_is_stored_for_the_present_password_alone,
+    a_password_is_set_for_the_stamp_of_a_reset_or_by_an_administrator,
     the_end_of_all_sessions_changes_the_stamp_and_nothing_that_is_shown,
     what_is_old_and_published_is_pruned_and_the_log_goes_on,
     what_is_not_published_or_among_the_newest_rows_stays,
@@ -177,9 +178,9 @@ fn update(id: UserId, username: Option<&str>, verified: Option<i64>) -> UpdateUs
     UpdateUser {
         id,
         username: username.map(name),
-        password: verified.map(|verified_password_version| NewPassword {
+        password: verified.map(|version| NewPassword {
             hash: hash("second"),
-            verified_password_version,
+            permit: PasswordPermit::KnowsVersion(version),
         }),
         precondition: Precondition::None,
         traceparent: None,

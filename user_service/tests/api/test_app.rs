@@ -158,6 +158,12 @@ impl TestApp {
         answer.json()["id"].as_i64().unwrap()
     }
 
+    /// The value of `Authorization` with the token of the first administrator.
+    pub(crate) fn admin(&self) -> String {
+        let token = std::fs::read_to_string(self.directory.path().join("admin.token")).unwrap();
+        format!("Bearer {token}")
+    }
+
     pub(crate) fn records(&self) -> Vec<LogRecord> {
         records(self.directory.path())
     }

@@ -92,3 +92,21 @@ pub(in crate::store) async fn the_end_of_all_sessions_changes_the_stamp_and_noth
     let nobody = db.one(end(UserId(9), None)).await;
     assert!(matches!(nobody, Err(ChangeError::NoSuchUser)), "{nobody:?}");
 }
+
+pub(in crate::store) async fn a_password_is_set_for_the_stamp_of_a_reset_or_by_an_administrator(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    let anna = db.create("anna").await;
+    let set = |permit| {
+        let password = Some(NewPassword { hash: hash("second"), permit });
+        Change::Update(UpdateUser { password, ..update(anna.id, None, None) })
+    };
+    let reset = PasswordPermit::ResetOf(anna.stamp);
+    let outcomes =
+        db.commit(vec![set(reset), set(reset), set(PasswordPermit::Administrator)]).await;
+    let [Ok(first), Err(ChangeError::PasswordChanged), Ok(last)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!((first.user.stamp, last.user.stamp), (first.position, last.position));
+}

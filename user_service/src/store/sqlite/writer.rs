@@ -149,8 +149,8 @@ fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outc
         return Ok(Written { user: before, position: log::end(connection)? });
     }
     let mut user = User { version: before.version + 1, ..before.clone() };
-    if let Some(NewPassword { hash, verified_password_version }) = update.password {
-        if verified_password_version != before.password_version {
+    if let Some(NewPassword { hash, permit }) = update.password {
+        if !permit.permits(&before) {
             return Err(ChangeError::PasswordChanged);
         }
         user.password_version += 1;
