@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use contract::UserId;
 use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
-use shared::bus::direct::DirectUrl;
+use shared::bus::direct::{DirectClient, DirectUrl, SYNC_PATH};
 use shared::config::{CommonConfig, ListenAddress, secret_or_file};
 use shared::secrets::{ClientSecrets, KeyFileError, NotAClient, warn_if_open};
 use shared::telemetry::ErrorChain;
@@ -50,6 +51,10 @@ pub struct AuthServiceConfig {
     /// it, deletions, new passwords and new users arrive here when the broker is back
     #[arg(long, env, value_name = "URL")]
     pub user_service_url: Option<DirectUrl>,
+
+    /// Ids of the users who are administrators, separated by commas: their tokens have the scope admin
+    #[arg(long, env, value_name = "IDS", value_delimiter = ',', value_parser = parse_id)]
+    pub admins: Vec<UserId>,
 
     /// Services that may introspect and revoke tokens: ID:SECRET of each, separated by commas or
     /// spaces. Without it /introspect and /revoke are off
@@ -107,6 +112,11 @@ impl AuthServiceConfig {
         }
     }
 
+    /// Asks user_service directly, if the settings name it.
+    pub fn user_service_client(&self) -> Option<DirectClient> {
+        self.user_service_url.clone().map(|url| DirectClient::new(url, SYNC_PATH))
+    }
+
     /// Warns if everybody can read a secret that these settings name.
     pub fn warn_of_open_files(&self) {
         self.introspection_clients_file.iter().for_each(|path| warn_if_open(path));
@@ -121,6 +131,10 @@ impl AuthServiceConfig {
     pub fn token_lifetime_s(&self) -> i64 {
         i64::try_from(self.token_lifetime.as_secs()).unwrap_or(i64::MAX / 2)
     }
+}
+
+fn parse_id(text: &str) -> Result<UserId, &'static str> {
+    UserId::parse(text.trim()).ok_or("must be the id of a user: an integer from 1")
 }
 
 /// The name of the replica where there is only one.

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use actix::Arbiter;
 use actix_web::web::ServiceConfig;
+use contract::UserId;
 use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::{DirectClient, DirectUrl};
@@ -169,7 +170,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         codec,
         health: health.clone(),
         revocations: actors.revocations.clone(),
-        user_service: config.service.user_service_url.clone().map(DirectClient::new),
+        user_service: config.service.user_service_client(),
         key_ring: Arc::new(key_ring),
         applied: actors.applied.clone(),
         fresh: actors.fresh.clone(),
@@ -179,13 +180,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         metrics: metrics.logins,
         rules,
         clients,
+        admins: config.service.admins.clone().into(),
         token_lifetime_s: config.service.token_lifetime_s(),
         login_wait: config.service.login_wait.into(),
     };
     registry.register_collector(Box::new(actors.agreement()));
-    let readiness = actors.readiness(health, bus, claim.watch());
-    let readiness = Arc::new(move || readiness.report());
-    let probes = Probes { readiness, registry: Arc::new(registry) };
+    let probes = actors.probes(health, bus, claim.watch(), registry);
     let paths = move |app: &mut ServiceConfig| api.configure(app);
     match serve(&server_config(&config, capacity), http_metrics, probes, http::document(), paths) {
         Ok(http) => {
@@ -252,6 +252,7 @@ struct ApiParts {
     metrics: LoginMetrics,
     rules: TokenRules,
     clients: ClientSecrets,
+    admins: Arc<[UserId]>,
     token_lifetime_s: i64,
     login_wait: Duration,
 }
@@ -300,6 +301,7 @@ impl ApiParts {
             metrics: parts.metrics,
             rules: parts.rules,
             clients: parts.clients,
+            admins: parts.admins,
             token_lifetime_s: parts.token_lifetime_s,
             login_wait: parts.login_wait,
         }
@@ -402,11 +404,20 @@ impl Actors {
         AgreementMetrics { applied, progress, fresh: self.fresh.clone() }
     }
 
-    fn readiness(&self, health: Health, bus: Arc<dyn Bus>, place: DataDirPlace) -> Readiness {
+    fn probes(
+        &self,
+        health: Health,
+        bus: Arc<dyn Bus>,
+        place: DataDirPlace,
+        registry: Registry,
+    ) -> Probes {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
         let (fresh, damage) = (self.fresh.clone(), self.damage.clone());
-        Readiness { health, applied, progress, is_writable, place, damage, bus, fresh }
+        let readiness =
+            Readiness { health, applied, progress, is_writable, place, damage, bus, fresh };
+        let readiness = Arc::new(move || readiness.report());
+        Probes { readiness, registry: Arc::new(registry) }
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

@@ -8,7 +8,8 @@ use contract::topology::MAC;
 use contract::{
     Continue, Credit, Cursor, EndSessions, EventKind, Head, Incarnation, LogRecord,
     PasswordRehashed, Position, RecordHash, SealedHash, SentRecord, SnapshotPart, SnapshotUser,
-    SyncAnswer, SyncRequest, UserChange, UserId, UserState, UsersChecksum,
+    SyncAnswer, SyncRequest, TokenAnswer, TokenQuestion, TokenVerdict, UserChange, UserId,
+    UserState, UsersChecksum,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -107,6 +108,15 @@ fn all() -> Vec<Outgoing> {
             id: UserId(1),
             stamp: state("Anna", 1).stamp.unwrap(),
         }),
+        codec.encode_token_question(&TokenQuestion { nonce: "7".into(), token: "a.b.c".into() }),
+        codec.encode_token_answer(&TokenAnswer {
+            nonce: "7".into(),
+            verdict: TokenVerdict::Alive {
+                id: UserId(1),
+                stamp: state("Anna", 1).stamp.unwrap(),
+                is_admin: false,
+            },
+        }),
     ]
 }
 
@@ -127,6 +137,8 @@ fn readers(delivery: &Delivery) -> Vec<Result<(), Undecodable>> {
         codec.decode_question(delivery).map(drop),
         codec.decode_rehash(delivery).map(drop),
         codec.decode_end_sessions(delivery).map(drop),
+        codec.decode_token_question(delivery).map(drop),
+        codec.decode_token_answer(delivery).map(drop),
     ]
 }
 
@@ -181,7 +193,7 @@ fn each_kind_of_message_keeps_its_form() {
 
 #[test]
 fn each_message_is_read_by_its_reader_alone() {
-    for (outgoing, reader) in all().iter().zip([0, 1, 2, 1, 1, 3, 4]) {
+    for (outgoing, reader) in all().iter().zip([0, 1, 2, 1, 1, 3, 4, 5, 6]) {
         for (n, outcome) in readers(&delivered(outgoing)).into_iter().enumerate() {
             assert_eq!(outcome.is_ok(), n == reader, "{n} {outgoing:?} {outcome:?}");
         }
@@ -287,7 +299,7 @@ proptest! {
     /// One byte of anything that is read: a header's name or value, the routing key, the body.
     #[test]
     fn a_message_with_one_byte_changed_is_not_taken(
-        which in 0..7_usize, part in any::<prop::sample::Index>(),
+        which in 0..9_usize, part in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(), flip in 1..128_u8,
     ) {
         let mut delivery = delivered(&all()[which]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Args, ValueEnum};
 use humantime::Duration;
+use shared::bus::direct::DirectUrl;
 use shared::config::{CommonConfig, ListenAddress};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
@@ -27,9 +28,19 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
     pub user_service_listen: ListenAddress,
 
-    /// Who may read, change and delete users: open lets everybody
+    /// Who may read, change and delete users: open lets everybody; owner wants the user's own token or
+    /// an administrator's, and for the list an administrator's
     #[arg(long, env, value_enum, default_value_t = Access::Open, value_name = "WHO")]
     pub user_service_access: Access,
+
+    /// Who may create users with USER_SERVICE_ACCESS=owner
+    #[arg(long, env, value_enum, default_value_t = Creators::Anyone, value_name = "WHO")]
+    pub user_creation: Creators,
+
+    /// Where auth_service is asked whether a token is alive: http://HOST:PORT. Needed for
+    /// USER_SERVICE_ACCESS=owner and for tokens of administrators (standalone: its own auth_service)
+    #[arg(long, env, value_name = "URL")]
+    pub auth_service_url: Option<DirectUrl>,
 
     /// Fewest characters of a new password
     #[arg(long, env, default_value_t = 8, value_name = "N",
@@ -115,18 +126,23 @@ pub enum Switch {
 pub enum Access {
     /// Everybody.
     Open,
-    /// Only the user, with a valid token of theirs. Not implemented yet.
+    /// Only the user, with a valid token of theirs, and administrators.
     Owner,
+}
+
+/// Who may create users where access is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Creators {
+    /// Everybody.
+    Anyone,
+    /// Administrators.
+    Admins,
 }
 
 impl UserServiceConfig {
     /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.user_service_access != Access::Open {
-            problems
-                .push("USER_SERVICE_ACCESS=owner is not implemented yet: only open is".to_owned());
-        }
         if self.password_min_chars > self.password_max_chars {
             problems.push("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS".to_owned());
         }

@@ -48,7 +48,8 @@ use crate::actors::{
     EventPublisher, ForeignKeys, RehashReceiver, SessionEnder, SyncResponder, UserReader,
     UserRepository,
 };
-use crate::config::Config;
+use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
+use crate::config::{self, Config};
 use crate::http::{self, Access, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{Store, StoreError};
@@ -74,6 +75,8 @@ pub struct Deps {
     pub clock: Clock,
     /// For `/metrics`; the hashing metrics are registered already.
     pub registry: Registry,
+    /// Where auth_service is asked about tokens.
+    pub auth_service: AuthServiceAddress,
 }
 
 /// The service cannot start.
@@ -133,13 +136,15 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let files = open_when_there_is_space(async || open_files(&config.common));
     let Files { claim, sealing_key, admin_token } = files.await?;
-    let Deps { store, bus, hashing, capacity, clock, mut registry } = deps;
+    let Deps { store, bus, hashing, capacity, clock, mut registry, auth_service } = deps;
+    let codec = Codec::new(Arc::clone(&sealing_key));
+    let auth_service = AuthServiceClient { address: auth_service, codec };
+    let secrets = Secrets { sealing_key, admin_token, auth_service };
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
-    let parts =
-        ApiParts { store, hashing, sealing_key, admin_token, clock, health, guesses, config };
+    let parts = ApiParts { store, hashing, secrets, clock, health, guesses, config };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
@@ -147,11 +152,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readiness = readiness(&actors, &parts, bus, claim.watch());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
+    let access = parts.config.service.user_service_access;
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
     let configure = move |app: &mut ServiceConfig| parts.configure(&repository, &questions, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
-            announce(http.address);
+            announce(access, http.address);
             Ok(Running { address: http.address, http, actors, _claim: claim })
         }
         Err(error) => {
@@ -190,10 +196,12 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     }
 }
 
-fn announce(address: SocketAddr) {
-    tracing::info!(
-        "access is open: every client that reaches user_service may read and change every user"
-    );
+fn announce(access: config::Access, address: SocketAddr) {
+    if access == config::Access::Open {
+        tracing::info!(
+            "access is open: every client that reaches user_service may read and change every user"
+        );
+    }
     // Last: scripts that wait for this line find all the others before it.
     tracing::info!(%address, "user_service listens");
 }
@@ -225,13 +233,20 @@ fn readiness(
     })
 }
 
+/// Secrets, and what uses them.
+#[derive(Clone)]
+struct Secrets {
+    sealing_key: Arc<SealingKeys>,
+    admin_token: AdminToken,
+    auth_service: AuthServiceClient,
+}
+
 /// What the actors and the handlers are made from.
 #[derive(Clone)]
 struct ApiParts {
     store: Arc<dyn Store>,
     hashing: HashingThreads,
-    sealing_key: Arc<SealingKeys>,
-    admin_token: AdminToken,
+    secrets: Secrets,
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
@@ -253,20 +268,31 @@ impl ApiParts {
     /// Called once on each worker's thread, whose actors it starts.
     fn launch_api(&self, repository: &Mailbox<UserRepository>, questions: &DirectQuestions) -> Api {
         let store = Arc::clone(&self.store);
+        let reader = UserReader::launch(store, self.clock.clone(), &self.health);
+        let settings = &self.config.service;
+        let Secrets { sealing_key, admin_token, auth_service } = self.secrets.clone();
+        let codec = auth_service.codec.clone();
+        let access = Access {
+            mode: settings.user_service_access,
+            creators: settings.user_creation,
+            admin_token,
+            auth_service,
+            reader: reader.clone(),
+        };
         Api {
             repository: repository.clone(),
-            reader: UserReader::launch(store, self.clock.clone(), &self.health),
+            reader,
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
-            sealing_key: Arc::clone(&self.sealing_key),
+            sealing_key,
             guesses: self.guesses.clone(),
-            access: Access { admin_token: self.admin_token },
+            access,
             clock: self.clock.clone(),
             reset_lifetime_s: self.config.reset_lifetime_s(),
             policy: self.config.password_policy(),
             blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
             questions: questions.clone(),
-            codec: Codec::new(Arc::clone(&self.sealing_key)),
+            codec,
         }
     }
 
@@ -287,17 +313,17 @@ impl ApiParts {
         let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
         let what = "pruning the log";
         let pruning = Maintenance::launch(&writing.handle(), what, writer, prune, health);
-        let codec = Codec::new(Arc::clone(&self.sealing_key));
+        let codec = Codec::new(Arc::clone(&self.secrets.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
             store: Arc::clone(store),
             repository: repository.clone(),
             head: head.clone(),
-            sealing_key: Arc::clone(&self.sealing_key),
+            sealing_key: Arc::clone(&self.secrets.sealing_key),
             codec: codec.clone(),
             health: health.clone(),
         });
-        let (key, taken) = (Arc::clone(&self.sealing_key), metrics.dead_letters.clone());
+        let (key, taken) = (Arc::clone(&self.secrets.sealing_key), metrics.dead_letters.clone());
         let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
         let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
         let access =
@@ -307,7 +333,7 @@ impl ApiParts {
         let (responder, questions) = SyncResponder::new(Responding {
             access,
             store: Arc::clone(store),
-            sealing_key: Arc::clone(&self.sealing_key),
+            sealing_key: Arc::clone(&self.secrets.sealing_key),
             directory: config.common.data_dir.clone(),
             replay_limit: config.service.sync_replay_limit,
             metrics: metrics.answers.clone(),

@@ -98,6 +98,9 @@ struct IntrospectedToken {
     jti: String,
     /// The session
     sid: String,
+    /// `admin` for administrators; otherwise absent
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
 impl Introspection {
@@ -115,6 +118,7 @@ impl Introspection {
             nbf: claims.nbf,
             jti: claims.jti,
             sid: claims.sid,
+            scope: claims.scope,
         });
         Self { active: token.is_some(), token }
     }
@@ -125,6 +129,8 @@ impl Introspection {
 pub(super) struct Metadata {
     /// The tokens' `iss`
     pub(super) issuer: String,
+    /// What a token can allow besides
+    pub(super) scopes_supported: [&'static str; 1],
     /// `/.well-known/jwks.json`
     pub(super) jwks_uri: String,
     /// `/introspect`, if it is on

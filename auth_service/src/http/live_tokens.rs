@@ -165,6 +165,7 @@ mod tests {
             client_id: "c".into(),
             username: "u".into(),
             stamp: at(user).encode(),
+            scope: None,
         };
         key.sign(&claims).unwrap()
     }

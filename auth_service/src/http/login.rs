@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use contract::token::ADMIN_SCOPE;
 use contract::{Claims, Position, RecordHash, TokenResponse};
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::ExposeSecret;
@@ -105,5 +106,6 @@ fn claims_for(credential: Credential, api: &Api) -> Claims {
         client_id: CLIENT.to_owned(),
         username: credential.username,
         stamp: credential.stamp.encode(),
+        scope: api.admins.contains(&credential.id).then(|| ADMIN_SCOPE.to_owned()),
     }
 }

@@ -71,8 +71,8 @@ fn note_failure<T>(sent: Result<T, impl std::error::Error + 'static>) {
 /// Log out everywhere
 ///
 /// Ends all sessions of the user. With 200 all of them have ended, with 503 the session of this token
-/// has. May be repeated with the same token until it expires,
-/// although it is invalid by then: sessions that were begun since go on. A body is ignored.
+/// has. May be repeated with the same token until it expires, although it is invalid by then: sessions
+/// that were begun since go on. A body is ignored.
 #[utoipa::path(
     post, path = "/logout/all", operation_id = "logoutAll", tag = "tokens",
     security(("token" = [])),

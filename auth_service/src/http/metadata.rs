@@ -5,6 +5,7 @@ use actix_web::http::header::{CACHE_CONTROL, HOST};
 use actix_web::http::uri::Uri;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use contract::token::ADMIN_SCOPE;
 use shared::http::{Problem, ProblemKind};
 
 use super::Api;
@@ -38,6 +39,7 @@ pub(super) async fn metadata(
     let methods = (!api.clients.is_empty()).then_some(CLIENT_AUTHENTICATION);
     let metadata = Metadata {
         issuer: issuer.clone(),
+        scopes_supported: [ADMIN_SCOPE],
         jwks_uri: endpoint("/.well-known/jwks.json"),
         introspection_endpoint: of_clients("/introspect"),
         introspection_endpoint_auth_methods_supported: methods,

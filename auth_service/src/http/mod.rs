@@ -4,6 +4,7 @@
 mod authentication;
 mod bodies;
 mod client;
+mod internal_tokens;
 mod introspect;
 mod jwks;
 mod live_tokens;
@@ -21,6 +22,7 @@ mod wait_for_write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::UserId;
 use shared::actors::Mailbox;
 use shared::clock::Clock;
 use shared::http::GuessLimit;
@@ -64,6 +66,8 @@ pub struct Api {
     pub rules: TokenRules,
     /// The services that may introspect and revoke tokens.
     pub clients: ClientSecrets,
+    /// The users who are administrators.
+    pub admins: Arc<[UserId]>,
     /// How long a token lives, in seconds.
     pub token_lifetime_s: i64,
     /// How long a login waits for the projection.

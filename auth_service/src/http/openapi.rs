@@ -1,8 +1,8 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, SessionsNotEnded,
-    StorageFull, TokenNotJudged, TooManyFailures, WrongCredentials,
+    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, NotYetKnown,
+    SessionsNotEnded, StorageFull, TooManyFailures, WrongCredentials,
 };
 use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -47,11 +47,11 @@ const PROBLEMS: [OperationProblems; 8] = [
             &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
         ],
     ),
-    ("logout", &[IGNORED_BODY, &[InvalidToken, TokenNotJudged, IdempotencyKeyReused, StorageFull]]),
-    ("logoutAll", &[IGNORED_BODY, &[InvalidToken, TokenNotJudged, SessionsNotEnded]]),
-    ("verify", &[&[InvalidToken, TokenNotJudged]]),
-    ("introspect", &[TYPED_BODY, &[InvalidClient, NoClients, TokenNotJudged]]),
-    ("revoke", &[TYPED_BODY, &[InvalidClient, NoClients, TokenNotJudged, StorageFull]]),
+    ("logout", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, IdempotencyKeyReused, StorageFull]]),
+    ("logoutAll", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, SessionsNotEnded, StorageFull]]),
+    ("verify", &[&[InvalidToken, NotYetKnown]]),
+    ("introspect", &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown]]),
+    ("revoke", &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown, StorageFull]]),
     ("listKeys", &[]),
     ("readMetadata", &[]),
 ];

@@ -24,7 +24,7 @@ impl From<TokenRejection> for Problem {
     fn from(rejection: TokenRejection) -> Self {
         match rejection {
             TokenRejection::Store(error) => {
-                Self::new(ProblemKind::TokenNotJudged, "the service cannot read what it needs")
+                Self::new(ProblemKind::NotYetKnown, "the service cannot read what it needs")
                     .with_source(error)
             }
             dead => invalid_token().with_source(dead),

@@ -1,9 +1,12 @@
 //! Which handler answers which method of which path.
 
 use actix_web::web::{self, Data, ServiceConfig};
+use shared::bus::direct::TOKENS_PATH;
 use shared::http::{GET_OR_HEAD, get_or_head, resource};
 
-use super::{Api, introspect, jwks, login, logout, logout_all, metadata, revoke, verify};
+use super::{
+    Api, internal_tokens, introspect, jwks, login, logout, logout_all, metadata, revoke, verify,
+};
 
 /// Adds the paths of this service.
 pub fn configure(api: Api, config: &mut ServiceConfig) {
@@ -17,6 +20,12 @@ pub fn configure(api: Api, config: &mut ServiceConfig) {
     let revoke = resource("/revoke", "POST").route(web::post().to(revoke::revoke));
     let metadata = resource("/.well-known/oauth-authorization-server", GET_OR_HEAD)
         .route(get().to(metadata::metadata));
+    let tokens = resource(TOKENS_PATH, "POST").route(web::post().to(internal_tokens::answer));
     config.app_data(Data::new(api)).service(verify).service(login).service(logout).service(jwks);
-    config.service(logout_all).service(introspect).service(revoke).service(metadata);
+    config
+        .service(tokens)
+        .service(logout_all)
+        .service(introspect)
+        .service(revoke)
+        .service(metadata);
 }

@@ -114,6 +114,7 @@ async fn without_the_setting_both_are_off_and_the_metadata_does_not_name_them() 
     let expected = json!({
         "issuer": "lockstep",
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "scopes_supported": ["admin"],
         "response_types_supported": [],
         "grant_types_supported": [],
     });

@@ -18,6 +18,6 @@ pub use sync::{
     Continue, Credit, EndSessions, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer,
     SyncRequest,
 };
-pub use token::{Claims, TokenResponse};
+pub use token::{Claims, TokenAnswer, TokenQuestion, TokenResponse, TokenVerdict};
 pub use token_record::TokenRecord;
 pub use user::{UserId, UserRepresentation};

@@ -16,6 +16,8 @@ use super::connection::Link;
 use super::form::Form;
 use super::members::Members;
 use super::problem::{Problem, ProblemKind};
+use crate::bus::Delivery;
+use crate::bus::direct::from_line;
 
 /// The most bytes that a body may have.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -30,7 +32,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct JsonBody(pub Members);
 
 /// A body that was read completely and is said to be JSON. It is not parsed.
-pub struct JsonBytes(pub Bytes);
+struct JsonBytes(Bytes);
+
+/// A message from the other service, as it would be delivered by a bus. It is not authenticated.
+pub struct DirectMessage(pub Delivery);
 
 /// A body that was read completely and is a form.
 pub struct FormBody(pub Form);
@@ -57,6 +62,21 @@ impl FromRequest for JsonBytes {
         let checked = check_headers(request.headers(), JSON);
         let reading = read_if(checked, request, payload);
         Box::pin(async move { reading.await.map(Self) })
+    }
+}
+
+impl FromRequest for DirectMessage {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = JsonBytes::from_request(request, payload);
+        Box::pin(async move {
+            from_line(&bytes.await?.0).map(Self).map_err(|error| {
+                Problem::new(ProblemKind::Malformed, "the body must be one message")
+                    .with_source(error)
+            })
+        })
     }
 }
 

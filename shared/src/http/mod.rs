@@ -27,7 +27,7 @@ mod shown_path;
 mod unread_body;
 
 pub use bearer::{Bearer, CHALLENGE, invalid_token, not_permitted};
-pub use body::{BODY_LIMIT, FormBody, IgnoredBody, JsonBody, JsonBytes};
+pub use body::{BODY_LIMIT, DirectMessage, FormBody, IgnoredBody, JsonBody};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use client_presence::ClientPresence;
 pub use context::RequestContext;

@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
 use crate::actors::AskError;
+use crate::bus::cloud_event::Undecodable;
 use crate::store_error::StoreError;
 use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
@@ -85,8 +86,8 @@ problem_table! {
         "The request was not carried out. Try again after the time in Retry-After.";
     NotYetApplied 503 "not-yet-applied" "Write not yet applied"
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
-    TokenNotJudged 503 "token-not-judged" "Token cannot be judged"
-        "The service cannot tell at the moment whether the token is valid. Try again after the time in Retry-After.";
+    NotYetKnown 503 "not-yet-known" "Token cannot be judged yet"
+        "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
     SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
         "The session of this token has ended. The user's other sessions have not, because user_service cannot be reached. Send the same request again.";
     StorageFull 507 "storage-full" "Storage full"
@@ -275,6 +276,24 @@ impl From<StoreError> for Problem {
                 Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
             }
             StoreError::Failed(_) => Self::internal(error),
+        }
+    }
+}
+
+/// For what comes over HTTP from the other service.
+impl From<Undecodable> for Problem {
+    fn from(error: Undecodable) -> Self {
+        match error {
+            Undecodable::NotAuthentic(error) => {
+                let detail =
+                    "the message does not have the MAC of a service with the same sealing keys";
+                Self::new(ProblemKind::InvalidToken, detail)
+                    .with_header(header::WWW_AUTHENTICATE, "Lockstep-MAC")
+                    .with_source(error)
+            }
+            other => {
+                Self::new(ProblemKind::Malformed, "the message cannot be read").with_source(other)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The token of the first administrator, made at the first start.
 
+use std::error::Error;
 use std::path::Path;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -27,28 +28,44 @@ pub enum AdminTokenError {
     Content,
 }
 
-/// The SHA-256 of the token: it is random, so that is enough.
+/// The SHA-256 of the token: it is random, so that is enough. Without one, nobody is the first
+/// administrator.
 #[derive(Clone, Copy)]
-pub struct AdminToken([u8; 32]);
+pub struct AdminToken(Option<[u8; 32]>);
 
 impl AdminToken {
-    /// Reads `admin.token` in this directory, or makes it, readable only by its owner.
+    /// Reads `admin.token` in this directory, or makes it, readable only by its owner. If it cannot be
+    /// made, as on a disk that is full, there is none until the next start: the service has other work.
     ///
     /// # Errors
     /// See [`AdminTokenError`].
     pub fn load_or_create(data_dir: &Path) -> Result<Self, AdminTokenError> {
         let make = || BASE64URL_NOPAD.encode(&random_bytes::<32>()).into_bytes();
-        let content = load_or_create(&data_dir.join(FILE), make)?;
+        let path = data_dir.join(FILE);
+        let content = match load_or_create(&path, make) {
+            Ok(content) => content,
+            Err(error) if !path.exists() => {
+                let error = &error as &dyn Error;
+                tracing::warn!(
+                    error,
+                    "there is no administrator's token; the next start tries again"
+                );
+                return Ok(Self(None));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let token = content.trim_ascii();
         if token.len() < CHARS_MIN || !token.iter().all(u8::is_ascii_graphic) {
             return Err(AdminTokenError::Content);
         }
-        Ok(Self(sha_256(token)))
+        Ok(Self(Some(sha_256(token))))
     }
 
     /// Whether this is the token. The time does not depend on how much of it is right.
     pub fn is(&self, token: &str) -> bool {
-        verify_slices_are_equal(&self.0, &sha_256(token.as_bytes())).is_ok()
+        let is_equal =
+            |own: &[u8; 32]| verify_slices_are_equal(own, &sha_256(token.as_bytes())).is_ok();
+        self.0.as_ref().is_some_and(is_equal)
     }
 }
 
@@ -79,5 +96,12 @@ mod tests {
             let refused = AdminToken::load_or_create(directory.path());
             assert!(matches!(refused, Err(AdminTokenError::Content)), "{bad}");
         }
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_nobody_is_the_first_administrator() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let nobody = AdminToken::load_or_create(&file.path().join("data")).unwrap();
+        assert!(!nobody.is("") && !nobody.is(&"x".repeat(43)));
     }
 }

@@ -91,6 +91,18 @@ impl Client {
         answer.status == 200
     }
 
+    /// A call of user_service with a token.
+    pub(crate) async fn call_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send(method, self.users, path, &[("authorization", &bearer)], body).await
+    }
+
     async fn with_token(&self, method: Method, path: &str, token: &str) -> Answer {
         let bearer = format!("Bearer {token}");
         self.send(method, self.auth, path, &[("authorization", &bearer)], None).await

@@ -6,6 +6,7 @@
 mod client;
 mod journeys;
 mod old_data;
+mod owners;
 mod restores;
 mod sealing_keys;
 mod secrets;

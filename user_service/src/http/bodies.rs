@@ -89,7 +89,7 @@ impl UserChanges {
         }
         match (&username, &password, &current_password) {
             (_, Some(_), None) if needs_current_password => {
-                note("/current_password", "is required to change the password")
+                note("/current_password", "is required to change the password");
             }
             (_, None, Some(_)) => note("/password", "is required together with current_password"),
             (None, None, None) => note("", "needs username, password or both"),

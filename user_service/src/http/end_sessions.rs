@@ -22,13 +22,13 @@ use crate::store::{Change, EndSessions};
     ))),
 )]
 pub(super) async fn end_sessions(
-    bearer: Bearer,
+    bearer: Result<Bearer, Problem>,
     api: web::Data<Api>,
     path: UserPath,
     context: RequestContext,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    api.access.require_admin(&bearer)?;
+    api.access.require_admin(bearer).await?;
     let end = EndSessions { id: path.user_id, stamp: None, traceparent: context.traceparent };
     let ended = ask(&api.repository, Change::EndSessions(end)).await??;
     let position = ended.position.encode();

@@ -3,13 +3,11 @@
 
 use std::convert::Infallible;
 
-use actix_web::http::header::WWW_AUTHENTICATE;
 use actix_web::{HttpResponse, web};
 use contract::topology::END_SESSIONS_QUEUE;
 use futures_util::stream::unfold;
-use shared::bus::cloud_event::Undecodable;
-use shared::bus::direct::{from_line, to_line};
-use shared::http::{JsonBytes, Problem, ProblemKind};
+use shared::bus::direct::to_line;
+use shared::http::{DirectMessage, Problem, ProblemKind};
 use web::Bytes;
 
 use super::Api;
@@ -20,38 +18,20 @@ use crate::actors::sync_responder::TooManyQuestions;
 /// made. A command to end sessions is answered without a message, after the commit.
 pub(super) async fn internal_sync(
     api: web::Data<Api>,
-    JsonBytes(body): JsonBytes,
+    DirectMessage(delivery): DirectMessage,
 ) -> Result<HttpResponse, Problem> {
-    let delivery = from_line(&body).map_err(|error| malformed().with_source(error))?;
     if delivery.routing_key == END_SESSIONS_QUEUE {
-        let command = api.codec.decode_end_sessions(&delivery).map_err(undecodable)?;
+        let command = api.codec.decode_end_sessions(&delivery)?;
         end_sessions(&api.repository, command).await??;
         return Ok(HttpResponse::Ok().finish());
     }
-    let question = api.codec.decode_question(&delivery).map_err(undecodable)?;
+    let question = api.codec.decode_question(&delivery)?;
     let answers = api.questions.ask(question)?;
     let lines = unfold(answers, async |mut answers| {
         let answer = answers.recv().await?;
         Some((Ok::<_, Infallible>(Bytes::from(to_line(answer) + "\n")), answers))
     });
     Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(lines))
-}
-
-fn malformed() -> Problem {
-    Problem::new(ProblemKind::Malformed, "the body must be one message")
-}
-
-fn undecodable(error: Undecodable) -> Problem {
-    match error {
-        Undecodable::NotAuthentic(error) => {
-            let detail =
-                "the message does not have the MAC of a service with the same sealing keys";
-            Problem::new(ProblemKind::InvalidToken, detail)
-                .with_header(WWW_AUTHENTICATE, "Lockstep-MAC")
-                .with_source(error)
-        }
-        other => malformed().with_source(other),
-    }
 }
 
 impl From<TooManyQuestions> for Problem {

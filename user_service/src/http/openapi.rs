@@ -1,11 +1,13 @@
 //! `/openapi.json`: generated from the handlers and from the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidResetToken, InvalidToken, NoSuchUser, PreconditionFailed,
-    PreconditionRequired, RefusedValue, StorageFull, TooManyFailures, UsernameTaken,
-    WrongCurrentPassword,
+    IdempotencyKeyReused, InvalidResetToken, InvalidToken, NoSuchUser, NotPermitted, NotYetKnown,
+    PreconditionFailed, PreconditionRequired, RefusedValue, StorageFull, TooManyFailures,
+    UsernameTaken, WrongCurrentPassword,
 };
-use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems};
+use shared::http::{
+    IGNORED_BODY, OperationProblems, ProblemKind, TYPED_BODY, add_bearer_scheme, add_problems,
+};
 use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -30,21 +32,26 @@ use utoipa::{Modify, OpenApi};
 )]
 struct Document;
 
+/// The problems of a token.
+const TOKEN: &[ProblemKind] = &[InvalidToken, NotPermitted, NotYetKnown];
+
 /// The problems of each operation, in addition to those of every operation.
 const PROBLEMS: [OperationProblems; 8] = [
     (
         "createUser",
         &[
             TYPED_BODY,
+            TOKEN,
             &[UsernameTaken, RefusedValue, IdempotencyKeyReused, PreconditionFailed, StorageFull],
         ],
     ),
-    ("listUsers", &[&[PreconditionFailed]]),
-    ("readUser", &[&[NoSuchUser, PreconditionFailed]]),
+    ("listUsers", &[TOKEN, &[PreconditionFailed]]),
+    ("readUser", &[TOKEN, &[NoSuchUser, PreconditionFailed]]),
     (
         "updateUser",
         &[
             TYPED_BODY,
+            TOKEN,
             &[
                 InvalidToken,
                 WrongCurrentPassword,
@@ -58,10 +65,14 @@ const PROBLEMS: [OperationProblems; 8] = [
     ),
     (
         "deleteUser",
-        &[IGNORED_BODY, &[NoSuchUser, PreconditionFailed, PreconditionRequired, StorageFull]],
+        &[
+            IGNORED_BODY,
+            TOKEN,
+            &[NoSuchUser, PreconditionFailed, PreconditionRequired, StorageFull],
+        ],
     ),
-    ("endSessions", &[IGNORED_BODY, &[InvalidToken, NoSuchUser, StorageFull]]),
-    ("makeResetToken", &[IGNORED_BODY, &[InvalidToken, NoSuchUser]]),
+    ("endSessions", &[IGNORED_BODY, TOKEN, &[NoSuchUser, StorageFull]]),
+    ("makeResetToken", &[IGNORED_BODY, TOKEN, &[NoSuchUser]]),
     ("resetPassword", &[TYPED_BODY, &[InvalidResetToken, RefusedValue, StorageFull]]),
 ];
 

@@ -32,12 +32,12 @@ use crate::store::{Change, ChangeError, UpdateUser};
     ))),
 )]
 pub(super) async fn make_reset_token(
-    bearer: Bearer,
+    bearer: Result<Bearer, Problem>,
     api: web::Data<Api>,
     path: UserPath,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    api.access.require_admin(&bearer)?;
+    api.access.require_admin(bearer).await?;
     let user = ask(&api.reader, FindUser(path.user_id)).await??.ok_or_else(no_such_user)?;
     let expires_s = api.clock.unix_s().saturating_add(api.reset_lifetime_s);
     let token = ResetToken { id: user.id, expires_s, stamp: user.stamp };

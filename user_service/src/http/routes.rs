@@ -1,7 +1,7 @@
 //! Which handler answers which method of which path.
 
 use actix_web::web;
-use shared::bus::direct::DIRECT_PATH;
+use shared::bus::direct::SYNC_PATH;
 use shared::http::{get_or_head, resource};
 
 use super::{
@@ -24,7 +24,7 @@ pub fn configure(api: Api, config: &mut web::ServiceConfig) {
         .route(web::post().to(password_reset::make_reset_token));
     let reset =
         resource("/password-reset", "POST").route(web::post().to(password_reset::reset_password));
-    let sync = resource(DIRECT_PATH, "POST").route(web::post().to(internal_sync::internal_sync));
+    let sync = resource(SYNC_PATH, "POST").route(web::post().to(internal_sync::internal_sync));
     config.app_data(web::Data::new(api)).service(user).service(users).service(sync);
     config.service(sessions).service(reset_token).service(reset);
 }

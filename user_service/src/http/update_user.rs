@@ -36,7 +36,7 @@ struct PasswordChange {
 /// all of the user's tokens.
 #[utoipa::path(
     put, path = "/users/{user_id}", operation_id = "updateUser", tag = "users",
-    params(UserPath, Conditions),
+    params(UserPath, Conditions), security((), ("token" = [])),
     request_body = UserChanges,
     responses((status = 200, description = "The user after the change", body = UserRepresentation,
         headers(
@@ -53,12 +53,14 @@ pub(super) async fn update_user(
     bearer: Result<Bearer, Problem>,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
-    let precondition = conditions.for_write(&api)?;
     let sets_unproved = members.contains("password") && !members.contains("current_password");
-    let is_admin = match bearer {
-        Ok(bearer) if sets_unproved => api.access.require_admin(&bearer).map(|()| true)?,
-        _ => false,
+    let is_admin = if sets_unproved && bearer.is_ok() {
+        api.access.is_admin(path.user_id, bearer).await?
+    } else {
+        api.access.may_use(path.user_id, bearer).await?;
+        false
     };
+    let precondition = conditions.for_write(&api)?;
     let changes = UserChanges::parse(members, path.user_id, api.policy, !is_admin)?;
     let command = UpdateUser {
         id: path.user_id,
@@ -80,8 +82,8 @@ pub(super) async fn update_user(
     Ok(written(builder, &updated))
 }
 
-/// Checks the current password, if it is needed, then writes. Repeats both if another request changed the password
-/// in between.
+/// Checks the current password, if it is needed, then writes. Repeats both if another request changed
+/// the password in between.
 async fn change_password(
     api: &Api,
     command: UpdateUser,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contract::{Cursor, EndSessions, EventKind, LogRecord, Position, SyncRequest, UserId};
 use shared::bus::cloud_event::Codec;
-use shared::bus::direct::{DirectClient, DirectError, to_line};
+use shared::bus::direct::{DirectClient, DirectError, SYNC_PATH, to_line};
 use shared::bus::{Bus, InProcessBus};
 use shared::log_sync::Input;
 use shared::secrets::SealingKeys;
@@ -27,7 +27,7 @@ fn question() -> SyncRequest {
 }
 
 fn client(app: &TestApp) -> DirectClient {
-    DirectClient::new(format!("http://{}", app.address).parse().unwrap())
+    DirectClient::new(format!("http://{}", app.address).parse().unwrap(), SYNC_PATH)
 }
 
 fn keys_of(app: &TestApp) -> Arc<SealingKeys> {

@@ -24,6 +24,7 @@ pub(in crate::tokens) fn claims() -> Claims {
         username: "testuser".into(),
         sid: "s".into(),
         stamp: "place".into(),
+        scope: None,
     }
 }
 
