@@ -7,6 +7,7 @@
 FROM rust:1.95-slim-bookworm AS dependencies
 WORKDIR /src
 ENV CARGO_TERM_COLOR=never CARGO_INCREMENTAL=0
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY shared/Cargo.toml shared/
 COPY shared/contract/Cargo.toml shared/contract/

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 
 # Settings that the caller may have for another system must not affect the measurement.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!ARGON2_@}" "${!HASH_@}" \
-  "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!PASSWORD_@}" "${!LOG_@}" \
+  "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!KEY_@}" "${!PASSWORD_@}" "${!LOG_@}" \
   "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES REQUIRE_IF_MATCH RUSTFLAGS
 
 tools=(jq wrk rabbitmq-server)

@@ -1,5 +1,7 @@
 //! This service as a separate binary.
 
+mod keys;
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use shared::telemetry::Registry;
 
 use crate::config::Config;
 use crate::{Deps, Running, start};
+
+pub use keys::AuthCommand;
 
 /// `auth_service`.
 pub struct AuthServiceBinary;
@@ -30,6 +34,7 @@ pub struct BinaryConfig {
 impl Application for AuthServiceBinary {
     type Config = BinaryConfig;
     type Running = Running;
+    type Command = AuthCommand;
     const NAME: &'static str = "auth_service";
     const ABOUT: &'static str = "Logs users of user_service in and out";
 

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use contract::UserId;
+use contract::token_record::SigningAlgorithm;
 use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use shared::bus::direct::{DirectClient, DirectUrl, SYNC_PATH};
 use shared::config::{CommonConfig, ListenAddress, secret_or_file};
 use shared::secrets::{ClientSecrets, KeyFileError, NotAClient, warn_if_open};
 use shared::telemetry::ErrorChain;
-use shared::tokens::LONGEST_TOKEN_LIFE;
+use shared::tokens::token_set::LONGEST_LIFETIME_S;
 
 /// Everything that [`crate::start`] needs.
 #[derive(Args, Clone, Debug)]
@@ -43,9 +44,23 @@ pub struct AuthServiceConfig {
     #[arg(long, env, default_value = "lockstep", value_name = "TEXT")]
     pub token_audience: String,
 
-    /// How long a token lives
+    /// How long a token lives, up to 24h
     #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_lifetime)]
     pub token_lifetime: Duration,
+
+    /// How tokens are signed: EdDSA, or ES256 for verifiers that do not know EdDSA
+    #[arg(long, env, default_value = "EdDSA", value_name = "ALG")]
+    pub token_alg: TokenAlg,
+
+    /// How long a signing key signs, from 1h to 365d, before the next one takes its place
+    #[arg(long, env, default_value = "30d", value_name = "TIME", value_parser = parse_rotation)]
+    pub key_rotation: Duration,
+
+    /// How long a key is published before it signs when it is needed at once, up to 24h: 20m behind
+    /// verifiers that do not fetch keys again for an unknown one, such as Envoy. Until the first key
+    /// signs, nobody logs in
+    #[arg(long, env, default_value = "0s", value_name = "TIME", value_parser = parse_warmup)]
+    pub key_warmup: Duration,
 
     /// Where user_service is asked directly while the broker is unreachable: http://HOST:PORT. Without
     /// it, deletions, new passwords and new users arrive here when the broker is back
@@ -129,8 +144,33 @@ impl AuthServiceConfig {
 
     /// How long a token lives, in whole seconds.
     pub fn token_lifetime_s(&self) -> i64 {
-        i64::try_from(self.token_lifetime.as_secs()).unwrap_or(i64::MAX / 2)
+        whole_seconds(self.token_lifetime)
     }
+}
+
+/// An algorithm that tokens can be signed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TokenAlg {
+    /// Ed25519.
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// ECDSA over P-256.
+    #[value(name = "ES256")]
+    Es256,
+}
+
+impl From<TokenAlg> for SigningAlgorithm {
+    fn from(algorithm: TokenAlg) -> Self {
+        match algorithm {
+            TokenAlg::EdDsa => Self::EdDsa,
+            TokenAlg::Es256 => Self::Es256,
+        }
+    }
+}
+
+/// A time that was set, in whole seconds.
+pub(crate) fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 2)
 }
 
 fn parse_id(text: &str) -> Result<UserId, &'static str> {
@@ -150,14 +190,33 @@ fn parse_replica(text: &str) -> Result<String, &'static str> {
     }
 }
 
-const MIN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(1);
+const HOUR_S: u64 = 60 * 60;
+const LONGEST_S: u64 = LONGEST_LIFETIME_S.unsigned_abs();
 
 fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let lifetime: Duration = text.parse().map_err(|error| format!("{error}"))?;
-    if (MIN_LIFETIME..=LONGEST_TOKEN_LIFE).contains(&*lifetime) {
-        Ok(lifetime)
+    parse_between(
+        text,
+        1,
+        LONGEST_S,
+        "must be from 1s to 24h: a logout is remembered for a day at most",
+    )
+}
+
+fn parse_rotation(text: &str) -> Result<Duration, String> {
+    parse_between(text, HOUR_S, 365 * 24 * HOUR_S, "must be from 1h to 365d")
+}
+
+fn parse_warmup(text: &str) -> Result<Duration, String> {
+    parse_between(text, 0, 24 * HOUR_S, "must be up to 24h")
+}
+
+fn parse_between(text: &str, least_s: u64, most_s: u64, rule: &str) -> Result<Duration, String> {
+    let time: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    let is_more = time.as_secs() == most_s && time.subsec_nanos() > 0;
+    if (least_s..=most_s).contains(&time.as_secs()) && !is_more {
+        Ok(time)
     } else {
-        Err("must be from 1s to 365d".to_owned())
+        Err(rule.to_owned())
     }
 }
 
@@ -166,9 +225,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_lives_for_a_second_at_least_and_a_year_at_most() {
-        assert!(parse_lifetime("1s").is_ok() && parse_lifetime("365d").is_ok());
-        for bad in ["0s", "999ms", "366d", "15"] {
+    fn a_token_lives_for_a_second_at_least_and_a_day_at_most() {
+        assert!(parse_lifetime("1s").is_ok() && parse_lifetime("24h").is_ok());
+        for bad in ["0s", "999ms", "24h 1ms", "25h", "365d", "15"] {
             assert!(parse_lifetime(bad).is_err(), "{bad}");
         }
     }

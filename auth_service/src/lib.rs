@@ -4,11 +4,11 @@
 //! `main.rs` and the standalone binary call it alike.
 
 pub mod actors;
+mod admin;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
-mod key_ring;
 pub mod metrics;
 mod readiness;
 mod service;

@@ -10,7 +10,7 @@ use shared::secrets::DataDirPlace;
 use tokio::sync::watch;
 
 use crate::actors::user_event_consumer::Freshness;
-use crate::actors::{Applied, Progress};
+use crate::actors::{Applied, Progress, TokenSigner};
 use crate::store::Damage;
 
 /// Everything that it depends on whether the service is ready.
@@ -31,6 +31,8 @@ pub(crate) struct Readiness {
     pub(crate) bus: Arc<dyn Bus>,
     /// Whether user_service is followed directly.
     pub(crate) fresh: Freshness,
+    /// Whether a token could be signed.
+    pub(crate) signer: TokenSigner,
 }
 
 impl Readiness {
@@ -46,6 +48,9 @@ impl Readiness {
                     format!("catching up: part {part} of {parts} of a snapshot is loaded")
                 }
             });
+        }
+        if !self.signer.is_ready() {
+            reasons.push("no key is ready to sign tokens".to_owned());
         }
         reasons.extend(applied.hashes.problem());
         reasons.extend(self.place.problem());

@@ -2,60 +2,55 @@
 //!
 //! | thread | actors and loops | why |
 //! |---|---|---|
-//! | `projecting` | [`CredentialRepository`], [`Maintenance`] | a commit to `projection.db` waits for the disk, and nobody else may |
-//! | `revoking` | [`Revocations`], [`Maintenance`] | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
-//! | `following` | [`UserEventConsumer`], [`DeadLetters`] | decoding batches must not hold up what a request waits for |
+//! | `projecting` | `CredentialRepository`, `Maintenance` | a commit to `projection.db` waits for the disk, and nobody else may |
+//! | `revoking` | [`TokenRevocations`], `Maintenance` | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
+//! | `keys` | `KeyRing` | files of private keys wait for the disk, and no logout waits for them |
+//! | `following` | `UserEventConsumer`, `DeadLetters` | decoding batches must not hold up what a request waits for |
+//! | the caller's | the answers to the operator's commands | they are few, and wait for actors only |
 //! | each HTTP worker | [`CredentialReader`], [`PasswordHasher`] | a question to them is a local message and no hop. Tokens are verified and signed there, too |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
 //!
 //! The hashing threads belong to the caller, which may share them with user_service.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use contract::UserId;
-use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
+use shared::actors::{Health, Mailbox};
+use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
-use shared::bus::direct::{DirectClient, DirectUrl};
-use shared::bus::{Bus, DeadLetters};
+use shared::bus::direct::DirectClient;
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
-    TrustedProxies, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{
-    ClientSecrets, DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys,
-};
+use shared::secrets::{ClientSecrets, DataDirClaim, DataDirError, SealingKeyError, SealingKeys};
 use shared::telemetry::Registry;
-use shared::tokens::{EndedStamps, RevokedSessions, SigningKeyError, TokenRules, Verifier};
+use shared::tokens::key_schedule::KeyRules;
+use shared::tokens::token_set_view::TokenSetView;
+use shared::tokens::{EndedStamps, SigningKeyError, TokenRules};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::actors::credential_repository::CloseProjection;
-use crate::actors::revocations::{CloseRevocations, PruneExpired};
-use crate::actors::user_event_consumer::{FollowLoop, Freshness, StopFollowing, direct_way};
-use crate::actors::{
-    Applied, CredentialReader, CredentialRepository, Progress, ResealHashes, Revocations,
-    UserEventConsumer,
-};
-use crate::config::{AuthServiceConfig, ClientsError, Config};
+use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
+use crate::actors::user_event_consumer::Freshness;
+use crate::actors::{Applied, CredentialReader, TokenRevocations, TokenSigner};
+use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
 use crate::http::{self, Api, Authenticator, SessionEnder, TokenChecker};
-use crate::key_ring::KeyRing;
-use crate::metrics::{AgreementMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
-use crate::readiness::Readiness;
+use crate::metrics::{FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::store::{Damage, ProjectionReader, StoreError};
 
+mod actors;
 mod files;
 
+use actors::{Actors, Following};
 use files::Files;
 
 /// By how many seconds clocks may differ.
@@ -101,11 +96,11 @@ pub enum StartError {
     Projection(#[source] StoreError),
     /// `tokens.db` cannot be used.
     #[error(
-        "cannot use the list of revoked sessions{}",
+        "cannot use the token set{}",
         .0.advice_if_damaged("restore tokens.db from a backup, or delete it; then all users must \
                               log in again")
     )]
-    Revocations(#[source] StoreError),
+    TokenSet(#[source] StoreError),
     /// The HTTP server cannot listen.
     #[error("cannot serve HTTP")]
     Serve(#[from] ServeError),
@@ -117,6 +112,8 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
+    /// Answers the operator's commands.
+    admin: JoinHandle<()>,
     /// Held until everything has stopped.
     _claim: DataDirClaim,
 }
@@ -126,6 +123,7 @@ impl Running {
     /// databases.
     pub async fn stop(self) {
         self.http.stop().await;
+        self.admin.abort();
         self.actors.stop().await;
         tracing::info!("auth_service has stopped");
     }
@@ -143,59 +141,70 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let health = Health::register(&mut registry);
-    let files = open_when_there_is_space(async || Files::open(&config, &clock, &metrics)).await?;
-    let Files { claim, sealing_key, repository, revocations, key_ring, clients } = files;
-    let rules = token_rules(&config.service);
-    let verifier = Arc::new(key_ring.verifier(&rules)?);
+    let boot_id = clock.boot_id();
+    let open = async || Files::open(&config, (&clock, boot_id), &metrics);
+    let Files { claim, sealing_key, repository, revocations, keys, clients } =
+        open_when_there_is_space(open).await?;
     let codec = Codec::new(Arc::clone(&sealing_key));
     let actors = Actors::launch(
         (repository, revocations),
+        (keys, key_ring_config(&config, &clock, boot_id)),
         &health,
-        Following {
-            bus: Arc::clone(&bus),
-            codec: codec.clone(),
-            replica: config.service.auth_replica.clone(),
-            user_service_url: config.service.user_service_url.clone(),
-            metrics: metrics.following,
-        },
+        following(&config.service, (&bus, &codec), metrics.following),
     );
+    actors.make_keys_ready().await;
     let api = ApiParts {
         hashing,
         projection: config.common.data_dir.join(PROJECTION),
         damage: actors.damage.clone(),
-        verifier,
-        revoked: actors.revoked.clone(),
+        token_set: actors.token_set.clone(),
         ended: actors.ended.clone(),
         bus: Arc::clone(&bus),
         codec,
         health: health.clone(),
         revocations: actors.revocations.clone(),
         user_service: config.service.user_service_client(),
-        key_ring: Arc::new(key_ring),
+        signer: actors.signer.clone(),
         applied: actors.applied.clone(),
         fresh: actors.fresh.clone(),
         sealing_key,
         guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
         clock,
         metrics: metrics.logins,
-        rules,
+        rules: token_rules(&config.service),
         clients,
         admins: config.service.admins.clone().into(),
         token_lifetime_s: config.service.token_lifetime_s(),
         login_wait: config.service.login_wait.into(),
     };
     registry.register_collector(Box::new(actors.agreement()));
+    let admin = actors.answer_commands(&config.common.data_dir, &health);
     let probes = actors.probes(health, bus, claim.watch(), registry);
     let paths = move |app: &mut ServiceConfig| api.configure(app);
     match serve(&server_config(&config, capacity), http_metrics, probes, http::document(), paths) {
         Ok(http) => {
             announce(&config.service, http.address);
-            Ok(Running { address: http.address, http, actors, _claim: claim })
+            Ok(Running { address: http.address, http, actors, admin, _claim: claim })
         }
         Err(error) => {
+            admin.abort();
             actors.stop().await;
             Err(error.into())
         }
+    }
+}
+
+fn following(
+    service: &AuthServiceConfig,
+    (bus, codec): (&Arc<dyn Bus>, &Codec),
+    metrics: FollowingMetrics,
+) -> Following {
+    Following {
+        bus: Arc::clone(bus),
+        codec: codec.clone(),
+        replica: service.auth_replica.clone(),
+        user_service_url: service.user_service_url.clone(),
+        metrics,
     }
 }
 
@@ -229,21 +238,34 @@ fn token_rules(config: &AuthServiceConfig) -> TokenRules {
     }
 }
 
+fn key_ring_config(config: &Config, clock: &Clock, boot_id: [u8; 16]) -> KeyRingConfig {
+    let service = &config.service;
+    let rules = KeyRules {
+        rotation_s: whole_seconds(service.key_rotation),
+        max_age_s: JWKS_MAX_AGE_S,
+        warmup_s: whole_seconds(service.key_warmup),
+        lifetime_s: service.token_lifetime_s(),
+        leeway_s: LEEWAY_S,
+        algorithm: service.token_alg.into(),
+    };
+    let (directory, clock) = (config.common.data_dir.clone(), clock.clone());
+    KeyRingConfig { rules, directory, clock, boot_id }
+}
+
 /// What the handlers are made from.
 #[derive(Clone)]
 struct ApiParts {
     hashing: HashingThreads,
     projection: PathBuf,
     damage: Damage,
-    verifier: Arc<Verifier>,
-    revoked: RevokedSessions,
+    token_set: TokenSetView,
     ended: EndedStamps,
     bus: Arc<dyn Bus>,
     codec: Codec,
     health: Health,
-    revocations: Mailbox<Revocations>,
+    revocations: Mailbox<TokenRevocations>,
     user_service: Option<DirectClient>,
-    key_ring: Arc<KeyRing>,
+    signer: TokenSigner,
     applied: watch::Receiver<Applied>,
     fresh: Freshness,
     sealing_key: Arc<SealingKeys>,
@@ -285,15 +307,16 @@ impl ApiParts {
                 ended: parts.ended.clone(),
             },
             tokens: TokenChecker::new(
-                parts.verifier,
-                parts.revoked,
+                parts.rules.clone(),
+                parts.token_set.clone(),
                 parts.ended,
-                reader,
+                (reader, parts.applied.clone()),
                 parts.clock.clone(),
             ),
             revocations: parts.revocations,
             session_ender,
-            key_ring: parts.key_ring,
+            signer: parts.signer,
+            token_set: parts.token_set,
             applied: parts.applied,
             sealing_key: parts.sealing_key,
             guesses: parts.guesses,
@@ -305,131 +328,5 @@ impl ApiParts {
             token_lifetime_s: parts.token_lifetime_s,
             login_wait: parts.login_wait,
         }
-    }
-}
-
-/// How the log of user_service is followed.
-struct Following {
-    bus: Arc<dyn Bus>,
-    codec: Codec,
-    replica: String,
-    user_service_url: Option<DirectUrl>,
-    metrics: FollowingMetrics,
-}
-
-/// The actors that run on separate threads.
-struct Actors {
-    repository: Mailbox<CredentialRepository>,
-    revocations: Mailbox<Revocations>,
-    consumer: Mailbox<UserEventConsumer>,
-    /// Stops when this mailbox is dropped.
-    _forgetting: Mailbox<Maintenance<Revocations, PruneExpired>>,
-    /// Likewise.
-    _resealing: Mailbox<Maintenance<CredentialRepository, ResealHashes>>,
-    applied: watch::Receiver<Applied>,
-    progress: watch::Receiver<Progress>,
-    fresh: Freshness,
-    revoked: RevokedSessions,
-    ended: EndedStamps,
-    is_writable: Arc<AtomicBool>,
-    /// Of the projection, as its readers find it.
-    damage: Damage,
-    following: Arbiter,
-    /// The threads of the databases.
-    writing: [Arbiter; 2],
-}
-
-impl Actors {
-    fn launch(
-        (repository, revocations): (CredentialRepository, Revocations),
-        health: &Health,
-        Following { bus, codec, replica, user_service_url, metrics }: Following,
-    ) -> Self {
-        let [projecting, revoking, following] = [(); 3].map(|()| Arbiter::new());
-        let ended = EndedStamps::default();
-        let (applied, revoked) = (repository.applied(), revocations.view());
-        let is_writable = revocations.is_writable();
-        let repository = repository.launch(&projecting.handle(), health);
-        let revocations = revocations.launch(&revoking.handle(), health);
-        let progress = watch::Sender::new(Progress::start_at(applied.borrow().seq()));
-        let watched = progress.subscribe();
-        let (thread, taken) = (following.handle(), metrics.dead_letters.clone());
-        let (direct, fresh) = direct_way(user_service_url);
-        let follow_loop = FollowLoop {
-            direct,
-            dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
-            codec,
-            progress,
-            bus,
-            repository: repository.clone(),
-            applied: applied.clone(),
-            ended: ended.clone(),
-            replica,
-            metrics,
-            health: health.clone(),
-        };
-        let maintain = (revocations.clone(), repository.clone());
-        Self {
-            consumer: UserEventConsumer::launch(&thread, follow_loop, health),
-            _forgetting: Maintenance::launch(
-                &revoking.handle(),
-                "forgetting expired revocations",
-                maintain.0,
-                PruneExpired,
-                health,
-            ),
-            _resealing: Maintenance::launch(
-                &projecting.handle(),
-                "sealing hashes with the first key",
-                maintain.1,
-                ResealHashes,
-                health,
-            ),
-            repository,
-            revocations,
-            applied,
-            progress: watched,
-            fresh,
-            revoked,
-            ended,
-            is_writable,
-            damage: Damage::default(),
-            following,
-            writing: [projecting, revoking],
-        }
-    }
-
-    fn agreement(&self) -> AgreementMetrics {
-        let (applied, progress) = (self.applied.clone(), self.progress.clone());
-        AgreementMetrics { applied, progress, fresh: self.fresh.clone() }
-    }
-
-    fn probes(
-        &self,
-        health: Health,
-        bus: Arc<dyn Bus>,
-        place: DataDirPlace,
-        registry: Registry,
-    ) -> Probes {
-        let (applied, progress) = (self.applied.clone(), self.progress.clone());
-        let is_writable = Arc::clone(&self.is_writable);
-        let (fresh, damage) = (self.fresh.clone(), self.damage.clone());
-        let readiness =
-            Readiness { health, applied, progress, is_writable, place, damage, bus, fresh };
-        let readiness = Arc::new(move || readiness.report());
-        Probes { readiness, registry: Arc::new(registry) }
-    }
-
-    /// Stops the consumer first, so that nothing more is to be written. All readers have gone with
-    /// the HTTP server: the writers can move everything into the databases' main files.
-    async fn stop(self) {
-        let stopped = ask(&self.consumer, StopFollowing).await;
-        join_threads([self.following]).await;
-        let closed = ask(&self.repository, CloseProjection).await;
-        let closed = [stopped, closed, ask(&self.revocations, CloseRevocations).await];
-        for error in closed.into_iter().filter_map(Result::err) {
-            tracing::error!(error = &error as &dyn Error, "an actor was not stopped cleanly");
-        }
-        join_threads(self.writing).await;
     }
 }

@@ -3,6 +3,7 @@
 //! The wire types are in the crate `contract`, the core of Argon2id in `argon2id`.
 
 pub mod actors;
+pub mod admin;
 pub mod bus;
 pub mod capacity;
 pub mod cli;

@@ -25,7 +25,7 @@ pub(crate) fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result
 }
 
 /// Reads all of a regular file, if that is no more than `most` bytes.
-pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open_regular(OpenOptions::new().read(true), path)?;
     let mut content = Vec::new();
     file.take(most.saturating_add(1)).read_to_end(&mut content)?;

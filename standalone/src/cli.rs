@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use auth_service::cli::AuthCommand;
 use shared::bus::{AmqpBus, Bus, InProcessBus};
 use shared::capacity::Capacity;
 use shared::cli::Application;
@@ -17,6 +18,7 @@ pub struct StandaloneBinary;
 impl Application for StandaloneBinary {
     type Config = Config;
     type Running = Running;
+    type Command = AuthCommand;
     const NAME: &'static str = "standalone";
     const ABOUT: &'static str =
         "Lockstep in one process: users, login and logout, with nothing to install";

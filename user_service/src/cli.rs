@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
-use shared::cli::{Application, BrokerMissing};
+use shared::cli::{Application, BrokerMissing, NoCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
@@ -30,6 +30,7 @@ pub struct BinaryConfig {
 impl Application for UserServiceBinary {
     type Config = BinaryConfig;
     type Running = Running;
+    type Command = NoCommand;
     const NAME: &'static str = "user_service";
     const ABOUT: &'static str = "Creates, reads, renames and deletes users";
 

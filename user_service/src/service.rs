@@ -58,6 +58,9 @@ use crate::store::{Store, StoreError};
 /// arrive are published at the next start.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
+/// Old records of the log are looked for so often.
+const PRUNING: (&str, Duration) = ("pruning the log", Duration::from_mins(1));
+
 /// Capacity of a mailbox whose actor only receives the command to stop.
 const STOPS_MAX: usize = 1;
 
@@ -311,8 +314,7 @@ impl ApiParts {
         let repository = repository.launch(&writing.handle(), health);
 
         let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
-        let what = "pruning the log";
-        let pruning = Maintenance::launch(&writing.handle(), what, writer, prune, health);
+        let pruning = Maintenance::launch(&writing.handle(), PRUNING, writer, prune, health);
         let codec = Codec::new(Arc::clone(&self.secrets.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),

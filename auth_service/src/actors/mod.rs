@@ -3,11 +3,14 @@
 pub mod applied;
 pub mod credential_reader;
 pub mod credential_repository;
-pub mod revocations;
+pub mod key_ring;
+pub(crate) mod only_replica;
+pub mod token_revocations;
 pub mod user_event_consumer;
 
 pub use applied::Applied;
 pub use credential_reader::{CredentialReader, FindCredential, FindStandIn};
 pub use credential_repository::{CredentialRepository, ResealHashes};
-pub use revocations::{FindOutcome, RememberLogin, Revocations, RevokeSession};
+pub use key_ring::{KeyRing, TokenSigner};
+pub use token_revocations::{FindOutcome, RememberLogin, RevokeSession, TokenRevocations};
 pub use user_event_consumer::{Progress, UserEventConsumer};

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use shared::http::{Form, Members, Problem};
 use shared::identity::{Password, Username};
+use shared::tokens::Jwk;
 use utoipa::ToSchema;
 
 /// A name and a password that a client claims to belong together.
@@ -47,11 +48,13 @@ pub(super) struct LogoutResponse {
     pub(super) status: &'static str,
 }
 
-/// A JWK set (RFC 7517): its member `keys` lists JSON Web Keys of type OKP on the curve Ed25519.
+/// A JWK set (RFC 7517).
 #[derive(Serialize, ToSchema)]
-#[schema(value_type = Object)]
-#[serde(transparent)]
-pub(super) struct JwkSet(pub(super) serde_json::Value);
+pub(super) struct JwkSet {
+    /// JSON Web Keys of type OKP on the curve Ed25519, or of type EC on the curve P-256
+    #[schema(value_type = Vec<Object>)]
+    pub(super) keys: Vec<Jwk>,
+}
 
 /// The form of `/introspect` and `/revoke`. `token_type_hint` is ignored: there is one kind of token
 #[derive(ToSchema)]

@@ -4,12 +4,12 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use contract::token::ADMIN_SCOPE;
-use contract::{Claims, TokenAnswer, TokenQuestion, TokenVerdict};
+use contract::{TokenAnswer, TokenQuestion, TokenVerdict};
 use shared::bus::direct::to_line;
 use shared::http::{DirectMessage, Problem};
+use shared::tokens::VerifiedToken;
 
 use super::Api;
-use super::live_tokens::subject;
 
 /// Answers a question.
 pub(super) async fn answer(
@@ -19,7 +19,7 @@ pub(super) async fn answer(
     let codec = &api.authenticator.codec;
     let TokenQuestion { nonce, token } = codec.decode_token_question(&delivery)?;
     let verdict = match api.tokens.judge(&token) {
-        Ok(Some(claims)) => verdict_on(&claims, &api),
+        Ok(Some(token)) => verdict_on(&token, &api),
         Ok(None) => TokenVerdict::Dead,
         Err(_) => TokenVerdict::Unknown,
     };
@@ -28,8 +28,8 @@ pub(super) async fn answer(
 }
 
 /// Of a live token. Its user is an administrator if they were one at the login and are one now.
-fn verdict_on(claims: &Claims, api: &Api) -> TokenVerdict {
-    let Ok((id, stamp)) = subject(claims) else { return TokenVerdict::Dead };
-    let is_admin = claims.scope.as_deref() == Some(ADMIN_SCOPE) && api.admins.contains(&id);
+fn verdict_on(token: &VerifiedToken, api: &Api) -> TokenVerdict {
+    let (id, stamp) = (token.user, token.stamp);
+    let is_admin = token.claims.scope.as_deref() == Some(ADMIN_SCOPE) && api.admins.contains(&id);
     TokenVerdict::Alive { id, stamp, is_admin }
 }

@@ -26,7 +26,7 @@ pub(super) async fn introspect(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = TokenForm::parse(form)?;
-    let claims = api.tokens.judge(&token)?;
-    let answer = Introspection::of(claims.as_deref());
+    let token = api.tokens.judge(&token)?;
+    let answer = Introspection::of(token.as_deref().map(|token| &token.claims));
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }

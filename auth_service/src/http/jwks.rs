@@ -6,13 +6,12 @@ use actix_web::web::Data;
 
 use super::Api;
 use super::bodies::JwkSet;
-
-/// How long the keys may be cached.
-const MAX_AGE: &str = "public, max-age=300";
+use crate::actors::key_ring::JWKS_MAX_AGE_S;
 
 /// List the public keys
 ///
-/// A JWK set (RFC 7517). A service that verifies tokens with it alone does not learn of logouts:
+/// A JWK set (RFC 7517): the keys that sign, that will sign next, and that have signed tokens which still
+/// live. A service that verifies tokens with it alone does not learn of logouts:
 /// ask `/verify`.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "listKeys", tag = "tokens",
@@ -21,6 +20,7 @@ const MAX_AGE: &str = "public, max-age=300";
     ))),
 )]
 pub(super) async fn jwks(api: Data<Api>) -> HttpResponse {
-    let keys = JwkSet(api.key_ring.jwk_set().clone());
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, MAX_AGE)).json(keys)
+    let keys = JwkSet { keys: api.token_set.jwks() };
+    let max_age = format!("public, max-age={JWKS_MAX_AGE_S}");
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, max_age)).json(keys)
 }

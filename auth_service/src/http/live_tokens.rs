@@ -1,108 +1,194 @@
 //! Whether a token is alive, asked on the worker's own thread.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use contract::{Claims, Position, UserId};
 use shared::clock::Clock;
 use shared::http::{Problem, ProblemKind};
-use shared::tokens::{CachedVerifier, EndedStamps, RevokedSessions, TokenRefused, Verifier};
+use shared::tokens::liveness::{
+    DeadReason, Doubt, Freshness, Moment, StampAnswer, Verdict, check_key, judge,
+};
+use shared::tokens::token_set::BootTime;
+use shared::tokens::token_set_view::TokenSetView;
+use shared::tokens::{CachedVerifier, EndedStamps, NotVerified, TokenRules, VerifiedToken};
+use tokio::sync::watch;
 
+use crate::actors::{Applied, only_replica};
 use crate::store::{ProjectionReader, StoreError};
 
-/// Tells which tokens are alive, on one worker's thread.
-///
-/// A token is alive if its signature, claims and times are good, its session was not logged out,
-/// and the projection has its user with the same security stamp. Only the signature is remembered;
-/// everything else is asked every time.
+/// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
+/// Signatures are remembered, and what the projection said, until it changes; everything else is
+/// asked every time.
 pub struct TokenChecker {
     verifier: CachedVerifier,
-    revoked: RevokedSessions,
+    /// The ended sessions and the keys.
+    set: TokenSetView,
     ended: EndedStamps,
     reader: Rc<ProjectionReader>,
+    applied: RefCell<watch::Receiver<Applied>>,
+    /// Numbers the states of the projection that this worker has seen.
+    state: Cell<u64>,
     clock: Clock,
 }
 
 impl TokenChecker {
     /// A checker with an empty memory.
     pub fn new(
-        verifier: Arc<Verifier>,
-        revoked: RevokedSessions,
+        rules: TokenRules,
+        set: TokenSetView,
         ended: EndedStamps,
-        reader: Rc<ProjectionReader>,
+        (reader, applied): (Rc<ProjectionReader>, watch::Receiver<Applied>),
         clock: Clock,
     ) -> Self {
-        Self { verifier: CachedVerifier::new(verifier), revoked, ended, reader, clock }
+        let verifier = CachedVerifier::new(rules, set.clone());
+        let (applied, state) = (RefCell::new(applied), Cell::new(0));
+        Self { verifier, set, ended, reader, applied, state, clock }
     }
 
-    /// The claims of the token, if it is alive.
-    pub(super) fn check(&self, token: &str) -> Result<Rc<Claims>, TokenRejection> {
-        let claims = self.verifier.verify(token, self.clock.unix_s())?;
-        if self.revoked.contains(&claims.sid) {
-            return Err(TokenRejection::LoggedOut);
-        }
-        if self.has_ended(&claims)? {
-            return Err(TokenRejection::StampReplaced);
-        }
-        Ok(claims)
+    /// The token, if it is alive.
+    pub(super) fn check(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        self.apply_rule(token, |token, is_ended| Ok((is_ended, self.ask_projection(token)?)))
     }
 
-    /// The claims of the token, if its signature, claims and times are good. Its session may have been
-    /// logged out.
-    pub(super) fn check_signed(&self, token: &str) -> Result<Rc<Claims>, TokenRejection> {
-        Ok(self.verifier.verify(token, self.clock.unix_s())?)
+    /// The token, if all is good but perhaps its session or its stamp: it may have been logged out.
+    pub(super) fn check_signed(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        self.apply_rule(token, |_, _| Ok((false, StampAnswer::Present)))
     }
 
-    /// Whether the user has another security stamp than these claims, or is gone.
-    pub(super) fn has_ended(&self, claims: &Claims) -> Result<bool, TokenRejection> {
-        let (user, stamp) = subject(claims)?;
-        // In this order: see `EndedStamps::contains`.
-        Ok(self.ended.contains(user, stamp) || self.reader.find_stamp(user)? != Some(stamp))
-    }
-
-    /// The claims of the token; `None` if it is dead. The same question as [`TokenChecker::check`], for
-    /// those who ask about another's token.
+    /// The token; `None` if it is dead. The same question as [`TokenChecker::check`], for those who
+    /// ask about another's token.
     ///
     /// # Errors
     /// It cannot be judged at the moment.
-    pub(super) fn judge(&self, token: &str) -> Result<Option<Rc<Claims>>, Problem> {
+    pub(super) fn judge(&self, token: &str) -> Result<Option<Rc<VerifiedToken>>, Problem> {
         let problem = match self.check(token) {
-            Ok(claims) => return Ok(Some(claims)),
+            Ok(token) => return Ok(Some(token)),
             Err(rejection) => Problem::from(rejection),
         };
         if problem.kind() == ProblemKind::InvalidToken { Ok(None) } else { Err(problem) }
     }
+
+    /// Whether the user is known to have another security stamp than the token, or to be gone.
+    pub(super) fn has_ended(&self, token: &VerifiedToken) -> Result<bool, TokenRejection> {
+        Ok(match self.ask_projection(token)? {
+            StampAnswer::Present => false,
+            StampAnswer::Replaced => true,
+            // A stamp that the projection has not reached yet cannot have been replaced in it.
+            StampAnswer::Other { stamp_seq, applied_seq } => applied_seq >= stamp_seq,
+        })
+    }
+
+    /// Judges the token, with what `known` says of its session and its stamp when it is told whether a
+    /// logout has ended the session.
+    fn apply_rule(
+        &self,
+        token: &str,
+        known: impl FnOnce(&VerifiedToken, bool) -> Result<(bool, StampAnswer), StoreError>,
+    ) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        let boot = BootTime(self.clock.boot_ms());
+        let at = Moment {
+            wall_s: self.clock.unix_s(),
+            leeway_s: self.verifier.rules().leeway_s,
+            boot,
+            arrived: boot,
+        };
+        // In this order: see the rule.
+        let freshness = freshness(boot);
+        let verified = self.verifier.verify(token).map_err(|not| match not {
+            NotVerified::NotOurs => TokenRejection::NotOurs,
+            NotVerified::NoKey(kid) => match check_key(self.set.key(&kid), &freshness, boot) {
+                Err(verdict) => verdict.into(),
+                // It was published a moment ago.
+                Ok(()) => TokenRejection::Unknown(Doubt::KeyMayExist),
+            },
+        })?;
+        let (is_ended, key) = self.set.look_up(&verified.sid, &verified.kid);
+        let (is_ended, stamp) = known(&verified, is_ended)?;
+        match judge(&verified.times(), &freshness, is_ended, key, stamp, &at) {
+            Verdict::Alive => Ok(verified),
+            verdict => Err(verdict.into()),
+        }
+    }
+
+    fn ask_projection(&self, token: &VerifiedToken) -> Result<StampAnswer, StoreError> {
+        let (user, stamp) = (token.user, token.stamp);
+        // In this order: see `EndedStamps::contains`.
+        if self.ended.contains(user, stamp) {
+            return Ok(StampAnswer::Replaced);
+        }
+        // Before the question: what is read is this state, or a later one.
+        let state = self.state();
+        if token.present_in.get() == Some(state) {
+            return Ok(StampAnswer::Present);
+        }
+        if self.reader.find_stamp(user)? == Some(stamp) {
+            token.present_in.set(Some(state));
+            return Ok(StampAnswer::Present);
+        }
+        // How far the projection is, and what it says no earlier than that.
+        let applied_seq = self.applied.borrow().borrow().seq();
+        let is_present = self.reader.find_stamp(user)? == Some(stamp);
+        let other = StampAnswer::Other { stamp_seq: stamp.seq, applied_seq };
+        Ok(if is_present { StampAnswer::Present } else { other })
+    }
+
+    /// Another number after each change of the projection. Its writer announces a change after the
+    /// commit, and before `EndedStamps` forgets what the change has ended.
+    fn state(&self) -> u64 {
+        let mut applied = self.applied.borrow_mut();
+        if applied.has_changed().unwrap_or(true) {
+            applied.mark_unchanged();
+            self.state.set(self.state.get() + 1);
+        }
+        self.state.get()
+    }
 }
 
-/// Whom the claims are about, and with which security stamp.
-pub(super) fn subject(claims: &Claims) -> Result<(UserId, Position), TokenRefused> {
-    let user = UserId::parse(&claims.sub).ok_or(TokenRefused::NotOurs)?;
-    let stamp = Position::decode(&claims.stamp).ok_or(TokenRefused::NotOurs)?;
-    Ok((user, stamp))
+/// The projection counts as being on the present log.
+fn freshness(now: BootTime) -> Freshness {
+    let users = Freshness {
+        users_asked_at: Some(now),
+        log_end_seq: 0,
+        set_marked_at: None,
+        is_anybody_missing: true,
+        cut_off_since: None,
+        refuse_after_ms: None,
+    };
+    only_replica::with_all_records(now, users)
 }
 
 /// Why a token is not accepted.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum TokenRejection {
-    /// The token itself is not valid.
+    /// It was not signed by us for our users.
+    #[error("not a token of this service")]
+    NotOurs,
+    /// It is dead for good.
     #[error(transparent)]
-    Refused(#[from] TokenRefused),
-    /// A logout has ended its session.
-    #[error("its session was logged out")]
-    LoggedOut,
-    /// A change of password, a deletion or a restore of user_service's database has ended it.
-    #[error("its security stamp is not the user's")]
-    StampReplaced,
+    Dead(DeadReason),
+    /// Nobody can tell at this moment.
+    #[error(transparent)]
+    Unknown(Doubt),
     /// The projection cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl From<Verdict> for TokenRejection {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Dead(reason) => Self::Dead(reason),
+            Verdict::Unknown(doubt) => Self::Unknown(doubt),
+            // Nobody rejects it.
+            Verdict::Alive => Self::Unknown(Doubt::AwaitsProof),
+        }
+    }
+}
+
 impl TokenRejection {
     /// The token was signed by us, and may once have been good.
     pub(super) fn is_ours(&self) -> bool {
-        use TokenRejection::{LoggedOut, Refused, StampReplaced};
-        matches!(self, LoggedOut | StampReplaced | Refused(TokenRefused::OutOfTime))
+        matches!(self, Self::Dead(reason) if *reason != DeadReason::UnknownKey)
     }
 }
 
@@ -114,10 +200,14 @@ mod tests {
 
     use super::*;
     use crate::store::{Damage, ProjectionStore};
-    use contract::token_record::SigningAlgorithm;
-    use contract::{Cursor, Incarnation, RecordHash, UserChange, UserState};
+    use contract::token_record::{PublishedKey, SigningAlgorithm, TokenId};
+    use contract::{
+        Claims, Cursor, Incarnation, Position, RecordHash, TokenRecord, UserChange, UserId,
+        UserState,
+    };
     use shared::log_sync::{NextChange, ReceivedRecord};
-    use shared::tokens::{SigningKey, TokenRules};
+    use shared::tokens::token_set::{Learned, TokenSet};
+    use shared::tokens::{SigningKey, public_bytes};
 
     const USERS: i64 = 100;
     const NOW_S: i64 = 1_800_000_000;
@@ -142,10 +232,16 @@ mod tests {
         record(user, user, Some(left))
     }
 
-    fn apply(store: &mut ProjectionStore, record: ReceivedRecord) {
+    /// As `CredentialRepository` does.
+    fn apply(
+        store: &mut ProjectionStore,
+        applied: &watch::Sender<Applied>,
+        record: ReceivedRecord,
+    ) {
         let ReceivedRecord { position, prev_hash, change, sealed_hash } = record;
         let next = NextChange { position, prev_hash, change: change.unwrap(), sealed_hash };
         store.apply(&[next], &Cursor { incarnation: RUN, position }).unwrap();
+        applied.send_modify(|_| ());
     }
 
     fn rules() -> TokenRules {
@@ -160,8 +256,8 @@ mod tests {
             exp: NOW_S + 900,
             iat: NOW_S,
             nbf: NOW_S,
-            jti: "j".into(),
-            sid: "s".into(),
+            jti: TokenId([1; 16]).to_string(),
+            sid: TokenId([1; 16]).to_string(),
             client_id: "c".into(),
             username: "u".into(),
             stamp: at(user).encode(),
@@ -170,11 +266,21 @@ mod tests {
         key.sign(&claims).unwrap()
     }
 
-    fn checker(key: &SigningKey, ended: &EndedStamps, path: &Path) -> TokenChecker {
-        let verifier = Arc::new(Verifier::new(&rules(), [key.jwk()]).unwrap());
+    fn checker(
+        key: &SigningKey,
+        ended: &EndedStamps,
+        applied: watch::Receiver<Applied>,
+        path: &Path,
+    ) -> TokenChecker {
+        let (kid, algorithm, public_key) = public_bytes(key.jwk()).unwrap();
+        let (until_s, signs_from_s, lifetime_s) = (NOW_S, 0, 900);
+        let named = PublishedKey { until_s, signs_from_s, lifetime_s, kid, algorithm, public_key };
+        let record = TokenRecord::KeyPublished(Box::new(named));
+        let set = TokenSetView::default();
+        set.apply(&TokenSet::default().insert(record, Learned::Now, BootTime(0)));
         let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
         let clock = Clock::manual(NOW_S * 1000);
-        TokenChecker::new(verifier, RevokedSessions::default(), ended.clone(), reader, clock)
+        TokenChecker::new(rules(), set, ended.clone(), (reader, applied), clock)
     }
 
     /// Two workers verify without end, from their caches, while the consumer deletes one user after
@@ -185,14 +291,15 @@ mod tests {
         let path = directory.path().join("projection.db");
         let mut store = ProjectionStore::open(path.clone()).unwrap();
         let key = SigningKey::parse(&SigningKey::generate(SigningAlgorithm::EdDsa)).unwrap();
-        (1..=USERS).for_each(|user| apply(&mut store, created(user)));
+        let applied = watch::Sender::new(Applied::default());
+        (1..=USERS).for_each(|user| apply(&mut store, &applied, created(user)));
         let tokens: Vec<String> = (1..=USERS).map(|user| token(&key, user)).collect();
         let (ended, deleted) = (EndedStamps::default(), AtomicI64::new(0));
         let all_are_cached = Barrier::new(3);
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    let checker = checker(&key, &ended, &path);
+                    let checker = checker(&key, &ended, applied.subscribe(), &path);
                     assert!(tokens.iter().all(|token| checker.check(token).is_ok()));
                     all_are_cached.wait();
                     let mut known = 0;
@@ -210,7 +317,7 @@ mod tests {
                 let deletion = record(USERS + user, user, None);
                 ended.note(RUN, &deletion);
                 deleted.store(user, Ordering::SeqCst);
-                apply(&mut store, deletion);
+                apply(&mut store, &applied, deletion);
                 ended.forget([UserId(user)], RUN, at(USERS + user));
             }
         });

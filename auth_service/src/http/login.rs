@@ -88,7 +88,7 @@ async fn try_login(
     if let Some(request) = request {
         claims = ask(&api.revocations, RememberLogin { request, claims }).await??;
     }
-    api.key_ring.sign(&claims).map_err(Problem::internal)
+    Ok(api.signer.sign(&claims).await?)
 }
 
 fn claims_for(credential: Credential, api: &Api) -> Claims {

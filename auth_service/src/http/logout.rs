@@ -35,8 +35,8 @@ pub(super) async fn logout(
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
     match (api.tokens.check(&token), request) {
-        (Ok(claims), request) => {
-            ask(&api.revocations, RevokeSession::of(&claims, request)).await??;
+        (Ok(token), request) => {
+            ask(&api.revocations, RevokeSession::of(&token, request)).await??;
         }
         (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &api).await?,
         (Err(dead), _) => return Err(dead.into()),

@@ -4,23 +4,23 @@
 //! records in its log. The record that arrives here is the proof that it did: there is no other answer
 //! to wait for, and by then this service refuses all tokens from before.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use contract::{Claims, EndSessions};
+use contract::EndSessions;
 use shared::actors::ask;
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
 use shared::http::{Bearer, IgnoredBody, Problem, ProblemKind};
+use shared::tokens::VerifiedToken;
 use tokio::time::{sleep, timeout};
 
 use super::Api;
 use super::bodies::LogoutResponse;
-use super::live_tokens::{TokenRejection, subject};
+use super::live_tokens::TokenRejection;
 use crate::actors::RevokeSession;
 use crate::actors::user_event_consumer::Freshness;
 use crate::store::RevokeRefused;
@@ -83,10 +83,10 @@ pub(super) async fn logout_all(
     api: Data<Api>,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    let claims = api.tokens.check_signed(&bearer.0)?;
+    let token = api.tokens.check_signed(&bearer.0)?;
     // A failure here matters no more once the new stamp ends this session, too.
-    let revoked = ask(&api.revocations, RevokeSession::of(&claims, None)).await;
-    let ended = end_all(&api, &claims).await;
+    let revoked = ask(&api.revocations, RevokeSession::of(&token, None)).await;
+    let ended = end_all(&api, &token).await;
     match (ended, revoked) {
         (Ok(()), _) => Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" })),
         (Err(problem), Ok(Ok(()) | Err(RevokeRefused::AlreadyDead))) => Err(problem),
@@ -96,22 +96,18 @@ pub(super) async fn logout_all(
     }
 }
 
-/// Returns when no token with the claims' stamp is accepted here any more.
-async fn end_all(api: &Api, claims: &Rc<Claims>) -> Result<(), Problem> {
-    let (id, stamp) = subject(claims).map_err(TokenRejection::from)?;
-    // A stamp that the projection has not reached yet cannot have been replaced in it.
-    let has_ended = || -> Result<bool, TokenRejection> {
-        Ok(api.applied.borrow().seq() >= stamp.seq && api.tokens.has_ended(claims)?)
-    };
-    if has_ended()? {
+/// Returns when no token with the same stamp is accepted here any more.
+async fn end_all(api: &Api, token: &VerifiedToken) -> Result<(), Problem> {
+    if api.tokens.has_ended(token)? {
         return Ok(());
     }
+    let (id, stamp) = (token.user, token.stamp);
     actix_web::rt::spawn(api.session_ender.clone().send(EndSessions { id, stamp }));
     let arrived = async {
         let mut applied = api.applied.clone();
         loop {
             applied.mark_unchanged();
-            if has_ended()? {
+            if api.tokens.has_ended(token)? {
                 return Ok::<(), TokenRejection>(());
             }
             tokio::select! {

@@ -28,10 +28,10 @@ use shared::clock::Clock;
 use shared::http::GuessLimit;
 use shared::secrets::{ClientSecrets, SealingKeys};
 use shared::tokens::TokenRules;
+use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::watch;
 
-use crate::actors::{Applied, Revocations};
-use crate::key_ring::KeyRing;
+use crate::actors::{Applied, TokenRevocations, TokenSigner};
 use crate::metrics::LoginMetrics;
 
 pub use authentication::Authenticator;
@@ -46,12 +46,14 @@ pub struct Api {
     pub authenticator: Authenticator,
     /// Verifies tokens.
     pub tokens: TokenChecker,
-    /// Revokes tokens.
-    pub revocations: Mailbox<Revocations>,
+    /// Ends sessions.
+    pub revocations: Mailbox<TokenRevocations>,
     /// Asks user_service to end all sessions of a user.
     pub session_ender: SessionEnder,
-    /// Signs tokens, on this thread, and lists the keys that verify them.
-    pub key_ring: Arc<KeyRing>,
+    /// Signs tokens, on this thread.
+    pub signer: TokenSigner,
+    /// Lists the keys that verify them.
+    pub token_set: TokenSetView,
     /// How far the projection is.
     pub applied: watch::Receiver<Applied>,
     /// Keys fingerprints.

@@ -4,6 +4,7 @@ use actix_web::http::header::WWW_AUTHENTICATE;
 use shared::http::{CHALLENGE, Problem, ProblemKind, invalid_token};
 
 use super::live_tokens::TokenRejection;
+use crate::actors::key_ring::{KeyRingError, SignError};
 use crate::store::RevokeRefused;
 
 /// Tells clients that their id and secret are needed (RFC 7617).
@@ -27,7 +28,27 @@ impl From<TokenRejection> for Problem {
                 Self::new(ProblemKind::NotYetKnown, "the service cannot read what it needs")
                     .with_source(error)
             }
-            dead => invalid_token().with_source(dead),
+            TokenRejection::Unknown(doubt) => {
+                let detail = "whether the token is valid cannot be told at this moment";
+                Self::new(ProblemKind::NotYetKnown, detail).with_source(doubt)
+            }
+            TokenRejection::NotOurs | TokenRejection::Dead(_) => {
+                invalid_token().with_source(rejection)
+            }
+        }
+    }
+}
+
+impl From<SignError> for Problem {
+    fn from(error: SignError) -> Self {
+        match error {
+            SignError::NoKey => {
+                Self::new(ProblemKind::Overloaded, "no key is ready to sign tokens")
+                    .with_source(error)
+            }
+            SignError::Ask(error) | SignError::Keys(KeyRingError::Ask(error)) => error.into(),
+            SignError::Keys(KeyRingError::Store(error)) => error.into(),
+            SignError::Keys(_) | SignError::Sign(_) => Self::internal(error),
         }
     }
 }

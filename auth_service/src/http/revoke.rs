@@ -29,8 +29,8 @@ pub(super) async fn revoke(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = TokenForm::parse(form)?;
-    if let Some(claims) = api.tokens.judge(&token)? {
-        match ask(&api.revocations, RevokeSession::of(&claims, None)).await? {
+    if let Some(token) = api.tokens.judge(&token)? {
+        match ask(&api.revocations, RevokeSession::of(&token, None)).await? {
             // Another request was faster.
             Ok(()) | Err(RevokeRefused::AlreadyDead) => {}
             Err(refused) => return Err(refused.into()),

@@ -1,23 +1,27 @@
-//! The revoked sessions, and the stored responses beside them: that of a logout is written in the
-//! transaction of its revocation.
+//! The token set of this replica on disk and in memory, and the stored responses beside it: that of
+//! a logout is written in the transaction of its record.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::error::Error;
 
-use contract::Claims;
+use contract::token_record::{KeyId, PublishedKey};
+use contract::{Claims, TokenRecord};
 use rusqlite::Connection;
 use shared::actors::Reply;
 use shared::idempotency::{IdempotentRequest, Lookup};
-use shared::sqlite::{Durability, WriteConnection, idempotency};
-use shared::tokens::RevokedSessions;
+use shared::sqlite::{WriteConnection, idempotency};
+use shared::tokens::key_schedule::OwnKey;
+use shared::tokens::token_set::{BootTime, Change, KeyEntry, Learned};
+use shared::tokens::token_set_view::TokenSetView;
 
 use super::StoreError;
-use super::forgetting::{Forgetting, Now, RevokedSession};
+use super::put_back::Mark;
 use super::sqlite::group_commit::GroupCommit;
-use super::sqlite::{migrations, tokens};
+use super::sqlite::tokens;
+use super::token_state::{Now, TokenState};
 
-/// How many expired revocations, and how many stored responses, are deleted at once: no logout waits
-/// long for it.
+mod opening;
+
+/// How many stored responses are deleted at once: no logout waits long for it.
 const CHUNK: u16 = 1_000;
 
 /// Why nothing was done.
@@ -37,7 +41,18 @@ pub enum RevokeRefused {
     Store(#[from] StoreError),
 }
 
-/// Owns the only connection that writes to the list of revoked sessions.
+/// What the set is told of a key.
+#[derive(Clone, Debug)]
+pub enum KeyStatement {
+    /// This replica has made it.
+    Made(PublishedKey),
+    /// This replica goes on to vouch for it, until this time in seconds since 1970.
+    Again(KeyId, i64),
+    /// It is killed.
+    Killed(KeyId),
+}
+
+/// Owns the only connection that writes to the token set, and the set in memory.
 ///
 /// Writes wait in a group until [`TokenStore::commit`]: each is answered after the commit that
 /// holds it, and by then the view has it. One that fails or panics is undone alone. While the disk is
@@ -46,62 +61,75 @@ pub struct TokenStore {
     connection: WriteConnection,
     /// What the next commit holds.
     group: GroupCommit,
-    /// Has what was committed.
-    view: RevokedSessions,
-    /// What is on the list, or was to be put on it.
-    forgetting: Forgetting,
+    state: TokenState,
+    /// How many transactions have changed the database.
+    changes: i64,
+    /// Notes that, a second behind.
+    mark: Mark,
 }
 
 impl TokenStore {
-    /// Opens the database, or creates it, and fills the view with all that is in it. If the disk is
-    /// full, the first write that finds space opens it.
-    ///
-    /// # Errors
-    /// It cannot be used; or the disk is full, and it cannot even be read.
-    pub fn open(path: PathBuf, view: RevokedSessions, now: Now) -> Result<Self, StoreError> {
-        let connection = WriteConnection::open(path, Durability::Full, migrations::tokens)?;
-        let mut forgetting = Forgetting::default();
-        connection.read(|connection| {
-            tokens::load(connection, |session| {
-                forgetting.note(&session, now);
-                view.insert(session.sid);
-            })
-        })?;
-        Ok(Self { connection, group: GroupCommit::default(), view, forgetting })
+    /// Notes beside the database how often it was changed. Without that, less is recognised.
+    fn note_changes(&mut self) {
+        if let Err(error) = self.mark.note(self.changes) {
+            tracing::debug!(error = &error as &dyn Error, "the mark of tokens.db was not written");
+        }
     }
 
-    /// The random name that this database got when it was made.
-    pub fn find_generation(&self) -> Result<String, StoreError> {
-        self.connection.read(tokens::find_generation)
+    /// What HTTP workers read.
+    pub fn view(&self) -> TokenSetView {
+        self.state.view.clone()
     }
 
-    /// Gives the database a new random name: tokens signed under the old one are dead.
-    pub fn renew_generation(&mut self) -> Result<String, StoreError> {
-        tokens::renew_generation(self.connection.get()?)
+    /// The keys of this replica, the oldest first, with their times counted from `now`.
+    pub fn find_own_keys(&self, now: BootTime) -> Result<Vec<OwnKey>, StoreError> {
+        self.connection.read(|connection| tokens::find_own_keys(connection, now))
+    }
+
+    /// No other replica has a set that could fill the gaps of this one.
+    pub fn found_nobody(&mut self) {
+        self.state.trust.found_nobody();
+        self.state.view.trust_keys(&self.state.trust);
+    }
+
+    /// The records of all keys.
+    pub fn keys(&self) -> Vec<TokenRecord> {
+        let is_key = |record: &TokenRecord| {
+            matches!(record, TokenRecord::KeyPublished(_) | TokenRecord::KeyKilled { .. })
+        };
+        self.state.set.records().filter(is_key).collect()
     }
 
     /// Whether no write waits for a commit.
     pub fn is_idle(&self) -> bool {
-        self.group.is_empty()
+        self.group.is_idle()
     }
 
-    /// Revokes a session, if it is not revoked yet. A repeated `request` changes nothing and is
-    /// answered as it was at first.
+    /// Ends a session, if it has not ended yet. A repeated `request` changes nothing and is answered
+    /// as it was at first.
     pub fn revoke_session(
         &mut self,
         reply: Reply<Result<(), RevokeRefused>>,
-        session: RevokedSession,
+        record: TokenRecord,
+        learned: Learned,
         request: Option<IdempotentRequest>,
         now: Now,
     ) {
-        // If the commit fails, there will be nothing to forget, which does no harm.
-        self.forgetting.note(&session, now);
-        let (view, sid) = (self.view.clone(), Arc::clone(&session.sid));
-        self.group.push_with(
-            reply,
-            move |connection| revoke_once(connection, &session, request.as_ref(), now.wall_ms),
-            move |()| view.insert(sid),
-        );
+        self.group.push(reply, move |connection, state| {
+            if let Some(request) = &request {
+                match idempotency::find(connection, request, now.wall_ms)? {
+                    Lookup::Outcome(_) => return Ok(((), Change::default())),
+                    Lookup::OtherRequest => return Err(RevokeRefused::KeyReused),
+                    Lookup::Nothing => idempotency::record(connection, request, "", now.wall_ms)?,
+                }
+            }
+            match &record {
+                TokenRecord::SessionRevoked { sid, .. } if state.set.is_revoked(sid) => {
+                    Err(RevokeRefused::AlreadyDead)
+                }
+                _ => Ok(((), state.set.insert(record, learned, now.boot))),
+            }
+        });
     }
 
     /// Stores the claims of a login, or answers with those of the first such request if its token
@@ -113,7 +141,41 @@ impl TokenStore {
         claims: Claims,
         now_ms: i64,
     ) {
-        self.group.push(reply, move |connection| remember(connection, &request, claims, now_ms));
+        self.group.push(reply, move |connection, state| {
+            let claims = remember(connection, state, &request, claims, now_ms)?;
+            Ok((claims, Change::default()))
+        });
+    }
+
+    /// Stores what is stated of a key, and the keys of this replica.
+    pub fn keep_keys(
+        &mut self,
+        reply: Reply<Result<(), StoreError>>,
+        statement: Option<KeyStatement>,
+        own: Vec<OwnKey>,
+        learned: Learned,
+        now: BootTime,
+    ) {
+        self.group.push(reply, move |connection, state| {
+            tokens::replace_own_keys(connection, &own)?;
+            let record = match statement {
+                None => None,
+                Some(KeyStatement::Killed(kid)) => Some(TokenRecord::KeyKilled { kid }),
+                Some(KeyStatement::Made(key)) => {
+                    state.trust.made(key.kid);
+                    Some(TokenRecord::KeyPublished(Box::new(key)))
+                }
+                Some(KeyStatement::Again(kid, until_s)) => match state.set.key(&kid) {
+                    Some(KeyEntry::Published(key, _)) => {
+                        let again = PublishedKey { until_s, ..key.clone() };
+                        Some(TokenRecord::KeyPublished(Box::new(again)))
+                    }
+                    _ => None,
+                },
+            };
+            let insert = |record| state.set.insert(record, learned, now);
+            Ok(((), record.map(insert).unwrap_or_default()))
+        });
     }
 
     /// What was answered to this request before.
@@ -130,37 +192,38 @@ impl TokenStore {
     ///
     /// # Errors
     /// The commit failed: nothing of the group is kept, and each was told so.
-    pub fn commit(&mut self) -> Result<bool, StoreError> {
+    pub fn commit(&mut self, now: BootTime) -> Result<bool, StoreError> {
         match self.connection.get() {
-            Ok(connection) => self.group.commit(connection).map(|committed| committed.kept > 0),
+            Ok(connection) => {
+                let committed = self.group.commit(connection, &mut self.state, now)?;
+                self.changes += i64::from(committed.is_change);
+                Ok(committed.kept > 0)
+            }
             Err(error) => {
-                self.group.refuse(&error);
+                self.group.refuse(&error, &self.state);
                 Err(error)
             }
         }
     }
 
-    /// Deletes a chunk of the revocations and of the stored responses that have expired; returns
-    /// whether there are more. If there is nothing to delete, it still finds out whether the
-    /// database can be written.
+    /// Forgets the records that have been kept long enough.
+    ///
+    /// # Errors
+    /// It could not be written. It will be, with the next commit.
+    pub fn forget(&mut self, now: BootTime) -> Result<(), StoreError> {
+        let forgotten = self.state.set.forget(now);
+        self.group.owe(forgotten);
+        self.note_changes();
+        if self.group.is_empty() { Ok(()) } else { self.commit(now).map(drop) }
+    }
+
+    /// Deletes a chunk of the stored responses that have expired; returns whether there are more. If
+    /// there is nothing to delete, it still finds out whether the database can be written.
     pub fn prune(&mut self, now: Now) -> Result<bool, StoreError> {
         let connection = self.connection.get()?;
         tokens::probe(connection)?;
-        let expired = self.forgetting.take_expired(now, CHUNK.into());
-        let responses = tokens::delete(connection, &expired)
-            .and_then(|()| idempotency::prune(connection, now.wall_ms, CHUNK.into()));
-        match responses {
-            Ok(responses) => {
-                for sid in &expired {
-                    self.view.forget(sid);
-                }
-                Ok(expired.len().max(responses) == usize::from(CHUNK))
-            }
-            Err(error) => {
-                self.forgetting.put_back(expired);
-                Err(error)
-            }
-        }
+        let deleted = idempotency::prune(connection, now.wall_ms, CHUNK.into())?;
+        Ok(deleted == usize::from(CHUNK))
     }
 
     /// Closes the database after all readers: then everything is in its main file.
@@ -168,29 +231,14 @@ impl TokenStore {
     /// # Errors
     /// Something is not there. Nothing is lost: the next start finds it beside the main file.
     pub fn close(&mut self) -> Result<(), StoreError> {
+        self.note_changes();
         self.connection.close()
     }
 }
 
-fn revoke_once(
-    connection: &Connection,
-    session: &RevokedSession,
-    request: Option<&IdempotentRequest>,
-    now_ms: i64,
-) -> Result<(), RevokeRefused> {
-    if let Some(request) = request {
-        match idempotency::find(connection, request, now_ms)? {
-            Lookup::Outcome(_) => return Ok(()),
-            Lookup::OtherRequest => return Err(RevokeRefused::KeyReused),
-            Lookup::Nothing => idempotency::record(connection, request, "", now_ms)?,
-        }
-    }
-    let is_first = tokens::insert(connection, session)?;
-    if is_first { Ok(()) } else { Err(RevokeRefused::AlreadyDead) }
-}
-
 fn remember(
     connection: &Connection,
+    state: &TokenState,
     request: &IdempotentRequest,
     claims: Claims,
     now_ms: i64,
@@ -198,7 +246,7 @@ fn remember(
     match idempotency::find(connection, request, now_ms)? {
         Lookup::Outcome(first) => {
             let first = serde_json::from_str(&first).map_err(RevokeRefused::Outcome)?;
-            if stays_alive(connection, &first, &claims)? {
+            if stays_alive(state, &first, &claims) {
                 return Ok(first);
             }
         }
@@ -211,12 +259,14 @@ fn remember(
 }
 
 /// Whether the first token is as good as the one that would be made now. After a logout, a change
-/// of password or its expiry it is not: then the repeated request is a login of its own.
-fn stays_alive(connection: &Connection, first: &Claims, now: &Claims) -> Result<bool, StoreError> {
+/// of password or its expiry it is not, and neither if it was to live for longer than tokens do now:
+/// then the repeated request is a login of its own.
+fn stays_alive(state: &TokenState, first: &Claims, now: &Claims) -> bool {
     let is_same = first.iss == now.iss
         && first.aud == now.aud
         && first.sub == now.sub
         && first.stamp == now.stamp;
     let is_in_time = first.nbf <= now.iat && now.iat < first.exp;
-    Ok(is_same && is_in_time && !tokens::contains(connection, &first.sid)?)
+    let life_s = |claims: &Claims| claims.exp.saturating_sub(claims.iat);
+    is_same && is_in_time && life_s(first) <= life_s(now) && !state.is_revoked(&first.sid)
 }

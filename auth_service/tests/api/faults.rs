@@ -232,26 +232,25 @@ async fn after_a_panic_the_log_is_followed_and_dead_letters_are_sent_all_the_sam
 }
 
 #[actix_web::test]
-async fn expired_revocations_are_forgotten_although_the_database_has_refused_it() {
-    let app = TestApp::start().await;
-    let app = app
-        .restart_after(|dir| {
-            let database = Connection::open(dir.join("tokens.db")).unwrap();
-            // Its token lives for less than no time: else it would be kept for a minute.
-            let fault = "INSERT INTO revoked_sessions VALUES ('expired', 1, -60);
-                         CREATE TRIGGER fault BEFORE DELETE ON revoked_sessions
-                         BEGIN SELECT RAISE(FAIL, 'as the test wants it'); END";
-            database.execute_batch(fault).unwrap();
-        })
-        .await;
+async fn ended_sessions_are_forgotten_although_the_database_has_refused_it() {
+    let clock = Clock::manual(1_800_000_000_000);
+    let app = TestApp::start_with(&[], clock).await;
+    app.users.create("testuser", "testpassword");
+    app.bring().await;
+    let token = app.login("testuser", "testpassword").await.token();
+    assert_eq!(app.logout(&token).await.status, 200);
+    let database = Connection::open(app.dir.path().join("tokens.db")).unwrap();
+    let fault = "CREATE TRIGGER fault BEFORE DELETE ON token_records
+                 BEGIN SELECT RAISE(FAIL, 'as the test wants it'); END";
+    database.execute_batch(fault).unwrap();
+    app.clock.advance_ms(16 * 60_000);
     until("the fault is shown", BOUND, async || {
         let degraded = app.get("/readyz").await.json()["degraded"].to_string();
-        let shown = "forgetting expired revocations: the database failed: as the test wants it";
+        let shown = "forgetting ended sessions: the database failed: as the test wants it";
         degraded.contains(shown).then_some(())
     })
     .await;
     assert_eq!(app.metric("revoked_sessions").await, 1);
-    let database = Connection::open(app.dir.path().join("tokens.db")).unwrap();
     database.execute_batch("DROP TRIGGER fault").unwrap();
     until("it is forgotten", BOUND, async || {
         (app.metric("revoked_sessions").await == 0).then_some(())
@@ -269,7 +268,8 @@ async fn after_a_clean_stop_everything_is_in_the_main_files_of_the_databases() {
     assert_eq!(app.logout(&token).await.status, 200);
     let dir = app.dir.clone();
     app.stop().await;
-    for (name, table) in [("projection.db", "credentials"), ("tokens.db", "revoked_sessions")] {
+    let ended = "(SELECT 1 FROM token_records WHERE hex(substr(record, 1, 1)) = '01')";
+    for (name, table) in [("projection.db", "credentials"), ("tokens.db", ended)] {
         let wal = dir.path().join(format!("{name}-wal"));
         assert_eq!(std::fs::metadata(wal).map_or(0, |metadata| metadata.len()), 0, "{name}");
         let copy = dir.path().join(format!("copy of {name}"));

@@ -24,7 +24,7 @@ impl Forge {
         let header: Value = serde_json::from_slice(&part(0)).unwrap();
         let mut claims: Value = serde_json::from_slice(&part(1)).unwrap();
         // Of a session that nobody has logged out.
-        claims["sid"] = "forged".into();
+        claims["sid"] = BASE64URL_NOPAD.encode(b"a forged session").into();
         let signed = token.rsplit_once('.').unwrap().0;
         let own = keys_in(data_dir)
             .into_iter()

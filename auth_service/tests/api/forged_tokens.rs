@@ -69,9 +69,10 @@ fn claims_of(forge: &Forge) -> Vec<u8> {
 async fn what_everybody_may_read_is_no_secret_to_sign_with() {
     let (app, token, forge) = app_with_forge().await;
     let set = app.get("/.well-known/jwks.json").await;
-    let jwk = set.json()["keys"][0].clone();
-    let raw = BASE64URL_NOPAD.decode(jwk["x"].as_str().unwrap().as_bytes()).unwrap();
     let kid = forge.header["kid"].as_str().unwrap();
+    let keys = set.json()["keys"].as_array().unwrap().clone();
+    let jwk = keys.into_iter().find(|jwk| jwk["kid"] == kid).unwrap();
+    let raw = BASE64URL_NOPAD.decode(jwk["x"].as_str().unwrap().as_bytes()).unwrap();
     let pem = String::from_utf8(forge.public_forms()[3].clone()).unwrap();
     for (key, what) in [
         (set.body.clone(), "the key set as it is served"),

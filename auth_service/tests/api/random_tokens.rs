@@ -148,7 +148,7 @@ async fn claims_that_break_no_rule_are_taken() {
     let (app, token, forge) = app_with_forge().await;
     let header = forge.header.to_string();
     let now = forge.claims["iat"].as_i64().unwrap();
-    for (name, value, exp) in samples(("x[a-z]{0,8}", json_value(), now + 60..now + 90_000)) {
+    for (name, value, exp) in samples(("x[a-z]{0,8}", json_value(), now + 60..now + 900)) {
         let claims = forge.claims_with(json!({ "exp": exp, name: value }));
         assert_taken(&app, &forge.signed(&header, &claims), &claims).await;
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use contract::Position;
 use data_encoding::BASE64URL_NOPAD;
-use rusqlite::Connection;
 use serde_json::Value;
 use shared::clock::Clock;
 use testkit::wait::until;
@@ -36,25 +35,17 @@ async fn expect_dead(app: &TestApp, tokens: &[&String]) {
     }
 }
 
-/// Starts again, and waits until expired revocations have been deleted.
-async fn restart_and_prune(app: TestApp, settings: &[&str]) -> TestApp {
-    let reached = Arc::new(app.bus.clone());
-    let mark = |dir: &Path| {
-        let database = Connection::open(dir.join("tokens.db")).unwrap();
-        // Learned a minute before the start.
-        let mark = "INSERT INTO revoked_sessions VALUES ('mark', 1, -60)";
-        database.execute_batch(mark).unwrap();
-    };
-    let app = app.restart_with(settings, reached, mark).await;
-    let path = app.dir.path().join("tokens.db");
-    until("the mark is deleted", BOUND, async || {
-        let database = Connection::open(&path).unwrap();
-        let sql = "SELECT count(*) FROM revoked_sessions WHERE sid = 'mark'";
-        let left: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
-        (left == 0).then_some(())
+/// Waits until every ended session has been forgotten.
+async fn until_forgotten(app: &TestApp) {
+    until("ended sessions are forgotten", BOUND, async || {
+        (app.metric("revoked_sessions").await == 0).then_some(())
     })
     .await;
-    app
+}
+
+async fn restart_with(app: TestApp, settings: &[&str]) -> TestApp {
+    let reached = Arc::new(app.bus.clone());
+    app.restart_with(settings, reached, |_| {}).await
 }
 
 #[actix_web::test]
@@ -69,13 +60,21 @@ async fn a_lifetime_that_is_shortened_revives_nothing() {
     app.bring().await;
     let all = [&changed, &deleted, &out];
     expect_dead(&app, &all).await;
-    let settings = ["--token-lifetime", "5m"];
-    let app = restart_and_prune(app, &settings).await;
+    let app = restart_with(app, &["--token-lifetime", "5m"]).await;
     expect_dead(&app, &all).await;
     app.clock.advance_ms(15 * MINUTE_MS);
     expect_dead(&app, &all).await;
-    let app = restart_and_prune(app, &settings).await;
+    assert_eq!(app.metric("revoked_sessions").await, 1, "of a token that lives for 12 hours");
+    app.clock.advance_ms(12 * HOUR_MS);
+    until_forgotten(&app).await;
     expect_dead(&app, &all).await;
+    // The tokens would have hours to live by this clock.
+    app.clock.set_by_ms(-12 * HOUR_MS);
+    expect_dead(&app, &all).await;
+    let app = restart_with(app, &["--token-lifetime", "12h"]).await;
+    expect_dead(&app, &all).await;
+    let token = token_of(&app, "out").await;
+    assert!(app.is_alive(&token).await);
     app.stop().await;
 }
 
@@ -84,15 +83,23 @@ async fn a_clock_that_is_an_hour_ahead_for_a_minute_revives_nothing() {
     let app = app_with(&[], &["out", "ahead"]).await;
     let out = token_of(&app, "out").await;
     assert_eq!(app.logout(&out).await.status, 200);
-    app.clock.advance_ms(HOUR_MS);
+    app.clock.set_by_ms(HOUR_MS);
     let ahead = token_of(&app, "ahead").await;
     assert_eq!(app.logout(&ahead).await.status, 200);
-    let app = restart_and_prune(app, &[]).await;
-    app.clock.advance_ms(-HOUR_MS);
+    app.clock.advance_ms(MINUTE_MS);
     expect_dead(&app, &[&out, &ahead]).await;
-    app.clock.advance_ms(HOUR_MS);
-    let app = restart_and_prune(app, &[]).await;
-    expect_dead(&app, &[&ahead]).await;
+    app.clock.set_by_ms(-HOUR_MS);
+    expect_dead(&app, &[&out, &ahead]).await;
+    let app = restart_with(app, &[]).await;
+    expect_dead(&app, &[&out, &ahead]).await;
+    app.clock.advance_ms(16 * MINUTE_MS);
+    until_forgotten(&app).await;
+    // By the wall clock the second one has most of an hour to live.
+    expect_dead(&app, &[&out, &ahead]).await;
+    let app = restart_with(app, &[]).await;
+    expect_dead(&app, &[&out, &ahead]).await;
+    let after = token_of(&app, "out").await;
+    assert!(app.is_alive(&after).await, "nobody is dead at birth");
     app.stop().await;
 }
 
@@ -100,16 +107,46 @@ async fn a_clock_that_is_an_hour_ahead_for_a_minute_revives_nothing() {
 async fn a_clock_that_is_two_hours_behind_while_a_user_is_deleted_revives_nothing() {
     let app = app_with(&[], &["deleted", "changed"]).await;
     let (deleted, changed) = (token_of(&app, "deleted").await, token_of(&app, "changed").await);
-    app.clock.advance_ms(-2 * HOUR_MS);
+    app.clock.set_by_ms(-2 * HOUR_MS);
     app.users.delete(1);
     app.bring().await;
     app.users.change_password(2, "otherpassword");
     app.bring().await;
-    app.clock.advance_ms(2 * HOUR_MS);
+    app.clock.set_by_ms(2 * HOUR_MS);
     expect_dead(&app, &[&deleted, &changed]).await;
-    let app = restart_and_prune(app, &[]).await;
+    let app = restart_with(app, &[]).await;
     expect_dead(&app, &[&deleted, &changed]).await;
     app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_lives_on_over_every_clock_and_every_restart_that_concerns_it_not() {
+    let app = app_with(&[], &["testuser"]).await;
+    let token = token_of(&app, "testuser").await;
+    app.clock.set_by_ms(5 * MINUTE_MS);
+    let ahead = token_of(&app, "testuser").await;
+    app.clock.set_by_ms(-5 * MINUTE_MS);
+    let back = token_of(&app, "testuser").await;
+    app.clock.restart_machine();
+    let app = restart_with(app, &[]).await;
+    let restarted = token_of(&app, "testuser").await;
+    for (token, what) in [(&token, "first"), (&back, "back"), (&restarted, "restarted")] {
+        assert!(app.is_alive(token).await, "{what}");
+    }
+    // Its time has not come, and nobody who has it should throw it away.
+    assert_eq!(app.verify(&ahead).await.problem(), "not-yet-known");
+    let kids: std::collections::BTreeSet<_> =
+        [&token, &ahead, &back, &restarted].map(|token| kid_of(token)).into();
+    assert_eq!(kids.len(), 3, "a clock that is set back and a machine's start take new keys");
+    app.clock.advance_ms(5 * MINUTE_MS);
+    assert!(app.is_alive(&ahead).await);
+    app.stop().await;
+}
+
+fn kid_of(token: &str) -> String {
+    let header = BASE64URL_NOPAD.decode(token.split('.').next().unwrap().as_bytes()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
 }
 
 /// user_service goes back to its first record and goes on from there: the id is given once more.
@@ -203,7 +240,7 @@ async fn a_repeated_login_never_gets_a_dead_token() {
     app.clock.advance_ms(16 * MINUTE_MS);
     let third = login().await;
     assert!(third != second && app.is_alive(&third).await, "expired");
-    app.clock.advance_ms(-HOUR_MS);
+    app.clock.set_by_ms(-HOUR_MS);
     let fourth = login().await;
     assert!(fourth != third && app.is_alive(&fourth).await, "not good yet");
     app.users.change_password(1, "testpassword");

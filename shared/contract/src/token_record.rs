@@ -355,6 +355,15 @@ impl Horizons {
         true
     }
 
+    /// Those that were stored.
+    pub fn from_lives(lives: impl IntoIterator<Item = TokenLife>) -> Self {
+        let mut horizons = Self::default();
+        for life in lives {
+            horizons.raise(life);
+        }
+        horizons
+    }
+
     /// All of them, by key.
     pub fn iter(&self) -> impl Iterator<Item = TokenLife> {
         self.0.iter().map(|(&kid, &exp_s)| TokenLife { kid, exp_s })

@@ -2,7 +2,7 @@
 //!
 //! **Owns** the schedule: a chunk of a few rows at a time, so that no write waits long for it.
 //!
-//! **Promises** that the work is looked for at start and each minute, and done to its end.
+//! **Promises** that the work is looked for at start and once in each period, and done to its end.
 //!
 //! **When full**: this cannot happen, as it takes no input.
 //!
@@ -17,8 +17,6 @@ use tokio::time::sleep;
 use super::{Ask, AskError, Command, Health, Mailbox, ask, supervise};
 use crate::store_error::StoreError;
 
-/// Pause until there may be more to do.
-const PERIOD: Duration = Duration::from_mins(1);
 /// Pause between two chunks, so that writes get the disk meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
 /// It receives no commands.
@@ -28,6 +26,8 @@ const MAILBOX: usize = 1;
 pub struct Maintenance<A: Actor, C> {
     /// Names the work in the log and at `/readyz`: "pruning the log".
     what: &'static str,
+    /// Pause until there may be more to do.
+    period: Duration,
     writer: Mailbox<A>,
     /// Tells the writer to do one chunk.
     chunk: C,
@@ -48,16 +48,16 @@ where
     A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command<Reply = Result<bool, StoreError>> + Clone + Unpin,
 {
-    /// Starts it on this thread. Sends `chunk` to the writer, which does one chunk and answers
-    /// whether there is more.
+    /// Starts it on this thread. Sends `chunk` to the writer once in each period; the writer does one
+    /// chunk and answers whether there is more.
     pub fn launch(
         thread: &ArbiterHandle,
-        what: &'static str,
+        (what, period): (&'static str, Duration),
         writer: Mailbox<A>,
         chunk: C,
         health: &Health,
     ) -> Mailbox<Self> {
-        let maintenance = Self { what, writer, chunk, health: health.clone() };
+        let maintenance = Self { what, period, writer, chunk, health: health.clone() };
         Mailbox::start_on(thread, health, MAILBOX, |_| maintenance)
     }
 }
@@ -70,24 +70,28 @@ where
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let (what, health) = (self.what, self.health.clone());
+        let (what, period, health) = (self.what, self.period, self.health.clone());
         let (writer, chunk) = (self.writer.clone(), self.chunk.clone());
         let working = async move {
-            supervise(&health, what, pending(), async || work_for_ever(&writer, &chunk).await)
-                .await;
+            let run = async || work_for_ever(&writer, &chunk, period).await;
+            supervise(&health, what, pending(), run).await;
         };
         context.spawn(working.into_actor(self));
     }
 }
 
-async fn work_for_ever<A, C>(writer: &Mailbox<A>, chunk: &C) -> Result<(), ChunkError>
+async fn work_for_ever<A, C>(
+    writer: &Mailbox<A>,
+    chunk: &C,
+    period: Duration,
+) -> Result<(), ChunkError>
 where
     A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command<Reply = Result<bool, StoreError>> + Clone,
 {
     loop {
         let has_more = ask(writer, chunk.clone()).await??;
-        sleep(if has_more { PAUSE } else { PERIOD }).await;
+        sleep(if has_more { PAUSE } else { period }).await;
     }
 }
 
@@ -98,6 +102,8 @@ mod tests {
     use std::io;
     use std::sync::Arc;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    const PERIOD: Duration = Duration::from_mins(1);
 
     /// Panics at the first chunk, fails at the second, and has three chunks then.
     struct Writer {
@@ -137,7 +143,7 @@ mod tests {
         let health = Health::default();
         let writer = Mailbox::start(&health, 1, |_| Writer { chunks: 0, pruned });
         let thread = Arbiter::current();
-        let maintenance = Maintenance::launch(&thread, "pruning", writer, Prune, &health);
+        let maintenance = Maintenance::launch(&thread, ("pruning", PERIOD), writer, Prune, &health);
         for expected in 3..=5 {
             assert_eq!(chunks.recv().await, Some(expected));
         }

@@ -1,15 +1,18 @@
 //! What every binary does in the same way: read the settings, serve until a signal, exit.
 //!
-//! A subcommand is a variant of [`Action`] and a file here.
+//! A subcommand is a variant of [`Action`] and a file here. Commands to the running service are the
+//! binary's own ([`ServiceCommand`]).
 
 use std::error::Error;
 use std::future::Future;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::admin::AdminError;
 use crate::bus::AmqpBus;
 use crate::capacity::Capacity;
 use crate::config::{BusConfig, CommonConfig, HashingArgs, ListenAddress};
@@ -26,6 +29,8 @@ pub use settings::command;
 
 /// The exit code for settings that cannot be used: `EX_CONFIG` of sysexits.
 const EXIT_CONFIG: u8 = 78;
+/// The exit code if the service is not running: `EX_UNAVAILABLE` of sysexits.
+const EXIT_UNAVAILABLE: u8 = 69;
 
 /// A binary: the parts that differ between the binaries.
 pub trait Application {
@@ -33,6 +38,8 @@ pub trait Application {
     type Config: Args;
     /// The running services.
     type Running;
+    /// The commands that only this binary has, for the running service.
+    type Command: ServiceCommand;
     /// Name of the binary.
     const NAME: &'static str;
     /// A short description, for `--help`.
@@ -68,6 +75,36 @@ pub trait Application {
     fn stop(running: Self::Running) -> impl Future<Output = ()>;
 }
 
+/// A subcommand that asks the running service for something.
+pub trait ServiceCommand: Subcommand {
+    /// Asks it through the socket in its data directory, and prints the answer.
+    ///
+    /// # Errors
+    /// The service is not running, or has refused it.
+    fn run(self, data_dir: &Path) -> Result<(), CommandError>;
+}
+
+/// For a binary that has no such commands.
+#[derive(Subcommand)]
+pub enum NoCommand {}
+
+impl ServiceCommand for NoCommand {
+    fn run(self, _: &Path) -> Result<(), CommandError> {
+        match self {}
+    }
+}
+
+/// A command to the running service failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It was not carried out.
+    #[error(transparent)]
+    Service(#[from] AdminError),
+    /// The answer cannot be printed.
+    #[error("cannot print the answer")]
+    Print(#[from] io::Error),
+}
+
 /// A binary that is one of two processes was started without a broker: the processes could not
 /// communicate.
 #[derive(Debug, thiserror::Error)]
@@ -84,15 +121,15 @@ impl BrokerMissing {
 /// The command line.
 #[derive(Parser)]
 #[command(version, after_help = EXIT_CODES)]
-struct Cli<C: Args> {
+struct Cli<C: Args, S: Subcommand> {
     #[command(flatten)]
     config: C,
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<Action<S>>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
-enum Action {
+#[derive(Subcommand)]
+enum Action<S: Subcommand> {
     /// Serve until SIGTERM, SIGHUP or Ctrl-C; a second signal ends it at once (the default)
     Serve,
     /// Ask the running service whether it is ready; exit 0 if it is
@@ -108,13 +145,16 @@ enum Action {
         /// The shell
         shell: Shell,
     },
+    #[command(flatten)]
+    Service(S),
 }
 
 const EXIT_CODES: &str = "\
 Every setting is a flag or an environment variable; an empty or blank variable counts as unset.
 Times are written as 500ms, 10s, 15m, 12h or 7d.
 
-Exit codes: 0 done, 1 failed, 2 the command line is wrong, 78 settings are wrong";
+Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not running, 78 settings
+are wrong";
 
 /// The whole body of `main`.
 pub fn run<A: Application>() -> ExitCode {
@@ -125,8 +165,8 @@ pub fn run<A: Application>() -> ExitCode {
 }
 
 fn run_action<A: Application>() -> Result<(), Failure> {
-    let settings = settings::parse::<A>(std::env::args_os().collect())?;
-    match settings.cli.action.unwrap_or(Action::Serve) {
+    let mut settings = settings::parse::<A>(std::env::args_os().collect())?;
+    match settings.cli.action.take().unwrap_or(Action::Serve) {
         Action::Serve => serve::serve::<A>(settings),
         Action::Healthcheck => {
             let config = settings.into_config(Vec::new())?;
@@ -137,6 +177,15 @@ fn run_action<A: Application>() -> Result<(), Failure> {
             let in_force = settings.in_force.clone();
             settings.into_config(problems)?;
             config::print(&in_force, json).map_err(Failure::other)
+        }
+        Action::Service(command) => {
+            let config = settings.into_config(Vec::new())?;
+            command.run(&A::common(&config).data_dir).map_err(|error| match error {
+                CommandError::Service(error @ AdminError::NotRunning { .. }) => {
+                    Failure::Unavailable(error)
+                }
+                other => Failure::other(other),
+            })
         }
         Action::Completions { shell } => completions::print::<A>(shell).map_err(Failure::other),
     }
@@ -153,6 +202,8 @@ enum Failure {
     Usage(clap::Error),
     /// These settings are wrong, one line each.
     Settings(Vec<String>),
+    /// The service is not running.
+    Unavailable(AdminError),
     /// Anything else.
     Other(Box<dyn Error>),
 }
@@ -175,6 +226,10 @@ impl Failure {
                     tell(&format!("{binary}: {problem}"));
                 }
                 ExitCode::from(EXIT_CONFIG)
+            }
+            Self::Unavailable(error) => {
+                tell(&format!("{binary}: {}", ErrorChain(&error)));
+                ExitCode::from(EXIT_UNAVAILABLE)
             }
             Self::Other(error) => {
                 tell(&format!("{binary}: {}", ErrorChain(&*error)));

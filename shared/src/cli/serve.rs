@@ -21,7 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// They cannot start.
-pub(super) fn serve<A: Application>(settings: Settings<A::Config>) -> Result<(), Failure> {
+pub(super) fn serve<A: Application>(
+    settings: Settings<A::Config, A::Command>,
+) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(async {
         let mut problems = problems::<A>(&settings.cli.config);
         let common = A::common(&settings.cli.config);

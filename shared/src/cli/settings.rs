@@ -7,21 +7,21 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, ValueHint};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Subcommand, ValueHint};
 
 use super::config::{InForce, in_force};
 use super::{Application, Cli, Failure};
 
 /// The parsed settings.
-pub(super) struct Settings<C: Args> {
-    pub(super) cli: Cli<C>,
+pub(super) struct Settings<C: Args, S: Subcommand> {
+    pub(super) cli: Cli<C, S>,
     /// All of them, for `config`.
     pub(super) in_force: Vec<InForce>,
     /// The wrong values, one line each; the settings contain defaults in their place.
     problems: Vec<String>,
 }
 
-impl<C: Args> Settings<C> {
+impl<C: Args, S: Subcommand> Settings<C, S> {
     /// The settings, if no value is wrong and `others` contains no problems.
     pub(super) fn into_config(self, others: Vec<String>) -> Result<C, Failure> {
         let Self { cli, mut problems, .. } = self;
@@ -32,7 +32,7 @@ impl<C: Args> Settings<C> {
 
 /// The command line of a binary, with blank environment variables ignored.
 pub fn command<A: Application>() -> Command {
-    let command = Cli::<A::Config>::command().name(A::NAME).about(A::ABOUT);
+    let command = Cli::<A::Config, A::Command>::command().name(A::NAME).about(A::ABOUT);
     command.mut_args(|arg| match in_environment(&arg) {
         Some(value) if is_blank(&value) => without_env(arg),
         // `--help` would show it.
@@ -44,16 +44,16 @@ pub fn command<A: Application>() -> Command {
 /// Reads flags and environment.
 pub(super) fn parse<A: Application>(
     arguments: Vec<OsString>,
-) -> Result<Settings<A::Config>, Failure> {
+) -> Result<Settings<A::Config, A::Command>, Failure> {
     parse_known_good(command::<A>(), arguments)
 }
 
 /// clap stops at the first wrong value. So each wrong value is noted and removed, until the rest is
 /// valid.
-fn parse_known_good<C: Args>(
+fn parse_known_good<C: Args, S: Subcommand>(
     mut command: Command,
     mut arguments: Vec<OsString>,
-) -> Result<Settings<C>, Failure> {
+) -> Result<Settings<C, S>, Failure> {
     let (mut problems, mut left_out) = (Vec::new(), BTreeSet::new());
     let matches = loop {
         let error = match command.clone().try_get_matches_from(&arguments) {
@@ -167,6 +167,7 @@ fn without_flag(arguments: Vec<OsString>, arg: &Arg) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::NoCommand;
     use crate::config::{CommonConfig, HashingArgs};
 
     #[derive(Args)]
@@ -177,9 +178,9 @@ mod tests {
         hashing: HashingArgs,
     }
 
-    fn parse(arguments: &[&str]) -> Result<Settings<Config>, Failure> {
+    fn parse(arguments: &[&str]) -> Result<Settings<Config, NoCommand>, Failure> {
         let arguments = std::iter::once("test").chain(arguments.iter().copied());
-        parse_known_good(Cli::<Config>::command(), arguments.map(Into::into).collect())
+        parse_known_good(Cli::<Config, NoCommand>::command(), arguments.map(Into::into).collect())
     }
 
     #[test]

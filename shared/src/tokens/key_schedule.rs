@@ -16,6 +16,7 @@
 use contract::token_record::{KeyId, SigningAlgorithm};
 
 use super::token_set::BootTime;
+use crate::clock::Clock;
 
 /// How much longer than its caching time the JWK set must have shown a key, in seconds: caches
 /// are refreshed late.
@@ -57,6 +58,11 @@ pub struct Clocks {
 }
 
 impl Clocks {
+    /// Both clocks now. `boot_id` is [`Clock::boot_id`], which costs more than reading a clock.
+    pub fn read(clock: &Clock, boot_id: [u8; 16]) -> Self {
+        Self { boot_id, boot: BootTime(clock.boot_ms()), wall_s: clock.unix_s() }
+    }
+
     /// How far the wall clock is ahead of the other, in seconds. It changes only when the wall
     /// clock is set.
     pub fn offset_s(&self) -> i64 {

@@ -10,18 +10,17 @@ mod ended_stamps;
 pub mod key_schedule;
 pub mod key_trust;
 pub mod liveness;
-mod revoked_sessions;
 mod signing_key;
 pub mod token_set;
 pub mod token_set_view;
 mod verifier;
 mod verifying_key;
 
-pub use cached_verifier::CachedVerifier;
+pub use cached_verifier::{CachedVerifier, NotVerified, VerifiedToken};
 pub use ended_stamps::EndedStamps;
-pub use revoked_sessions::RevokedSessions;
+pub use jsonwebtoken::jwk::Jwk;
 pub use signing_key::{SigningKey, SigningKeyError};
-pub use verifier::{LONGEST_TOKEN_LIFE, TokenRefused, TokenRules, UnverifiedToken, Verifier};
+pub use verifier::{TokenRefused, TokenRules, UnverifiedToken, Verifier};
 pub use verifying_key::{VerifyingKey, VerifyingKeyError, jwk_of, public_bytes};
 
 /// The `typ` of an access token (RFC 9068).

@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use contract::Claims;
-use contract::token_record::SigningAlgorithm;
+use contract::token_record::{KeyId, SigningAlgorithm};
 use data_encoding::BASE64;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 
 use super::TOKEN_TYPE;
-use super::verifying_key::VerifyingKeyError;
-use crate::secrets::{KeyFileError, load_or_create};
+use crate::secrets::{KeyFileError, read_secret_file, warn_if_open};
 
 /// A private key with the name that its thumbprint gives it (RFC 7638).
 pub struct SigningKey {
     encoding: EncodingKey,
     algorithm: SigningAlgorithm,
     jwk: Jwk,
+    id: KeyId,
     kid: String,
 }
 
@@ -32,17 +32,14 @@ pub enum SigningKeyError {
     Content,
     /// Its file contains something else.
     #[error(
-        "{} contains no Ed25519 or P-256 key (PKCS #8 in base64): restore it from a backup, or \
-         delete it; then a new key is made, and all users must log in again",
+        "{} does not contain the Ed25519 or P-256 key that it is named after (PKCS #8 in base64): \
+         delete it; then another key signs, and the tokens of this one stay valid until they expire",
         path.display()
     )]
     FileContent {
         /// The file.
         path: PathBuf,
     },
-    /// Its public half cannot verify.
-    #[error("cannot verify with the signing key's public half")]
-    Verify(#[source] VerifyingKeyError),
     /// Signing failed.
     #[error("cannot sign")]
     Sign(#[source] jsonwebtoken::errors::Error),
@@ -67,13 +64,13 @@ impl SigningKey {
         }
     }
 
-    /// Reads the key file, or creates it with an Ed25519 key.
+    /// Reads the key file.
     ///
     /// # Errors
     /// See [`SigningKeyError`].
-    pub fn load_or_create(path: &Path) -> Result<Self, SigningKeyError> {
-        let new = || Self::generate(SigningAlgorithm::EdDsa).into_bytes();
-        let content = load_or_create(path, new)?;
+    pub fn load(path: &Path) -> Result<Self, SigningKeyError> {
+        let content = read_secret_file(path)?;
+        warn_if_open(path);
         Self::parse(&String::from_utf8_lossy(&content)).map_err(|error| match error {
             SigningKeyError::Content => SigningKeyError::FileContent { path: path.to_owned() },
             other => other,
@@ -96,12 +93,18 @@ impl SigningKey {
         };
         let mut jwk = Jwk::from_encoding_key(&encoding, library(algorithm)).map_err(content)?;
         let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(content)?;
+        let id = KeyId::parse(&kid).ok_or(SigningKeyError::Content)?;
         jwk.common.key_id = Some(kid.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok(Self { encoding, algorithm, jwk, kid })
+        Ok(Self { encoding, algorithm, jwk, id, kid })
     }
 
-    /// The key's name: its RFC 7638 thumbprint.
+    /// The key's name.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The key's name as a token's header has it: its RFC 7638 thumbprint.
     pub fn kid(&self) -> &str {
         &self.kid
     }

@@ -19,6 +19,7 @@
 mod forgetting;
 mod merging;
 mod refresh;
+mod undoing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -254,6 +255,24 @@ impl TokenSet {
             KeyEntry::Published(key, _) => Some(key),
             KeyEntry::Killed => None,
         })
+    }
+
+    /// When the keeping of a held record began; none while the bus has not confirmed it.
+    pub fn kept_since(&self, record: &TokenRecord) -> Option<BootTime> {
+        let id = record_id(record);
+        match record {
+            _ if self.unconfirmed_keys.contains_key(&id) => None,
+            TokenRecord::KeyPublished(key) => match self.keys.get(&key.kid) {
+                Some(KeyEntry::Published(_, since)) => Some(*since),
+                _ => None,
+            },
+            // Kept for good.
+            TokenRecord::KeyKilled { .. } => Some(BootTime(0)),
+            TokenRecord::SessionRevoked { .. } | TokenRecord::TokenTraded(_) => {
+                let held = self.records.get(&id);
+                held.map(|held| held.since).filter(|since| *since != NOT_AGEING)
+            }
+        }
     }
 
     /// The horizons of all keys of which something was forgotten.

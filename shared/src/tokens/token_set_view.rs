@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use contract::TokenRecord;
-use contract::token_record::{KeyId, TokenId, TokenLife};
+use contract::token_record::{KeyId, PublishedKey, TokenId, TokenLife};
 use dashmap::DashMap;
+use jsonwebtoken::jwk::Jwk;
 
 use super::key_trust::{KeyTrust, Trust};
 use super::liveness::KeyStanding;
 use super::token_set::Change;
+use super::verifying_key::{VerifyingKey, VerifyingKeyError, jwk_of};
 
 /// A view that any thread may ask. One actor alone writes to it, after its commit and before its
 /// answer; clones show the same.
@@ -21,6 +23,8 @@ struct Maps {
     /// How many records end a session.
     ended: DashMap<TokenId, u32>,
     keys: DashMap<KeyId, KeyFacts>,
+    /// The keys that were published and not killed.
+    published: DashMap<KeyId, Arc<Published>>,
     /// [`Trust`] in keys that were not made since.
     trust_in_older: AtomicU8,
 }
@@ -33,6 +37,18 @@ struct KeyFacts {
     horizon_s: Option<i64>,
     /// It was made after this replica's set was lost or put back ([`KeyTrust::MadeSince`]).
     is_made_since: bool,
+}
+
+/// A public key, ready to be used.
+struct Published {
+    verifying: VerifyingKey,
+    jwk: Jwk,
+}
+
+impl Published {
+    fn new(key: &PublishedKey) -> Result<Self, VerifyingKeyError> {
+        Ok(Self { verifying: VerifyingKey::from_published(key)?, jwk: jwk_of(key)? })
+    }
 }
 
 impl TokenSetView {
@@ -59,6 +75,26 @@ impl TokenSetView {
             },
             None => KeyStanding::Unknown,
         }
+    }
+
+    /// The key's horizon: its tokens that expire at or before it may have been forgotten.
+    pub fn horizon_s(&self, kid: &KeyId) -> Option<i64> {
+        self.0.keys.get(kid).and_then(|facts| facts.horizon_s)
+    }
+
+    /// The public half of a key that was published and not killed.
+    pub fn verifying_key(&self, kid: &KeyId) -> Option<VerifyingKey> {
+        self.0.published.get(kid).map(|published| published.verifying.clone())
+    }
+
+    /// The keys whose tokens are taken, by name: what `/.well-known/jwks.json` shows.
+    pub fn jwks(&self) -> Vec<Jwk> {
+        let published = self.0.published.iter();
+        let mut found: Vec<_> =
+            published.map(|entry| (*entry.key(), entry.value().jwk.clone())).collect();
+        found.retain(|(kid, _)| matches!(self.key(kid), KeyStanding::Good { .. }));
+        found.sort_unstable_by_key(|(kid, _)| *kid);
+        found.into_iter().map(|(_, jwk)| jwk).collect()
     }
 
     /// How many sessions are ended.
@@ -108,10 +144,15 @@ impl TokenSetView {
         match record {
             TokenRecord::SessionRevoked { sid, .. } => *self.0.ended.entry(*sid).or_default() += 1,
             TokenRecord::KeyPublished(key) => {
+                // Bytes that are no key verify nothing: its tokens are refused.
+                if let Ok(published) = Published::new(key) {
+                    self.0.published.insert(key.kid, Arc::new(published));
+                }
                 self.0.keys.entry(key.kid).or_default().lifetime_s = Some(key.lifetime_s);
             }
             TokenRecord::KeyKilled { kid } => {
                 self.0.keys.entry(*kid).or_default().is_killed = true;
+                self.0.published.remove(kid);
             }
             TokenRecord::TokenTraded(_) => {}
         }
@@ -128,6 +169,7 @@ impl TokenSetView {
             // A later statement takes the place of the one that is removed.
             TokenRecord::KeyPublished(key) if !is_stated(key.kid, &change.added) => {
                 self.0.keys.entry(key.kid).or_default().lifetime_s = None;
+                self.0.published.remove(&key.kid);
             }
             _ => {}
         }
@@ -142,7 +184,8 @@ fn is_stated(kid: KeyId, added: &[TokenRecord]) -> bool {
 mod tests {
     use super::super::token_set::{BootTime, Learned, SLACK_S, TokenSet};
     use super::*;
-    use contract::token_record::{PublishedKey, SigningAlgorithm};
+    use crate::tokens::{SigningKey, public_bytes};
+    use contract::token_record::SigningAlgorithm;
 
     const KID: KeyId = KeyId([1; 32]);
     const SID: TokenId = TokenId([2; 16]);
@@ -179,6 +222,24 @@ mod tests {
         assert_eq!(view.look_up(&SID, &KID), (false, good(Some(60))));
         view.apply(&set.insert(TokenRecord::KeyKilled { kid: KID }, Learned::Now, START));
         assert_eq!(view.key(&KID), KeyStanding::Killed);
+    }
+
+    #[test]
+    fn a_key_that_was_published_verifies_and_is_listed_until_it_is_killed() {
+        let key = SigningKey::parse(&SigningKey::generate(SigningAlgorithm::Es256)).unwrap();
+        let (kid, algorithm, public_key) = public_bytes(key.jwk()).unwrap();
+        let (until_s, signs_from_s, lifetime_s) = (9, 0, 900);
+        let named = PublishedKey { until_s, signs_from_s, lifetime_s, kid, algorithm, public_key };
+        let (mut set, view) = (TokenSet::default(), TokenSetView::default());
+        for until_s in [9, 10] {
+            let record =
+                TokenRecord::KeyPublished(Box::new(PublishedKey { until_s, ..named.clone() }));
+            view.apply(&set.insert(record, Learned::Now, START));
+            assert_eq!(view.jwks(), [key.jwk().clone()]);
+            assert!(view.verifying_key(&kid).is_some());
+        }
+        view.apply(&set.insert(TokenRecord::KeyKilled { kid }, Learned::Now, START));
+        assert!(view.jwks().is_empty() && view.verifying_key(&kid).is_none());
     }
 
     #[test]

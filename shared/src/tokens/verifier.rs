@@ -1,8 +1,7 @@
 //! Verification of what a token says itself: form, signature, issuer, audience, times. Whether it
-//! is alive besides is for [`super::liveness`].
+//! is alive besides is for [`super::liveness`], which auth_service asks.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use contract::Claims;
 use data_encoding::BASE64URL_NOPAD;
@@ -12,11 +11,8 @@ use serde::Deserialize;
 
 use super::TOKEN_TYPE;
 use super::signing_key::library;
+use super::token_set::LONGEST_LIFETIME_S;
 use super::verifying_key::{VerifyingKey, VerifyingKeyError};
-
-/// The longest life that a token can be given (`TOKEN_LIFETIME`). One that claims a longer one is not
-/// ours: it would outlive every list of dead tokens.
-pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_hours(24 * 365);
 
 /// What a token must say to be one of ours.
 #[derive(Clone, Debug)]
@@ -105,8 +101,7 @@ impl<'a> UnverifiedToken<'a> {
 }
 
 fn lives_too_long(claims: &Claims) -> bool {
-    let life_s = claims.exp.saturating_sub(claims.iat);
-    u64::try_from(life_s).is_ok_and(|life_s| life_s > LONGEST_TOKEN_LIFE.as_secs())
+    claims.exp.saturating_sub(claims.iat) > LONGEST_LIFETIME_S
 }
 
 fn from_base64<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, TokenRefused> {
@@ -153,7 +148,7 @@ impl Verifier {
 
     /// Whether the claims are good at this time, in seconds since 1970. A token of the future is not:
     /// its life would be counted from a moment that has not come.
-    pub(super) fn check_time(&self, claims: &Claims, now_s: i64) -> Result<(), TokenRefused> {
+    fn check_time(&self, claims: &Claims, now_s: i64) -> Result<(), TokenRefused> {
         let leeway_s = self.rules.leeway_s;
         let is_in_time = claims.nbf.max(claims.iat).saturating_sub(leeway_s) <= now_s
             && now_s < claims.exp.saturating_add(leeway_s);

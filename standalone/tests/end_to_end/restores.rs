@@ -66,7 +66,9 @@ async fn a_lost_user_is_never_taken_for_the_new_one_of_the_same_id_and_name() {
         let lost = Lost::create(system.client).await;
         system.restart_after(|data| copy(files, data, ".copy", ""));
         lost.expect_another(system.client).await;
-        assert!(system.client.is_alive(&kept).await, "of a password that is in the copy");
+        // A token set that was put back does not tell who has logged out since.
+        let is_set_kept = files.len() == 1;
+        assert_eq!(system.client.is_alive(&kept).await, is_set_kept, "of a password in the copy");
         system.stop();
     }
 }

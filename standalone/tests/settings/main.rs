@@ -11,6 +11,7 @@ use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
 mod data_dir;
+mod keys;
 mod limits;
 mod output;
 mod secret_files;
@@ -80,7 +81,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
         ("USER_SERVICE_LISTEN", "nowhere"),
         ("PASSWORD_MIN_CHARS", "200"),
         ("AMQP_URL_FILE", "/no/such/file"),
-        ("TOKEN_LIFETIME", "900d"),
+        ("TOKEN_LIFETIME", "25h"),
         ("ARGON2_PARALLELISM", "9999"),
     ];
     let output = binary().envs(variables).output().unwrap();

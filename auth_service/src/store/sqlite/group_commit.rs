@@ -1,18 +1,26 @@
 //! Group commit (Gray and Reuter, section 10.3.6): writes that arrive while one commit is on its
 //! way to the disk are committed together by the next one. There is no timer: a single write never
 //! waits.
+//!
+//! A write changes the token set in memory, and the database alike. What does not come to the disk
+//! is taken back in memory, too; what does is shown to the HTTP workers before the reply is sent.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use shared::actors::Reply;
 use shared::fail_point::fail_point;
 use shared::sqlite::in_savepoint;
+use shared::tokens::token_set::{BootTime, Change};
 
 use super::super::StoreError;
+use super::super::token_state::TokenState;
+use super::tokens;
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
 pub(in crate::store) struct GroupCommit {
     waiting: Vec<Box<dyn Write>>,
+    /// Changes of the set that belong to no request and are not on the disk yet.
+    owed: Change,
 }
 
 /// The result of a commit.
@@ -20,50 +28,46 @@ pub(in crate::store) struct GroupCommit {
 pub(in crate::store) struct Committed {
     /// How many writes were in the group, including those that failed individually.
     pub(in crate::store) writes: usize,
-    /// How many of them changed something and are on the disk now.
+    /// How many of them are on the disk now.
     pub(in crate::store) kept: usize,
+    /// The transaction counts as a change of the set.
+    pub(in crate::store) is_change: bool,
 }
 
 impl GroupCommit {
     /// Adds a write. `work` runs at the next [`GroupCommit::commit`], in a separate savepoint: if
-    /// it fails or panics, it alone is rolled back. The reply is sent after the `COMMIT` that
+    /// it fails or panics, it alone is undone. Changing the set is the last thing that it does;
+    /// the change that it returns is written for it. The reply is sent after the `COMMIT` that
     /// contains it.
     pub(in crate::store) fn push<T, E>(
         &mut self,
         reply: Reply<Result<T, E>>,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        work: impl FnOnce(&Connection, &mut TokenState) -> Result<(T, Change), E> + Send + 'static,
     ) where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.push_with(reply, work, |_| {});
+        let (outcome, change) = (None, Change::default());
+        self.waiting.push(Box::new(Pending { reply, work: Some(work), outcome, change }));
     }
 
-    /// [`GroupCommit::push`] with an action after the `COMMIT` and before the reply is sent: state
-    /// in memory is updated after the disk, and a client that was answered sees the new state.
-    pub(in crate::store) fn push_with<T, E>(
-        &mut self,
-        reply: Reply<Result<T, E>>,
-        work: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-        after_commit: impl FnOnce(&T) + Send + 'static,
-    ) where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        self.waiting.push(Box::new(Pending {
-            reply,
-            work: Some(work),
-            outcome: None,
-            after_commit,
-        }));
+    /// Adds a change that the set has made by itself. It stays owed until a commit succeeds.
+    pub(in crate::store) fn owe(&mut self, change: Change) {
+        self.owed.removed.extend(change.removed);
+        self.owed.raised.extend(change.raised);
+    }
+
+    /// Whether no request waits for a commit.
+    pub(in crate::store) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Whether there is nothing to commit.
     pub(in crate::store) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.owed.is_empty()
     }
 
-    /// Commits all waiting writes as one transaction, then answers each.
+    /// Commits everything that waits as one transaction, then answers each.
     ///
     /// # Errors
     /// The commit failed, for instance because the disk is full: nothing of the group is kept, and
@@ -71,77 +75,114 @@ impl GroupCommit {
     pub(in crate::store) fn commit(
         &mut self,
         connection: &mut Connection,
+        state: &mut TokenState,
+        now: BootTime,
     ) -> Result<Committed, StoreError> {
         let mut group = std::mem::take(&mut self.waiting);
-        let result = run_group(connection, &mut group).map_err(StoreError::from);
+        let result = run_group(connection, &self.owed, &mut group, state, now);
         fail_point("committed");
+        if result.is_ok() {
+            state.show(&std::mem::take(&mut self.owed));
+        } else {
+            group.iter_mut().rev().for_each(|write| write.undo(state, now));
+        }
         for write in group {
-            write.answer(result.as_ref().err());
+            write.answer(result.as_ref().err(), state);
         }
         result
     }
 
     /// Answers all waiting writes with the error: nothing is done.
-    pub(in crate::store) fn refuse(&mut self, error: &StoreError) {
+    pub(in crate::store) fn refuse(&mut self, error: &StoreError, state: &TokenState) {
         for write in self.waiting.drain(..) {
-            write.answer(Some(error));
+            write.answer(Some(error), state);
         }
     }
 }
 
 fn run_group(
     connection: &mut Connection,
+    owed: &Change,
     group: &mut [Box<dyn Write>],
-) -> rusqlite::Result<Committed> {
+    state: &mut TokenState,
+    now: BootTime,
+) -> Result<Committed, StoreError> {
     // Immediate: a deferred transaction could fail to become a writer half way.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tokens::write(&transaction, owed, &state.set)?;
     let mut kept = 0;
     for write in &mut *group {
-        if in_savepoint(&transaction, |connection| write.run(connection))? {
-            kept += 1;
-        }
+        kept += usize::from(run_alone(&transaction, &mut **write, state, now)?);
+    }
+    let is_change = kept > 0 || !owed.is_empty();
+    if is_change {
+        tokens::count_change(&transaction)?;
     }
     transaction.commit()?;
-    Ok(Committed { writes: group.len(), kept })
+    Ok(Committed { writes: group.len(), kept, is_change })
+}
+
+fn run_alone(
+    transaction: &Transaction<'_>,
+    write: &mut dyn Write,
+    state: &mut TokenState,
+    now: BootTime,
+) -> rusqlite::Result<bool> {
+    let is_kept = in_savepoint(transaction, |connection| write.run(connection, state))?;
+    if !is_kept {
+        write.undo(state, now);
+    }
+    Ok(is_kept)
 }
 
 trait Write: Send {
     /// Does the work; returns whether to keep it.
-    fn run(&mut self, connection: &Connection) -> bool;
+    fn run(&mut self, connection: &Connection, state: &mut TokenState) -> bool;
+    /// Takes back what it has changed in memory.
+    fn undo(&mut self, state: &mut TokenState, now: BootTime);
     /// Sends the outcome, or the commit's failure instead.
-    fn answer(self: Box<Self>, failure: Option<&StoreError>);
+    fn answer(self: Box<Self>, failure: Option<&StoreError>, state: &TokenState);
 }
 
-struct Pending<T, E, F, A> {
+struct Pending<T, E, F> {
     reply: Reply<Result<T, E>>,
     work: Option<F>,
     /// `None` if the work panicked: then the reply is dropped and the client gets an internal
     /// error.
     outcome: Option<Result<T, E>>,
-    /// Runs only if the outcome is kept.
-    after_commit: A,
+    /// What the work has changed in memory.
+    change: Change,
 }
 
-impl<T, E, F, A> Write for Pending<T, E, F, A>
+impl<T, E, F> Write for Pending<T, E, F>
 where
     T: Send,
     E: From<StoreError> + Send,
-    F: FnOnce(&Connection) -> Result<T, E> + Send,
-    A: FnOnce(&T) + Send,
+    F: FnOnce(&Connection, &mut TokenState) -> Result<(T, Change), E> + Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection, state: &mut TokenState) -> bool {
         let Some(work) = self.work.take() else { return false };
-        self.outcome = self.reply.run(|| work(connection));
+        let change = &mut self.change;
+        self.outcome = self.reply.run(|| {
+            let (outcome, made) = work(connection, state)?;
+            *change = made;
+            tokens::write(connection, change, &state.set)?;
+            Ok(outcome)
+        });
         matches!(self.outcome, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, failure: Option<&StoreError>) {
+    fn undo(&mut self, state: &mut TokenState, now: BootTime) {
+        state.set.undo(&std::mem::take(&mut self.change), now);
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&StoreError>, state: &TokenState) {
         let outcome = match (failure, self.outcome) {
             // The write's own error stays valid, whatever happened to the group.
             (_, Some(Err(own))) => Err(own),
             (Some(failure), _) => Err(E::from(failure.clone())),
             (None, Some(Ok(kept))) => {
-                (self.after_commit)(&kept);
+                state.show(&self.change);
                 Ok(kept)
             }
             (None, None) => return,
@@ -151,83 +192,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::sync::oneshot;
-
-    type Answer = oneshot::Receiver<Result<usize, StoreError>>;
-
-    fn database() -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE t (x INTEGER NOT NULL UNIQUE) STRICT").unwrap();
-        connection
-    }
-
-    fn insert(group: &mut GroupCommit, x: i64) -> Answer {
-        let (reply, answer) = Reply::channel();
-        group.push(reply, move |connection| {
-            Ok(connection.execute("INSERT INTO t VALUES (?1)", [x])?)
-        });
-        answer
-    }
-
-    fn sum(connection: &Connection) -> i64 {
-        connection.query_row("SELECT coalesce(sum(x), 0) FROM t", [], |row| row.get(0)).unwrap()
-    }
-
-    #[test]
-    fn a_write_that_fails_fails_alone() {
-        let (mut connection, mut group) = (database(), GroupCommit::default());
-        let mut answers = [insert(&mut group, 1), insert(&mut group, 1), insert(&mut group, 2)];
-        let committed = group.commit(&mut connection).unwrap();
-        assert_eq!(committed, Committed { writes: 3, kept: 2 });
-        let kept = answers.each_mut().map(|answer| answer.try_recv().unwrap().is_ok());
-        assert_eq!((kept, sum(&connection)), ([true, false, true], 3));
-    }
-
-    #[test]
-    fn a_write_that_panics_is_undone_and_gets_no_answer() {
-        let (mut connection, mut group) = (database(), GroupCommit::default());
-        let (reply, mut answer) = Reply::<Result<(), StoreError>>::channel();
-        group.push(reply, |connection| {
-            connection.execute("INSERT INTO t VALUES (5)", []).unwrap();
-            panic!("as the test wants it");
-        });
-        let mut other = insert(&mut group, 2);
-        group.commit(&mut connection).unwrap();
-        assert!(answer.try_recv().is_err());
-        assert!(other.try_recv().unwrap().is_ok());
-        assert_eq!(sum(&connection), 2);
-    }
-
-    #[test]
-    fn what_is_to_follow_a_commit_is_done_before_the_reply_and_only_if_it_is_kept() {
-        let (mut connection, mut group) = (database(), GroupCommit::default());
-        let (done, seen) = std::sync::mpsc::channel();
-        for _ in 0..2 {
-            let (reply, mut answer) = Reply::<Result<usize, StoreError>>::channel();
-            let done = done.clone();
-            group.push_with(
-                reply,
-                |connection| Ok(connection.execute("INSERT INTO t VALUES (1)", [])?),
-                move |_| done.send(answer.try_recv().is_err()).unwrap(),
-            );
-        }
-        group.commit(&mut connection).unwrap();
-        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [true]);
-    }
-
-    #[test]
-    fn when_the_commit_fails_everybody_is_told_and_nothing_is_kept() {
-        let (mut connection, mut group) = (database(), GroupCommit::default());
-        // A foreign key that is checked at COMMIT makes the commit itself fail.
-        let broken = "PRAGMA foreign_keys = 1;
-            CREATE TABLE u (x INTEGER REFERENCES t (x) DEFERRABLE INITIALLY DEFERRED) STRICT;
-            CREATE TRIGGER break AFTER INSERT ON t BEGIN INSERT INTO u VALUES (-1); END;";
-        connection.execute_batch(broken).unwrap();
-        let mut answers = [insert(&mut group, 1), insert(&mut group, 2)];
-        assert!(group.commit(&mut connection).is_err());
-        assert!(answers.iter_mut().all(|answer| answer.try_recv().unwrap().is_err()));
-        assert_eq!(sum(&connection), 0);
-    }
-}
+mod tests;

@@ -20,5 +20,6 @@ pub(in crate::store) fn tokens() -> Migrations<'static> {
         M::up(include_str!("../../../migrations/tokens/0001_revocations.sql")),
         M::up(idempotency::SCHEMA),
         M::up(include_str!("../../../migrations/tokens/0002_sessions.sql")),
+        M::up(include_str!("../../../migrations/tokens/0003_token_set.sql")),
     ])
 }

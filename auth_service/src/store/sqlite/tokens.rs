@@ -1,107 +1,196 @@
-//! The revoked sessions on disk.
+//! The token set on disk.
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use contract::TokenRecord;
+use contract::token_record::{KeyId, SigningAlgorithm, TokenLife, TokenRecordError};
+use rusqlite::{Connection, Row, params};
+use shared::tokens::key_schedule::{OwnKey, Stage};
+use shared::tokens::token_set::{BootTime, Change, TokenSet, record_id};
 
-use super::super::{RevokedSession, StoreError};
+use super::super::StoreError;
 
-/// The random name that this database got when it was made.
-pub(in crate::store) fn find_generation(connection: &Connection) -> Result<String, StoreError> {
-    Ok(connection.query_row("SELECT id FROM generation", [], |row| row.get(0))?)
+/// What is stored about the set as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct SetState {
+    /// The start of the machine by whose clock ages are stored.
+    pub(in crate::store) boot_id: [u8; 16],
+    /// How many transactions have changed it.
+    pub(in crate::store) changes: i64,
+    /// Records may be missing.
+    pub(in crate::store) has_gaps: bool,
+    /// The file that it was written to.
+    pub(in crate::store) file: Option<String>,
 }
 
-/// Gives the database a new random name: tokens signed under the old one are dead.
-pub(in crate::store) fn renew_generation(connection: &Connection) -> Result<String, StoreError> {
-    connection.execute("UPDATE generation SET id = lower(hex(randomblob(8)))", [])?;
-    find_generation(connection)
+/// What is stored about the set as a whole.
+pub(in crate::store) fn find_state(connection: &Connection) -> Result<SetState, StoreError> {
+    let sql = "SELECT boot_id, changes, has_gaps, file FROM token_set";
+    Ok(connection.query_row(sql, [], |row| {
+        Ok(SetState {
+            boot_id: row.get(0)?,
+            changes: row.get(1)?,
+            has_gaps: row.get(2)?,
+            file: row.get(3)?,
+        })
+    })?)
+}
+
+/// Names the file that the database is written to.
+pub(in crate::store) fn name_file(connection: &Connection, file: &str) -> Result<(), StoreError> {
+    connection.execute("UPDATE token_set SET file = ?1", [file])?;
+    Ok(())
+}
+
+/// Records that were here are missing. A login that is repeated under its Idempotency-Key could
+/// be of a session that has ended since, so it is a login of its own; no key is this replica's any
+/// more. The changes count on from those that are known to have been made.
+pub(in crate::store) fn begin_with_gaps(
+    connection: &Connection,
+    changes: i64,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE token_set SET has_gaps = TRUE, changes = max(changes, ?1) + 1";
+    connection.execute(sql, [changes])?;
+    connection.execute("DELETE FROM idempotency_keys", [])?;
+    connection.execute("DELETE FROM own_keys", [])?;
+    Ok(())
+}
+
+/// The ages of all records count from `now`, by the clock of this start of the machine.
+pub(in crate::store) fn begin_ages_anew(
+    connection: &Connection,
+    boot_id: [u8; 16],
+    now: BootTime,
+) -> Result<(), StoreError> {
+    connection.execute("UPDATE token_set SET boot_id = ?1", [boot_id])?;
+    let sql = "UPDATE token_records SET since_ms = ?1 WHERE since_ms IS NOT NULL";
+    connection.execute(sql, [now.0])?;
+    Ok(())
 }
 
 /// Checks whether the database can be written, by a write that changes nothing.
 pub(in crate::store) fn probe(connection: &Connection) -> Result<(), StoreError> {
-    connection.prepare_cached("UPDATE generation SET id = id")?.execute([])?;
+    connection.prepare_cached("UPDATE token_set SET changes = changes")?.execute([])?;
     Ok(())
 }
 
-/// Hands over all that is remembered.
-pub(in crate::store) fn load(
+/// Notes that this transaction changes the set.
+pub(in crate::store) fn count_change(connection: &Connection) -> Result<(), StoreError> {
+    connection.prepare_cached("UPDATE token_set SET changes = changes + 1")?.execute([])?;
+    Ok(())
+}
+
+/// Hands over all records, each with the time at which its keeping began, if it has.
+pub(in crate::store) fn load_records(
     connection: &Connection,
-    mut take: impl FnMut(RevokedSession),
+    mut take: impl FnMut(TokenRecord, Option<BootTime>),
 ) -> Result<(), StoreError> {
-    let mut statement =
-        connection.prepare("SELECT sid, until_s, lifetime_s FROM revoked_sessions")?;
+    let mut statement = connection.prepare("SELECT record, since_ms FROM token_records")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let sid: String = row.get(0)?;
-        take(RevokedSession { sid: sid.into(), until_s: row.get(1)?, lifetime_s: row.get(2)? });
+        let bytes: Vec<u8> = row.get(0)?;
+        let record = TokenRecord::from_bytes(&bytes).map_err(unreadable)?;
+        take(record, row.get::<_, Option<i64>>(1)?.map(BootTime));
     }
     Ok(())
 }
 
-/// Puts a session on the list; whether it was not there yet.
-pub(in crate::store) fn insert(
+fn unreadable(error: TokenRecordError) -> StoreError {
+    StoreError::Failed(Arc::new(error))
+}
+
+/// All horizons.
+pub(in crate::store) fn find_horizons(
     connection: &Connection,
-    session: &RevokedSession,
-) -> Result<bool, StoreError> {
-    let RevokedSession { sid, until_s, lifetime_s } = session;
-    let inserted = connection
-        .prepare_cached("INSERT OR IGNORE INTO revoked_sessions VALUES (?1, ?2, ?3)")?
-        .execute(params![&**sid, until_s, lifetime_s])?;
-    Ok(inserted == 1)
+) -> Result<Vec<TokenLife>, StoreError> {
+    let mut statement = connection.prepare("SELECT kid, exp_s FROM horizons")?;
+    let rows = statement
+        .query_map([], |row| Ok(TokenLife { kid: KeyId(row.get(0)?), exp_s: row.get(1)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether the session is on the list.
-pub(in crate::store) fn contains(connection: &Connection, sid: &str) -> Result<bool, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT TRUE FROM revoked_sessions WHERE sid = ?1")?;
-    Ok(statement.query_row([sid], |_| Ok(())).optional()?.is_some())
-}
-
-/// Takes sessions off the list, in one transaction.
-pub(in crate::store) fn delete(
-    connection: &mut Connection,
-    sids: &[Arc<str>],
+/// Writes a change of the set, which has been made in memory.
+pub(in crate::store) fn write(
+    connection: &Connection,
+    change: &Change,
+    set: &TokenSet,
 ) -> Result<(), StoreError> {
-    let transaction = connection.transaction()?;
-    for sid in sids {
-        transaction
-            .prepare_cached("DELETE FROM revoked_sessions WHERE sid = ?1")?
-            .execute([&**sid])?;
+    let mut raise = connection.prepare_cached(
+        "INSERT INTO horizons VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET exp_s = max(exp_s, excluded.exp_s)",
+    )?;
+    for TokenLife { kid, exp_s } in &change.raised {
+        raise.execute(params![kid.0, exp_s])?;
     }
-    Ok(transaction.commit()?)
+    let mut delete = connection.prepare_cached("DELETE FROM token_records WHERE id = ?1")?;
+    for record in &change.removed {
+        delete.execute([record_id(record).0])?;
+    }
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO token_records VALUES (?1, ?2, ?3)")?;
+    for record in &change.added {
+        let since_ms = set.kept_since(record).map(|since| since.0);
+        insert.execute(params![record_id(record).0, record.to_bytes(), since_ms])?;
+    }
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::migrations;
-    use super::*;
+/// The keys of this replica, the oldest first. A process counts their times from its start.
+pub(in crate::store) fn find_own_keys(
+    connection: &Connection,
+    now: BootTime,
+) -> Result<Vec<OwnKey>, StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT kid, algorithm, lifetime_s, boot_id, ceiling_s, signs_from_s, stage
+         FROM own_keys ORDER BY place",
+    )?;
+    let rows = statement.query_map([], |row| own_key(row, now))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
 
-    fn database() -> Connection {
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrations::tokens().to_latest(&mut connection).unwrap();
-        connection
-    }
+fn own_key(row: &Row<'_>, now: BootTime) -> rusqlite::Result<OwnKey> {
+    let (algorithm, stage): (String, String) = (row.get(1)?, row.get(6)?);
+    let is_es256 = algorithm == SigningAlgorithm::Es256.as_str();
+    Ok(OwnKey {
+        kid: KeyId(row.get(0)?),
+        algorithm: if is_es256 { SigningAlgorithm::Es256 } else { SigningAlgorithm::EdDsa },
+        lifetime_s: row.get(2)?,
+        boot_id: row.get(3)?,
+        ceiling_s: row.get(4)?,
+        signs_from_s: row.get(5)?,
+        published_at: now,
+        stated_at: now,
+        stage: match stage.as_str() {
+            "next" => Stage::Next,
+            "signing" => Stage::Signing,
+            _ => Stage::Retired(now),
+        },
+    })
+}
 
-    #[test]
-    fn what_was_revoked_is_loaded_until_it_is_deleted() {
-        let mut connection = database();
-        let session = |sid: &str| RevokedSession { sid: sid.into(), until_s: 9, lifetime_s: 3 };
-        assert!(insert(&connection, &session("a")).unwrap());
-        assert!(!insert(&connection, &session("a")).unwrap());
-        assert!(insert(&connection, &session("b")).unwrap());
-        delete(&mut connection, &["a".into(), "absent".into()]).unwrap();
-        let mut loaded = Vec::new();
-        load(&connection, |session| loaded.push(session)).unwrap();
-        assert_eq!(loaded, [session("b")]);
-        assert!(contains(&connection, "b").unwrap() && !contains(&connection, "a").unwrap());
+/// Replaces the keys of this replica.
+pub(in crate::store) fn replace_own_keys(
+    connection: &Connection,
+    own: &[OwnKey],
+) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM own_keys")?.execute([])?;
+    let mut insert = connection
+        .prepare_cached("INSERT INTO own_keys VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for key in own {
+        let stage = match key.stage {
+            Stage::Next => "next",
+            Stage::Signing => "signing",
+            Stage::Retired(_) => "retired",
+        };
+        insert.execute(params![
+            key.kid.0,
+            key.algorithm.as_str(),
+            key.lifetime_s,
+            key.boot_id,
+            key.ceiling_s,
+            key.signs_from_s,
+            stage,
+        ])?;
     }
-
-    #[test]
-    fn every_database_has_a_generation_of_its_own() {
-        let (one, other) = (database(), database());
-        let generation = find_generation(&one).unwrap();
-        assert_eq!(generation, find_generation(&one).unwrap());
-        assert_ne!(generation, find_generation(&other).unwrap());
-        assert_ne!(generation, renew_generation(&one).unwrap());
-    }
+    Ok(())
 }

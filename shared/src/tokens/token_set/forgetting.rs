@@ -73,14 +73,22 @@ impl TokenSet {
     }
 
     fn drop_record(&mut self, id: TokenRecordId, change: &mut Change) {
-        let Some(Held { record, .. }) = self.records.remove(&id) else { return };
-        let mut gone = lives(&record);
+        let Some(Held { record, .. }) = self.records.get(&id) else { return };
+        let mut gone = lives(record);
+        if let TokenRecord::SessionRevoked { sid, .. } = record {
+            // The session's other tokens died by this record, too.
+            gone.extend(self.trades_of(*sid).flat_map(|(trade, _)| [trade.old, trade.new]));
+        }
+        change.raised.extend(gone.into_iter().filter(|life| self.horizons.raise(*life)));
+        change.removed.extend(self.take_out(id));
+    }
+
+    /// Takes a held record out of everything but the horizons.
+    pub(super) fn take_out(&mut self, id: TokenRecordId) -> Option<TokenRecord> {
+        let Held { record, since } = self.records.remove(&id)?;
+        self.by_age.remove(&(since, id));
         match &record {
-            TokenRecord::SessionRevoked { sid, .. } => {
-                // The session's other tokens died by this record, too.
-                gone.extend(self.trades_of(*sid).flat_map(|(trade, _)| [trade.old, trade.new]));
-                count_down(&mut self.revoked, sid);
-            }
+            TokenRecord::SessionRevoked { sid, .. } => count_down(&mut self.revoked, sid),
             TokenRecord::TokenTraded(trade) => {
                 if let Some(ids) = self.trades.get_mut(&trade.sid) {
                     ids.remove(&id);
@@ -97,8 +105,7 @@ impl TokenSet {
         if !self.fading.remove(&id) {
             self.take_from_part(id);
         }
-        change.raised.extend(gone.into_iter().filter(|life| self.horizons.raise(*life)));
-        change.removed.push(record);
+        Some(record)
     }
 
     /// A key whose owner has not stated it for a day, and whose tokens have all expired since.

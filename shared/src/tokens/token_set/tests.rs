@@ -304,6 +304,16 @@ proptest! {
     }
 
     #[test]
+    fn a_change_that_is_taken_back_leaves_nothing(first in records(), more in records()) {
+        let mut set = set_of(&first);
+        let before = set.clone();
+        let insert = |record| set.insert(record, Learned::Now, START);
+        let changes: Vec<_> = more.into_iter().map(insert).collect();
+        changes.iter().rev().for_each(|change| set.undo(change, START));
+        prop_assert_eq!(set, before);
+    }
+
+    #[test]
     fn checksums_are_equal_just_when_the_records_are(one in records(), other in records()) {
         let (one, other) = (set_of(&one), set_of(&other));
         let same = one.records().collect::<BTreeSet<_>>() == other.records().collect();

@@ -115,9 +115,8 @@ async fn after_a_panic_the_log_is_pruned_all_the_same() {
     troubles.prune_panics.store(true, Ordering::Relaxed);
     let retention = Retention { age_ms: 0, rows: 0 };
     let (thread, writer) = (Arbiter::current(), repository.mailbox.clone());
-    let prune = Prune(retention);
-    let _pruning =
-        Maintenance::launch(&thread, "pruning the log", writer, prune, &repository.health);
+    let (what, prune) = (("pruning the log", Duration::from_mins(1)), Prune(retention));
+    let _pruning = Maintenance::launch(&thread, what, writer, prune, &repository.health);
     let is_pruned = || repository.metrics.writer.pruned_seq.get() == 1;
     until_holds("the record is gone", Duration::from_secs(10), is_pruned).await;
     assert_eq!(repository.health.degraded(), ["pruning the log: UserRepository gave no answer"]);

@@ -5,7 +5,7 @@ use contract::Claims;
 use shared::actors::{Ask, Command};
 use shared::idempotency::{IdempotentRequest, Lookup};
 
-use super::Revocations;
+use super::TokenRevocations;
 use crate::store::{RevokeRefused, StoreError};
 
 /// "A login with an `Idempotency-Key` is about to be answered with these claims." Answers with
@@ -29,21 +29,21 @@ impl Command for FindOutcome {
     type Reply = Result<Lookup, StoreError>;
 }
 
-impl Handler<Ask<RememberLogin>> for Revocations {
+impl Handler<Ask<RememberLogin>> for TokenRevocations {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<RememberLogin>, context: &mut Context<Self>) {
         self.before_push(context);
         let (RememberLogin { request, claims }, reply) = ask.into_parts();
-        self.store.remember_login(reply, request, claims, self.clocks.wall.unix_ms());
+        self.store.remember_login(reply, request, claims, self.now().wall_ms);
     }
 }
 
-impl Handler<Ask<FindOutcome>> for Revocations {
+impl Handler<Ask<FindOutcome>> for TokenRevocations {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<FindOutcome>, _: &mut Context<Self>) {
-        let now_ms = self.clocks.wall.unix_ms();
+        let now_ms = self.now().wall_ms;
         ask.answer(|FindOutcome(request)| self.store.find_response(&request, now_ms));
     }
 }

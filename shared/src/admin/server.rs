@@ -1,0 +1,87 @@
+//! The side of the service.
+
+use std::error::Error;
+use std::future::pending;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::{Answer, LINE_MAX, socket_of};
+use crate::actors::{Health, supervise};
+
+/// How long the request, and the reading of the answer, may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Answers commands until it is dropped, one after the other. Without a socket the service works on
+/// all the same: `/readyz` and the log tell that commands cannot be given.
+///
+/// The data directory must have been claimed: a socket that is there is one that was left over.
+pub async fn serve_commands<R: DeserializeOwned, A: Serialize>(
+    data_dir: &Path,
+    service: &str,
+    health: &Health,
+    answer: impl AsyncFn(R) -> Result<A, String>,
+) {
+    let path = match socket_of(data_dir, service) {
+        Ok(path) => path,
+        Err(error) => {
+            let error = &error as &dyn Error;
+            tracing::warn!(error, "commands cannot be given to the running service");
+            return;
+        }
+    };
+    let run = async || accept_for_ever(&path, &answer).await;
+    supervise(health, "answering commands", pending(), run).await;
+}
+
+async fn accept_for_ever<R: DeserializeOwned, A: Serialize>(
+    path: &Path,
+    answer: &impl AsyncFn(R) -> Result<A, String>,
+) -> io::Result<()> {
+    let listener = bind(path)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        if let Err(error) = answer_one(stream, answer).await {
+            tracing::debug!(error = &error as &dyn Error, "a command was not answered");
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn answer_one<R: DeserializeOwned, A: Serialize>(
+    stream: UnixStream,
+    answer: &impl AsyncFn(R) -> Result<A, String>,
+) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    timeout(TIMEOUT, (&mut stream).take(LINE_MAX).read_line(&mut line)).await??;
+    let answered = match serde_json::from_str(&line) {
+        Ok(request) => match answer(request).await {
+            Ok(outcome) => Answer::Ok(outcome),
+            Err(reason) => Answer::Error(reason),
+        },
+        Err(_) => Answer::Error("the running service does not know this command".to_owned()),
+    };
+    let line = serde_json::to_string(&answered)? + "\n";
+    timeout(TIMEOUT, stream.write_all(line.as_bytes())).await?
+}
