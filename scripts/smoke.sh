@@ -98,7 +98,7 @@ differ() { [[ -n $1 && -n $2 && $1 != "$2" ]]; }
 is_problem() {
   answered "$@" && header_is Content-Type 'application/problem\+json.*' &&
     body_has "(.type, .title, .detail | type == \"string\") and .status == $status
-      and (keys - [\"type\", \"title\", \"status\", \"detail\", \"errors\"] == [])"
+      and (keys - [\"type\", \"title\", \"status\", \"detail\", \"error\", \"errors\"] == [])"
 }
 points_at() { body_has "any(.errors[]; .pointer == \"$1\" and (.detail | length > 0))"; }
 challenges() { header_is WWW-Authenticate 'Bearer.*'; }
@@ -241,6 +241,13 @@ call GET "$auth/.well-known/jwks.json"
 check '/.well-known/jwks.json holds its key' \
   body_has "any(.keys[]; .kid == \"$kid\" and .kty == \"OKP\" and .crv == \"Ed25519\")"
 check 'and no private one' body_has 'all(.keys[]; has("d") | not)'
+call GET "$auth/.well-known/oauth-authorization-server"
+check '/.well-known/oauth-authorization-server names the issuer and the keys' \
+  body_has "(.issuer == $(jwt_part 1 "$ann_token" | jq .iss)) and (.jwks_uri | endswith(\"/.well-known/jwks.json\"))"
+for path in introspect revoke; do
+  call POST "$auth/$path" --data-urlencode "token=$ann_token"
+  check "POST /$path without a client secret answers 401, or 404 if it is off" is_problem 401 404
+done
 
 verify "$ann_token"
 check 'GET /verify answers 200 while the token lives' answered 200
@@ -270,6 +277,29 @@ check 'POST /login with a wrong password answers 401' is_problem 401
 check 'with WWW-Authenticate: Bearer' challenges
 login "nobody-$run" "$password"
 check 'POST /login of nobody answers 401' is_problem 401
+
+login "$renamed" "$password"
+other_token=$token
+login "$renamed" "$password"
+call POST "$auth/logout/all" --header "Authorization: Bearer $token"
+check 'POST /logout/all answers 200' answered 200
+verify "$other_token"
+check 'and every token of the user is dead' is_problem 401
+call POST "$auth/logout/all" --header "Authorization: Bearer $token"
+check 'POST /logout/all may be repeated' answered 200
+login "$renamed" "$password"
+check 'POST /login works at once after it' answered 200
+ann_token=$token
+
+# --- Administration ---------------------------------------------------------------------------------
+
+for request in "DELETE /users/$ann/sessions" "POST /users/$ann/reset-token"; do
+  call "${request% *}" "$users${request#* }"
+  check "$request without an administrator's token answers 401" is_problem 401
+  check 'with WWW-Authenticate: Bearer' challenges
+done
+send POST "$users/password-reset" '{"reset_token": "x", "password": "another password"}'
+check 'POST /password-reset with a token that nobody made answers 403' is_problem 403
 
 # --- A new password -------------------------------------------------------------------------------
 

@@ -1,10 +1,16 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
+use contract::UserId;
 use contract::token_record::SigningAlgorithm;
 use humantime::Duration;
-use shared::bus::direct::DirectUrl;
-use shared::config::{CommonConfig, ListenAddress};
+use secrecy::{ExposeSecret, SecretString};
+use shared::bus::direct::{DirectClient, DirectUrl, SYNC_PATH};
+use shared::config::{CommonConfig, ListenAddress, secret_or_file};
+use shared::secrets::{ClientSecrets, KeyFileError, NotAClient, warn_if_open};
+use shared::telemetry::ErrorChain;
 use shared::tokens::token_set::LONGEST_LIFETIME_S;
 
 /// Everything that [`crate::start`] needs.
@@ -66,6 +72,19 @@ pub struct AuthServiceConfig {
     #[arg(long, env, value_name = "URL")]
     pub user_service_url: Option<DirectUrl>,
 
+    /// Ids of the users who are administrators, separated by commas: their tokens have the scope admin
+    #[arg(long, env, value_name = "IDS", value_delimiter = ',', value_parser = parse_id)]
+    pub admins: Vec<UserId>,
+
+    /// Services that may introspect and revoke tokens: ID:SECRET of each, separated by commas or
+    /// spaces. Without it /introspect and /revoke are off
+    #[arg(long, env, value_name = "ID:SECRET", hide_env_values = true)]
+    pub introspection_clients: Option<SecretString>,
+
+    /// File that contains INTROSPECTION_CLIENTS, one a line
+    #[arg(long, env, value_name = "FILE")]
+    pub introspection_clients_file: Option<PathBuf>,
+
     /// How long /login waits at most for the write that a Consistency-Token names
     #[arg(long, env, default_value = "2s", value_name = "TIME")]
     pub login_wait: Duration,
@@ -74,11 +93,55 @@ pub struct AuthServiceConfig {
 impl Config {
     /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
-        self.common.problems()
+        [self.common.problems(), self.service.problems()].concat()
     }
 }
 
+/// The clients in the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientsError {
+    /// The file cannot be read.
+    #[error("INTROSPECTION_CLIENTS_FILE")]
+    File(#[from] KeyFileError),
+    /// An entry is wrong.
+    #[error("INTROSPECTION_CLIENTS")]
+    Entry(#[from] NotAClient),
+}
+
 impl AuthServiceConfig {
+    /// Settings that are valid separately but in conflict, and files that cannot be used: one line
+    /// each.
+    pub fn problems(&self) -> Vec<String> {
+        if self.introspection_clients.is_some() && self.introspection_clients_file.is_some() {
+            let name = "INTROSPECTION_CLIENTS";
+            return vec![format!("set {name} or {name}_FILE, not both")];
+        }
+        let error = self.clients().err().map(|error| ErrorChain(&error).to_string());
+        error.into_iter().collect()
+    }
+
+    /// The services that may introspect and revoke tokens, from the setting or its file.
+    ///
+    /// # Errors
+    /// See [`ClientsError`].
+    pub fn clients(&self) -> Result<ClientSecrets, ClientsError> {
+        let (setting, file) = (&self.introspection_clients, &self.introspection_clients_file);
+        match secret_or_file(setting.as_ref(), file.as_ref())? {
+            Some(text) => Ok(ClientSecrets::parse(text.expose_secret())?),
+            None => Ok(ClientSecrets::default()),
+        }
+    }
+
+    /// Asks user_service directly, if the settings name it.
+    pub fn user_service_client(&self) -> Option<DirectClient> {
+        self.user_service_url.clone().map(|url| DirectClient::new(url, SYNC_PATH))
+    }
+
+    /// Warns if everybody can read a secret that these settings name.
+    pub fn warn_of_open_files(&self) {
+        self.introspection_clients_file.iter().for_each(|path| warn_if_open(path));
+    }
+
     /// Whether the name of this replica says that there are others.
     pub fn is_one_of_several(&self) -> bool {
         self.auth_replica != ONLY_REPLICA
@@ -113,6 +176,10 @@ impl From<TokenAlg> for SigningAlgorithm {
 /// A time that was set, in whole seconds.
 pub(crate) fn whole_seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 2)
+}
+
+fn parse_id(text: &str) -> Result<UserId, &'static str> {
+    UserId::parse(text.trim()).ok_or("must be the id of a user: an integer from 1")
 }
 
 /// The name of the replica where there is only one.

@@ -19,18 +19,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
+use contract::UserId;
 use shared::actors::{Health, Mailbox};
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
+use shared::bus::direct::DirectClient;
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
-    TrustedProxies, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{DataDirClaim, DataDirError, SealingKeyError, SealingKeys};
+use shared::secrets::{ClientSecrets, DataDirClaim, DataDirError, SealingKeyError, SealingKeys};
 use shared::telemetry::Registry;
 use shared::tokens::key_schedule::KeyRules;
 use shared::tokens::token_set_view::TokenSetView;
@@ -41,8 +42,8 @@ use tokio::task::JoinHandle;
 use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
 use crate::actors::user_event_consumer::Freshness;
 use crate::actors::{Applied, CredentialReader, TokenRevocations, TokenSigner};
-use crate::config::{AuthServiceConfig, Config, whole_seconds};
-use crate::http::{self, Api, Authenticator, TokenChecker};
+use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
+use crate::http::{self, Api, Authenticator, SessionEnder, TokenChecker};
 use crate::metrics::{FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::store::{Damage, ProjectionReader, StoreError};
 
@@ -83,6 +84,9 @@ pub enum StartError {
     /// The key that tokens are signed with cannot be used.
     #[error("cannot use the signing key")]
     SigningKey(#[from] SigningKeyError),
+    /// The clients in the settings cannot be used.
+    #[error("cannot use the clients")]
+    Clients(#[from] ClientsError),
     /// `projection.db` cannot be used.
     #[error(
         "cannot use the projection of the users{}",
@@ -139,7 +143,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let health = Health::register(&mut registry);
     let boot_id = clock.boot_id();
     let open = async || Files::open(&config, (&clock, boot_id), &metrics);
-    let Files { claim, sealing_key, repository, revocations, keys } =
+    let Files { claim, sealing_key, repository, revocations, keys, clients } =
         open_when_there_is_space(open).await?;
     let codec = Codec::new(Arc::clone(&sealing_key));
     let actors = Actors::launch(
@@ -159,6 +163,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         codec,
         health: health.clone(),
         revocations: actors.revocations.clone(),
+        user_service: config.service.user_service_client(),
         signer: actors.signer.clone(),
         applied: actors.applied.clone(),
         fresh: actors.fresh.clone(),
@@ -167,15 +172,15 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         clock,
         metrics: metrics.logins,
         rules: token_rules(&config.service),
+        clients,
+        admins: config.service.admins.clone().into(),
         token_lifetime_s: config.service.token_lifetime_s(),
         session_max_age_s: whole_seconds(config.service.session_max_age),
         login_wait: config.service.login_wait.into(),
     };
     registry.register_collector(Box::new(actors.agreement()));
     let admin = actors.answer_commands(&config.common.data_dir, &health);
-    let readiness = actors.readiness(health, bus, claim.watch());
-    let readiness = Arc::new(move || readiness.report());
-    let probes = Probes { readiness, registry: Arc::new(registry) };
+    let probes = actors.probes(health, bus, claim.watch(), registry);
     let paths = move |app: &mut ServiceConfig| api.configure(app);
     match serve(&server_config(&config, capacity), http_metrics, probes, http::document(), paths) {
         Ok(http) => {
@@ -260,6 +265,7 @@ struct ApiParts {
     codec: Codec,
     health: Health,
     revocations: Mailbox<TokenRevocations>,
+    user_service: Option<DirectClient>,
     signer: TokenSigner,
     applied: watch::Receiver<Applied>,
     fresh: Freshness,
@@ -268,6 +274,8 @@ struct ApiParts {
     clock: Clock,
     metrics: LoginMetrics,
     rules: TokenRules,
+    clients: ClientSecrets,
+    admins: Arc<[UserId]>,
     token_lifetime_s: i64,
     session_max_age_s: i64,
     login_wait: Duration,
@@ -284,6 +292,12 @@ impl ApiParts {
     fn launch_api(&self) -> Api {
         let parts = self.clone();
         let reader = Rc::new(ProjectionReader::new(parts.projection, parts.damage));
+        let session_ender = SessionEnder {
+            bus: Arc::clone(&parts.bus),
+            direct: parts.user_service,
+            codec: parts.codec.clone(),
+            fresh: parts.fresh.clone(),
+        };
         Api {
             authenticator: Authenticator {
                 reader: CredentialReader::launch(Rc::clone(&reader), &parts.health),
@@ -302,6 +316,7 @@ impl ApiParts {
                 parts.clock.clone(),
             ),
             revocations: parts.revocations,
+            session_ender,
             signer: parts.signer,
             token_set: parts.token_set,
             applied: parts.applied,
@@ -310,6 +325,8 @@ impl ApiParts {
             clock: parts.clock,
             metrics: parts.metrics,
             rules: parts.rules,
+            clients: parts.clients,
+            admins: parts.admins,
             token_lifetime_s: parts.token_lifetime_s,
             session_max_age_s: parts.session_max_age_s,
             login_wait: parts.login_wait,

@@ -207,7 +207,10 @@ impl BusConfig {
 }
 
 /// A secret from its setting or else from its file, without the line's end.
-fn secret_or_file(
+///
+/// # Errors
+/// The file cannot be read.
+pub fn secret_or_file(
     secret: Option<&SecretString>,
     file: Option<&PathBuf>,
 ) -> Result<Option<SecretString>, KeyFileError> {

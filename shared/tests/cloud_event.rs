@@ -6,9 +6,10 @@ use std::sync::Arc;
 use contract::event::header;
 use contract::topology::MAC;
 use contract::{
-    Continue, Credit, Cursor, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position,
-    RecordHash, SealedHash, SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
-    UserChange, UserId, UserState, UsersChecksum,
+    Continue, Credit, Cursor, EndSessions, EventKind, Head, Incarnation, LogRecord,
+    PasswordRehashed, Position, RecordHash, SealedHash, SentRecord, SnapshotPart, SnapshotUser,
+    SyncAnswer, SyncRequest, TokenAnswer, TokenQuestion, TokenVerdict, UserChange, UserId,
+    UserState, UsersChecksum,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -103,6 +104,19 @@ fn all() -> Vec<Outgoing> {
         codec.encode_answer("auth.1.control.x", &answer()),
         codec.encode_answer("auth.1.control.x", &snapshot()),
         codec.encode_rehash(&rehash),
+        codec.encode_end_sessions(&EndSessions {
+            id: UserId(1),
+            stamp: state("Anna", 1).stamp.unwrap(),
+        }),
+        codec.encode_token_question(&TokenQuestion { nonce: "7".into(), token: "a.b.c".into() }),
+        codec.encode_token_answer(&TokenAnswer {
+            nonce: "7".into(),
+            verdict: TokenVerdict::Alive {
+                id: UserId(1),
+                stamp: state("Anna", 1).stamp.unwrap(),
+                is_admin: false,
+            },
+        }),
     ]
 }
 
@@ -122,6 +136,9 @@ fn readers(delivery: &Delivery) -> Vec<Result<(), Undecodable>> {
         codec.decode_control(delivery).map(drop),
         codec.decode_question(delivery).map(drop),
         codec.decode_rehash(delivery).map(drop),
+        codec.decode_end_sessions(delivery).map(drop),
+        codec.decode_token_question(delivery).map(drop),
+        codec.decode_token_answer(delivery).map(drop),
     ]
 }
 
@@ -129,7 +146,7 @@ fn is_taken(delivery: &Delivery) -> bool {
     readers(delivery).iter().any(|outcome| !matches!(outcome, Err(error) if !error.is_authentic()))
 }
 
-/// As the wire has it. The id of a new hash is random, so it and its MAC are left out.
+/// As the wire has it.
 fn on_the_wire(outgoing: &Outgoing) -> Value {
     let to = match &outgoing.to {
         Destination::Topic { exchange, .. } => json!({"exchange": exchange}),
@@ -164,16 +181,19 @@ fn each_kind_of_message_keeps_its_form() {
     {
         insta::assert_json_snapshot!(name, on_the_wire(outgoing));
     }
-    let mut rehash = on_the_wire(&all()[5]);
-    for pointer in ["/message_id", "/headers/cloudEvents_id", "/headers/x-lockstep-mac"] {
-        *rehash.pointer_mut(pointer).unwrap() = json!("…");
+    // The ids of commands are random, so they and the MACs are left out.
+    for (name, outgoing) in ["rehash", "end_sessions"].into_iter().zip(&all()[5..]) {
+        let mut command = on_the_wire(outgoing);
+        for pointer in ["/message_id", "/headers/cloudEvents_id", "/headers/x-lockstep-mac"] {
+            *command.pointer_mut(pointer).unwrap() = json!("…");
+        }
+        insta::assert_json_snapshot!(name, command);
     }
-    insta::assert_json_snapshot!("rehash", rehash);
 }
 
 #[test]
 fn each_message_is_read_by_its_reader_alone() {
-    for (outgoing, reader) in all().iter().zip([0, 1, 2, 1, 1, 3]) {
+    for (outgoing, reader) in all().iter().zip([0, 1, 2, 1, 1, 3, 4, 5, 6]) {
         for (n, outcome) in readers(&delivered(outgoing)).into_iter().enumerate() {
             assert_eq!(outcome.is_ok(), n == reader, "{n} {outgoing:?} {outcome:?}");
         }
@@ -279,7 +299,7 @@ proptest! {
     /// One byte of anything that is read: a header's name or value, the routing key, the body.
     #[test]
     fn a_message_with_one_byte_changed_is_not_taken(
-        which in 0..6_usize, part in any::<prop::sample::Index>(),
+        which in 0..9_usize, part in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(), flip in 1..128_u8,
     ) {
         let mut delivery = delivered(&all()[which]);

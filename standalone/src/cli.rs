@@ -33,8 +33,9 @@ impl Application for StandaloneBinary {
     }
 
     fn problems(config: &Config) -> Vec<String> {
-        let Config { common, hashing, user_service, .. } = config;
-        [common.problems(), user_service.problems(), hashing.problems()].concat()
+        let Config { common, hashing, user_service, auth_service } = config;
+        let services = [user_service.problems(), auth_service.problems()].concat();
+        [common.problems(), services, hashing.problems()].concat()
     }
 
     fn listens(config: &Config) -> Vec<&ListenAddress> {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use shared::bus::Bus;
 use shared::capacity::Capacity;
 use shared::clock::Clock;
+use shared::config::local_address;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingStartError, HashingThreads};
 use shared::telemetry::Registry;
+use user_service::AuthServiceAddress;
 use user_service::store::Store;
 
 use crate::config::Config;
@@ -65,6 +67,7 @@ pub async fn start_with(
     let hashing = HashingConfig::from_args(&config.hashing, capacity.hash_threads);
     let hashing = HashingThreads::start(hashing, metrics)?;
     let [registry, auth_registry] = registries;
+    let auth_address = AuthServiceAddress::from(config.user_service.auth_service_url.clone());
     let deps = user_service::Deps {
         store: users,
         bus: Arc::clone(&bus),
@@ -72,11 +75,19 @@ pub async fn start_with(
         capacity,
         clock: clock.clone(),
         registry,
+        auth_service: auth_address.clone(),
     };
     let user_service = user_service::start(config.for_user_service(), deps).await?;
     let deps = auth_service::Deps { bus, hashing, capacity, clock, registry: auth_registry };
     match auth_service::start(config.for_auth_service(), deps).await {
-        Ok(auth_service) => Ok(Running { user_service, auth_service }),
+        Ok(auth_service) => {
+            let url = format!("http://{}", local_address(auth_service.address));
+            // An address always has this form.
+            if let Ok(url) = url.parse() {
+                auth_address.set(url);
+            }
+            Ok(Running { user_service, auth_service })
+        }
         Err(error) => {
             user_service.stop().await;
             Err(error.into())

@@ -12,8 +12,8 @@ use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 
-use crate::config::Config;
-use crate::{Deps, Running, start};
+use crate::config::{Access, Config, UserServiceConfig};
+use crate::{AuthServiceAddress, Deps, Running, start};
 
 /// `user_service`.
 pub struct UserServiceBinary;
@@ -44,7 +44,12 @@ impl Application for UserServiceBinary {
 
     fn problems(BinaryConfig { config, hashing }: &BinaryConfig) -> Vec<String> {
         let missing = BrokerMissing::in_config(&config.common.bus).map(|error| error.to_string());
-        [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
+        let UserServiceConfig { user_service_access, auth_service_url, .. } = &config.service;
+        let lacks_url = *user_service_access == Access::Owner && auth_service_url.is_none();
+        let lacks_url =
+            lacks_url.then(|| "USER_SERVICE_ACCESS=owner needs AUTH_SERVICE_URL".to_owned());
+        let missing = missing.into_iter().chain(lacks_url).collect();
+        [config.problems(), hashing.problems(), missing].concat()
     }
 
     fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {
@@ -62,7 +67,9 @@ impl Application for UserServiceBinary {
         let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
         let hashing = HashingThreads::start(hashing, metrics)?;
         let store = config.store();
-        let deps = Deps { store, bus, hashing, capacity, clock: Clock::system(), registry };
+        let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
+        let clock = Clock::system();
+        let deps = Deps { store, bus, hashing, capacity, clock, registry, auth_service };
         Ok(start(config, deps).await?)
     }
 

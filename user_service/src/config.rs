@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Args, ValueEnum};
 use humantime::Duration;
+use shared::bus::direct::DirectUrl;
 use shared::config::{CommonConfig, ListenAddress};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
 
@@ -27,9 +28,19 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
     pub user_service_listen: ListenAddress,
 
-    /// Who may read, change and delete users: open lets everybody
+    /// Who may read, change and delete users: open lets everybody; owner wants the user's own token or
+    /// an administrator's, and for the list an administrator's
     #[arg(long, env, value_enum, default_value_t = Access::Open, value_name = "WHO")]
     pub user_service_access: Access,
+
+    /// Who may create users with USER_SERVICE_ACCESS=owner
+    #[arg(long, env, value_enum, default_value_t = Creators::Anyone, value_name = "WHO")]
+    pub user_creation: Creators,
+
+    /// Where auth_service is asked whether a token is alive: http://HOST:PORT. Needed for
+    /// USER_SERVICE_ACCESS=owner and for tokens of administrators (standalone: its own auth_service)
+    #[arg(long, env, value_name = "URL")]
+    pub auth_service_url: Option<DirectUrl>,
 
     /// Fewest characters of a new password
     #[arg(long, env, default_value_t = 8, value_name = "N",
@@ -40,6 +51,10 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value_t = 128, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub password_max_chars: u16,
+
+    /// How long a reset token that an administrator had made can be used
+    #[arg(long, env, default_value = "15m", value_name = "TIME", value_parser = parse_reset_lifetime)]
+    pub password_reset_lifetime: Duration,
 
     /// Whether new passwords that are easy to guess are refused: common ones, and the username
     #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
@@ -80,6 +95,15 @@ pub struct UserServiceConfig {
     pub log_retention_rows: i64,
 }
 
+const RESET_LIFETIMES: std::ops::RangeInclusive<std::time::Duration> =
+    std::time::Duration::from_mins(1)..=std::time::Duration::from_hours(24);
+
+fn parse_reset_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime: Duration = text.parse().map_err(|error| format!("{error}"))?;
+    let is_usable = RESET_LIFETIMES.contains(&*lifetime);
+    if is_usable { Ok(lifetime) } else { Err("must be from 1m to 24h".to_owned()) }
+}
+
 fn parse_bool(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -102,18 +126,23 @@ pub enum Switch {
 pub enum Access {
     /// Everybody.
     Open,
-    /// Only the user, with a valid token of theirs. Not implemented yet.
+    /// Only the user, with a valid token of theirs, and administrators.
     Owner,
+}
+
+/// Who may create users where access is not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Creators {
+    /// Everybody.
+    Anyone,
+    /// Administrators.
+    Admins,
 }
 
 impl UserServiceConfig {
     /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.user_service_access != Access::Open {
-            problems
-                .push("USER_SERVICE_ACCESS=owner is not implemented yet: only open is".to_owned());
-        }
         if self.password_min_chars > self.password_max_chars {
             problems.push("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS".to_owned());
         }
@@ -137,6 +166,11 @@ impl Config {
         let age = self.service.log_retention.as_millis();
         let age_ms = i64::try_from(age).unwrap_or(i64::MAX);
         Retention { age_ms, rows: self.service.log_retention_rows }
+    }
+
+    /// How long a reset token can be used, in seconds.
+    pub fn reset_lifetime_s(&self) -> i64 {
+        i64::try_from(self.service.password_reset_lifetime.as_secs()).unwrap_or(0)
     }
 
     /// Which passwords are refused.

@@ -4,6 +4,7 @@
 //! both `main.rs` and the standalone binary call it.
 
 pub mod actors;
+mod auth_service_client;
 pub mod cli;
 pub mod config;
 pub mod domain;
@@ -12,4 +13,5 @@ pub mod metrics;
 mod service;
 pub mod store;
 
+pub use auth_service_client::AuthServiceAddress;
 pub use service::{Deps, Running, StartError, start};

@@ -3,7 +3,7 @@
 //! | thread | actors and loops | why |
 //! |---|---|---|
 //! | `writing` | [`UserRepository`], [`Maintenance`] | a commit waits for the disk, and nobody else may |
-//! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; no request waits for them |
+//! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; requests wait for `SessionEnder` alone |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
@@ -33,7 +33,8 @@ use shared::http::{
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
-    DataDirClaim, DataDirError, DataDirPlace, SealingKeyError, SealingKeys, claim_data_dir,
+    AdminToken, AdminTokenError, DataDirClaim, DataDirError, DataDirPlace, SealingKeyError,
+    SealingKeys, claim_data_dir,
 };
 use shared::telemetry::Registry;
 use tokio::sync::watch;
@@ -44,10 +45,12 @@ use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
 use crate::actors::sync_responder::{DirectQuestions, Responding};
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{
-    EventPublisher, ForeignKeys, RehashReceiver, SyncResponder, UserReader, UserRepository,
+    EventPublisher, ForeignKeys, RehashReceiver, SessionEnder, SyncResponder, UserReader,
+    UserRepository,
 };
-use crate::config::Config;
-use crate::http::{self, Api};
+use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
+use crate::config::{self, Config};
+use crate::http::{self, Access, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{Store, StoreError};
 
@@ -75,6 +78,8 @@ pub struct Deps {
     pub clock: Clock,
     /// For `/metrics`; the hashing metrics are registered already.
     pub registry: Registry,
+    /// Where auth_service is asked about tokens.
+    pub auth_service: AuthServiceAddress,
 }
 
 /// The service cannot start.
@@ -89,6 +94,9 @@ pub enum StartError {
     /// The sealing key cannot be used.
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
+    /// The administrator's token cannot be used.
+    #[error("cannot use the administrator's token")]
+    AdminToken(#[from] AdminTokenError),
     /// The database cannot be used.
     #[error(
         "cannot use the database of users{}",
@@ -130,13 +138,16 @@ impl Running {
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let files = open_when_there_is_space(async || open_files(&config.common));
-    let (claim, sealing_key) = files.await?;
-    let Deps { store, bus, hashing, capacity, clock, mut registry } = deps;
+    let Files { claim, sealing_key, admin_token } = files.await?;
+    let Deps { store, bus, hashing, capacity, clock, mut registry, auth_service } = deps;
+    let codec = Codec::new(Arc::clone(&sealing_key));
+    let auth_service = AuthServiceClient { address: auth_service, codec };
+    let secrets = Secrets { sealing_key, admin_token, auth_service };
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
-    let parts = ApiParts { store, hashing, sealing_key, clock, health, guesses, config };
+    let parts = ApiParts { store, hashing, secrets, clock, health, guesses, config };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, published) = (actors.head.clone(), actors.published.clone());
@@ -144,11 +155,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let readiness = readiness(&actors, &parts, bus, claim.watch());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
+    let access = parts.config.service.user_service_access;
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
     let configure = move |app: &mut ServiceConfig| parts.configure(&repository, &questions, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
-            announce(http.address);
+            announce(access, http.address);
             Ok(Running { address: http.address, http, actors, _claim: claim })
         }
         Err(error) => {
@@ -158,10 +170,18 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
 }
 
-fn open_files(common: &CommonConfig) -> Result<(DataDirClaim, Arc<SealingKeys>), StartError> {
+/// What is on the disk beside the database.
+struct Files {
+    claim: DataDirClaim,
+    sealing_key: Arc<SealingKeys>,
+    admin_token: AdminToken,
+}
+
+fn open_files(common: &CommonConfig) -> Result<Files, StartError> {
     let claim = claim_data_dir(&common.data_dir, "user_service")?;
-    let sealing_key = SealingKeys::from_config(&common.sealing_key, &common.data_dir)?;
-    Ok((claim, Arc::new(sealing_key)))
+    let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
+    let admin_token = AdminToken::load_or_create(&common.data_dir)?;
+    Ok(Files { claim, sealing_key, admin_token })
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
@@ -179,10 +199,12 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     }
 }
 
-fn announce(address: SocketAddr) {
-    tracing::info!(
-        "access is open: every client that reaches user_service may read and change every user"
-    );
+fn announce(access: config::Access, address: SocketAddr) {
+    if access == config::Access::Open {
+        tracing::info!(
+            "access is open: every client that reaches user_service may read and change every user"
+        );
+    }
     // Last: scripts that wait for this line find all the others before it.
     tracing::info!(%address, "user_service listens");
 }
@@ -214,12 +236,20 @@ fn readiness(
     })
 }
 
+/// Secrets, and what uses them.
+#[derive(Clone)]
+struct Secrets {
+    sealing_key: Arc<SealingKeys>,
+    admin_token: AdminToken,
+    auth_service: AuthServiceClient,
+}
+
 /// What the actors and the handlers are made from.
 #[derive(Clone)]
 struct ApiParts {
     store: Arc<dyn Store>,
     hashing: HashingThreads,
-    sealing_key: Arc<SealingKeys>,
+    secrets: Secrets,
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
@@ -241,17 +271,31 @@ impl ApiParts {
     /// Called once on each worker's thread, whose actors it starts.
     fn launch_api(&self, repository: &Mailbox<UserRepository>, questions: &DirectQuestions) -> Api {
         let store = Arc::clone(&self.store);
+        let reader = UserReader::launch(store, self.clock.clone(), &self.health);
+        let settings = &self.config.service;
+        let Secrets { sealing_key, admin_token, auth_service } = self.secrets.clone();
+        let codec = auth_service.codec.clone();
+        let access = Access {
+            mode: settings.user_service_access,
+            creators: settings.user_creation,
+            admin_token,
+            auth_service,
+            reader: reader.clone(),
+        };
         Api {
             repository: repository.clone(),
-            reader: UserReader::launch(store, self.clock.clone(), &self.health),
+            reader,
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
-            sealing_key: Arc::clone(&self.sealing_key),
+            sealing_key,
             guesses: self.guesses.clone(),
+            access,
+            clock: self.clock.clone(),
+            reset_lifetime_s: self.config.reset_lifetime_s(),
             policy: self.config.password_policy(),
             blocklist: self.config.password_blocklist(),
             requires_if_match: self.config.service.require_if_match,
             questions: questions.clone(),
-            codec: Codec::new(Arc::clone(&self.sealing_key)),
+            codec,
         }
     }
 
@@ -271,26 +315,27 @@ impl ApiParts {
 
         let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
         let pruning = Maintenance::launch(&writing.handle(), PRUNING, writer, prune, health);
-        let codec = Codec::new(Arc::clone(&self.sealing_key));
+        let codec = Codec::new(Arc::clone(&self.secrets.sealing_key));
         let (publisher, confirmed) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
             store: Arc::clone(store),
             repository: repository.clone(),
             head: head.clone(),
-            sealing_key: Arc::clone(&self.sealing_key),
+            sealing_key: Arc::clone(&self.secrets.sealing_key),
             codec: codec.clone(),
             health: health.clone(),
         });
-        let (key, taken) = (Arc::clone(&self.sealing_key), metrics.dead_letters.clone());
+        let (key, taken) = (Arc::clone(&self.secrets.sealing_key), metrics.dead_letters.clone());
         let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
         let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
         let access =
             BusAccess { bus, codec, dead_letters: letters, foreign_keys: foreign_keys.clone() };
         let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
+        let ender = SessionEnder::new(access.clone(), repository.clone(), health.clone());
         let (responder, questions) = SyncResponder::new(Responding {
             access,
             store: Arc::clone(store),
-            sealing_key: Arc::clone(&self.sealing_key),
+            sealing_key: Arc::clone(&self.secrets.sealing_key),
             directory: config.common.data_dir.clone(),
             replay_limit: config.service.sync_replay_limit,
             metrics: metrics.answers.clone(),
@@ -305,6 +350,7 @@ impl ApiParts {
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
             _pruning: pruning,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
+            _ender: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| ender),
             _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
             questions,
             repository,
@@ -318,9 +364,10 @@ impl ApiParts {
 struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
-    // These three actors stop when their last mailbox is dropped.
+    // These four actors stop when their last mailbox is dropped.
     _pruning: Mailbox<Maintenance<UserRepository, Prune>>,
     _receiver: Mailbox<RehashReceiver>,
+    _ender: Mailbox<SessionEnder>,
     _responder: Mailbox<SyncResponder>,
     /// Leads to the responder.
     questions: DirectQuestions,

@@ -27,6 +27,7 @@ use shared::clock::Clock;
 use shared::full_disk::{Writable, check_room};
 use shared::idempotency::IdempotentRequest;
 use shared::regular_file::directory_of;
+use shared::tokens::VerifiedToken;
 use shared::tokens::key_schedule::OwnKey;
 use shared::tokens::token_set::BootTime;
 use shared::tokens::token_set_view::TokenSetView;
@@ -49,6 +50,14 @@ pub struct RevokeSession {
     pub ended_with: TokenLife,
     /// The request, if the client wants to be able to repeat it.
     pub request: Option<IdempotentRequest>,
+}
+
+impl RevokeSession {
+    /// Ends the session of this token.
+    pub fn of(token: &VerifiedToken, request: Option<IdempotentRequest>) -> Self {
+        let ended_with = TokenLife { kid: token.kid, exp_s: token.claims.exp };
+        Self { sid: token.sid, ended_with, request }
+    }
 }
 
 impl Command for RevokeSession {

@@ -1,8 +1,9 @@
 //! The bodies of requests, parsed, and those of answers.
 
+use contract::Claims;
 use secrecy::SecretString;
 use serde::Serialize;
-use shared::http::{Members, Problem};
+use shared::http::{Form, Members, Problem};
 use shared::identity::{Password, Username};
 use shared::tokens::Jwk;
 use utoipa::ToSchema;
@@ -53,4 +54,100 @@ pub(super) struct JwkSet {
     /// JSON Web Keys of type OKP on the curve Ed25519, or of type EC on the curve P-256
     #[schema(value_type = Vec<Object>)]
     pub(super) keys: Vec<Jwk>,
+}
+
+/// The form of `/introspect` and `/revoke`. `token_type_hint` is ignored: there is one kind of token
+#[derive(ToSchema)]
+pub(super) struct TokenForm {
+    /// A token from `POST /login`
+    pub(super) token: String,
+}
+
+impl TokenForm {
+    /// # Errors
+    /// 400 without a token.
+    pub(super) fn parse(mut form: Form) -> Result<Self, Problem> {
+        Ok(Self { token: form.take("token")? })
+    }
+}
+
+/// What is told of a token (RFC 7662 section 2.2).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Introspection {
+    /// Whether `/verify` accepts the token
+    active: bool,
+    /// Absent if it does not
+    #[serde(flatten)]
+    token: Option<IntrospectedToken>,
+}
+
+/// The claims of a live token, times in seconds since 1970.
+#[derive(Serialize, ToSchema)]
+struct IntrospectedToken {
+    /// The user's id in decimal
+    #[schema(example = "1")]
+    sub: String,
+    /// The user's name when the token was issued
+    #[schema(example = "testuser")]
+    username: String,
+    #[schema(value_type = String, example = "Bearer")]
+    token_type: &'static str,
+    client_id: String,
+    iss: String,
+    aud: String,
+    exp: i64,
+    iat: i64,
+    nbf: i64,
+    jti: String,
+    /// The session
+    sid: String,
+    /// `admin` for administrators; otherwise absent
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+impl Introspection {
+    /// About a token with these claims, or about a dead one.
+    pub(super) fn of(claims: Option<&Claims>) -> Self {
+        let token = claims.cloned().map(|claims| IntrospectedToken {
+            sub: claims.sub,
+            username: claims.username,
+            token_type: "Bearer",
+            client_id: claims.client_id,
+            iss: claims.iss,
+            aud: claims.aud,
+            exp: claims.exp,
+            iat: claims.iat,
+            nbf: claims.nbf,
+            jti: claims.jti,
+            sid: claims.sid,
+            scope: claims.scope,
+        });
+        Self { active: token.is_some(), token }
+    }
+}
+
+/// What this service has of an authorization server (RFC 8414).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Metadata {
+    /// The tokens' `iss`
+    pub(super) issuer: String,
+    /// What a token can allow besides
+    pub(super) scopes_supported: [&'static str; 1],
+    /// `/.well-known/jwks.json`
+    pub(super) jwks_uri: String,
+    /// `/introspect`, if it is on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) introspection_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) introspection_endpoint_auth_methods_supported: Option<[&'static str; 1]>,
+    /// `/revoke`, if it is on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revocation_endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) revocation_endpoint_auth_methods_supported: Option<[&'static str; 1]>,
+    /// Empty: there is no authorization endpoint
+    pub(super) response_types_supported: [&'static str; 0],
+    /// Empty: tokens come from `POST /login`, which is no grant of OAuth
+    pub(super) grant_types_supported: [&'static str; 0],
 }

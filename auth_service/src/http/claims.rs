@@ -1,5 +1,6 @@
 //! What a new token says.
 
+use contract::token::ADMIN_SCOPE;
 use contract::{Claims, Position, UserId};
 use data_encoding::BASE64URL_NOPAD;
 use shared::secrets::random_bytes;
@@ -50,5 +51,6 @@ pub(super) fn new_claims(subject: Subject, session: Session, api: &Api) -> Claim
         client_id: CLIENT.to_owned(),
         username: subject.username,
         stamp: subject.stamp.encode(),
+        scope: api.admins.contains(&subject.id).then(|| ADMIN_SCOPE.to_owned()),
     }
 }

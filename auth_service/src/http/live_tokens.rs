@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use contract::UserId;
 use shared::clock::Clock;
+use shared::http::{Problem, ProblemKind};
 use shared::tokens::liveness::{
     DeadReason, Doubt, Freshness, Moment, StampAnswer, Verdict, check_key, judge,
 };
@@ -47,6 +48,44 @@ impl TokenChecker {
 
     /// The token, if it is alive.
     pub(super) fn check(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        self.apply_rule(token, |token, is_ended| Ok((is_ended, self.ask_projection(token)?)))
+    }
+
+    /// The token, if all is good but perhaps its session or its stamp: it may have been logged out.
+    pub(super) fn check_signed(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        self.apply_rule(token, |_, _| Ok((false, StampAnswer::Present)))
+    }
+
+    /// The token; `None` if it is dead. The same question as [`TokenChecker::check`], for those who
+    /// ask about another's token.
+    ///
+    /// # Errors
+    /// It cannot be judged at the moment.
+    pub(super) fn judge(&self, token: &str) -> Result<Option<Rc<VerifiedToken>>, Problem> {
+        let problem = match self.check(token) {
+            Ok(token) => return Ok(Some(token)),
+            Err(rejection) => Problem::from(rejection),
+        };
+        if problem.kind() == ProblemKind::InvalidToken { Ok(None) } else { Err(problem) }
+    }
+
+    /// Whether the user is known to have another security stamp than the token, or to be gone.
+    pub(super) fn has_ended(&self, token: &VerifiedToken) -> Result<bool, TokenRejection> {
+        Ok(match self.ask_projection(token)? {
+            StampAnswer::Present => false,
+            StampAnswer::Replaced => true,
+            // A stamp that the projection has not reached yet cannot have been replaced in it.
+            StampAnswer::Other { stamp_seq, applied_seq } => applied_seq >= stamp_seq,
+        })
+    }
+
+    /// Judges the token, with what `known` says of its session and its stamp when it is told whether a
+    /// logout has ended the session.
+    fn apply_rule(
+        &self,
+        token: &str,
+        known: impl FnOnce(&VerifiedToken, bool) -> Result<(bool, StampAnswer), StoreError>,
+    ) -> Result<Rc<VerifiedToken>, TokenRejection> {
         let boot = BootTime(self.clock.boot_ms());
         let at = Moment {
             wall_s: self.clock.unix_s(),
@@ -65,7 +104,7 @@ impl TokenChecker {
             },
         })?;
         let (is_ended, key) = self.set.look_up(&verified.sid, &verified.kid);
-        let stamp = self.ask_projection(&verified)?;
+        let (is_ended, stamp) = known(&verified, is_ended)?;
         match judge(&verified.times(), &freshness, is_ended, key, stamp, &at) {
             Verdict::Alive => Ok(verified),
             verdict => Err(verdict.into()),
@@ -235,6 +274,7 @@ mod tests {
             client_id: "c".into(),
             username: "u".into(),
             stamp: at(user).encode(),
+            scope: None,
         };
         key.sign(&claims).unwrap()
     }

@@ -2,13 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use contract::token_record::TokenLife;
 use shared::actors::ask;
-use shared::http::{IdempotencyKey, IgnoredBody, Problem};
+use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem};
 use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;
-use super::bearer::Bearer;
 use super::bodies::LogoutResponse;
 use super::live_tokens::TokenRejection;
 use super::problems::key_reused;
@@ -38,9 +36,7 @@ pub(super) async fn logout(
     });
     match (api.tokens.check(&token), request) {
         (Ok(token), request) => {
-            let ended_with = TokenLife { kid: token.kid, exp_s: token.claims.exp };
-            let command = RevokeSession { sid: token.sid, ended_with, request };
-            ask(&api.revocations, command).await??;
+            ask(&api.revocations, RevokeSession::of(&token, request)).await??;
         }
         (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &api).await?,
         (Err(dead), _) => return Err(dead.into()),

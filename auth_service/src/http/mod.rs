@@ -2,16 +2,21 @@
 //! send a message, and translate the answer.
 
 mod authentication;
-mod bearer;
 mod bodies;
 mod claims;
+mod client;
+mod internal_tokens;
+mod introspect;
 mod jwks;
 mod live_tokens;
 mod login;
 mod logout;
+mod logout_all;
+mod metadata;
 mod openapi;
 mod problems;
 mod refresh;
+mod revoke;
 mod routes;
 mod verify;
 mod wait_for_write;
@@ -19,10 +24,11 @@ mod wait_for_write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::UserId;
 use shared::actors::Mailbox;
 use shared::clock::Clock;
 use shared::http::GuessLimit;
-use shared::secrets::SealingKeys;
+use shared::secrets::{ClientSecrets, SealingKeys};
 use shared::tokens::TokenRules;
 use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::watch;
@@ -32,6 +38,7 @@ use crate::metrics::LoginMetrics;
 
 pub use authentication::Authenticator;
 pub use live_tokens::TokenChecker;
+pub use logout_all::SessionEnder;
 pub use openapi::document;
 pub use routes::configure;
 
@@ -43,6 +50,8 @@ pub struct Api {
     pub tokens: TokenChecker,
     /// Ends sessions.
     pub revocations: Mailbox<TokenRevocations>,
+    /// Asks user_service to end all sessions of a user.
+    pub session_ender: SessionEnder,
     /// Signs tokens, on this thread.
     pub signer: TokenSigner,
     /// Lists the keys that verify them.
@@ -59,6 +68,10 @@ pub struct Api {
     pub metrics: LoginMetrics,
     /// The issuer and the audience of tokens.
     pub rules: TokenRules,
+    /// The services that may introspect and revoke tokens.
+    pub clients: ClientSecrets,
+    /// The users who are administrators.
+    pub admins: Arc<[UserId]>,
     /// How long a token lives, in seconds.
     pub token_lifetime_s: i64,
     /// How long a session can be prolonged, in seconds.

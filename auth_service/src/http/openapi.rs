@@ -1,10 +1,10 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidToken, NotYetApplied, NotYetKnown, StorageFull, TooManyFailures,
-    WrongCredentials,
+    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, NotYetKnown,
+    SessionsNotEnded, StorageFull, TooManyFailures, WrongCredentials,
 };
-use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
+use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -12,37 +12,50 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(title = "auth_service", description = "Issues tokens at login, prolongs sessions, and ends them at logout",
         license(name = "MIT OR Apache-2.0")),
-    paths(super::login::login, super::logout::logout, super::refresh::refresh, super::verify::verify,
-        super::jwks::jwks),
+    paths(
+        super::login::login,
+        super::logout::logout,
+        super::logout_all::logout_all,
+        super::refresh::refresh,
+        super::verify::verify,
+        super::introspect::introspect,
+        super::revoke::revoke,
+        super::jwks::jwks,
+        super::metadata::metadata,
+    ),
     tags((name = "tokens", description = "Tokens")),
-    modifiers(&Bearer)
+    modifiers(&Schemes)
 )]
 struct Document;
 
-struct Bearer;
+struct Schemes;
 
-impl Modify for Bearer {
+impl Modify for Schemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.bearer_format = Some("JWT".to_owned());
+        add_bearer_scheme(document);
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+        let client = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
+        components.add_security_scheme("client", client);
     }
 }
 
 /// The problems of each operation, beside those of every operation.
-const PROBLEMS: [OperationProblems; 5] = [
+const PROBLEMS: [OperationProblems; 9] = [
     (
         "login",
         &[
-            JSON_BODY,
+            TYPED_BODY,
             &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
         ],
     ),
-    ("logout", &[IGNORED_BODY, &[InvalidToken, IdempotencyKeyReused, NotYetKnown, StorageFull]]),
+    ("logout", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, IdempotencyKeyReused, StorageFull]]),
+    ("logoutAll", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, SessionsNotEnded, StorageFull]]),
     ("refresh", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, StorageFull]]),
     ("verify", &[&[InvalidToken, NotYetKnown]]),
+    ("introspect", &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown]]),
+    ("revoke", &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown, StorageFull]]),
     ("listKeys", &[]),
+    ("readMetadata", &[]),
 ];
 
 /// The document of this service.

@@ -5,14 +5,12 @@ use actix_web::web::Data;
 use contract::TokenResponse;
 use contract::token_record::{TokenLife, Trade};
 use shared::actors::ask;
-use shared::http::{IdempotencyKey, IgnoredBody, Problem, ProblemKind};
+use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem, ProblemKind, invalid_token};
 use shared::tokens::VerifiedToken;
 use shared::tokens::token_set::TradeVerdict;
 
 use super::Api;
-use super::bearer::Bearer;
 use super::claims::{Session, Subject, new_claims};
-use super::problems::invalid_token;
 use crate::actors::TradeToken;
 
 const SCOPE: &str = "POST /refresh";

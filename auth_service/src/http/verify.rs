@@ -4,10 +4,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
-use shared::http::Problem;
+use shared::http::{Bearer, Problem};
 
 use super::Api;
-use super::bearer::Bearer;
 
 /// What a name in a header must not contain as it is, beside bytes above ASCII.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'%');

@@ -11,7 +11,9 @@ use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectUrl;
 use shared::bus::{Bus, DeadLetters};
+use shared::http::Probes;
 use shared::secrets::DataDirPlace;
+use shared::telemetry::Registry;
 use shared::tokens::EndedStamps;
 use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::watch;
@@ -176,17 +178,21 @@ impl Actors {
         AgreementMetrics { applied, progress, fresh: self.fresh.clone() }
     }
 
-    pub(super) fn readiness(
+    pub(super) fn probes(
         &self,
         health: Health,
         bus: Arc<dyn Bus>,
         place: DataDirPlace,
-    ) -> Readiness {
+        registry: Registry,
+    ) -> Probes {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
         let (fresh, damage) = (self.fresh.clone(), self.damage.clone());
         let signer = self.signer.clone();
-        Readiness { health, applied, progress, is_writable, place, damage, bus, fresh, signer }
+        let readiness =
+            Readiness { health, applied, progress, is_writable, place, damage, bus, fresh, signer };
+        let readiness = Arc::new(move || readiness.report());
+        Probes { readiness, registry: Arc::new(registry) }
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

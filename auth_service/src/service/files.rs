@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::clock::Clock;
-use shared::secrets::{DataDirClaim, SealingKeys, claim_data_dir};
+use shared::secrets::{ClientSecrets, DataDirClaim, SealingKeys, claim_data_dir};
 
 use super::{PROJECTION, StartError};
 use crate::actors::key_ring::StoredKeys;
@@ -21,6 +21,8 @@ pub(super) struct Files {
     pub(super) repository: CredentialRepository,
     pub(super) revocations: TokenRevocations,
     pub(super) keys: StoredKeys,
+    /// The services that may introspect and revoke tokens.
+    pub(super) clients: ClientSecrets,
 }
 
 impl Files {
@@ -30,6 +32,8 @@ impl Files {
         metrics: &ServiceMetrics,
     ) -> Result<Self, StartError> {
         let directory = &config.common.data_dir;
+        let clients = config.service.clients()?;
+        config.service.warn_of_open_files();
         let claim = claim_data_dir(directory, "auth_service")?;
         let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
         let sealing_key = Arc::new(sealing_key);
@@ -41,6 +45,6 @@ impl Files {
         let repository =
             CredentialRepository::open(directory.join(PROJECTION), Arc::clone(&sealing_key))
                 .map_err(StartError::Projection)?;
-        Ok(Self { claim, sealing_key, repository, revocations, keys })
+        Ok(Self { claim, sealing_key, repository, revocations, keys, clients })
     }
 }

@@ -65,7 +65,7 @@ async fn is_followed_directly(app: &TestApp) -> bool {
 }
 
 /// The service without a broker, in step with `app.users` over HTTP.
-async fn without_a_broker() -> TestApp {
+pub(crate) async fn without_a_broker() -> TestApp {
     let app = TestApp::start().await;
     app.users.create("testuser", "testpassword");
     app.bring().await;

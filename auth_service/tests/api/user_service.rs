@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::topology::{SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
+use contract::topology::{END_SESSIONS_QUEUE, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
 use contract::{
-    Continue, Cursor, EventKind, Head, Incarnation, LogRecord, Position, RecordHash, SentRecord,
-    SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange, UserId, UserState,
+    Continue, Cursor, EndSessions, EventKind, Head, Incarnation, LogRecord, Position, RecordHash,
+    SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange, UserId, UserState,
     UsersChecksum,
 };
 use futures_util::StreamExt;
@@ -92,7 +92,42 @@ impl UserService {
                 }
             }
         });
+        service.take_commands().await;
         service
+    }
+
+    /// Ends sessions when it is asked over the bus, while it answers at all.
+    async fn take_commands(&self) {
+        let queue = QueueSpec {
+            name: END_SESSIONS_QUEUE.into(),
+            lifetime: QueueLifetime::Shared,
+            bindings: vec![],
+            prefetch: 10,
+        };
+        let mut commands = self.bus.subscribe(queue).await.unwrap();
+        let service = self.clone();
+        actix_web::rt::spawn(async move {
+            while let Some(command) = commands.next().await {
+                commands.acknowledge_through(command.tag).await.unwrap();
+                if service.answers.get()
+                    && service.end_sessions(&service.codec.decode_end_sessions(&command).unwrap())
+                {
+                    service.publish_last().await;
+                }
+            }
+        });
+    }
+
+    /// Commits the end of all sessions, unless another stamp is there; returns whether it did.
+    fn end_sessions(&self, EndSessions { id, stamp }: &EndSessions) -> bool {
+        let (mut state, hash) = self.state.borrow().users[&id.0].clone();
+        if state.stamp != Some(*stamp) {
+            return false;
+        }
+        state.password_version += 1;
+        state.stamp = None;
+        self.write_user(EventKind::SESSIONS_ENDED, id.0, Some((state, hash)));
+        true
     }
 
     /// Commits a new user; nobody hears of it yet.
@@ -308,9 +343,14 @@ impl UserService {
 }
 
 impl UserService {
-    /// The answer to a question that came over HTTP; nothing if it is not one.
+    /// The answer to a question or a command that came over HTTP; nothing if it is none.
     pub(crate) fn answer_directly(&self, question: &[u8]) -> Option<String> {
-        let request = self.codec.decode_question(&from_line(question).ok()?).ok()?;
+        let delivery = from_line(question).ok()?;
+        if let Ok(command) = self.codec.decode_end_sessions(&delivery) {
+            self.end_sessions(&command);
+            return Some(String::new());
+        }
+        let request = self.codec.decode_question(&delivery).ok()?;
         let answers = self.state.borrow().answers_to(&request, &self.sealing_key);
         let line = |answer| to_line(self.codec.encode_answer(&request.reply_to, &answer)) + "\n";
         Some(answers.into_iter().map(line).collect())

@@ -27,6 +27,10 @@ impl EventKind {
     /// The user was deleted; the id is never used again.
     pub const DELETED: Self = Self(Cow::Borrowed("user.deleted.v1"));
 
+    /// All sessions of the user were ended: the record is the new security stamp, and nothing else
+    /// changed.
+    pub const SESSIONS_ENDED: Self = Self(Cow::Borrowed("user.sessions_ended.v1"));
+
     /// Parses words between dots and a version, such as `user.locked.v9`; `None` if it is malformed
     /// or too long. Words consist of `a-z`, `0-9` and `_`.
     pub fn parse(text: &str) -> Option<Self> {
@@ -118,9 +122,10 @@ pub struct UserState {
     pub username_key: String,
     /// Counts the user's changes, from 1. A rehash of the same password does not count.
     pub version: i64,
-    /// Counts the user's passwords, from 1; the sealed hash is bound to it.
+    /// Counts the user's security stamps, from 1; the sealed hash is bound to it.
     pub password_version: i64,
-    /// The user's security stamp: the record that set the present password. Absent from that very
+    /// The user's security stamp: the record that set the present password, or ended all sessions
+    /// since. Absent from that very
     /// record, which is the stamp itself, and from records and snapshots of versions that knew no
     /// stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -15,8 +15,9 @@ pub use cursor::{Cursor, Incarnation, Position, RecordHash, UsersChecksum};
 pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserState};
 pub use problem::{MemberError, ProblemDocument};
 pub use sync::{
-    Continue, Credit, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
+    Continue, Credit, EndSessions, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer,
+    SyncRequest,
 };
-pub use token::{Claims, TokenResponse};
+pub use token::{Claims, TokenAnswer, TokenQuestion, TokenResponse, TokenVerdict};
 pub use token_record::TokenRecord;
 pub use user::{UserId, UserRepresentation};

@@ -18,6 +18,10 @@ pub struct ProblemDocument {
     pub status: u16,
     /// A description of this occurrence.
     pub detail: String,
+    /// The error code of RFC 6749 section 5.2, where clients of OAuth expect one.
+    #[cfg_attr(feature = "openapi", schema(required = false, nullable = false))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The members of the body that are at fault, if any are.
     #[cfg_attr(feature = "openapi", schema(required = false))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

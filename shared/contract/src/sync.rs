@@ -153,3 +153,15 @@ pub struct PasswordRehashed {
     /// The new Argon2id hash.
     pub sealed_hash: SealedHash,
 }
+
+/// "End all sessions of this user, if this is still the security stamp."
+///
+/// The record that the command leaves in the log is the answer. A command that comes again, or late,
+/// finds another stamp and does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndSessions {
+    /// The user.
+    pub id: UserId,
+    /// The stamp that the sessions to be ended were begun with.
+    pub stamp: Position,
+}

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cursor::Position;
+use super::user::UserId;
+
 /// The answer of `/login`: exactly this member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -40,4 +43,48 @@ pub struct Claims {
     /// issued for (`Position::encode`). Opaque to clients. Tokens of versions that counted
     /// passwords lack it, and are refused.
     pub stamp: String,
+    /// What the token allows besides (RFC 9068 section 2.2.3): `admin` for administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// The `scope` of an administrator's token.
+pub const ADMIN_SCOPE: &str = "admin";
+
+/// "Is this token alive?": what user_service asks auth_service over HTTP.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenQuestion {
+    /// Identifies the question: the answer carries it, too.
+    pub nonce: String,
+    /// The token.
+    pub token: String,
+}
+
+/// The answer to a [`TokenQuestion`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// The question's nonce.
+    pub nonce: String,
+    /// What was found.
+    #[serde(flatten)]
+    pub verdict: TokenVerdict,
+}
+
+/// What is known of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum TokenVerdict {
+    /// It is alive.
+    Alive {
+        /// Its user.
+        id: UserId,
+        /// The security stamp that it was issued for.
+        stamp: Position,
+        /// The user is an administrator.
+        is_admin: bool,
+    },
+    /// It is not.
+    Dead,
+    /// auth_service cannot tell at the moment.
+    Unknown,
 }

@@ -16,6 +16,12 @@ pub const HEAD_ROUTING_KEY: &str = "log.head";
 pub const SYNC_REQUESTS_QUEUE: &str = "user_service.sync.v2";
 /// Queue of [`super::PasswordRehashed`], taken by user_service.
 pub const REHASH_QUEUE: &str = "user_service.rehash.v2";
+/// Queue of [`super::EndSessions`], taken by user_service.
+pub const END_SESSIONS_QUEUE: &str = "user_service.end_sessions.v2";
+/// Names the [`super::TokenQuestion`]s to auth_service, which come over HTTP alone.
+pub const TOKEN_QUESTIONS: &str = "auth_service.tokens.v1";
+/// Names the answers to them.
+pub const TOKEN_ANSWERS: &str = "user_service.tokens.v1";
 /// Header of every message between the services: `<key id>.<base64url(HMAC-SHA-256)>` over the
 /// message, under a key that the services share.
 pub const MAC: &str = "x-lockstep-mac";

@@ -15,11 +15,13 @@ use std::sync::Arc;
 
 use contract::event::{SOURCE, SPEC_VERSION, header};
 use contract::topology::{
-    HEAD_ROUTING_KEY, MAC, REHASH_QUEUE, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE,
+    END_SESSIONS_QUEUE, HEAD_ROUTING_KEY, MAC, REHASH_QUEUE, SYNC_REQUESTS_QUEUE, TOKEN_ANSWERS,
+    TOKEN_QUESTIONS, USERS_EXCHANGE,
 };
 use contract::{
-    EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash, SentRecord,
-    SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, UserChange,
+    EndSessions, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash,
+    SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, TokenAnswer, TokenQuestion,
+    UserChange,
 };
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -48,6 +50,9 @@ enum Purpose {
     Question,
     Answer,
     Rehash,
+    EndSessions,
+    TokenQuestion,
+    TokenAnswer,
 }
 
 impl Purpose {
@@ -60,13 +65,16 @@ impl Purpose {
             Self::Question => "sync.request.v1",
             Self::Answer => "sync.answer.v1",
             Self::Rehash => "password.rehashed.v1",
+            Self::EndSessions => "sessions.end.v1",
+            Self::TokenQuestion => "token.question.v1",
+            Self::TokenAnswer => "token.answer.v1",
         }
     }
 
     fn source(self) -> &'static str {
         match self {
-            Self::Event | Self::Head | Self::Answer => SOURCE,
-            Self::Question | Self::Rehash => AUTH_SERVICE,
+            Self::Event | Self::Head | Self::Answer | Self::TokenQuestion => SOURCE,
+            Self::Question | Self::Rehash | Self::EndSessions | Self::TokenAnswer => AUTH_SERVICE,
         }
     }
 }
@@ -217,6 +225,27 @@ impl Codec {
         Outgoing { to: Destination::Queue(REHASH_QUEUE.to_owned()), message }
     }
 
+    /// "End all sessions."
+    pub fn encode_end_sessions(&self, command: &EndSessions) -> Outgoing {
+        let id = HEXLOWER.encode(&random_bytes::<8>());
+        let message = self.document(Purpose::EndSessions, END_SESSIONS_QUEUE, id, command);
+        Outgoing { to: Destination::Queue(END_SESSIONS_QUEUE.to_owned()), message }
+    }
+
+    /// A question about a token.
+    pub fn encode_token_question(&self, question: &TokenQuestion) -> Outgoing {
+        let id = question.nonce.clone();
+        let message = self.document(Purpose::TokenQuestion, TOKEN_QUESTIONS, id, question);
+        Outgoing { to: Destination::Queue(TOKEN_QUESTIONS.to_owned()), message }
+    }
+
+    /// The answer to it.
+    pub fn encode_token_answer(&self, answer: &TokenAnswer) -> Outgoing {
+        let id = answer.nonce.clone();
+        let message = self.document(Purpose::TokenAnswer, TOKEN_ANSWERS, id, answer);
+        Outgoing { to: Destination::Queue(TOKEN_ANSWERS.to_owned()), message }
+    }
+
     /// Reads an event of a user.
     ///
     /// # Errors
@@ -286,6 +315,30 @@ impl Codec {
     /// See [`Undecodable`].
     pub fn decode_rehash(&self, delivery: &Delivery) -> Result<PasswordRehashed, Undecodable> {
         self.read(Purpose::Rehash, delivery)
+    }
+
+    /// Reads the command to end all sessions of a user.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_end_sessions(&self, delivery: &Delivery) -> Result<EndSessions, Undecodable> {
+        self.read(Purpose::EndSessions, delivery)
+    }
+
+    /// Reads a question about a token.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_token_question(&self, delivery: &Delivery) -> Result<TokenQuestion, Undecodable> {
+        self.read(Purpose::TokenQuestion, delivery)
+    }
+
+    /// Reads the answer to it.
+    ///
+    /// # Errors
+    /// See [`Undecodable`].
+    pub fn decode_token_answer(&self, delivery: &Delivery) -> Result<TokenAnswer, Undecodable> {
+        self.read(Purpose::TokenAnswer, delivery)
     }
 
     /// Checks the record's hash and reads its data. An unreadable record is reported in

@@ -1,5 +1,5 @@
-//! The direct way: a follower asks user_service over HTTP while it cannot be served through the
-//! broker.
+//! The direct way: one service asks the other over HTTP. A follower does while it cannot be served
+//! through the broker; user_service does to learn whether a token is alive.
 //!
 //! The messages are those of the bus, with the same MACs ([`super::cloud_event`]): a question is the
 //! body of a `POST`, and the answer has one message a line. Whoever can alter or record what passes
@@ -25,8 +25,10 @@ use tokio::time::timeout;
 
 use super::{Delivery, Destination, Message, Outgoing};
 
-/// Where user_service takes questions.
-pub const DIRECT_PATH: &str = "/internal/sync";
+/// Where user_service takes questions and commands.
+pub const SYNC_PATH: &str = "/internal/sync";
+/// Where auth_service takes questions about tokens.
+pub const TOKENS_PATH: &str = "/internal/tokens";
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -68,7 +70,7 @@ pub fn from_line(line: &[u8]) -> Result<Delivery, serde_json::Error> {
     Ok(Delivery { message, routing_key, is_redelivered: false, tag: 0 })
 }
 
-/// The address of user_service: `http://HOST[:PORT]`.
+/// The address of a service: `http://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectUrl {
     host: String,
@@ -121,7 +123,7 @@ impl fmt::Display for DirectUrl {
 #[derive(Debug, thiserror::Error)]
 pub enum DirectError {
     /// No connection.
-    #[error("user_service is unreachable at {url}")]
+    #[error("{url} is unreachable")]
     Unreachable {
         /// The address.
         url: DirectUrl,
@@ -129,7 +131,7 @@ pub enum DirectError {
         source: io::Error,
     },
     /// It did not answer in time.
-    #[error("user_service did not answer at {url} within {limit:?}")]
+    #[error("{url} did not answer within {limit:?}")]
     TimedOut {
         /// The address.
         url: DirectUrl,
@@ -137,34 +139,35 @@ pub enum DirectError {
         limit: Duration,
     },
     /// The connection broke, or what came is not HTTP.
-    #[error("the connection to user_service broke")]
+    #[error("the connection broke")]
     Broken(#[from] hyper::Error),
     /// Another status than 200.
-    #[error("user_service answered {0}: {hint}", hint = hint(*.0))]
+    #[error("the service answered {0}: {hint}", hint = hint(*.0))]
     Refused(StatusCode),
     /// The body is too long, or its lines are not messages.
-    #[error("the answer of user_service cannot be read")]
+    #[error("the answer cannot be read")]
     Unreadable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "give both services the same sealing keys",
-        StatusCode::NOT_FOUND => "USER_SERVICE_URL does not lead to a user_service of this version",
+        StatusCode::NOT_FOUND => "the URL does not lead to the service in this version",
         _ => "it may be overloaded",
     }
 }
 
-/// Asks user_service; each question on a connection of its own, so that none outlives a restart.
+/// Asks a service; each question on a connection of its own, so that none outlives a restart.
 #[derive(Clone, Debug)]
 pub struct DirectClient {
     url: DirectUrl,
+    path: &'static str,
 }
 
 impl DirectClient {
-    /// A client for the user_service at this address.
-    pub fn new(url: DirectUrl) -> Self {
-        Self { url }
+    /// A client for the service at this address, which takes questions at this path.
+    pub fn new(url: DirectUrl, path: &'static str) -> Self {
+        Self { url, path }
     }
 
     /// Sends a question, and returns the messages of the answer, in order. Closes the connection in
@@ -200,7 +203,7 @@ impl DirectClient {
         question: Outgoing,
     ) -> Result<Vec<Delivery>, DirectError> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::post(DIRECT_PATH)
+        let request = Request::post(self.path)
             .header(HOST, format!("{}:{}", self.url.host, self.url.port))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(to_line(question))))
@@ -283,7 +286,7 @@ mod tests {
     async fn answer_to(answer: impl Into<Vec<u8>>) -> Result<Vec<Delivery>, DirectError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let (client, answer) = (DirectClient::new(url), answer.into());
+        let (client, answer) = (DirectClient::new(url, SYNC_PATH), answer.into());
         let serving = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 4096];
@@ -338,7 +341,7 @@ mod tests {
     async fn a_server_that_says_nothing_is_given_up() {
         let server = MuteServer::start(Manner::Silent).await;
         let url = format!("http://127.0.0.1:{}", server.port()).parse().unwrap();
-        let outcome = DirectClient::new(url).ask(question()).await;
+        let outcome = DirectClient::new(url, SYNC_PATH).ask(question()).await;
         assert!(matches!(outcome, Err(DirectError::TimedOut { .. })), "{outcome:?}");
     }
 }

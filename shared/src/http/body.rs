@@ -1,4 +1,4 @@
-//! Request bodies: JSON objects of at most 16 KiB.
+//! Request bodies: JSON objects and forms of at most 16 KiB.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,11 +13,18 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::connection::Link;
+use super::form::Form;
 use super::members::Members;
 use super::problem::{Problem, ProblemKind};
+use crate::bus::Delivery;
+use crate::bus::direct::from_line;
 
 /// The most bytes that a body may have.
 pub const BODY_LIMIT: usize = 16 * 1024;
+/// The media type of a JSON body.
+const JSON: &str = "application/json";
+/// The media type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
 /// How long a body may take to arrive: actix itself would wait without limit.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,7 +32,13 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct JsonBody(pub Members);
 
 /// A body that was read completely and is said to be JSON. It is not parsed.
-pub struct JsonBytes(pub Bytes);
+struct JsonBytes(Bytes);
+
+/// A message from the other service, as it would be delivered by a bus. It is not authenticated.
+pub struct DirectMessage(pub Delivery);
+
+/// A body that was read completely and is a form.
+pub struct FormBody(pub Form);
 
 /// A body without a meaning, read completely: a request that breaks off is not carried out. Every
 /// handler that changes something and takes no JSON has it.
@@ -46,9 +59,35 @@ impl FromRequest for JsonBytes {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let checked = check_headers(request.headers());
+        let checked = check_headers(request.headers(), JSON);
         let reading = read_if(checked, request, payload);
         Box::pin(async move { reading.await.map(Self) })
+    }
+}
+
+impl FromRequest for DirectMessage {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = JsonBytes::from_request(request, payload);
+        Box::pin(async move {
+            from_line(&bytes.await?.0).map(Self).map_err(|error| {
+                Problem::new(ProblemKind::Malformed, "the body must be one message")
+                    .with_source(error)
+            })
+        })
+    }
+}
+
+impl FromRequest for FormBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let checked = check_headers(request.headers(), FORM);
+        let reading = read_if(checked, request, payload);
+        Box::pin(async move { Form::parse(&reading.await?).map(Self) })
     }
 }
 
@@ -85,8 +124,8 @@ fn check_length(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Checks the headers of a JSON body before it is read.
-fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+/// Checks the headers of a body of this media type before it is read.
+fn check_headers(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
     check_length(headers)?;
     let has_coding = headers.get_all(header::CONTENT_ENCODING).any(|line| {
         let mut codings = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
@@ -97,34 +136,33 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail)
             .with_header(header::ACCEPT_ENCODING, "identity"));
     }
-    check_content_type(headers).map_err(|detail| {
-        Problem::new(ProblemKind::UnsupportedMediaType, detail)
-            .with_header(header::ACCEPT, "application/json")
+    check_content_type(headers, wanted).map_err(|detail| {
+        Problem::new(ProblemKind::UnsupportedMediaType, detail).with_header(header::ACCEPT, wanted)
     })
 }
 
 /// RFC 9110 section 8.3: a media type and its parameters, with spaces around the semicolons.
-fn check_content_type(headers: &HeaderMap) -> Result<(), &'static str> {
+fn check_content_type(headers: &HeaderMap, wanted: &str) -> Result<(), String> {
     let mut lines = headers.get_all(header::CONTENT_TYPE);
-    let not_json = "the Content-Type must be application/json";
+    let other = || format!("the Content-Type must be {wanted}");
     let (Some(line), None) = (lines.next(), lines.next()) else {
-        return Err("the request must have one Content-Type header, application/json");
+        return Err(format!("the request must have one Content-Type header, {wanted}"));
     };
     let mut is_quoted = false;
     let is_end = |c: char| {
         is_quoted ^= c == '"';
         c == ';' && !is_quoted
     };
-    let mut parts = line.to_str().map_err(|_| not_json)?.split(is_end).map(str::trim);
-    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-        return Err(not_json);
+    let mut parts = line.to_str().map_err(|_| other())?.split(is_end).map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(wanted)) {
+        return Err(other());
     }
     for parameter in parts.filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').ok_or(not_json)?;
+        let (name, value) = parameter.split_once('=').ok_or_else(other)?;
         let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
         let is_utf_8 = ["utf-8", "utf8"].iter().any(|known| value.eq_ignore_ascii_case(known));
         if name.eq_ignore_ascii_case("charset") && !is_utf_8 {
-            return Err("the charset must be UTF-8");
+            return Err("the charset must be UTF-8".to_owned());
         }
     }
     Ok(())
@@ -189,7 +227,7 @@ mod tests {
         for header in headers {
             request = request.append_header(*header);
         }
-        check_headers(request.to_http_request().headers())
+        check_headers(request.to_http_request().headers(), JSON)
     }
 
     #[test]

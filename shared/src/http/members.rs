@@ -47,6 +47,11 @@ impl Members {
         serde_json::to_vec(&self.left).unwrap_or_default().into()
     }
 
+    /// Whether the object has this member, and it was not taken.
+    pub fn contains(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
     /// Takes a required string. `None` means that a fault was noted for [`Members::finish`].
     pub fn string(&mut self, name: &str) -> Option<String> {
         let taken = self.optional_string(name);

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod answer_body;
+mod bearer;
 mod body;
 mod client_address;
 mod client_presence;
@@ -10,6 +11,7 @@ mod connection;
 mod context;
 mod docs;
 mod exposition;
+mod form;
 mod idempotency_key;
 mod members;
 mod methods;
@@ -24,15 +26,19 @@ mod server;
 mod shown_path;
 mod unread_body;
 
-pub use body::{BODY_LIMIT, IgnoredBody, JsonBody, JsonBytes};
+pub use bearer::{Bearer, CHALLENGE, invalid_token, not_permitted};
+pub use body::{BODY_LIMIT, DirectMessage, FormBody, IgnoredBody, JsonBody};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use client_presence::ClientPresence;
 pub use context::RequestContext;
+pub use form::Form;
 pub use idempotency_key::IdempotencyKey;
 pub use members::Members;
 pub use methods::{GET_OR_HEAD, get_or_head, resource};
 pub use metrics::HttpMetrics;
-pub use openapi::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems, not_in_both};
+pub use openapi::{
+    IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems, not_in_both,
+};
 pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};

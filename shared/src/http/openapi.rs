@@ -8,6 +8,7 @@ use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, OpenApi, Ref, Response, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -26,8 +27,8 @@ const ALWAYS: &[ProblemKind] = &[
     ProblemKind::Internal,
     ProblemKind::Overloaded,
 ];
-/// The problems of an operation that takes a JSON body.
-pub const JSON_BODY: &[ProblemKind] =
+/// The problems of an operation that takes a body of one media type: JSON or a form.
+pub const TYPED_BODY: &[ProblemKind] =
     &[ProblemKind::BodyTooSlow, ProblemKind::BodyTooLarge, ProblemKind::UnsupportedMediaType];
 
 /// The problems of an operation that changes something, and takes no body.
@@ -56,6 +57,14 @@ pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
     }
 }
 
+/// Adds the security scheme `token`: a token in the `Authorization` header.
+pub fn add_bearer_scheme(document: &mut OpenApi) {
+    let mut scheme = Http::new(HttpAuthScheme::Bearer);
+    scheme.bearer_format = Some("JWT".to_owned());
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(scheme));
+}
+
 /// The ids of operations that only the document or only the table names: there should be none.
 pub fn not_in_both(document: &OpenApi, table: &[OperationProblems]) -> Vec<String> {
     let items = document.paths.paths.values();
@@ -79,7 +88,9 @@ fn describe(status: StatusCode, kinds: &[ProblemKind]) -> Response {
     let response =
         ResponseBuilder::new().description(titles.join("; or: ")).content(PROBLEM_JSON, content);
     let (name, kind, description) = match status {
-        StatusCode::UNAUTHORIZED => ("WWW-Authenticate", Type::String, "As in RFC 6750"),
+        StatusCode::UNAUTHORIZED => {
+            ("WWW-Authenticate", Type::String, "As in RFC 6750 or, for clients, RFC 7617")
+        }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             ("Retry-After", Type::Integer, "Seconds")
         }

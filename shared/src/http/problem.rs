@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
 use crate::actors::AskError;
+use crate::bus::cloud_event::Undecodable;
 use crate::store_error::StoreError;
 use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
@@ -38,12 +39,21 @@ problem_table! {
          valid when it expires, at logout, and when its user is deleted or changes the password.";
     WrongCredentials 401 "wrong-credentials" "Wrong username or password"
         "No user has this name and password.";
+    InvalidClient 401 "invalid-client" "Unknown client or wrong secret"
+        "The Authorization header must carry the id and the secret of a client (HTTP Basic), as the \
+         setting INTROSPECTION_CLIENTS lists them.";
     WrongCurrentPassword 403 "wrong-current-password" "Wrong current password"
         "A change of password needs the user's current password in current_password.";
+    NotPermitted 403 "not-permitted" "Not permitted"
+        "The token is valid, but not that of an administrator, nor of the user whom the request is about.";
+    InvalidResetToken 403 "invalid-reset-token" "Invalid reset token"
+        "The token of a password reset is malformed, expired or used. One that was made before the user's password or sessions changed counts as used.";
     NoSuchPath 404 "no-such-path" "Not found"
         "This service has no resource at this path; /docs lists those that it has.";
     NoSuchUser 404 "no-such-user" "User not found"
         "The user does not exist or was deleted.";
+    NoClients 404 "no-clients" "Not switched on"
+        "The setting INTROSPECTION_CLIENTS lists no service that may introspect or revoke tokens.";
     MethodNotAllowed 405 "method-not-allowed" "Method not allowed"
         "The resource exists but does not support this method. The Allow header lists those that it supports.";
     HeadTooSlow 408 "head-too-slow" "Request head timeout"
@@ -59,7 +69,7 @@ problem_table! {
     TargetTooLong 414 "target-too-long" "Request target too long"
         "The request line may have at most 32 KiB.";
     UnsupportedMediaType 415 "unsupported-media-type" "Unsupported media type"
-        "The body must be application/json in UTF-8, without compression.";
+        "The body must be of the documented media type, in UTF-8, without compression. The Accept header names it.";
     RefusedValue 422 "refused-value" "Invalid value"
         "The body is well-formed, but a value breaks a rule. The errors member lists each value and its rule.";
     IdempotencyKeyReused 422 "idempotency-key-reused" "Idempotency key reused"
@@ -78,6 +88,8 @@ problem_table! {
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
     NotYetKnown 503 "not-yet-known" "Token cannot be judged yet"
         "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
+    SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
+        "The session of this token has ended. The user's other sessions have not, because user_service cannot be reached. Send the same request again.";
     StorageFull 507 "storage-full" "Storage full"
         "The request was not carried out: the disk is full or read-only, or the database was removed.";
 }
@@ -113,6 +125,8 @@ pub struct Problem {
     kind: ProblemKind,
     detail: String,
     errors: Vec<MemberError>,
+    /// See [`Problem::with_oauth_error`].
+    oauth_error: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -120,14 +134,18 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind; `detail` describes this occurrence.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        let problem =
-            Self { kind, detail: detail.into(), errors: vec![], headers: vec![], source: None };
-        match kind {
-            ProblemKind::Overloaded | ProblemKind::NotYetApplied | ProblemKind::NotYetKnown => {
-                problem.with_header(header::RETRY_AFTER, "1")
-            }
-            _ => problem,
+        let problem = Self {
+            kind,
+            detail: detail.into(),
+            errors: vec![],
+            oauth_error: None,
+            headers: vec![],
+            source: None,
+        };
+        if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return problem.with_header(header::RETRY_AFTER, "1");
         }
+        problem
     }
 
     /// A fault of the service. Its cause is logged, and never sent to the client.
@@ -151,6 +169,13 @@ impl Problem {
     #[must_use]
     pub fn with_error(mut self, pointer: &str, detail: impl Into<String>) -> Self {
         self.errors.push(MemberError { pointer: pointer.into(), detail: detail.into() });
+        self
+    }
+
+    /// The error code of RFC 6749 section 5.2, which clients of OAuth look for in the body.
+    #[must_use]
+    pub fn with_oauth_error(mut self, code: &'static str) -> Self {
+        self.oauth_error = Some(code);
         self
     }
 
@@ -191,6 +216,7 @@ impl Problem {
             title: self.kind.title().into(),
             status: self.kind.status().as_u16(),
             detail: shortened(&self.detail, MAX_TEXT).into(),
+            error: self.oauth_error.map(str::to_owned),
             errors,
         }
     }
@@ -250,6 +276,24 @@ impl From<StoreError> for Problem {
                 Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
             }
             StoreError::Failed(_) => Self::internal(error),
+        }
+    }
+}
+
+/// For what comes over HTTP from the other service.
+impl From<Undecodable> for Problem {
+    fn from(error: Undecodable) -> Self {
+        match error {
+            Undecodable::NotAuthentic(error) => {
+                let detail =
+                    "the message does not have the MAC of a service with the same sealing keys";
+                Self::new(ProblemKind::InvalidToken, detail)
+                    .with_header(header::WWW_AUTHENTICATE, "Lockstep-MAC")
+                    .with_source(error)
+            }
+            other => {
+                Self::new(ProblemKind::Malformed, "the message cannot be read").with_source(other)
+            }
         }
     }
 }

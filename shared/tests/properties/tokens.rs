@@ -33,6 +33,7 @@ fn issuer(algorithm: SigningAlgorithm) -> Issuer {
         username: "testuser".into(),
         sid: "s".into(),
         stamp: "place".into(),
+        scope: None,
     };
     let token = key.sign(&claims).expect("claims can be signed");
     let verifier = Verifier::new(&rules, [key.jwk()]).expect("the key verifies");

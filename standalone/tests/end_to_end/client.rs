@@ -81,10 +81,26 @@ impl Client {
         self.with_token(Method::POST, "/logout", token).await
     }
 
+    pub(crate) async fn logout_all(&self, token: &str) -> Answer {
+        self.with_token(Method::POST, "/logout/all", token).await
+    }
+
     pub(crate) async fn is_alive(&self, token: &str) -> bool {
         let answer = self.with_token(Method::GET, "/verify", token).await;
         assert!([200, 401].contains(&answer.status), "{answer:?}");
         answer.status == 200
+    }
+
+    /// A call of user_service with a token.
+    pub(crate) async fn call_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send(method, self.users, path, &[("authorization", &bearer)], body).await
     }
 
     async fn with_token(&self, method: Method, path: &str, token: &str) -> Answer {

@@ -57,6 +57,24 @@ pub(crate) async fn a_logout_kills_its_token_and_a_restart_does_not_revive_it(sy
     assert!(!system.client.is_alive(&token).await);
 }
 
+pub(crate) async fn a_logout_everywhere_kills_all_tokens_of_the_user_at_once_and_for_good(
+    system: &mut System,
+) {
+    let client = system.client;
+    client.create("Olga", PASSWORD).await;
+    until_login_gives(client, "Olga", PASSWORD, 200).await;
+    let (token, other) =
+        (client.token("Olga", PASSWORD).await, client.token("Olga", PASSWORD).await);
+    let answer = client.logout_all(&token).await;
+    assert_eq!((answer.status, answer.body), (200, json!({"status": "logout successful"})));
+    assert!(!client.is_alive(&token).await && !client.is_alive(&other).await);
+    let new = client.token("Olga", PASSWORD).await;
+    assert_eq!(client.logout_all(&token).await.status, 200, "the answer may have been lost");
+    system.kill_and_restart();
+    assert!(!system.client.is_alive(&other).await);
+    assert!(system.client.is_alive(&new).await, "what was begun since goes on");
+}
+
 pub(crate) async fn a_deleted_user_is_logged_out(system: &mut System) {
     let client = system.client;
     let user = client.create("Cleo", PASSWORD).await;

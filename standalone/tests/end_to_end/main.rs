@@ -8,6 +8,7 @@ mod documented;
 mod journeys;
 mod nginx;
 mod old_data;
+mod owners;
 mod python_verifier;
 mod restores;
 mod sealing_keys;
@@ -41,6 +42,7 @@ macro_rules! in_one_process {
 in_one_process! {
     a_user_is_created_renamed_and_deleted_and_logs_in_meanwhile
     a_logout_kills_its_token_and_a_restart_does_not_revive_it
+    a_logout_everywhere_kills_all_tokens_of_the_user_at_once_and_for_good
     a_deleted_user_is_logged_out
     a_change_of_password_kills_the_tokens_of_the_old_one
     a_login_right_after_the_write_sees_it

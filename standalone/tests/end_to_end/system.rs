@@ -15,6 +15,8 @@ use crate::old_data::copy_privately;
 pub(crate) struct System {
     directory: TempDir,
     way: Way,
+    /// Settings beside those of every test.
+    extra: Vec<(&'static str, &'static str)>,
     processes: Vec<ServiceProcess>,
     pub(crate) client: Client,
 }
@@ -30,6 +32,11 @@ impl System {
         Self::start(Way::OneProcess, tempfile::tempdir().unwrap())
     }
 
+    /// The same with settings beside those of every test.
+    pub(crate) fn with_settings(extra: Vec<(&'static str, &'static str)>) -> Self {
+        Self::start_with(Way::OneProcess, tempfile::tempdir().unwrap(), extra)
+    }
+
     /// The standalone binary on a copy of a data directory.
     pub(crate) fn on_a_copy_of(data_dir: &Path) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -43,9 +50,13 @@ impl System {
     }
 
     fn start(way: Way, directory: TempDir) -> Self {
+        Self::start_with(way, directory, Vec::new())
+    }
+
+    fn start_with(way: Way, directory: TempDir, extra: Vec<(&'static str, &'static str)>) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = Client { users: nowhere, auth: nowhere };
-        let mut system = Self { directory, way, processes: vec![], client };
+        let mut system = Self { directory, way, extra, processes: vec![], client };
         system.start_processes();
         system
     }
@@ -63,6 +74,7 @@ impl System {
             // What hashing costs is not tested here.
             ("ARGON2_MEMORY_KIB", "64"),
         ];
+        settings.extend(&self.extra);
         if let Some(url) = &url {
             settings.push(("AMQP_URL", url));
             let start = |binary| ServiceProcess::start(&path_of(binary), &settings);
@@ -100,6 +112,11 @@ impl System {
         let path = self.sealing_key_file();
         std::fs::write(path, keys).unwrap();
         self.start_processes();
+    }
+
+    /// The token of the first administrator.
+    pub(crate) fn admin_token(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("data/admin.token")).unwrap()
     }
 
     /// The keys that both services share.

@@ -5,6 +5,7 @@ pub mod event_publisher;
 pub mod foreign_keys;
 pub mod rehash_receiver;
 mod sealed_records;
+pub mod session_ender;
 pub mod sync_responder;
 #[cfg(test)]
 mod test_bus;
@@ -18,6 +19,7 @@ pub mod user_repository;
 pub use event_publisher::EventPublisher;
 pub use foreign_keys::ForeignKeys;
 pub use rehash_receiver::RehashReceiver;
+pub use session_ender::SessionEnder;
 pub use sync_responder::SyncResponder;
 pub use user_reader::UserReader;
 pub use user_repository::UserRepository;

@@ -4,4 +4,4 @@ mod precondition;
 mod user;
 
 pub use precondition::{Precondition, Tag, Tags};
-pub use user::{Credentials, NewPassword, User, Written};
+pub use user::{Credentials, NewPassword, PasswordPermit, User, Written};

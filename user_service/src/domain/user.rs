@@ -19,7 +19,8 @@ pub struct User {
     /// The record that last changed the name or the password. A rehash of the same password does
     /// not count.
     pub changed: Position,
-    /// The user's security stamp: the record that set the present password.
+    /// The user's security stamp: the record that set the present password, or ended all sessions
+    /// since.
     pub stamp: Position,
 }
 
@@ -47,8 +48,9 @@ impl User {
         UserChange { id: self.id, user: Some(self.state()), written_by: None }
     }
 
-    /// The content of a record that sets the user's password: that record is the stamp.
-    pub fn left_with_new_password(&self) -> UserChange {
+    /// The content of a record that sets the user's password or ends all sessions: that record is the
+    /// stamp.
+    pub fn left_with_new_stamp(&self) -> UserChange {
         let state = UserState { stamp: None, ..self.state() };
         UserChange { id: self.id, user: Some(state), written_by: None }
     }
@@ -73,8 +75,30 @@ pub struct Credentials {
 pub struct NewPassword {
     /// The hash of the new one.
     pub hash: PasswordHash,
-    /// The version of the password that the client has proved to know.
-    pub verified_password_version: i64,
+    /// Why the client may set it.
+    pub permit: PasswordPermit,
+}
+
+/// Why a client may set a user's password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordPermit {
+    /// It has proved to know the password of this version.
+    KnowsVersion(i64),
+    /// It has a reset token that was made for this security stamp.
+    ResetOf(Position),
+    /// It is an administrator.
+    Administrator,
+}
+
+impl PasswordPermit {
+    /// Whether it permits to change the password of the user, as they are now.
+    pub fn permits(self, user: &User) -> bool {
+        match self {
+            Self::KnowsVersion(version) => version == user.password_version,
+            Self::ResetOf(stamp) => stamp == user.stamp,
+            Self::Administrator => true,
+        }
+    }
 }
 
 /// A durable write.

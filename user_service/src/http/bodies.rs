@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use contract::{MemberError, UserId, UserRepresentation};
 use secrecy::SecretString;
+use serde::Serialize;
 use shared::http::{CONSISTENCY_TOKEN, Members, Problem, ProblemKind};
 use shared::identity::{Password, PasswordPolicy, Username};
 use utoipa::ToSchema;
@@ -39,7 +40,7 @@ pub(super) struct UserChanges {
     #[schema(value_type = Option<String>, format = "password", example = "a new password",
              nullable = false)]
     pub(super) password: Option<Password>,
-    /// The current password; only together with `password`
+    /// The current password; only together with `password`. An administrator may leave it out
     // As it was given: a text with a control character is no stored password.
     #[schema(value_type = Option<String>, format = "password", example = "testpassword",
              nullable = false)]
@@ -74,6 +75,7 @@ impl UserChanges {
         mut members: Members,
         path: UserId,
         policy: PasswordPolicy,
+        needs_current_password: bool,
     ) -> Result<Self, Problem> {
         let id = members.optional_integer("id").map(UserId);
         let username = members.optional_string("username");
@@ -86,7 +88,9 @@ impl UserChanges {
             note("/id", "must be the id in the path: an id cannot be changed");
         }
         match (&username, &password, &current_password) {
-            (_, Some(_), None) => note("/current_password", "is required to change the password"),
+            (_, Some(_), None) if needs_current_password => {
+                note("/current_password", "is required to change the password");
+            }
             (_, None, Some(_)) => note("/password", "is required together with current_password"),
             (None, None, None) => note("", "needs username, password or both"),
             _ => {}
@@ -103,6 +107,40 @@ impl UserChanges {
             }
         }
     }
+}
+
+/// A new password in place of a forgotten one.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordReset {
+    /// From `POST /users/{user_id}/reset-token`
+    pub(super) reset_token: String,
+    /// By default 8 to 128 characters of any kind but control characters
+    #[schema(value_type = String, format = "password", example = "a new password")]
+    pub(super) password: Password,
+}
+
+impl PasswordReset {
+    /// # Errors
+    /// 400 for wrong members, 422 for values that break a rule.
+    pub(super) fn parse(mut members: Members, policy: PasswordPolicy) -> Result<Self, Problem> {
+        let (token, password) = (members.string("reset_token"), members.secret("password"));
+        members.finish()?;
+        // `finish` has already refused a body without them.
+        let password = parse_password(&password.unwrap_or_default(), policy);
+        let password = password.map_err(|error| invalid(vec![error]))?;
+        Ok(Self { reset_token: token.unwrap_or_default(), password })
+    }
+}
+
+/// A reset token: exactly these members.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ResetTokenResponse {
+    /// Opaque
+    pub(super) reset_token: String,
+    /// Seconds until it expires
+    #[schema(example = 900)]
+    pub(super) expires_in: i64,
 }
 
 fn parse_username(given: &str) -> Result<Username, MemberError> {

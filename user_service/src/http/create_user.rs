@@ -6,7 +6,7 @@ use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::hashing::HashPassword;
-use shared::http::{ClientPresence, IdempotencyKey, JsonBody, Problem, RequestContext};
+use shared::http::{Bearer, ClientPresence, IdempotencyKey, JsonBody, Problem, RequestContext};
 use shared::idempotency::IdempotentRequest;
 
 use super::Api;
@@ -27,6 +27,7 @@ const SCOPE: &str = "POST /users";
 #[utoipa::path(
     post, path = "/users", operation_id = "createUser", tag = "users",
     params(IdempotencyKey, ListConditions),
+    security((), ("token" = [])),
     request_body = NewUser,
     responses((status = 201, description = "The user was created", body = UserRepresentation,
         headers(
@@ -36,6 +37,7 @@ const SCOPE: &str = "POST /users";
         ))),
 )]
 pub(super) async fn create_user(
+    bearer: Result<Bearer, Problem>,
     api: web::Data<Api>,
     key: IdempotencyKey,
     conditions: ListConditions,
@@ -43,6 +45,7 @@ pub(super) async fn create_user(
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
+    api.access.may_create(bearer).await?;
     conditions.for_write()?;
     let idempotency = key.key.map(|key| {
         let members = members.canonical();

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{IgnoredBody, Problem, RequestContext};
+use shared::http::{Bearer, IgnoredBody, Problem, RequestContext};
 
 use super::Api;
 use super::bodies::written;
@@ -16,18 +16,21 @@ use crate::store::{Change, DeleteUser};
 #[utoipa::path(
     delete, path = "/users/{user_id}", operation_id = "deleteUser", tag = "users",
     params(UserPath, Conditions),
+    security((), ("token" = [])),
     responses((status = 200, description = "The user was deleted; this was their last state",
         body = UserRepresentation, headers(
             ("Consistency-Token" = String, description = "A login that carries it waits for this write"),
         ))),
 )]
 pub(super) async fn delete_user(
+    bearer: Result<Bearer, Problem>,
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,
     context: RequestContext,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
+    api.access.may_use(path.user_id, bearer).await?;
     let precondition = conditions.for_write(&api)?;
     let delete = DeleteUser { id: path.user_id, precondition, traceparent: context.traceparent };
     let deleted = ask(&api.repository, Change::Delete(delete)).await??;

@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{Problem, ProblemKind};
+use shared::http::{Bearer, Problem, ProblemKind};
 
 use super::Api;
 use super::bodies::representation;
@@ -28,6 +28,7 @@ enum Wanted {
 /// In order of their ids, one page at a time.
 #[utoipa::path(
     get, path = "/users", operation_id = "listUsers", tag = "users",
+    security((), ("token" = [])),
     params(
         ListConditions,
         ("limit" = Option<i32>, Query, description = "How many users are on the page",
@@ -44,10 +45,12 @@ enum Wanted {
     ),
 )]
 pub(super) async fn list_users(
+    bearer: Result<Bearer, Problem>,
     api: web::Data<Api>,
     request: HttpRequest,
     conditions: ListConditions,
 ) -> Result<HttpResponse, Problem> {
+    api.access.may_list(bearer).await?;
     if !conditions.wants()? {
         return Ok(HttpResponse::NotModified().finish());
     }

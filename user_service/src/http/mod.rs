@@ -1,15 +1,19 @@
 //! The paths of this service, one use case per file. Handlers hold no state: they parse, send, and
 //! translate the answer.
 
+mod access;
 mod bodies;
 mod create_user;
 mod delete_user;
+mod end_sessions;
 mod internal_sync;
 mod list_users;
 mod openapi;
 mod parsing;
+mod password_reset;
 mod problems;
 mod read_user;
+mod reset_token;
 mod routes;
 mod update_user;
 
@@ -17,6 +21,7 @@ use std::sync::Arc;
 
 use shared::actors::Mailbox;
 use shared::bus::cloud_event::Codec;
+use shared::clock::Clock;
 use shared::hashing::PasswordHasher;
 use shared::http::GuessLimit;
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
@@ -25,6 +30,7 @@ use shared::secrets::SealingKeys;
 use crate::actors::sync_responder::DirectQuestions;
 use crate::actors::{UserReader, UserRepository};
 
+pub use access::Access;
 pub use openapi::document;
 pub use routes::configure;
 
@@ -41,6 +47,12 @@ pub struct Api {
     pub sealing_key: Arc<SealingKeys>,
     /// Limits the guessing of current passwords.
     pub guesses: GuessLimit,
+    /// Decides who may do what.
+    pub access: Access,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How long a reset token can be used, in seconds.
+    pub reset_lifetime_s: i64,
     /// The length of a new password.
     pub policy: PasswordPolicy,
     /// Passwords that are refused.

@@ -1,11 +1,14 @@
 //! `/openapi.json`: generated from the handlers and from the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, NoSuchUser, PreconditionFailed, PreconditionRequired, RefusedValue,
-    StorageFull, TooManyFailures, UsernameTaken, WrongCurrentPassword,
+    IdempotencyKeyReused, InvalidResetToken, InvalidToken, NoSuchUser, NotPermitted, NotYetKnown,
+    PreconditionFailed, PreconditionRequired, RefusedValue, StorageFull, TooManyFailures,
+    UsernameTaken, WrongCurrentPassword,
 };
-use shared::http::{IGNORED_BODY, JSON_BODY, OperationProblems, add_problems};
-use utoipa::OpenApi;
+use shared::http::{
+    IGNORED_BODY, OperationProblems, ProblemKind, TYPED_BODY, add_bearer_scheme, add_problems,
+};
+use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,35 +20,69 @@ use utoipa::OpenApi;
         super::read_user::read_user,
         super::update_user::update_user,
         super::delete_user::delete_user,
+        super::end_sessions::end_sessions,
+        super::password_reset::make_reset_token,
+        super::password_reset::reset_password,
     ),
-    tags((name = "users", description = "Users"))
+    tags(
+        (name = "users", description = "Users"),
+        (name = "administration", description = "For administrators"),
+    ),
+    modifiers(&BearerScheme)
 )]
 struct Document;
 
+/// The problems of a token.
+const TOKEN: &[ProblemKind] = &[InvalidToken, NotPermitted, NotYetKnown];
+
 /// The problems of each operation, in addition to those of every operation.
-const PROBLEMS: [OperationProblems; 5] = [
+const PROBLEMS: [OperationProblems; 8] = [
     (
         "createUser",
         &[
-            JSON_BODY,
+            TYPED_BODY,
+            TOKEN,
             &[UsernameTaken, RefusedValue, IdempotencyKeyReused, PreconditionFailed, StorageFull],
         ],
     ),
-    ("listUsers", &[&[PreconditionFailed]]),
-    ("readUser", &[&[NoSuchUser, PreconditionFailed]]),
+    ("listUsers", &[TOKEN, &[PreconditionFailed]]),
+    ("readUser", &[TOKEN, &[NoSuchUser, PreconditionFailed]]),
     (
         "updateUser",
         &[
-            JSON_BODY,
-            &[WrongCurrentPassword, TooManyFailures, NoSuchUser, UsernameTaken, PreconditionFailed],
+            TYPED_BODY,
+            TOKEN,
+            &[
+                InvalidToken,
+                WrongCurrentPassword,
+                TooManyFailures,
+                NoSuchUser,
+                UsernameTaken,
+                PreconditionFailed,
+            ],
             &[RefusedValue, PreconditionRequired, StorageFull],
         ],
     ),
     (
         "deleteUser",
-        &[IGNORED_BODY, &[NoSuchUser, PreconditionFailed, PreconditionRequired, StorageFull]],
+        &[
+            IGNORED_BODY,
+            TOKEN,
+            &[NoSuchUser, PreconditionFailed, PreconditionRequired, StorageFull],
+        ],
     ),
+    ("endSessions", &[IGNORED_BODY, TOKEN, &[NoSuchUser, StorageFull]]),
+    ("makeResetToken", &[IGNORED_BODY, TOKEN, &[NoSuchUser]]),
+    ("resetPassword", &[TYPED_BODY, &[InvalidResetToken, RefusedValue, StorageFull]]),
 ];
+
+struct BearerScheme;
+
+impl Modify for BearerScheme {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        add_bearer_scheme(document);
+    }
+}
 
 /// The document of this service.
 pub fn document() -> utoipa::openapi::OpenApi {

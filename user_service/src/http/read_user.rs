@@ -4,7 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::Problem;
+use shared::http::{Bearer, Problem};
 
 use super::Api;
 use super::bodies::{etag, representation};
@@ -20,6 +20,7 @@ const REVALIDATE: &str = "private, no-cache";
 #[utoipa::path(
     get, path = "/users/{user_id}", operation_id = "readUser", tag = "users",
     params(UserPath, Conditions),
+    security((), ("token" = [])),
     responses(
         (status = 200, description = "The user", body = UserRepresentation, headers(
             ("ETag" = String, description = "The user's current entity tag"),
@@ -31,10 +32,12 @@ const REVALIDATE: &str = "private, no-cache";
     ),
 )]
 pub(super) async fn read_user(
+    bearer: Result<Bearer, Problem>,
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,
 ) -> Result<HttpResponse, Problem> {
+    api.access.may_use(path.user_id, bearer).await?;
     let user = ask(&api.reader, FindUser(path.user_id)).await??.ok_or_else(no_such_user)?;
     let wants = conditions.wants(&user)?;
     let mut builder = if wants { HttpResponse::Ok() } else { HttpResponse::NotModified() };

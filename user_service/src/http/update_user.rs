@@ -5,7 +5,9 @@ use contract::UserRepresentation;
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::{HashPassword, PasswordHash, Stored, Verification, VerifyPassword};
-use shared::http::{ClientAddress, ClientPresence, JsonBody, Problem, ProblemKind, RequestContext};
+use shared::http::{
+    Bearer, ClientAddress, ClientPresence, JsonBody, Problem, ProblemKind, RequestContext,
+};
 use shared::identity::{Password, Username};
 
 use super::Api;
@@ -13,7 +15,7 @@ use super::bodies::{UserChanges, check_guessable, etag, written};
 use super::parsing::{Conditions, UserPath};
 use super::problems::{no_such_user, precondition_failed};
 use crate::actors::user_reader::FindCredentials;
-use crate::domain::{NewPassword, Written};
+use crate::domain::{NewPassword, PasswordPermit, Written};
 use crate::store::{Change, ChangeError, UpdateUser};
 
 /// How often the current password is checked at most, if other requests change it meanwhile.
@@ -22,17 +24,19 @@ const ATTEMPTS: usize = 3;
 /// A change of password, and the address that the request came from.
 struct PasswordChange {
     new: Password,
-    current: SecretString,
+    /// None if an administrator sets it.
+    current: Option<SecretString>,
     client: ClientPresence,
     address: ClientAddress,
 }
 
 /// Change a user's name, password, or both
 ///
-/// A change of password requires the current password and invalidates all of the user's tokens.
+/// A change of password requires the current password, or the token of an administrator, and invalidates
+/// all of the user's tokens.
 #[utoipa::path(
     put, path = "/users/{user_id}", operation_id = "updateUser", tag = "users",
-    params(UserPath, Conditions),
+    params(UserPath, Conditions), security((), ("token" = [])),
     request_body = UserChanges,
     responses((status = 200, description = "The user after the change", body = UserRepresentation,
         headers(
@@ -46,10 +50,18 @@ pub(super) async fn update_user(
     conditions: Conditions,
     (client, address): (ClientPresence, ClientAddress),
     context: RequestContext,
+    bearer: Result<Bearer, Problem>,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
+    let sets_unproved = members.contains("password") && !members.contains("current_password");
+    let is_admin = if sets_unproved && bearer.is_ok() {
+        api.access.is_admin(path.user_id, bearer).await?
+    } else {
+        api.access.may_use(path.user_id, bearer).await?;
+        false
+    };
     let precondition = conditions.for_write(&api)?;
-    let changes = UserChanges::parse(members, path.user_id, api.policy)?;
+    let changes = UserChanges::parse(members, path.user_id, api.policy, !is_admin)?;
     let command = UpdateUser {
         id: path.user_id,
         username: changes.username,
@@ -57,9 +69,10 @@ pub(super) async fn update_user(
         precondition,
         traceparent: context.traceparent,
     };
-    let updated = match changes.password.zip(changes.current_password) {
+    let updated = match changes.password {
         None => ask(&api.repository, Change::Update(command)).await??,
-        Some((new, current)) => {
+        Some(new) => {
+            let current = changes.current_password;
             let change = PasswordChange { new, current, client, address };
             change_password(&api, command, &change).await?
         }
@@ -69,8 +82,8 @@ pub(super) async fn update_user(
     Ok(written(builder, &updated))
 }
 
-/// Checks the current password, then writes. Repeats both if another request changed the password
-/// in between.
+/// Checks the current password, if it is needed, then writes. Repeats both if another request changed
+/// the password in between.
 async fn change_password(
     api: &Api,
     command: UpdateUser,
@@ -79,8 +92,7 @@ async fn change_password(
     let mut hash = None;
     let mut last = Problem::from(ChangeError::PasswordChanged);
     for _ in 0..ATTEMPTS {
-        let verified_password_version =
-            change.client.hashed(verify_current(api, &command, change)).await?;
+        let permit = change.client.hashed(permit(api, &command, change)).await?;
         let hash = if let Some(hash) = &hash {
             PasswordHash::clone(hash)
         } else {
@@ -89,7 +101,7 @@ async fn change_password(
             hash.insert(change.client.hashed(hashing).await?).clone()
         };
         let attempt = UpdateUser {
-            password: Some(NewPassword { hash, verified_password_version }),
+            password: Some(NewPassword { hash, permit }),
             username: command.username.clone(),
             precondition: command.precondition.clone(),
             traceparent: command.traceparent.clone(),
@@ -103,13 +115,12 @@ async fn change_password(
     Err(last)
 }
 
-/// The version of the password that the client has proved to know. A change that is refused anyway
-/// costs no hashing.
-async fn verify_current(
+/// Why the client may set the password. A change that is refused anyway costs no hashing.
+async fn permit(
     api: &Api,
     command: &UpdateUser,
     change: &PasswordChange,
-) -> Result<i64, Problem> {
+) -> Result<PasswordPermit, Problem> {
     let id = command.id;
     let found = ask(&api.reader, FindCredentials(id)).await??.ok_or_else(no_such_user)?;
     if !command.precondition.holds(&found.user) {
@@ -117,11 +128,12 @@ async fn verify_current(
     }
     let name = command.username.as_ref().map_or(&*found.user.username, Username::key);
     check_guessable(&change.new, name, api)?;
+    let Some(current) = &change.current else { return Ok(PasswordPermit::Administrator) };
     let present = found.user.password_version;
     let guess = api.guesses.begin(&id.to_string(), present, change.address).await?;
-    let is_right = is_current(api, found.password_hash, &change.current).await?;
+    let is_right = is_current(api, found.password_hash, current).await?;
     guess.settle(is_right);
-    is_right.then_some(present).ok_or_else(|| {
+    is_right.then_some(PasswordPermit::KnowsVersion(present)).ok_or_else(|| {
         Problem::new(ProblemKind::WrongCurrentPassword, "current_password is wrong")
             .with_error("/current_password", "is wrong")
     })

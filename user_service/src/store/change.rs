@@ -19,6 +19,8 @@ pub enum Change {
     Delete(DeleteUser),
     /// See [`ReplaceHash`].
     ReplaceHash(ReplaceHash),
+    /// See [`EndSessions`].
+    EndSessions(EndSessions),
 }
 
 /// "Create this user": records `user.created`, unless the name is taken.
@@ -75,6 +77,19 @@ pub struct ReplaceHash {
     pub replaces: Option<String>,
     /// Its new hash.
     pub password_hash: PasswordHash,
+}
+
+/// "End all sessions of this user": records `user.sessions_ended`, which is the new security stamp, and
+/// leaves everything else as it is, the ETag too.
+#[derive(Clone, Debug)]
+pub struct EndSessions {
+    /// The user.
+    pub id: UserId,
+    /// If this is no longer the user's stamp, the sessions have been ended already: nothing is
+    /// changed. Otherwise they are ended whatever the stamp is.
+    pub stamp: Option<Position>,
+    /// W3C trace context of the request.
+    pub traceparent: Option<String>,
 }
 
 /// The outcome of one change.

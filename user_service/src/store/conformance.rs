@@ -12,10 +12,11 @@ use shared::identity::Username;
 use shared::log_sync::{follows, user_checksum};
 
 use super::{
-    Change, ChangeError, Committed, CreateUser, DeleteUser, LogReader, Opened, Outcome, Pruned,
-    Reader, ReplaceHash, Retention, Store, StoreError, StoredRecord, UpdateUser, Writer,
+    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, LogReader, Opened,
+    Outcome, Pruned, Reader, ReplaceHash, Retention, Store, StoreError, StoredRecord, UpdateUser,
+    Writer,
 };
-use crate::domain::{NewPassword, Precondition, Tag, Tags, User, Written};
+use crate::domain::{NewPassword, PasswordPermit, Precondition, Tag, Tags, User, Written};
 
 pub(super) use positions::*;
 
@@ -75,6 +76,8 @@ cases! { $
     of_two_changes_of_a_password_with_the_same_current_one_only_one_is_made,
     a_name_is_unique_without_regard_to_case_and_free_when_its_user_has_another,
     a_new_hash_is_stored_for_the_present_password_alone,
+    a_password_is_set_for_the_stamp_of_a_reset_or_by_an_administrator,
+    the_end_of_all_sessions_changes_the_stamp_and_nothing_that_is_shown,
     what_is_old_and_published_is_pruned_and_the_log_goes_on,
     what_is_not_published_or_among_the_newest_rows_stays,
     a_clock_that_was_wrong_does_not_stop_pruning,
@@ -175,9 +178,9 @@ fn update(id: UserId, username: Option<&str>, verified: Option<i64>) -> UpdateUs
     UpdateUser {
         id,
         username: username.map(name),
-        password: verified.map(|verified_password_version| NewPassword {
+        password: verified.map(|version| NewPassword {
             hash: hash("second"),
-            verified_password_version,
+            permit: PasswordPermit::KnowsVersion(version),
         }),
         precondition: Precondition::None,
         traceparent: None,
@@ -281,8 +284,8 @@ pub(super) async fn a_record_states_what_is_left_and_holds_no_hash(engine: &impl
     assert_eq!((user.username_key.as_str(), user.version, user.password_version), ("bert", 2, 2));
     db.one(delete(anna.id)).await.unwrap();
     let records = db.records().await;
-    assert_eq!(state_of(&records[0]), anna.left_with_new_password());
-    assert_eq!(state_of(&records[1]), user.left_with_new_password());
+    assert_eq!(state_of(&records[0]), anna.left_with_new_stamp());
+    assert_eq!(state_of(&records[1]), user.left_with_new_stamp());
     assert_eq!(state_of(&records[2]), anna.gone());
     for StoredRecord { record, .. } in &records {
         assert!(!record.data.contains("argon2id"), "{}", record.data);
@@ -313,7 +316,7 @@ pub(super) async fn a_record_of_an_unknown_kind_is_read(engine: &impl Engine) {
     engine.rename_last_kind("user.locked.v9");
     let records = db.records().await;
     assert_eq!(records[0].record.kind.as_str(), "user.locked.v9");
-    assert_eq!(state_of(&records[0]), anna.left_with_new_password());
+    assert_eq!(state_of(&records[0]), anna.left_with_new_stamp());
     assert!(records[0].password.is_some());
     db.create("bert").await;
     assert_eq!(db.records().await.len(), 2, "the log goes on behind it");

@@ -22,7 +22,9 @@ use futures_util::future::LocalBoxFuture;
 use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 
-pub use change::{Change, ChangeError, CreateUser, DeleteUser, Outcome, ReplaceHash, UpdateUser};
+pub use change::{
+    Change, ChangeError, CreateUser, DeleteUser, EndSessions, Outcome, ReplaceHash, UpdateUser,
+};
 pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};

@@ -1,14 +1,20 @@
 //! `POST /internal/sync`: questions of followers over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use contract::{Cursor, SyncRequest};
+use contract::{Cursor, EndSessions, EventKind, LogRecord, Position, SyncRequest, UserId};
 use shared::bus::cloud_event::Codec;
-use shared::bus::direct::{DirectClient, DirectError, to_line};
+use shared::bus::direct::{DirectClient, DirectError, SYNC_PATH, to_line};
+use shared::bus::{Bus, InProcessBus};
 use shared::log_sync::Input;
 use shared::secrets::SealingKeys;
+use testkit::wait::until;
 
-use super::test_app::TestApp;
+use super::test_app::{Setup, TestApp};
+
+/// How long a state may take to come about.
+const BOUND: Duration = Duration::from_secs(10);
 
 fn question() -> SyncRequest {
     SyncRequest {
@@ -21,7 +27,7 @@ fn question() -> SyncRequest {
 }
 
 fn client(app: &TestApp) -> DirectClient {
-    DirectClient::new(format!("http://{}", app.address).parse().unwrap())
+    DirectClient::new(format!("http://{}", app.address).parse().unwrap(), SYNC_PATH)
 }
 
 fn keys_of(app: &TestApp) -> Arc<SealingKeys> {
@@ -92,5 +98,52 @@ async fn what_is_no_message_is_a_problem_like_everywhere() {
         assert_eq!(answer.headers.get("content-type").unwrap(), "application/problem+json");
     }
     assert_eq!(app.get("/internal/sync").await.status, 405);
+    app.stop().await;
+}
+
+/// Where the sessions of the first user were ended, after their creation.
+fn ends(app: &TestApp) -> Vec<LogRecord> {
+    let records = app.records().into_iter();
+    records.filter(|record| record.kind == EventKind::SESSIONS_ENDED).collect()
+}
+
+fn end(stamp: Position) -> EndSessions {
+    EndSessions { id: UserId(1), stamp }
+}
+
+#[actix_web::test]
+async fn sessions_are_ended_before_the_answer_and_once_for_each_stamp() {
+    let app = TestApp::start().await;
+    app.create("anna").await;
+    let (codec, stamp) = (Codec::new(keys_of(&app)), app.records()[0].position);
+    for _ in 0..2 {
+        let answer = client(&app).ask(codec.encode_end_sessions(&end(stamp))).await.unwrap();
+        assert!(answer.is_empty());
+        assert_eq!(ends(&app).len(), 1);
+    }
+    let next = ends(&app)[0].position;
+    client(&app).ask(codec.encode_end_sessions(&end(next))).await.unwrap();
+    assert_eq!(ends(&app).len(), 2);
+    let nobody = EndSessions { id: UserId(9), stamp };
+    assert!(client(&app).ask(codec.encode_end_sessions(&nobody)).await.unwrap().is_empty());
+    let foreign = Codec::new(Arc::new(SealingKeys::parse(&SealingKeys::generate()).unwrap()));
+    let refused = client(&app).ask(foreign.encode_end_sessions(&end(ends(&app)[1].position))).await;
+    assert!(matches!(&refused, Err(DirectError::Refused(status)) if *status == 401), "{refused:?}");
+    assert_eq!(ends(&app).len(), 2);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn sessions_are_ended_over_the_bus_too() {
+    let bus = InProcessBus::new();
+    let app = Setup { bus: Arc::new(bus.clone()), ..Setup::default() }.start().await;
+    app.create("anna").await;
+    let (codec, stamp) = (Codec::new(keys_of(&app)), app.records()[0].position);
+    // Sent until it is done: what comes before the queue was declared is lost.
+    until("the sessions are ended", BOUND, async || {
+        bus.publish(vec![codec.encode_end_sessions(&end(stamp))]).await.unwrap();
+        (ends(&app).len() == 1).then_some(())
+    })
+    .await;
     app.stop().await;
 }

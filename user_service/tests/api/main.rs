@@ -1,6 +1,7 @@
 //! The service from outside: the production `start` on port 0, asked over HTTP.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
+mod administration;
 mod bad_input;
 mod broken_requests;
 mod changing_users;
@@ -13,6 +14,7 @@ mod idempotency;
 mod listing_users;
 mod log_and_bus;
 mod operations;
+mod owners;
 mod passwords;
 mod raw_socket;
 mod reading_users;

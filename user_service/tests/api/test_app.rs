@@ -17,7 +17,7 @@ use shared::telemetry::Registry;
 use tempfile::TempDir;
 use user_service::config::Config;
 use user_service::store;
-use user_service::{Deps, Running, StartError, start};
+use user_service::{AuthServiceAddress, Deps, Running, StartError, start};
 
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
@@ -68,8 +68,16 @@ impl Setup {
         let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
         let store = config.store();
         let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
-        let deps =
-            Deps { store, bus: self.bus, hashing, capacity, clock: Clock::system(), registry };
+        let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
+        let deps = Deps {
+            store,
+            bus: self.bus,
+            hashing,
+            capacity,
+            clock: Clock::system(),
+            registry,
+            auth_service,
+        };
         let running = start(config, deps).await?;
         Ok(TestApp { address: running.address, directory: self.directory, running })
     }
@@ -156,6 +164,12 @@ impl TestApp {
         let answer = self.post(&json!({"username": name, "password": "testpassword"})).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.json()["id"].as_i64().unwrap()
+    }
+
+    /// The value of `Authorization` with the token of the first administrator.
+    pub(crate) fn admin(&self) -> String {
+        let token = std::fs::read_to_string(self.directory.path().join("admin.token")).unwrap();
+        format!("Bearer {token}")
     }
 
     pub(crate) fn records(&self) -> Vec<LogRecord> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::bus::direct::{DirectClient, DirectUrl};
+use shared::bus::direct::{DirectClient, DirectUrl, SYNC_PATH};
 use shared::telemetry::Sparingly;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -48,7 +48,8 @@ pub struct Freshness {
 pub fn direct_way(url: Option<DirectUrl>) -> (Option<DirectWay>, Freshness) {
     let (wanted, rounds) = (Arc::new(Notify::new()), watch::Sender::new(Rounds::default()));
     let fresh = Freshness { wanted: Arc::clone(&wanted), rounds: rounds.subscribe() };
-    let way = url.map(|url| DirectWay { client: DirectClient::new(url), wanted, rounds });
+    let way =
+        url.map(|url| DirectWay { client: DirectClient::new(url, SYNC_PATH), wanted, rounds });
     (way, fresh)
 }
 

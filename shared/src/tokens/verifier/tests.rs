@@ -25,6 +25,7 @@ pub(in crate::tokens) fn claims() -> Claims {
         username: "testuser".into(),
         sid: "s".into(),
         stamp: "place".into(),
+        scope: None,
     }
 }
 

@@ -65,3 +65,48 @@ pub(in crate::store) async fn two_histories_of_a_log_share_no_position_and_no_ta
     let outcome = db.one(replace_hash(new.user.id, lost.user.stamp)).await;
     assert!(matches!(outcome, Err(ChangeError::PasswordChanged)), "of the lost user's password");
 }
+
+pub(in crate::store) async fn the_end_of_all_sessions_changes_the_stamp_and_nothing_that_is_shown(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    let anna = db.create("anna").await;
+    let end = |id, stamp| Change::EndSessions(EndSessions { id, stamp, traceparent: None });
+    let ended = db.one(end(anna.id, Some(anna.stamp))).await.unwrap();
+    assert_eq!(ended.user.stamp, ended.position);
+    assert_eq!((ended.user.tag(), ended.user.version), (anna.tag(), anna.version));
+    assert_eq!(db.reader.find_user(anna.id).await.unwrap(), Some(ended.user.clone()));
+    let last = db.records().await.pop().unwrap();
+    assert_eq!(
+        (&last.record.kind, last.record.position),
+        (&EventKind::SESSIONS_ENDED, ended.position)
+    );
+    assert_eq!(state_of(&last), ended.user.left_with_new_stamp());
+    assert!(last.password.is_some(), "followers get the hash, under the new version");
+    // Sessions that were begun since go on.
+    let again = db.one(end(anna.id, Some(anna.stamp))).await.unwrap();
+    assert_eq!((again.user, again.position), (ended.user.clone(), ended.position));
+    let whatever_it_is = db.one(end(anna.id, None)).await.unwrap();
+    assert_eq!(whatever_it_is.user.stamp, whatever_it_is.position);
+    assert_ne!(whatever_it_is.user.stamp, ended.user.stamp);
+    let nobody = db.one(end(UserId(9), None)).await;
+    assert!(matches!(nobody, Err(ChangeError::NoSuchUser)), "{nobody:?}");
+}
+
+pub(in crate::store) async fn a_password_is_set_for_the_stamp_of_a_reset_or_by_an_administrator(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    let anna = db.create("anna").await;
+    let set = |permit| {
+        let password = Some(NewPassword { hash: hash("second"), permit });
+        Change::Update(UpdateUser { password, ..update(anna.id, None, None) })
+    };
+    let reset = PasswordPermit::ResetOf(anna.stamp);
+    let outcomes =
+        db.commit(vec![set(reset), set(reset), set(PasswordPermit::Administrator)]).await;
+    let [Ok(first), Err(ChangeError::PasswordChanged), Ok(last)] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!((first.user.stamp, last.user.stamp), (first.position, last.position));
+}

@@ -16,8 +16,8 @@ use shared::sqlite::{close_writer, in_savepoint};
 use shared::store_error::Damage;
 
 use super::super::{
-    Change, ChangeError, Committed, CreateUser, DeleteUser, Outcome, Pruned, ReplaceHash,
-    Retention, StoreError, UpdateUser, Writer,
+    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, Outcome, Pruned,
+    ReplaceHash, Retention, StoreError, UpdateUser, Writer,
 };
 use super::{checksum, log, pruning, published, read_head, responses, users};
 use crate::domain::{Credentials, NewPassword, User, Written};
@@ -114,6 +114,7 @@ fn apply(connection: &Connection, change: Change, now_ms: i64) -> Outcome {
         Change::Update(update) => update_user(connection, update, now_ms),
         Change::Delete(delete) => delete_user(connection, &delete, now_ms),
         Change::ReplaceHash(replace) => replace_hash(connection, &replace, now_ms),
+        Change::EndSessions(end) => end_sessions(connection, &end, now_ms),
     }
 }
 
@@ -130,7 +131,7 @@ fn create_once(connection: &Connection, create: &CreateUser, now_ms: i64) -> Out
 fn create_user(connection: &Connection, create: &CreateUser, now_ms: i64) -> Outcome {
     let mut user = users::insert(connection, &create.username, &create.password_hash)?;
     checksum::replace(connection, None, Some(&user))?;
-    let (left, traceparent) = (user.left_with_new_password(), create.traceparent.as_deref());
+    let (left, traceparent) = (user.left_with_new_stamp(), create.traceparent.as_deref());
     let position = log::append(connection, &EventKind::CREATED, left, now_ms, traceparent)?;
     (user.changed, user.stamp) = (position, position);
     users::write_positions(connection, &user)?;
@@ -149,8 +150,8 @@ fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outc
         return Ok(Written { user: before, position: log::end(connection)? });
     }
     let mut user = User { version: before.version + 1, ..before.clone() };
-    if let Some(NewPassword { hash, verified_password_version }) = update.password {
-        if verified_password_version != before.password_version {
+    if let Some(NewPassword { hash, permit }) = update.password {
+        if !permit.permits(&before) {
             return Err(ChangeError::PasswordChanged);
         }
         user.password_version += 1;
@@ -161,7 +162,7 @@ fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outc
     }
     users::write(connection, &user, &password_hash)?;
     checksum::replace(connection, Some(&before), Some(&user))?;
-    let left = if sets_password { user.left_with_new_password() } else { user.left() };
+    let left = if sets_password { user.left_with_new_stamp() } else { user.left() };
     let traceparent = update.traceparent.as_deref();
     user.changed = log::append(connection, &EventKind::UPDATED, left, now_ms, traceparent)?;
     if sets_password {
@@ -195,4 +196,19 @@ fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> 
     users::write(connection, &user, &replace.password_hash)?;
     let position = log::append(connection, &EventKind::UPDATED, user.left(), now_ms, None)?;
     Ok(Written { user, position })
+}
+
+fn end_sessions(connection: &Connection, end: &EndSessions, now_ms: i64) -> Outcome {
+    let found = users::find_credentials(connection, end.id)?;
+    let Credentials { mut user, password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
+    if end.stamp.is_some_and(|stamp| stamp != user.stamp) {
+        return Ok(Written { user, position: log::end(connection)? });
+    }
+    // Followers take a record for the stamp if it counts on, also those that do not know this kind.
+    user.password_version += 1;
+    users::write(connection, &user, &password_hash)?;
+    let (left, traceparent) = (user.left_with_new_stamp(), end.traceparent.as_deref());
+    user.stamp = log::append(connection, &EventKind::SESSIONS_ENDED, left, now_ms, traceparent)?;
+    users::write_positions(connection, &user)?;
+    Ok(Written { position: user.stamp, user })
 }

@@ -3,15 +3,22 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpRequest};
-use shared::http::Problem;
 
-use super::problems::{invalid_token, missing_token};
+use super::problem::{Problem, ProblemKind};
+
+/// Tells clients that a token is needed (RFC 6750 section 3).
+pub const CHALLENGE: &str = r#"Bearer realm="lockstep""#;
+/// Tells clients that their token is not accepted.
+const INVALID_TOKEN: &str = r#"Bearer realm="lockstep", error="invalid_token""#;
+/// Tells clients that their token is not one of an administrator.
+const INSUFFICIENT_SCOPE: &str =
+    r#"Bearer realm="lockstep", error="insufficient_scope", scope="admin""#;
 
 /// A token as it was sent, not verified.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Bearer(pub(super) String);
+#[derive(PartialEq, Eq)]
+pub struct Bearer(pub String);
 
 impl FromRequest for Bearer {
     type Error = Problem;
@@ -20,6 +27,25 @@ impl FromRequest for Bearer {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(parse(request.headers()))
     }
+}
+
+/// The request carries no token that could be wrong: no error code (RFC 6750 section 3.1).
+fn missing_token() -> Problem {
+    let detail = "send Authorization: Bearer with a token from POST /login";
+    Problem::new(ProblemKind::InvalidToken, detail).with_header(WWW_AUTHENTICATE, CHALLENGE)
+}
+
+/// The same for every reason, which is logged and never sent to the client.
+pub fn invalid_token() -> Problem {
+    let detail = "the token is malformed, expired, revoked or from another issuer";
+    Problem::new(ProblemKind::InvalidToken, detail).with_header(WWW_AUTHENTICATE, INVALID_TOKEN)
+}
+
+/// The token is good, and does not allow this.
+pub fn not_permitted() -> Problem {
+    let detail = "this needs the token of an administrator, or of the user whom it is about";
+    Problem::new(ProblemKind::NotPermitted, detail)
+        .with_header(WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)
 }
 
 fn parse(headers: &HeaderMap) -> Result<Bearer, Problem> {
@@ -47,18 +73,17 @@ fn parse(headers: &HeaderMap) -> Result<Bearer, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::problems::{CHALLENGE, INVALID_TOKEN};
     use super::*;
     use actix_web::ResponseError;
-    use actix_web::http::header::WWW_AUTHENTICATE;
     use actix_web::test::TestRequest;
 
-    fn parsed(values: &[&[u8]]) -> Result<Bearer, String> {
+    fn parsed(values: &[&[u8]]) -> Result<String, String> {
         let mut request = TestRequest::default();
         for value in values {
             request = request.append_header((AUTHORIZATION, *value));
         }
-        parse(request.to_http_request().headers()).map_err(|problem| {
+        let parsed = parse(request.to_http_request().headers());
+        parsed.map(|Bearer(token)| token).map_err(|problem| {
             let answer = problem.error_response();
             answer.headers().get(WWW_AUTHENTICATE).unwrap().to_str().unwrap().to_owned()
         })
@@ -67,7 +92,7 @@ mod tests {
     #[test]
     fn the_scheme_is_read_without_regard_to_case() {
         for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
-            assert_eq!(parsed(&[value.as_bytes()]), Ok(Bearer("a.b.c".into())), "{value}");
+            assert_eq!(parsed(&[value.as_bytes()]), Ok("a.b.c".into()), "{value}");
         }
     }
 

@@ -1,0 +1,35 @@
+//! `POST /internal/tokens`: user_service asks whether a token is alive. It is no part of the API:
+//! question and answer have MACs, as on the bus.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use contract::token::ADMIN_SCOPE;
+use contract::{TokenAnswer, TokenQuestion, TokenVerdict};
+use shared::bus::direct::to_line;
+use shared::http::{DirectMessage, Problem};
+use shared::tokens::VerifiedToken;
+
+use super::Api;
+
+/// Answers a question.
+pub(super) async fn answer(
+    api: Data<Api>,
+    DirectMessage(delivery): DirectMessage,
+) -> Result<HttpResponse, Problem> {
+    let codec = &api.authenticator.codec;
+    let TokenQuestion { nonce, token } = codec.decode_token_question(&delivery)?;
+    let verdict = match api.tokens.judge(&token) {
+        Ok(Some(token)) => verdict_on(&token, &api),
+        Ok(None) => TokenVerdict::Dead,
+        Err(_) => TokenVerdict::Unknown,
+    };
+    let answer = codec.encode_token_answer(&TokenAnswer { nonce, verdict });
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").body(to_line(answer) + "\n"))
+}
+
+/// Of a live token. Its user is an administrator if they were one at the login and are one now.
+fn verdict_on(token: &VerifiedToken, api: &Api) -> TokenVerdict {
+    let (id, stamp) = (token.user, token.stamp);
+    let is_admin = token.claims.scope.as_deref() == Some(ADMIN_SCOPE) && api.admins.contains(&id);
+    TokenVerdict::Alive { id, stamp, is_admin }
+}
