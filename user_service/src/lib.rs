@@ -12,4 +12,4 @@ pub mod metrics;
 mod service;
 pub mod store;
 
-pub use service::{Deps, Running, StartError, start};
+pub use service::{DATA, Deps, Running, StartError, start};

@@ -21,6 +21,7 @@ use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use contract::Head;
 use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
+use shared::backup::ServiceData;
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::capacity::Capacity;
@@ -49,7 +50,11 @@ use crate::actors::{
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
+
+/// What is in the data directory.
+pub const DATA: ServiceData =
+    ServiceData { service: "user_service", databases: store::databases(), private_keys: None };
 
 /// How long the last events may take to reach the bus when the service stops. Events that do not
 /// arrive are published at the next start.
@@ -159,7 +164,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
 }
 
 fn open_files(common: &CommonConfig) -> Result<(DataDirClaim, Arc<SealingKeys>), StartError> {
-    let claim = claim_data_dir(&common.data_dir, "user_service")?;
+    let claim = claim_data_dir(&common.data_dir, DATA.service)?;
     let sealing_key = SealingKeys::from_config(&common.sealing_key, &common.data_dir)?;
     Ok((claim, Arc::new(sealing_key)))
 }
