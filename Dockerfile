@@ -45,7 +45,7 @@ FROM debian:bookworm-slim AS runtime
 # The root certificates for amqps://.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 # A new named volume gets its owner and mode from the directory that it covers.
-RUN install --directory --owner=10001 --group=10001 --mode=0700 /data /keys
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /data /keys /backup
 USER 10001:10001
 WORKDIR /data
 ENV DATA_DIR=/data

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use clap::Args;
+use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
 use shared::cli::{Application, BrokerMissing};
@@ -15,7 +16,7 @@ use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 
 use crate::config::Config;
-use crate::{Deps, Running, start};
+use crate::{DATA, Deps, Running, start};
 
 pub use keys::AuthCommand;
 
@@ -37,6 +38,7 @@ impl Application for AuthServiceBinary {
     type Command = AuthCommand;
     const NAME: &'static str = "auth_service";
     const ABOUT: &'static str = "Logs users of user_service in and out";
+    const DATA: &'static [ServiceData] = &[DATA];
 
     fn common(config: &BinaryConfig) -> &CommonConfig {
         &config.config.common

@@ -45,18 +45,17 @@ use crate::actors::{Applied, CredentialReader, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
 use crate::http::{self, Api, Authenticator, SessionEnder, TokenChecker};
 use crate::metrics::{FollowingMetrics, LoginMetrics, ServiceMetrics};
-use crate::store::{Damage, ProjectionReader, StoreError};
+use crate::store::{Damage, PROJECTION, ProjectionReader, StoreError};
 
 mod actors;
 mod files;
 
 use actors::{Actors, Following};
+pub use files::DATA;
 use files::Files;
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
-/// The file of the projection.
-const PROJECTION: &str = "projection.db";
 
 /// What the service gets from its caller.
 pub struct Deps {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::secrets::random_bytes;
@@ -108,6 +109,13 @@ fn system_boot_id() -> Option<[u8; 16]> {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let digits = text.trim().replace('-', "");
     HEXLOWER.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
+
+/// A time as RFC 3339 writes it, in UTC. Always with milliseconds, because it must convert back to
+/// them: the hash of a record in the log covers its time.
+pub fn rfc_3339(unix_ms: i64) -> String {
+    let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.3}")
 }
 
 /// Time that only goes forward, whatever is done to the wall clock. Clones tell the same time.

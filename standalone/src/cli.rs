@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use auth_service::cli::AuthCommand;
+use shared::backup::ServiceData;
 use shared::bus::{AmqpBus, Bus, InProcessBus};
 use shared::capacity::Capacity;
 use shared::cli::Application;
@@ -23,6 +24,9 @@ impl Application for StandaloneBinary {
     const ABOUT: &'static str =
         "Lockstep in one process: users, login and logout, with nothing to install";
     const SERVICES: u64 = 2;
+    // The users last: a projection that is behind their log catches up, and one that is ahead of it
+    // is loaded again as a whole.
+    const DATA: &'static [ServiceData] = &[auth_service::DATA, user_service::DATA];
 
     fn common(config: &Config) -> &CommonConfig {
         &config.common

@@ -50,6 +50,7 @@ const SHARED_RULES: &[Rule] = &[
     // The codec gives what log_sync takes, and dead letters are sent by a task on a given thread.
     ("bus", &["rusqlite", "actix_web", "crate::sqlite", "crate::http"]),
     ("sqlite", &["actix", "crate::bus", "crate::http"]),
+    ("backup", &["actix", "rusqlite", "crate::bus", "crate::http"]),
     ("tokens", &["actix", "rusqlite", "crate::bus", "crate::http"]),
 ];
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use clap::Args;
+use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
 use shared::cli::{Application, BrokerMissing, NoCommand};
@@ -13,7 +14,7 @@ use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::Registry;
 
 use crate::config::{Access, Config, UserServiceConfig};
-use crate::{AuthServiceAddress, Deps, Running, start};
+use crate::{AuthServiceAddress, DATA, Deps, Running, start};
 
 /// `user_service`.
 pub struct UserServiceBinary;
@@ -33,6 +34,7 @@ impl Application for UserServiceBinary {
     type Command = NoCommand;
     const NAME: &'static str = "user_service";
     const ABOUT: &'static str = "Creates, reads, renames and deletes users";
+    const DATA: &'static [ServiceData] = &[DATA];
 
     fn common(config: &BinaryConfig) -> &CommonConfig {
         &config.config.common

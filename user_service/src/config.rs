@@ -158,7 +158,7 @@ impl Config {
 
     /// The database of users.
     pub fn store(&self) -> Arc<dyn Store> {
-        store::in_file(self.common.data_dir.join("users.db"))
+        store::in_file(self.common.data_dir.join(store::DATABASE))
     }
 
     /// How long records of the log are kept.

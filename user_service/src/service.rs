@@ -21,6 +21,7 @@ use actix::Arbiter;
 use actix_web::web::ServiceConfig;
 use contract::Head;
 use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
+use shared::backup::ServiceData;
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusStatus, DeadLetters};
 use shared::capacity::Capacity;
@@ -52,7 +53,11 @@ use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
 use crate::config::{self, Config};
 use crate::http::{self, Access, Api};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
+
+/// What is in the data directory.
+pub const DATA: ServiceData =
+    ServiceData { service: "user_service", databases: store::databases(), private_keys: None };
 
 /// How long the last events may take to reach the bus when the service stops. Events that do not
 /// arrive are published at the next start.
@@ -178,7 +183,7 @@ struct Files {
 }
 
 fn open_files(common: &CommonConfig) -> Result<Files, StartError> {
-    let claim = claim_data_dir(&common.data_dir, "user_service")?;
+    let claim = claim_data_dir(&common.data_dir, DATA.service)?;
     let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let admin_token = AdminToken::load_or_create(&common.data_dir)?;
     Ok(Files { claim, sealing_key, admin_token })

@@ -24,6 +24,7 @@ use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+pub use self::private_files::PREFIX as PRIVATE_KEY_PREFIX;
 use self::ring::Ring;
 pub use self::ring::{KeyRingConfig, KeyRingError, StoredKeys};
 pub use self::signer::{SignError, TokenSigner};

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use shared::backup::ServiceData;
 use shared::clock::Clock;
 use shared::secrets::{ClientSecrets, DataDirClaim, SealingKeys, claim_data_dir};
 
-use super::{PROJECTION, StartError};
-use crate::actors::key_ring::StoredKeys;
+use super::StartError;
+use crate::actors::key_ring::{PRIVATE_KEY_PREFIX, StoredKeys};
 use crate::actors::{CredentialRepository, TokenRevocations};
 use crate::config::Config;
 use crate::metrics::ServiceMetrics;
+use crate::store::{self, PROJECTION, TOKENS};
 
-/// The file of the token set.
-const TOKENS: &str = "tokens.db";
+/// What is in the data directory.
+pub const DATA: ServiceData = ServiceData {
+    service: "auth_service",
+    databases: store::databases(),
+    private_keys: Some(PRIVATE_KEY_PREFIX),
+};
 
 /// What is on the disk, opened.
 pub(super) struct Files {
@@ -34,7 +40,7 @@ impl Files {
         let directory = &config.common.data_dir;
         let clients = config.service.clients()?;
         config.service.warn_of_open_files();
-        let claim = claim_data_dir(directory, "auth_service")?;
+        let claim = claim_data_dir(directory, DATA.service)?;
         let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
         let sealing_key = Arc::new(sealing_key);
         let (path, metrics) = (directory.join(TOKENS), metrics.revocations.clone());

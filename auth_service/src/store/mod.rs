@@ -10,7 +10,19 @@ mod sqlite;
 mod token_state;
 mod tokens;
 
+use shared::backup::DatabaseFile;
+
 pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused, StoredHash};
 pub use shared::store_error::{Damage, StoreError};
 pub use token_state::Now;
 pub use tokens::{KeyStatement, RevokeRefused, TokenStore};
+
+/// The file of the projection.
+pub const PROJECTION: &str = "projection.db";
+/// The file of the token set.
+pub const TOKENS: &str = "tokens.db";
+
+/// All databases, in the order in which a backup copies them.
+pub const fn databases() -> &'static [DatabaseFile] {
+    sqlite::DATABASES
+}

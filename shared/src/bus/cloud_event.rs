@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Delivery, Destination, Message, Outgoing};
+use crate::clock::rfc_3339;
 use crate::log_sync::{Input, ReceivedContinue, ReceivedRecord, is_intact};
 use crate::secrets::{NotAuthentic, SealingKeys, random_bytes};
 
@@ -484,13 +485,6 @@ fn read_change(record: &LogRecord) -> Result<UserChange, Undecodable> {
 
 fn to_users(routing_key: &str) -> Destination {
     Destination::Topic { exchange: USERS_EXCHANGE.to_owned(), routing_key: routing_key.to_owned() }
-}
-
-/// Always with milliseconds, because the record's hash covers them: `time` must convert back to
-/// them.
-fn rfc_3339(unix_ms: i64) -> String {
-    let time = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    format!("{time:.3}")
 }
 
 fn text<'a>(message: &'a Message, name: &'static str) -> Result<&'a str, Undecodable> {

@@ -6,18 +6,20 @@
 use std::error::Error;
 use std::future::Future;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::admin::AdminError;
+use crate::backup::{BackupError, ServiceData};
 use crate::bus::AmqpBus;
 use crate::capacity::Capacity;
 use crate::config::{BusConfig, CommonConfig, HashingArgs, ListenAddress};
 use crate::telemetry::ErrorChain;
 
+mod backup;
 mod completions;
 mod config;
 mod healthcheck;
@@ -46,6 +48,8 @@ pub trait Application {
     const ABOUT: &'static str;
     /// How many services listen, each with HTTP workers of its own.
     const SERVICES: u64 = 1;
+    /// What it keeps in the data directory, in the order in which a backup copies it.
+    const DATA: &'static [ServiceData];
 
     /// The settings that every binary has.
     fn common(config: &Self::Config) -> &CommonConfig;
@@ -140,6 +144,31 @@ enum Action<S: Subcommand> {
         #[arg(long)]
         json: bool,
     },
+    /// Copy the databases into a new directory, while the service runs; keys are not copied
+    ///
+    /// Keep the sealing key, which both services share, in another safe place. If it is lost, the
+    /// sealed password hashes of auth_service cannot be opened, and it asks user_service for all of
+    /// them again. Private signing keys never leave their data directory.
+    Backup {
+        /// The new backup: a directory that is empty or not there yet, outside DATA_DIR
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+        /// Print the manifest as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy a backup into DATA_DIR, while the service is stopped; nothing is overwritten
+    ///
+    /// Put the sealing key back yourself: it is in no backup. Signing keys are in no backup either,
+    /// so tokens from before the restore are refused, and everybody logs in again.
+    Restore {
+        /// The backup
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+        /// Print the manifest as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a script that completes the command line, for this shell
     Completions {
         /// The shell
@@ -154,7 +183,8 @@ Every setting is a flag or an environment variable; an empty or blank variable c
 Times are written as 500ms, 10s, 15m, 12h or 7d.
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not running, 78 settings
-are wrong";
+are wrong. Of backup and restore: 65 a file is damaged or of a newer version, 66 a file is missing or
+cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted";
 
 /// The whole body of `main`.
 pub fn run<A: Application>() -> ExitCode {
@@ -178,6 +208,8 @@ fn run_action<A: Application>() -> Result<(), Failure> {
             settings.into_config(problems)?;
             config::print(&in_force, json).map_err(Failure::other)
         }
+        Action::Backup { directory, json } => backup::backup::<A>(settings, &directory, json),
+        Action::Restore { directory, json } => backup::restore::<A>(settings, &directory, json),
         Action::Service(command) => {
             let config = settings.into_config(Vec::new())?;
             command.run(&A::common(&config).data_dir).map_err(|error| match error {
@@ -204,6 +236,8 @@ enum Failure {
     Settings(Vec<String>),
     /// The service is not running.
     Unavailable(AdminError),
+    /// A backup was not made, or not restored.
+    Backup(BackupError),
     /// Anything else.
     Other(Box<dyn Error>),
 }
@@ -230,6 +264,10 @@ impl Failure {
             Self::Unavailable(error) => {
                 tell(&format!("{binary}: {}", ErrorChain(&error)));
                 ExitCode::from(EXIT_UNAVAILABLE)
+            }
+            Self::Backup(error) => {
+                tell(&format!("{binary}: {}", ErrorChain(&error)));
+                ExitCode::from(error.exit_code())
             }
             Self::Other(error) => {
                 tell(&format!("{binary}: {}", ErrorChain(&*error)));

@@ -7,11 +7,13 @@ use rusqlite::{Connection, Transaction};
 
 use crate::store_error::StoreError;
 
+mod database_file;
 pub mod idempotency;
 mod open;
 mod read_connection;
 mod write_connection;
 
+pub use database_file::{CopyError, DatabaseFile};
 pub use open::{Durability, OpenError, close_writer, open_reader, open_writer};
 pub use read_connection::ReadConnection;
 pub use write_connection::WriteConnection;

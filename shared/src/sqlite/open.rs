@@ -15,7 +15,7 @@ use crate::store_error::StoreError;
 
 /// How long a statement waits for another process's lock. Within a service nobody waits: there is
 /// one writer, and in WAL mode readers do not block.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many prepared statements a connection keeps: more than a service uses.
 const STATEMENTS: usize = 64;

@@ -21,7 +21,7 @@ pub struct WriteConnection {
 }
 
 enum State {
-    Open(Connection, FilePlace),
+    Open(Box<Connection>, FilePlace),
     /// With the cause: the disk was full, or the last try failed.
     Closed(StoreError),
 }
@@ -48,8 +48,10 @@ impl WriteConnection {
     fn open_now(&mut self) -> Result<(), StoreError> {
         match open_writer(&self.path, self.durability, &(self.migrations)()) {
             Ok(connection) => {
-                self.state =
-                    State::Open(connection, FilePlace::of(&self.path, self.path.metadata()));
+                self.state = State::Open(
+                    Box::new(connection),
+                    FilePlace::of(&self.path, self.path.metadata()),
+                );
                 Ok(())
             }
             Err(error) => {
@@ -119,7 +121,7 @@ impl WriteConnection {
     pub fn close(&mut self) -> Result<(), StoreError> {
         let closed = StoreError::Failed(Arc::new(Closed));
         match std::mem::replace(&mut self.state, State::Closed(closed)) {
-            State::Open(connection, _) => close_writer(connection),
+            State::Open(connection, _) => close_writer(*connection),
             State::Closed(_) => Ok(()),
         }
     }

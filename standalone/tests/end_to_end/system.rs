@@ -62,7 +62,7 @@ impl System {
     }
 
     fn start_processes(&mut self) {
-        let data_dir = self.directory.path().join("data");
+        let data_dir = self.data_dir();
         let url = match &self.way {
             Way::OneProcess => None,
             Way::TwoProcesses(broker) => Some(broker.url()),
@@ -102,7 +102,7 @@ impl System {
     /// Stops all in order, does something to the data directory, and starts again on it.
     pub(crate) fn restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         self.stop();
-        meanwhile(&self.directory.path().join("data"));
+        meanwhile(&self.data_dir());
         self.start_processes();
     }
 
@@ -116,12 +116,17 @@ impl System {
 
     /// The token of the first administrator.
     pub(crate) fn admin_token(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("data/admin.token")).unwrap()
+        std::fs::read_to_string(self.data_dir().join("admin.token")).unwrap()
+    }
+
+    /// Where the files are.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
     }
 
     /// The keys that both services share.
     pub(crate) fn sealing_key_file(&self) -> PathBuf {
-        self.directory.path().join("data/sealing.key")
+        self.data_dir().join("sealing.key")
     }
 
     /// The key that auth_service signs tokens with.

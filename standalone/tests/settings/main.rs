@@ -10,6 +10,7 @@ use shared::cli::command;
 use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
+mod backups;
 mod data_dir;
 mod keys;
 mod limits;

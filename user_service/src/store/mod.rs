@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use contract::{Head, LogRecord, RecordHash, UserId};
 use futures_util::future::LocalBoxFuture;
+use shared::backup::DatabaseFile;
 use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 
@@ -28,6 +29,14 @@ pub use change::{
 pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};
+
+/// The name of the database's file.
+pub const DATABASE: &str = "users.db";
+
+/// All databases, for a backup.
+pub const fn databases() -> &'static [DatabaseFile] {
+    sqlite::DATABASES
+}
 
 /// The database in this file.
 pub fn in_file(path: PathBuf) -> Arc<dyn Store> {

@@ -9,7 +9,8 @@ use contract::token_record::{KeyId, SigningAlgorithm};
 use shared::secrets::load_or_create;
 use shared::tokens::{SigningKey, SigningKeyError};
 
-const PREFIX: &str = "signing-";
+/// How the names of these files begin.
+pub const PREFIX: &str = "signing-";
 const SUFFIX: &str = ".key";
 
 fn path_of(directory: &Path, kid: &KeyId) -> PathBuf {

@@ -7,3 +7,14 @@ pub(super) mod projection;
 pub(super) mod staging;
 pub(super) mod tokens;
 pub(super) mod totals;
+
+use shared::backup::DatabaseFile;
+
+use super::{PROJECTION, TOKENS};
+
+/// All databases. A backup copies the projection first: the list of revoked sessions then has all
+/// that were revoked when the projection was copied.
+pub(super) const DATABASES: &[DatabaseFile] = &[
+    DatabaseFile::new(PROJECTION, migrations::projection),
+    DatabaseFile::new(TOKENS, migrations::tokens),
+];

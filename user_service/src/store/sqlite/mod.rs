@@ -20,12 +20,18 @@ use contract::Head;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::Connection;
+use shared::backup::DatabaseFile;
 use shared::sqlite::{Durability, ReadConnection, open_reader, open_writer};
 use shared::store_error::Damage;
 
 use super::{LogReader, Opened, Reader, Store, StoreError};
 use reader::{SqliteLogReader, SqliteReader};
 use writer::SqliteWriter;
+
+/// All databases.
+pub(super) const DATABASES: &[DatabaseFile] =
+    &[DatabaseFile::new(super::DATABASE, migrations::all)
+        .with_log(|connection| Ok(log::end(connection)?.seq))];
 
 /// The database in one file.
 pub(super) struct SqliteStore {

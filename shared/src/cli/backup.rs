@@ -1,0 +1,77 @@
+//! `backup` and `restore`: see [`crate::backup`].
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::thread;
+
+use super::settings::Settings;
+use super::{Application, Failure, signals};
+use crate::backup::{self, Manifest, Stop};
+use crate::clock::Clock;
+
+/// Copies the databases into `directory`.
+///
+/// # Errors
+/// The backup was not made.
+pub(super) fn backup<A: Application>(
+    settings: Settings<A::Config, A::Command>,
+    directory: &Path,
+    is_json: bool,
+) -> Result<(), Failure> {
+    let config = settings.into_config(Vec::new())?;
+    let data_dir = &A::common(&config).data_dir;
+    let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
+    let taken = backup::take(A::NAME, A::DATA, data_dir, directory, &clock, &stop);
+    let done = format!(
+        "backed up to {}. Keys are not in it: keep the sealing key in another safe place",
+        directory.display()
+    );
+    print(&taken.map_err(Failure::Backup)?, &done, is_json).map_err(Failure::other)
+}
+
+/// Copies a backup into the data directory.
+///
+/// # Errors
+/// The backup was not restored.
+pub(super) fn restore<A: Application>(
+    settings: Settings<A::Config, A::Command>,
+    directory: &Path,
+    is_json: bool,
+) -> Result<(), Failure> {
+    let config = settings.into_config(Vec::new())?;
+    let data_dir = &A::common(&config).data_dir;
+    let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
+    let restored = backup::restore(A::NAME, A::DATA, data_dir, directory, &clock, &stop);
+    let mut done = format!(
+        "restored into {}. Before the start, put the sealing key back if it is lost",
+        data_dir.display()
+    );
+    if A::DATA.iter().any(|data| data.private_keys.is_some()) {
+        done += "; tokens are signed with a new key, so everybody logs in again";
+    }
+    print(&restored.map_err(Failure::Backup)?, &done, is_json).map_err(Failure::other)
+}
+
+/// The first signal asks to stop, and to delete what was written; a second one ends the process.
+fn stop_on_signal() -> io::Result<Stop> {
+    let (asked, stop) = (signals::listen()?, Stop::default());
+    let to_ask = stop.clone();
+    let wait = move || {
+        // An error means that the signal thread has ended.
+        let _ = asked.blocking_recv();
+        to_ask.ask();
+    };
+    thread::Builder::new().name("stop".to_owned()).spawn(wait)?;
+    Ok(stop)
+}
+
+/// Prints the manifest, or a line for each file and what was done.
+fn print(manifest: &Manifest, done: &str, is_json: bool) -> io::Result<()> {
+    let text = if is_json {
+        manifest.to_json()?
+    } else {
+        let line = |file: &backup::FileEntry| format!("{:>12} bytes  {}\n", file.bytes, file.name);
+        manifest.files.iter().map(line).collect::<String>() + done + "\n"
+    };
+    io::stdout().write_all(text.as_bytes())
+}
