@@ -19,7 +19,8 @@ pub struct User {
     /// The record that last changed the name or the password. A rehash of the same password does
     /// not count.
     pub changed: Position,
-    /// The user's security stamp: the record that set the present password.
+    /// The user's security stamp: the record that set the present password, or the last
+    /// `log.rewound` if that is later.
     pub stamp: Position,
 }
 
