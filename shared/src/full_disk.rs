@@ -49,7 +49,7 @@ fn is_full_disk(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Whether an operation failed because nothing can be written now.
-pub(crate) fn is_full_kind(kind: ErrorKind) -> bool {
+pub fn is_full_kind(kind: ErrorKind) -> bool {
     use ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(kind, QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }

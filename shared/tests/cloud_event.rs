@@ -6,10 +6,10 @@ use std::sync::Arc;
 use contract::event::header;
 use contract::topology::MAC;
 use contract::{
-    Continue, Credit, Cursor, EndSessions, EventKind, Head, Incarnation, LogRecord,
-    PasswordRehashed, Position, RecordHash, SealedHash, SentRecord, SnapshotPart, SnapshotUser,
-    SyncAnswer, SyncRequest, TokenAnswer, TokenQuestion, TokenVerdict, UserChange, UserId,
-    UserState, UsersChecksum,
+    Continue, Credit, Cursor, EndSessions, EventKind, Head, Incarnation, LogRecord, LogRewound,
+    PasswordRehashed, Position, RecordData, RecordHash, SealedHash, SentRecord, SnapshotPart,
+    SnapshotUser, SyncAnswer, SyncRequest, TokenAnswer, TokenQuestion, TokenVerdict, UserChange,
+    UserId, UserState, UsersChecksum,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,6 +43,12 @@ fn sent(kind: &str, user: Option<UserState>) -> SentRecord {
     let sealed_hash = user.is_some().then(|| SealedHash::new("v2.key.sealed"));
     let change = UserChange { id: UserId(1), user, written_by: Some(NOW) };
     SentRecord { record: record(kind, serde_json::to_string(&change).unwrap()), sealed_hash }
+}
+
+fn rewound() -> SentRecord {
+    let data = LogRewound { ids_through: 1_000_007, written_by: Some(NOW) };
+    let record = record("log.rewound.v1", serde_json::to_string(&data).unwrap());
+    SentRecord { record, sealed_hash: None }
 }
 
 fn created() -> SentRecord {
@@ -91,7 +97,14 @@ fn all() -> Vec<Outgoing> {
     let codec = codec();
     let (nonce, reply_to) = ("session-1".to_owned(), "auth.1.control.x".to_owned());
     let credit = Some(Credit { after: 0, parts: 16 });
-    let request = SyncRequest { nonce, reply_to, cursor: cursor(), snapshot: false, credit };
+    let request = SyncRequest {
+        nonce,
+        reply_to,
+        cursor: cursor(),
+        snapshot: false,
+        credit,
+        highest_id: Some(UserId(7)),
+    };
     let sealed_hash = SealedHash::new("v2.key.sealed");
     let stamp = state("Anna", 1).stamp;
     let replaces = Some("00112233445566778899aabbccddeeff".to_owned());
@@ -176,6 +189,8 @@ fn each_kind_of_message_keeps_its_form() {
     let deleted = codec.encode_event(&sent("user.deleted.v1", None), NOW);
     insta::assert_json_snapshot!("event_updated", on_the_wire(&updated));
     insta::assert_json_snapshot!("event_deleted", on_the_wire(&deleted));
+    let rewound = codec.encode_event(&rewound(), NOW);
+    insta::assert_json_snapshot!("event_rewound", on_the_wire(&rewound));
     for (name, outgoing) in
         ["head", "question", "continue", "snapshot_part"].into_iter().zip(&all()[1..])
     {
@@ -215,14 +230,22 @@ fn what_is_encoded_is_decoded_to_the_same() {
     let user = Some(UserState { stamp: None, ..state("Anna", 1) });
     let change = UserChange { id: UserId(1), user, written_by: Some(NOW) };
     assert_eq!(
-        (received.change.clone(), received.sealed_hash.clone()),
-        (Some(change), sealed_hash)
+        (received.data.clone(), received.sealed_hash.clone()),
+        (Some(change.into()), sealed_hash)
     );
     assert_eq!(input(1), Input::Head(head()));
     let Input::Continue(answer) = input(3) else { panic!("no answer") };
     assert_eq!((answer.at, answer.records, answer.head_seq), (cursor(), vec![received], 42));
     let SyncAnswer::Snapshot(part) = snapshot() else { panic!("no snapshot") };
     assert_eq!(input(4), Input::SnapshotPart(part));
+}
+
+#[test]
+fn a_log_that_went_back_is_told_to_followers() {
+    let decoded = codec().decode_event(&delivered(&codec().encode_event(&rewound(), NOW))).unwrap();
+    let Input::Record(_, received) = decoded.input else { panic!("no record") };
+    let data = LogRewound { ids_through: 1_000_007, written_by: Some(NOW) };
+    assert_eq!((received.data, decoded.unreadable.len()), (Some(RecordData::Rewound(data)), 0));
 }
 
 #[test]
@@ -235,7 +258,7 @@ fn a_record_of_which_nothing_can_be_made_is_told_and_keeps_its_place() {
         let event = codec().encode_event(&SentRecord { record, sealed_hash: None }, NOW);
         let decoded = codec().decode_event(&delivered(&event)).unwrap();
         let Input::Record(_, received) = decoded.input else { panic!("no record") };
-        assert_eq!((received.position, received.change), (position, None));
+        assert_eq!((received.position, received.data), (position, None));
         assert_eq!(decoded.unreadable.len(), 1);
         assert_eq!(decoded.unreadable[0].letter, event, "for the dead letters");
     }

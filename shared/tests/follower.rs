@@ -19,17 +19,17 @@ fn log(length: i64) -> Vec<ReceivedRecord> {
         let hash = record_hash(end.hash, seq, &EventKind::UPDATED, 0, "a change");
         let (position, prev_hash) = (Position { seq, hash }, end.hash);
         end = position;
-        let change = Some(UserChange { id: UserId(seq), user: None, written_by: None });
-        ReceivedRecord { position, prev_hash, change, sealed_hash: None }
+        let change = UserChange { id: UserId(seq), user: None, written_by: None };
+        ReceivedRecord { position, prev_hash, data: Some(change.into()), sealed_hash: None }
     };
     (1..=length).map(&mut record).collect()
 }
 
 /// What the record does.
 fn change(seq: usize) -> NextChange {
-    let ReceivedRecord { position, prev_hash, change, sealed_hash } = record(seq);
-    let Some(change) = change else { panic!("the record can be read") };
-    NextChange { position, prev_hash, change, sealed_hash }
+    let ReceivedRecord { position, prev_hash, data, sealed_hash } = record(seq);
+    let Some(data) = data else { panic!("the record can be read") };
+    NextChange { position, prev_hash, data, sealed_hash }
 }
 
 /// A follower that has applied the first record.
@@ -253,7 +253,7 @@ fn more_records_beyond_a_gap_than_can_be_held_are_asked_for_later() {
 
 #[test]
 fn a_record_that_cannot_be_read_is_gone_past_by_a_snapshot_wherever_it_comes() {
-    let unreadable = |seq| ReceivedRecord { change: None, ..record(seq) };
+    let unreadable = |seq| ReceivedRecord { data: None, ..record(seq) };
     let reason = |effects: &[Effect]| asked(effects).map(|(r, reason)| (r.snapshot, reason));
     let wanted = Some((true, AskReason::Unappliable));
     let mut live = follower();

@@ -340,6 +340,7 @@ impl ApiParts {
         let (responder, questions) = SyncResponder::new(Responding {
             access,
             store: Arc::clone(store),
+            repository: repository.clone(),
             sealing_key: Arc::clone(&self.secrets.sealing_key),
             directory: config.common.data_dir.clone(),
             replay_limit: config.service.sync_replay_limit,

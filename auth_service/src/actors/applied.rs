@@ -2,14 +2,10 @@
 
 use std::collections::VecDeque;
 
-use contract::{Cursor, Position, RecordHash, UsersChecksum};
+use contract::{Cursor, Position, RecordHash, UserId, UsersChecksum};
 
 /// How many of the last positions are remembered: those of the writes that clients may wait for.
 const RECENT_MAX: usize = 1_024;
-
-/// At the cursor of a projection that an earlier version has written
-/// (`migrations/projection/0005_stamps.sql`), until user_service has answered.
-const FROM_BEFORE_STAMPS: RecordHash = RecordHash([0xff; 16]);
 
 /// How far the projection is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +17,8 @@ pub struct Applied {
     /// What the users who were left out of the last snapshot would add to it. Forgotten by a
     /// restart, after which another snapshot tells it.
     pub left_out: UsersChecksum,
+    /// The highest id that a user has ever had here; none before the first.
+    pub highest_id: Option<UserId>,
     /// With which keys the users' hashes are sealed.
     pub hashes: Hashes,
     /// The last positions without a gap, up to the cursor; see [`Applied::includes`].
@@ -100,9 +98,15 @@ impl Hashes {
 
 impl Applied {
     /// What a database holds that was just opened.
-    pub fn opened(cursor: Option<Cursor>, checksum: UsersChecksum, hashes: Hashes) -> Self {
+    pub fn opened(
+        cursor: Option<Cursor>,
+        checksum: UsersChecksum,
+        highest_id: Option<UserId>,
+        hashes: Hashes,
+    ) -> Self {
         let recent = cursor.iter().map(|cursor| cursor.position).collect();
-        Self { cursor, checksum, hashes, recent, left_out: UsersChecksum::default() }
+        let left_out = UsersChecksum::default();
+        Self { cursor, checksum, left_out, highest_id, hashes, recent }
     }
 
     /// The last record's number, 0 before the first.
@@ -110,9 +114,10 @@ impl Applied {
         self.cursor.map_or(0, |cursor| cursor.position.seq)
     }
 
-    /// Whether user_service has ever answered this version.
+    /// Whether user_service has ever answered this version: after the migration 0005_stamps.sql the
+    /// cursor has the hash of no record.
     pub fn is_synced(&self) -> bool {
-        self.cursor.is_some_and(|cursor| cursor.position.hash != FROM_BEFORE_STAMPS)
+        self.cursor.is_some_and(|cursor| cursor.position.hash != RecordHash::OF_NO_RECORD)
     }
 
     /// Whether the projection shows the write at this position.

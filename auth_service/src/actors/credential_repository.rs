@@ -95,8 +95,9 @@ impl CredentialRepository {
         let repository = Self { store, sealing_key, resealed_to: UserId(0), applied };
         let cursor = repository.store.find_cursor()?;
         let checksum = repository.store.find_checksum()?;
-        let hashes = repository.count_hashes()?;
-        repository.applied.send_replace(Applied::opened(cursor, checksum, hashes));
+        let (highest_id, hashes) =
+            (repository.store.find_highest_id()?, repository.count_hashes()?);
+        repository.applied.send_replace(Applied::opened(cursor, checksum, highest_id, hashes));
         Ok(repository)
     }
 
@@ -150,8 +151,12 @@ impl CredentialRepository {
     /// Everybody is told after the commit and before its answer.
     fn apply(&mut self, ApplyEvents { changes, cursor }: &ApplyEvents) -> Result<(), ApplyError> {
         let checksum = self.store.apply(changes, cursor)?;
+        let highest_id = self.store.find_highest_id()?;
         let positions = changes.iter().map(|next| next.position);
-        self.applied.send_modify(|applied| applied.advance(positions, *cursor, checksum));
+        self.applied.send_modify(|applied| {
+            applied.advance(positions, *cursor, checksum);
+            applied.highest_id = highest_id;
+        });
         Ok(self.recount()?)
     }
 
@@ -160,8 +165,12 @@ impl CredentialRepository {
         SwapIn { cursor, checksum_with_left_out }: SwapIn,
     ) -> Result<(), StoreError> {
         let checksum = self.store.swap_in(&cursor)?;
+        let highest_id = self.store.find_highest_id()?;
         let left_out = checksum_with_left_out.map(|with| with.minus(checksum)).unwrap_or_default();
-        self.applied.send_modify(|applied| applied.replace(cursor, checksum, left_out));
+        self.applied.send_modify(|applied| {
+            applied.replace(cursor, checksum, left_out);
+            applied.highest_id = highest_id;
+        });
         self.recount()
     }
 }

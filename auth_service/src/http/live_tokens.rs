@@ -219,7 +219,7 @@ mod tests {
     };
     use shared::log_sync::{NextChange, ReceivedRecord};
     use shared::tokens::token_set::{Learned, TokenSet};
-    use shared::tokens::{SigningKey, public_bytes};
+    use shared::tokens::{SigningKey, Whose, public_bytes};
 
     const USERS: i64 = 100;
     const NOW_S: i64 = 1_800_000_000;
@@ -232,9 +232,9 @@ mod tests {
     }
 
     fn record(seq: i64, user: i64, left: Option<UserState>) -> ReceivedRecord {
-        let change = UserChange { id: UserId(user), user: left, written_by: Some(RUN) };
+        let data = UserChange { id: UserId(user), user: left, written_by: Some(RUN) }.into();
         let (position, prev_hash) = (at(seq), at(seq - 1).hash);
-        ReceivedRecord { position, prev_hash, change: Some(change), sealed_hash: None }
+        ReceivedRecord { position, prev_hash, data: Some(data), sealed_hash: None }
     }
 
     fn created(user: i64) -> ReceivedRecord {
@@ -250,8 +250,8 @@ mod tests {
         applied: &watch::Sender<Applied>,
         record: ReceivedRecord,
     ) {
-        let ReceivedRecord { position, prev_hash, change, sealed_hash } = record;
-        let next = NextChange { position, prev_hash, change: change.unwrap(), sealed_hash };
+        let ReceivedRecord { position, prev_hash, data, sealed_hash } = record;
+        let next = NextChange { position, prev_hash, data: data.unwrap(), sealed_hash };
         store.apply(&[next], &Cursor { incarnation: RUN, position }).unwrap();
         applied.send_modify(|_| ());
     }
@@ -331,7 +331,7 @@ mod tests {
                 ended.note(RUN, &deletion);
                 deleted.store(user, Ordering::SeqCst);
                 apply(&mut store, &applied, deletion);
-                ended.forget([UserId(user)], RUN, at(USERS + user));
+                ended.forget([Whose::Of(UserId(user))], RUN, at(USERS + user));
             }
         });
     }

@@ -80,6 +80,11 @@ impl ProjectionStore {
         self.connection.read(projection::find_checksum)
     }
 
+    /// The highest id that a user has ever had here; none before the first.
+    pub fn find_highest_id(&self) -> Result<Option<UserId>, StoreError> {
+        self.connection.read(projection::find_highest_id)
+    }
+
     /// How many stored hashes were sealed with which key (see [`contract::SealedHash::sealed_with`]).
     pub fn find_hash_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.connection.read(totals::find_hash_counts)
@@ -136,12 +141,11 @@ impl ProjectionStore {
     }
 }
 
-/// Whether tokens die when the change is applied: the user is gone, or has another password.
+/// Whether tokens die when the change is applied: the user is gone, or has another password, or the
+/// log went back.
 fn ends_tokens(next: &NextChange) -> bool {
-    next.change
-        .user
-        .as_ref()
-        .is_none_or(|state| state.stamp.is_none() && state.password_version > 1)
+    let state = next.data.user().and_then(|change| change.user.as_ref());
+    state.is_none_or(|state| state.stamp.is_none() && state.password_version > 1)
 }
 
 /// Reads the projection. Each belongs to one thread, and sees what was committed when it was asked.

@@ -68,6 +68,12 @@ hex_bytes! {
     UsersChecksum
 }
 
+impl RecordHash {
+    /// The hash of no record. A follower's cursor has it when the data there was written by a version
+    /// without security stamps.
+    pub const OF_NO_RECORD: Self = Self([0xff; 16]);
+}
+
 impl UsersChecksum {
     /// Adds a user.
     #[must_use]

@@ -26,6 +26,8 @@ impl EventKind {
     pub const UPDATED: Self = Self(Cow::Borrowed("user.updated.v1"));
     /// The user was deleted; the id is never used again.
     pub const DELETED: Self = Self(Cow::Borrowed("user.deleted.v1"));
+    /// The log went back: see [`LogRewound`].
+    pub const REWOUND: Self = Self(Cow::Borrowed("log.rewound.v1"));
 
     /// All sessions of the user were ended: the record is the new security stamp, and nothing else
     /// changed.
@@ -89,12 +91,62 @@ pub struct LogRecord {
     /// W3C trace context of the request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// [`UserChange`] as JSON text, byte for byte as it was written to the log. It contains no
+    /// [`RecordData`] as JSON text, byte for byte as it was written to the log. It contains no
     /// password hash.
     pub data: String,
 }
 
-/// The state of one user after a record: the data of every kind of event.
+/// What a record leaves. The form of the data tells which it is, not the kind of the event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(untagged)]
+pub enum RecordData {
+    /// The state of one user.
+    User(UserChange),
+    /// New security stamps of all users.
+    Rewound(LogRewound),
+}
+
+impl RecordData {
+    /// The state of one user, if it is that.
+    pub fn user(&self) -> Option<&UserChange> {
+        match self {
+            Self::User(change) => Some(change),
+            Self::Rewound(_) => None,
+        }
+    }
+
+    /// The same, written by this run of user_service.
+    #[must_use]
+    pub fn written_by(mut self, run: Incarnation) -> Self {
+        match &mut self {
+            Self::User(UserChange { written_by, .. })
+            | Self::Rewound(LogRewound { written_by, .. }) => *written_by = Some(run),
+        }
+        self
+    }
+}
+
+impl From<UserChange> for RecordData {
+    fn from(change: UserChange) -> Self {
+        Self::User(change)
+    }
+}
+
+/// The log was found to have gone back: records that were once in it are not. From this record on
+/// its position is the security stamp of every user, until a later record sets a password.
+///
+/// It contains no member `user`, so a version that does not know it cannot read it, and asks for a
+/// snapshot, which contains the stamps.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LogRewound {
+    /// Ids up to this one are never given to a new user: users of the lost records may have had them.
+    pub ids_through: i64,
+    /// The run of user_service that wrote the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<Incarnation>,
+}
+
+/// The state of one user after a record.
 ///
 /// Readers ignore members that they do not know, so new members may be added within `v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -125,7 +177,7 @@ pub struct UserState {
     /// Counts the user's security stamps, from 1; the sealed hash is bound to it.
     pub password_version: i64,
     /// The user's security stamp: the record that set the present password, or ended all sessions
-    /// since. Absent from that very
+    /// since, or the last [`LogRewound`] if that is later. Absent from that very
     /// record, which is the stamp itself, and from records and snapshots of versions that knew no
     /// stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,9 @@ pub mod topology;
 pub mod user;
 
 pub use cursor::{Cursor, Incarnation, Position, RecordHash, UsersChecksum};
-pub use event::{EventKind, LogRecord, SealedHash, SentRecord, UserChange, UserState};
+pub use event::{
+    EventKind, LogRecord, LogRewound, RecordData, SealedHash, SentRecord, UserChange, UserState,
+};
 pub use problem::{MemberError, ProblemDocument};
 pub use sync::{
     Continue, Credit, EndSessions, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer,

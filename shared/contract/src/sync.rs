@@ -48,6 +48,10 @@ pub struct SyncRequest {
     /// once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credit: Option<Credit>,
+    /// The highest id of a user that the follower has ever seen; absent from followers that do not
+    /// tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_id: Option<UserId>,
 }
 
 /// How much of a snapshot a follower is ready to take, so that no snapshot lies whole in a broker.

@@ -10,6 +10,9 @@ const VERSION: &str = ".v2";
 pub const USERS_EXCHANGE: &str = "users";
 /// The binding key for every event of a user.
 pub const ALL_USER_EVENTS: &str = "user.*";
+/// The binding key for the event that the log went back ([`super::LogRewound`]), which concerns
+/// every user.
+pub const LOG_REWOUND: &str = "log.rewound";
 /// Routing key of [`super::Head`] on [`USERS_EXCHANGE`].
 pub const HEAD_ROUTING_KEY: &str = "log.head";
 /// Queue of [`super::SyncRequest`]s, taken by user_service.

@@ -19,9 +19,9 @@ use contract::topology::{
     TOKEN_QUESTIONS, USERS_EXCHANGE,
 };
 use contract::{
-    EndSessions, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, SealedHash,
-    SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, TokenAnswer, TokenQuestion,
-    UserChange,
+    EndSessions, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, RecordData,
+    SealedHash, SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, TokenAnswer,
+    TokenQuestion,
 };
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
@@ -247,7 +247,7 @@ impl Codec {
         Outgoing { to: Destination::Queue(TOKEN_ANSWERS.to_owned()), message }
     }
 
-    /// Reads an event of a user.
+    /// Reads an event that carries a record.
     ///
     /// # Errors
     /// See [`Undecodable`].
@@ -350,14 +350,14 @@ impl Codec {
         incarnation: Incarnation,
         unreadable: &mut Vec<Unreadable>,
     ) -> ReceivedRecord {
-        let change = read_change(&sent.record).map_err(|reason| {
+        let data = read_data(&sent.record).map_err(|reason| {
             if unreadable.len() < UNREADABLE_MAX {
                 let letter = self.encode_event(&sent, incarnation);
                 unreadable.push(Unreadable { letter, reason });
             }
         });
         let SentRecord { record: LogRecord { position, prev_hash, .. }, sealed_hash } = sent;
-        ReceivedRecord { position, prev_hash, change: change.ok(), sealed_hash }
+        ReceivedRecord { position, prev_hash, data: data.ok(), sealed_hash }
     }
 
     fn read<T: DeserializeOwned>(
@@ -476,11 +476,15 @@ pub fn user_letter(user: &impl Serialize) -> Outgoing {
     Outgoing { to: Destination::Queue(SNAPSHOT_USER.to_owned()), message }
 }
 
-fn read_change(record: &LogRecord) -> Result<UserChange, Undecodable> {
+fn read_data(record: &LogRecord) -> Result<RecordData, Undecodable> {
     if !is_intact(record) {
         return Err(Undecodable::RecordHash { seq: record.position.seq });
     }
-    Ok(serde_json::from_str(&record.data)?)
+    let user = serde_json::from_str(&record.data).map(RecordData::User);
+    let data = user.or_else(|not_a_user| {
+        serde_json::from_str(&record.data).map(RecordData::Rewound).map_err(|_| not_a_user)
+    });
+    Ok(data?)
 }
 
 fn to_users(routing_key: &str) -> Destination {

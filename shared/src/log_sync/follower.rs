@@ -181,14 +181,14 @@ impl Follower {
 
     /// Applies the next record. If it is unreadable, asks for a snapshot instead.
     fn apply_next(&mut self, record: ReceivedRecord, effects: &mut Vec<Effect>) {
-        let ReceivedRecord { position, prev_hash, change, sealed_hash } = record;
-        let Some(change) = change else {
+        let ReceivedRecord { position, prev_hash, data, sealed_hash } = record;
+        let Some(data) = data else {
             self.ask(AskReason::Unappliable, None, effects);
             return;
         };
         self.cursor.position = position;
         self.behind_at = None;
-        let next = NextChange { position, prev_hash, change, sealed_hash };
+        let next = NextChange { position, prev_hash, data, sealed_hash };
         if let Some(Effect::Apply(changes, last)) = effects.last_mut() {
             // Joins the previous transaction.
             changes.push(next);
@@ -302,6 +302,8 @@ impl Follower {
             cursor: question.at,
             snapshot: question.wants_snapshot,
             credit: Some(Credit { after, parts: CREDIT }),
+            // The projection knows it, and tells it when the question is sent.
+            highest_id: None,
         }
     }
 

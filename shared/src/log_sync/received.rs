@@ -3,7 +3,7 @@
 //! Only the codec (`bus::cloud_event`) makes them in production. It has checked each record's hash
 //! and read each record's data.
 
-use contract::{Cursor, Incarnation, Position, RecordHash, SealedHash, UserChange};
+use contract::{Cursor, Incarnation, Position, RecordData, RecordHash, SealedHash};
 
 /// A record whose hash matches its content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,8 +12,8 @@ pub struct ReceivedRecord {
     pub position: Position,
     /// The hash of the record before it.
     pub prev_hash: RecordHash,
-    /// The user's state after the record; `None` if this version cannot read it.
-    pub change: Option<UserChange>,
+    /// What the record leaves; `None` if this version cannot read it.
+    pub data: Option<RecordData>,
     /// The hash of the record's password, if it is still the user's current one.
     pub sealed_hash: Option<SealedHash>,
 }
@@ -25,15 +25,15 @@ impl ReceivedRecord {
     }
 }
 
-/// A record's change, ready to be written to the projection.
+/// A record's data, ready to be written to the projection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextChange {
     /// The record's position.
     pub position: Position,
     /// The hash of the record before it.
     pub prev_hash: RecordHash,
-    /// The user's state after the record.
-    pub change: UserChange,
+    /// What the record leaves.
+    pub data: RecordData,
     /// The hash of the record's password, if it is still the user's current one.
     pub sealed_hash: Option<SealedHash>,
 }

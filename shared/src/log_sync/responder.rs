@@ -69,6 +69,7 @@ mod tests {
             cursor,
             snapshot: false,
             credit: None,
+            highest_id: None,
         }
     }
 

@@ -1,20 +1,36 @@
 //! Security stamps that genuine records have ended and that the projection still shows.
 //!
-//! A record that deletes a user or sets a password counts at once, also while it waits for records
+//! A record that deletes a user, sets a password or gives all users new stamps counts at once, also while it waits for records
 //! before it or for space on the disk. The consumer alone writes here; HTTP workers read.
 
 use std::sync::Arc;
 
-use contract::{Incarnation, Position, UserChange, UserId};
+use contract::{Incarnation, Position, RecordData, UserChange, UserId};
 use dashmap::DashMap;
 
 use crate::log_sync::ReceivedRecord;
 
 /// A view that any thread may ask; clones show the same.
 #[derive(Clone, Default)]
-pub struct EndedStamps(Arc<DashMap<UserId, Vec<Ended>>>);
+pub struct EndedStamps(Arc<DashMap<Whose, Vec<Ended>>>);
 
-/// The last record that ended the user's stamps, of those that one incarnation vouched for.
+/// Whose stamps a record ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// Those of all users: the log went back.
+    Everybodys,
+    /// Those of this user.
+    Of(UserId),
+}
+
+impl Whose {
+    /// Whom a record with this data concerns.
+    pub fn stamps(data: &RecordData) -> Self {
+        data.user().map_or(Self::Everybodys, |change| Self::Of(change.id))
+    }
+}
+
+/// The last record that ended these stamps, of those that one incarnation vouched for.
 #[derive(Clone, Copy)]
 struct Ended {
     by: Position,
@@ -28,16 +44,15 @@ impl EndedStamps {
     /// the two always tells.
     pub fn contains(&self, user: UserId, stamp: Position) -> bool {
         let ends = |ended: &Ended| stamp != ended.by && stamp.seq <= ended.by.seq;
-        self.0.get(&user).is_some_and(|all| all.iter().any(ends))
+        let is_ended = |whose| self.0.get(&whose).is_some_and(|all| all.iter().any(ends));
+        is_ended(Whose::Of(user)) || is_ended(Whose::Everybodys)
     }
 
     /// For the consumer: notes what the record ends.
     pub fn note(&self, incarnation: Incarnation, record: &ReceivedRecord) {
-        let Some(user) = record.change.as_ref().filter(|change| ends_stamps(change)) else {
-            return;
-        };
+        let Some(data) = record.data.as_ref().filter(|data| ends_stamps(data)) else { return };
         let ended = Ended { by: record.position, incarnation };
-        let mut all = self.0.entry(user.id).or_default();
+        let mut all = self.0.entry(Whose::stamps(data)).or_default();
         match all.iter_mut().find(|known| known.incarnation == incarnation) {
             Some(known) if known.by.seq >= ended.by.seq => {}
             Some(known) => *known = ended,
@@ -45,15 +60,15 @@ impl EndedStamps {
         }
     }
 
-    /// For the consumer: these users' records up to the position were applied.
+    /// For the consumer: the records up to the position that concern these were applied.
     pub fn forget(
         &self,
-        users: impl IntoIterator<Item = UserId>,
+        concerned: impl IntoIterator<Item = Whose>,
         incarnation: Incarnation,
         through: Position,
     ) {
-        for user in users {
-            self.0.remove_if_mut(&user, |_, all| {
+        for whose in concerned {
+            self.0.remove_if_mut(&whose, |_, all| {
                 all.retain(|known| known.incarnation != incarnation || known.by.seq > through.seq);
                 all.is_empty()
             });
@@ -70,19 +85,21 @@ impl EndedStamps {
     }
 }
 
-/// Whether the record deletes the user or is the user's new stamp. A version that knew no stamps does
+/// Whether a record with this data deletes a user or is a new stamp. A version that knew no stamps does
 /// not say which of its records sets a password: of that the projection tells, a moment later.
-fn ends_stamps(change: &UserChange) -> bool {
-    match &change.user {
-        None => true,
-        Some(state) => state.stamp.is_none() && change.written_by.is_some(),
+fn ends_stamps(data: &RecordData) -> bool {
+    match data {
+        RecordData::Rewound(_) | RecordData::User(UserChange { user: None, .. }) => true,
+        RecordData::User(UserChange { user: Some(state), written_by, .. }) => {
+            state.stamp.is_none() && written_by.is_some()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{RecordHash, UserState};
+    use contract::{LogRewound, RecordHash, UserState};
 
     const ANNA: UserId = UserId(1);
     const RUN: Incarnation = Incarnation([1; 16]);
@@ -93,8 +110,12 @@ mod tests {
     }
 
     fn record(position: Position, user: Option<UserState>) -> ReceivedRecord {
-        let change = Some(UserChange { id: ANNA, user, written_by: Some(RUN) });
-        ReceivedRecord { position, prev_hash: RecordHash::default(), change, sealed_hash: None }
+        with_data(position, UserChange { id: ANNA, user, written_by: Some(RUN) }.into())
+    }
+
+    fn with_data(position: Position, data: RecordData) -> ReceivedRecord {
+        let (prev_hash, data) = (RecordHash::default(), Some(data));
+        ReceivedRecord { position, prev_hash, data, sealed_hash: None }
     }
 
     fn state(stamp: Option<Position>) -> UserState {
@@ -112,11 +133,25 @@ mod tests {
             ended.note(RUN, &record(at(8, 1), None));
             assert!(ended.contains(ANNA, at(3, 1)) && !ended.contains(UserId(2), at(3, 1)));
             assert!(!ended.contains(ANNA, at(9, 1)), "the new password's own tokens");
-            ended.forget([ANNA], RUN, at(8, 1));
+            ended.forget([Whose::Of(ANNA)], RUN, at(8, 1));
             assert!(ended.contains(ANNA, at(3, 1)), "only what came before was applied");
-            ended.forget([ANNA], RUN, at(9, 1));
+            ended.forget([Whose::Of(ANNA)], RUN, at(9, 1));
             assert!(!ended.contains(ANNA, at(3, 1)));
         }
+    }
+
+    #[test]
+    fn a_log_that_went_back_ends_the_stamps_of_all_users_before_it() {
+        let ended = EndedStamps::default();
+        let rewound = LogRewound { ids_through: 1_000_000, written_by: Some(RUN) };
+        ended.note(RUN, &with_data(at(9, 1), RecordData::Rewound(rewound)));
+        for user in [ANNA, UserId(2)] {
+            assert!(ended.contains(user, at(3, 1)) && ended.contains(user, at(9, 2)));
+            assert!(!ended.contains(user, at(9, 1)), "the stamp that all have now");
+            assert!(!ended.contains(user, at(10, 1)), "of a password that was set later");
+        }
+        ended.forget([Whose::Everybodys], RUN, at(9, 1));
+        assert!(!ended.contains(ANNA, at(3, 1)), "now the projection tells");
     }
 
     #[test]

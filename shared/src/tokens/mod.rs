@@ -17,7 +17,7 @@ mod verifier;
 mod verifying_key;
 
 pub use cached_verifier::{CachedVerifier, NotVerified, VerifiedToken};
-pub use ended_stamps::EndedStamps;
+pub use ended_stamps::{EndedStamps, Whose};
 pub use jsonwebtoken::jwk::Jwk;
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use verifier::{TokenRefused, TokenRules, UnverifiedToken, Verifier};

@@ -56,7 +56,7 @@ fn sent_by_another_version(text: &str) {
     let decoded = CODEC.decode_event(&event).expect("it is authentic");
     let Input::Record(_, received) = decoded.input else { panic!("an event is a record") };
     assert_eq!(received.position, position);
-    assert_eq!(received.change.is_none(), decoded.unreadable.len() == 1, "{text:?}");
+    assert_eq!(received.data.is_none(), decoded.unreadable.len() == 1, "{text:?}");
     for letter in decoded.unreadable {
         let again =
             CODEC.decode_event(&delivered(&letter.letter)).expect("a letter can be sent again");

@@ -76,7 +76,7 @@ fn state_of(username: String) -> UserState {
 }
 
 pub(crate) fn name_of(record: &ReceivedRecord) -> &String {
-    let change = record.change.as_ref().unwrap();
+    let change = record.data.as_ref().unwrap().user().unwrap();
     &change.user.as_ref().unwrap().username
 }
 
@@ -197,8 +197,9 @@ impl World {
         let hash = record_hash(prev_hash, seq + 1, &EventKind::UPDATED, 0, &name);
         let position = Position { seq: seq + 1, hash };
         let user = Some(state_of(name));
-        let change = Some(UserChange { id: UserId(seq + 1), user, written_by: None });
-        let sent = ReceivedRecord { position, prev_hash, change, sealed_hash: None };
+        let change = UserChange { id: UserId(seq + 1), user, written_by: None };
+        let data = Some(change.into());
+        let sent = ReceivedRecord { position, prev_hash, data, sealed_hash: None };
         self.log.push(sent.clone());
         self.remember_history();
         if publish {
@@ -336,7 +337,7 @@ impl World {
             }
             Effect::Apply(changes, cursor) => {
                 self.has_replayed |= !changes.is_empty();
-                let left = changes.into_iter().filter_map(|next| next.change.user);
+                let left = changes.iter().filter_map(|next| next.data.user()?.user.clone());
                 self.projection.0.extend(left.map(|state| state.username));
                 self.projection.1 = cursor;
             }

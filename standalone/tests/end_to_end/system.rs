@@ -142,9 +142,15 @@ impl System {
 
     /// Kills all, and starts again on the same files.
     pub(crate) fn kill_and_restart(&mut self) {
+        self.kill_and_restart_after(|_| {});
+    }
+
+    /// Kills all, does something to the data directory, and starts again on it.
+    pub(crate) fn kill_and_restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         for process in self.processes.drain(..) {
             process.kill();
         }
+        meanwhile(&self.directory.path().join("data"));
         self.start_processes();
     }
 

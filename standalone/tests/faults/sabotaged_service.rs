@@ -22,8 +22,8 @@ use shared::telemetry::init_logging;
 use standalone::{Config, start_with};
 use user_service::domain::Precondition;
 use user_service::store::{
-    Change, Committed, LogReader, Opened, Pruned, Reader, Retention, Store, StoreError, UpdateUser,
-    Writer,
+    Change, Committed, FollowerPlace, LogReader, Opened, Pruned, Reader, Retention, Store,
+    StoreError, UpdateUser, Writer,
 };
 
 /// Says which mistake to make, in the environment of the process.
@@ -125,11 +125,12 @@ struct SabotagedWriter {
 impl Store for SabotagedStore {
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
-            let Opened { writer: inside, head } = self.inside.open_writer(now_ms).await?;
+            let opened = self.inside.open_writer(now_ms).await?;
             let log = self.inside.open_log_reader().await?;
             let (mistake, path) = (self.mistake, self.path.clone());
+            let inside = opened.writer;
             let writer = SabotagedWriter { inside, log, mistake, path, commits: 0, updates: 0 };
-            Ok(Opened { writer: Box::new(writer), head })
+            Ok(Opened { writer: Box::new(writer), ..opened })
         }
         .boxed_local()
     }
@@ -165,6 +166,18 @@ impl Writer for SabotagedWriter {
             }
         }
         .boxed_local()
+    }
+
+    fn hear_follower(
+        &mut self,
+        place: FollowerPlace,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
+        self.inside.hear_follower(place, now_ms)
+    }
+
+    fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.keep_mark()
     }
 
     fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {

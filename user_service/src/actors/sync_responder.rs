@@ -19,11 +19,12 @@ use std::sync::Arc;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::topology::SYNC_REQUESTS_QUEUE;
 use futures_util::future::pending;
-use shared::actors::{Health, supervise};
+use shared::actors::{Health, Mailbox, supervise};
 use shared::bus::Delivery;
 use shared::secrets::SealingKeys;
 use tokio::sync::mpsc;
 
+use super::UserRepository;
 use super::consuming::{BusAccess, consume, shared_queue};
 use crate::metrics::AnswerMetrics;
 use crate::store::Store;
@@ -51,6 +52,8 @@ pub struct Responding {
     pub access: BusAccess,
     /// Has the log and the users.
     pub store: Arc<dyn Store>,
+    /// Learns where followers are.
+    pub repository: Mailbox<UserRepository>,
     /// Seals the hashes of passwords.
     pub sealing_key: Arc<SealingKeys>,
     /// Directory for the temporary files of snapshots.

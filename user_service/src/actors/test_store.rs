@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use contract::Head;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::store::{
-    Change, Committed, LogReader, Opened, Pruned, Reader, Retention, Store, StoreError, Writer,
+    Change, Committed, FollowerPlace, LogReader, Opened, Pruned, Reader, Retention, Store,
+    StoreError, Writer,
 };
 
 /// The faults that are switched on.
@@ -50,9 +52,10 @@ impl Store for TroubledStore {
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             self.troubles.check_room()?;
-            let Opened { writer, head } = self.inside.open_writer(now_ms).await?;
+            let opened = self.inside.open_writer(now_ms).await?;
             let troubles = self.troubles.clone();
-            Ok(Opened { writer: Box::new(TroubledWriter { inside: writer, troubles }), head })
+            let writer = Box::new(TroubledWriter { inside: opened.writer, troubles });
+            Ok(Opened { writer, ..opened })
         }
         .boxed_local()
     }
@@ -81,6 +84,22 @@ impl Writer for TroubledWriter {
             self.inside.commit(changes, now_ms).await
         }
         .boxed_local()
+    }
+
+    fn hear_follower(
+        &mut self,
+        place: FollowerPlace,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
+        async move {
+            self.troubles.check_room()?;
+            self.inside.hear_follower(place, now_ms).await
+        }
+        .boxed_local()
+    }
+
+    fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.keep_mark()
     }
 
     fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {

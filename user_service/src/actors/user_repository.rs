@@ -4,7 +4,9 @@
 //! it.
 //!
 //! **Promises** that a change and its record in the log are either both durable before the reply is
-//! sent, or neither exists; that a failed change fails alone; and that ids are never reused.
+//! sent, or neither exists; that a failed change fails alone; and that ids are never reused. After a
+//! start, changes wait for a follower's first question, for a second at most and only if there are
+//! followers: the follower may know more of the log than the database does.
 //!
 //! **When full** refuses at once: 503 with `Retry-After`. While one commit is in progress, its
 //! mailbox collects the next group.
@@ -23,7 +25,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, ArbiterHandle, AsyncContext, Context, Handler, Message,
     WrapFuture,
 };
-use contract::Head;
+use contract::{Head, Position};
 use futures_util::FutureExt;
 use shared::actors::{Ask, Command, Health, Mailbox, Reply};
 use shared::clock::Clock;
@@ -32,11 +34,17 @@ use tokio::sync::watch;
 
 use crate::metrics::WriterMetrics;
 use crate::store::{
-    Change, ChangeError, Committed, Opened, Outcome, Pruned, Retention, Store, StoreError, Writer,
+    Change, ChangeError, Committed, FollowerPlace, Opened, Outcome, Pruned, Retention, Store,
+    StoreError, Writer,
 };
 
 /// How many changes may wait while a commit is in progress.
 const MAILBOX_CAPACITY: usize = 1024;
+/// How long changes wait, after a start, for the first question of a follower: it may know that the
+/// log went back.
+const HOLD_LIMIT: Duration = Duration::from_secs(1);
+/// How often the end of the log is kept outside the database, if it has moved.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often writing is tried again while the disk is full.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -63,6 +71,14 @@ impl Command for Prune {
     type Reply = Result<bool, StoreError>;
 }
 
+/// "A follower has asked from this place": answers when the log shows what follows from that.
+#[derive(Clone, Copy, Debug)]
+pub struct HearFollower(pub FollowerPlace);
+
+impl Command for HearFollower {
+    type Reply = Result<(), StoreError>;
+}
+
 /// "Commit the pending changes, close the database, and stop": answers when that is done.
 #[derive(Debug)]
 pub struct Close;
@@ -78,6 +94,10 @@ pub struct UserRepository {
     writer: Option<Box<dyn Writer>>,
     /// The changes of the next commit.
     waiting: Vec<(Change, Reply<Outcome>)>,
+    /// They wait until a follower has asked, or it is clear that none does.
+    is_holding: bool,
+    /// The end of the log that was kept last.
+    marked: Option<Position>,
     clock: Clock,
     /// The end of the log, for all that follow it in this process; `None` until the writer is open.
     head: watch::Sender<Option<Head>>,
@@ -100,6 +120,8 @@ impl UserRepository {
             store,
             writer: None,
             waiting: Vec::new(),
+            is_holding: false,
+            marked: None,
             clock,
             head: watch::Sender::new(None),
             writable: Writable::new("the database"),
@@ -130,9 +152,40 @@ impl UserRepository {
         Mailbox::start_on(thread, health, MAILBOX_CAPACITY, |_| self)
     }
 
-    fn take(&mut self, Opened { writer, head }: Opened) {
+    fn take(&mut self, Opened { writer, head, is_followed }: Opened) {
         self.writer = Some(writer);
+        self.is_holding = is_followed;
         self.announce(head);
+    }
+
+    fn hold_no_longer(&mut self, context: &mut Context<Self>) {
+        if std::mem::take(&mut self.is_holding) {
+            self.commit(context);
+        }
+    }
+
+    fn refuse_waiting(&mut self) {
+        let refuse =
+            |(_, reply): (Change, Reply<Outcome>)| reply.send(Err(ChangeError::TooManyWait));
+        self.waiting.drain(..).for_each(refuse);
+    }
+
+    fn keep_mark(&mut self, context: &mut Context<Self>) {
+        let end = self.head.borrow().map(|head| head.position);
+        if self.writer.is_none() || self.marked == end {
+            return;
+        }
+        self.with_writer(
+            context,
+            async |writer| writer.keep_mark().await,
+            move |repository, kept, _| match kept {
+                Ok(()) => repository.marked = end,
+                Err(error) => {
+                    let error = &error as &dyn Error;
+                    tracing::debug!(error, "the end of the log cannot be kept");
+                }
+            },
+        );
     }
 
     /// Returns whether it is another than before.
@@ -166,7 +219,7 @@ impl UserRepository {
     }
 
     fn commit(&mut self, context: &mut Context<Self>) {
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() || self.is_holding {
             return;
         }
         let (changes, replies): (Vec<_>, Vec<_>) = self.waiting.drain(..).unzip();
@@ -237,6 +290,7 @@ impl UserRepository {
         context.wait(opening.into_actor(self).map(|opened, repository, context| match opened {
             Ok(opened) => {
                 repository.take(opened);
+                context.notify_later(HoldNoLonger, HOLD_LIMIT);
                 // What opening writes finds its place where a change does not.
                 context.notify(TryWriting);
             }
@@ -257,8 +311,11 @@ impl Actor for UserRepository {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(MARK_INTERVAL, Self::keep_mark);
         if self.writer.is_none() {
             context.notify_later(TryWriting, RETRY_INTERVAL);
+        } else {
+            context.notify_later(HoldNoLonger, HOLD_LIMIT);
         }
     }
 }
@@ -272,7 +329,44 @@ impl Handler<Ask<Change>> for UserRepository {
             // group.
             context.notify(CommitGroup);
         }
-        self.waiting.push(ask.into_parts());
+        let (change, reply) = ask.into_parts();
+        if self.is_holding && self.waiting.len() >= MAILBOX_CAPACITY {
+            return reply.send(Err(ChangeError::TooManyWait));
+        }
+        self.waiting.push((change, reply));
+    }
+}
+
+impl Handler<Ask<HearFollower>> for UserRepository {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<HearFollower>, context: &mut Self::Context) {
+        let (HearFollower(place), reply) = ask.into_parts();
+        let now_ms = self.clock.unix_ms();
+        self.with_writer(
+            context,
+            async move |writer| writer.hear_follower(place, now_ms).await,
+            |repository, heard, context| {
+                if let Ok(head) = heard {
+                    repository.announce(head);
+                    repository.hold_no_longer(context);
+                }
+                reply.send(heard.map(drop));
+            },
+        );
+    }
+}
+
+/// Sent to itself: no follower has asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct HoldNoLonger;
+
+impl Handler<HoldNoLonger> for UserRepository {
+    type Result = ();
+
+    fn handle(&mut self, _: HoldNoLonger, context: &mut Self::Context) {
+        self.hold_no_longer(context);
     }
 }
 
@@ -307,6 +401,9 @@ impl Handler<Ask<Close>> for UserRepository {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<Close>, context: &mut Self::Context) {
+        if self.is_holding {
+            self.refuse_waiting();
+        }
         self.commit(context);
         // This message arrives after the commit.
         context.notify(CloseNow(ask));

@@ -20,7 +20,7 @@ pub struct User {
     /// not count.
     pub changed: Position,
     /// The user's security stamp: the record that set the present password, or ended all sessions
-    /// since.
+    /// since, or the last `log.rewound` if that is later.
     pub stamp: Position,
 }
 

@@ -19,6 +19,10 @@ impl From<ChangeError> for Problem {
                 ProblemKind::IdempotencyKeyReused,
                 "a different request was sent with this Idempotency-Key before",
             ),
+            ChangeError::TooManyWait => {
+                Self::new(ProblemKind::Overloaded, "the service has just started or stops")
+                    .with_source(error)
+            }
             ChangeError::Store(error) => error.into(),
         }
     }

@@ -113,6 +113,9 @@ pub enum ChangeError {
     /// The idempotency key was used with another request before.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// Too many changes wait for a follower's first question after a start.
+    #[error("the service has just started, and too many changes wait")]
+    TooManyWait,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

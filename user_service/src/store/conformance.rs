@@ -2,6 +2,7 @@
 //! `passes_conformance!(engine())`, where `engine()` makes an [`Engine`] with an empty database.
 
 mod positions;
+mod rewinding;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use super::{
 use crate::domain::{NewPassword, PasswordPermit, Precondition, Tag, Tags, User, Written};
 
 pub(super) use positions::*;
+pub(super) use rewinding::*;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -90,6 +92,9 @@ cases! { $
     a_key_by_older_rules_is_renewed_with_a_record_unless_another_user_has_it,
     a_user_keeps_the_record_of_the_last_change_and_of_the_password,
     two_histories_of_a_log_share_no_position_and_no_tag,
+    a_log_that_was_put_back_says_so_first_and_gives_no_id_again,
+    a_follower_that_has_been_further_shows_once_that_the_log_went_back,
+    a_follower_on_the_log_shows_nothing_but_its_ids,
 }
 
 /// An opened database with its readers.
@@ -104,7 +109,7 @@ struct Db {
 impl Db {
     async fn open(engine: &impl Engine) -> Self {
         let store = engine.store();
-        let Opened { writer, head } = store.open_writer(NOW_MS).await.unwrap();
+        let Opened { writer, head, .. } = store.open_writer(NOW_MS).await.unwrap();
         let reader = store.open_reader().await.unwrap();
         let log = store.open_log_reader().await.unwrap();
         Self { store, writer, head, reader, log }

@@ -17,7 +17,7 @@ mod sqlite;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contract::{Head, LogRecord, RecordHash, UserId};
+use contract::{Cursor, Head, LogRecord, RecordHash, UserId};
 use futures_util::future::LocalBoxFuture;
 use shared::backup::DatabaseFile;
 use shared::hashing::PasswordHash;
@@ -47,7 +47,8 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
 pub trait Store: Send + Sync {
     /// Opens the writer, of which there is only one at a time, at the time `now_ms` (milliseconds
     /// since 1970). Brings the schema and the compared forms of the names up to date, the latter
-    /// with records in the log, and begins a new incarnation of the log.
+    /// with records in the log, and begins a new incarnation of the log. If the database shows that
+    /// the log went back, `log.rewound` is the first record of that incarnation.
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>>;
 
     /// Opens a reader of users. Each belongs to one thread.
@@ -67,6 +68,17 @@ pub struct Opened {
     pub writer: Box<dyn Writer>,
     /// The end of the log, in the new incarnation.
     pub head: Head,
+    /// A follower has asked in an earlier incarnation.
+    pub is_followed: bool,
+}
+
+/// What a follower's question tells of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerPlace {
+    /// Where the follower is.
+    pub cursor: Cursor,
+    /// The highest id that it has seen, if it tells.
+    pub highest_id: Option<UserId>,
 }
 
 /// Writes to the database.
@@ -79,6 +91,19 @@ pub trait Writer: Send {
         changes: Vec<Change>,
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Committed, StoreError>>;
+
+    /// Learns from a follower's question. If the log should have the follower's place and does not,
+    /// it went back: writes `log.rewound`, unless that was done for the same loss. No id that the
+    /// follower has seen is given from now on. Answers with the end of the log.
+    fn hear_follower(
+        &mut self,
+        place: FollowerPlace,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Head, StoreError>>;
+
+    /// Keeps the end of the log outside the database, so that the next start finds out if the log
+    /// went back.
+    fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
     /// Records that the bus has confirmed the log up to `seq`; never goes back.
     fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;

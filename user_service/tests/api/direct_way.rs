@@ -23,6 +23,7 @@ fn question() -> SyncRequest {
         cursor: Cursor::default(),
         snapshot: false,
         credit: None,
+        highest_id: None,
     }
 }
 

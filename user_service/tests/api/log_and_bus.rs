@@ -131,6 +131,7 @@ async fn a_follower_with_another_sealing_key_is_told_at_readyz_with_what_to_do()
         cursor: Cursor::default(),
         snapshot: false,
         credit: None,
+        highest_id: None,
     };
     let question = Codec::new(Arc::clone(&other)).encode_question(&request);
     until("the key is named", Duration::from_secs(10), async || {

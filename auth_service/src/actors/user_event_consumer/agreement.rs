@@ -114,7 +114,7 @@ mod tests {
 
     fn applied(seq: i64, byte: u8) -> Applied {
         let cursor = Some(Cursor { position: position(seq), ..Cursor::default() });
-        Applied::opened(cursor, checksum(byte), Hashes::default())
+        Applied::opened(cursor, checksum(byte), None, Hashes::default())
     }
 
     fn head(seq: i64, byte: u8) -> Head {

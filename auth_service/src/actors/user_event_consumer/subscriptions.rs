@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::topology::{ALL_USER_EVENTS, HEAD_ROUTING_KEY, USERS_EXCHANGE, projection_queue};
+use contract::topology::{
+    ALL_USER_EVENTS, HEAD_ROUTING_KEY, LOG_REWOUND, USERS_EXCHANGE, projection_queue,
+};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use shared::bus::{Binding, Bus, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
@@ -112,7 +114,7 @@ impl Subscriptions {
         let events = QueueSpec {
             name: projection_queue(replica),
             lifetime: QueueLifetime::Durable { expires: EVENTS_EXPIRE },
-            bindings: vec![from_users(ALL_USER_EVENTS)],
+            bindings: vec![from_users(ALL_USER_EVENTS), from_users(LOG_REWOUND)],
             prefetch: PREFETCH,
         };
         let control = Feed::open(&**bus, control).await?;

@@ -1,7 +1,8 @@
 //! The projection of user_service's log: credentials, and the cursor in the same transaction.
 
 use contract::{
-    Cursor, Incarnation, Position, RecordHash, SealedHash, UserId, UserState, UsersChecksum,
+    Cursor, Incarnation, Position, RecordData, RecordHash, SealedHash, UserChange, UserId,
+    UserState, UsersChecksum,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use shared::log_sync::NextChange;
@@ -72,6 +73,8 @@ pub(in crate::store) fn apply(
     for next in changes {
         apply_one(&transaction, next, &mut totals)?;
     }
+    let ids = changes.iter().filter_map(|next| next.data.user()).map(|change| change.id.0);
+    note_id(&transaction, ids.max())?;
     totals.write_hash_counts(&transaction)?;
     write_cursor(&transaction, cursor, totals.checksum)?;
     transaction.commit()?;
@@ -98,10 +101,49 @@ fn check_continuity(
     }
 }
 
-/// Writes what the record leaves of the user, whatever its kind is, and updates the totals.
+/// The highest id that a user has ever had here; none before the first.
+pub(in crate::store) fn find_highest_id(
+    connection: &Connection,
+) -> Result<Option<UserId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM highest_id WHERE id > 0")?;
+    Ok(statement.query_row([], |row| row.get(0).map(UserId)).optional()?)
+}
+
+/// Remembers the id, if it is the highest.
+pub(super) fn note_id(connection: &Connection, id: Option<i64>) -> rusqlite::Result<()> {
+    if let Some(id) = id {
+        let sql = "UPDATE highest_id SET id = ?1 WHERE id < ?1";
+        connection.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Writes what the record leaves, whatever its kind is, and updates the totals.
 fn apply_one(
     connection: &Connection,
-    NextChange { position, change, sealed_hash, .. }: &NextChange,
+    NextChange { position, data, sealed_hash, .. }: &NextChange,
+    totals: &mut Totals,
+) -> Result<(), ApplyError> {
+    match data {
+        RecordData::User(change) => {
+            apply_change(connection, *position, change, sealed_hash.as_ref(), totals)
+        }
+        // The totals do not depend on stamps.
+        RecordData::Rewound(_) => {
+            connection
+                .prepare_cached("UPDATE credentials SET stamp = ?1")?
+                .execute([position.to_bytes()])?;
+            Ok(())
+        }
+    }
+}
+
+/// Writes what the record at `position` leaves of the user.
+fn apply_change(
+    connection: &Connection,
+    position: Position,
+    change: &UserChange,
+    sealed_hash: Option<&SealedHash>,
     totals: &mut Totals,
 ) -> Result<(), ApplyError> {
     if let Some(before) = share_of(connection, change.id)? {
@@ -109,8 +151,8 @@ fn apply_one(
     }
     match &change.user {
         Some(state) => {
-            let stamp = stamp_of(connection, change.id, state, *position)?;
-            write(connection, UPSERT, (change.id, state, sealed_hash.as_ref(), Some(stamp)))
+            let stamp = stamp_of(connection, change.id, state, position)?;
+            write(connection, UPSERT, (change.id, state, sealed_hash, Some(stamp)))
                 .map_err(|error| error.at(position.seq))?;
         }
         None => {

@@ -4,7 +4,7 @@ use contract::{Cursor, SnapshotUser, UsersChecksum};
 use rusqlite::Connection;
 
 use super::super::{Refused, StoreError};
-use super::projection::{WriteError, write, write_cursor};
+use super::projection::{WriteError, note_id, write, write_cursor};
 use super::totals::Totals;
 
 const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -53,6 +53,8 @@ pub(in crate::store) fn swap_in(
         [cursor.position.to_bytes()],
     )?;
     transaction.execute("DELETE FROM staged_credentials", [])?;
+    let sql = "SELECT max(user_id) FROM credentials";
+    note_id(&transaction, transaction.query_row(sql, [], |row| row.get(0))?)?;
     let totals = Totals::sum(&transaction)?;
     transaction.execute("DELETE FROM hash_counts", [])?;
     totals.write_hash_counts(&transaction)?;

@@ -3,15 +3,17 @@
 use std::error::Error;
 
 use contract::{Continue, SentRecord, SyncAnswer};
+use shared::actors::{AskError, ask};
 use shared::bus::BusError;
-use shared::log_sync::{Decision, decide};
+use shared::log_sync::{Decision, SnapshotReason, decide};
 
 use super::super::sealed_records::seal_record;
+use super::super::user_repository::HearFollower;
 use super::Responding;
 use super::questions::{Asked, Questions};
 use super::snapshots::Snapshots;
 use super::spool::SnapshotError;
-use crate::store::{LogReader, Records, StoreError};
+use crate::store::{FollowerPlace, LogReader, Records, StoreError};
 
 /// The most records of one answer; the follower asks for more.
 const RECORDS_PER_ANSWER: u32 = 1_000;
@@ -25,6 +27,8 @@ pub(super) enum AnswerError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
+    #[error("the log has to be written first")]
+    Writer(#[from] AskError),
     #[error("cannot make a snapshot")]
     Snapshot(#[from] SnapshotError),
 }
@@ -67,10 +71,17 @@ impl<'a> Answering<'a> {
             tracing::debug!("a follower wants more of a snapshot that is gone; it will ask anew");
             return Ok(());
         }
+        let place = FollowerPlace { cursor: request.cursor, highest_id: request.highest_id };
+        let told = ask(&self.with.repository, HearFollower(place)).await;
         let head = self.reader.find_head().await?;
         let at = request.cursor.position.seq;
         let hash_there = self.reader.find_record_hash(at).await?;
         let decision = decide(request, head.position, hash_there, self.with.replay_limit);
+        if decision == Decision::Snapshot(SnapshotReason::NotOnTheLog) {
+            // If the log went back, it must say so before its users are told: else tokens would live
+            // again. While the disk is full, the follower asks in vain.
+            told??;
+        }
         self.with.metrics.count(decision);
         let head = head.position.seq;
         if decision == Decision::Continue {

@@ -113,7 +113,8 @@ mod tests {
     fn question(reply_to: &str, nonce: &str) -> Asked {
         let (nonce, reply_to) = (nonce.to_owned(), reply_to.to_owned());
         let cursor = Cursor::default();
-        let request = SyncRequest { nonce, reply_to, cursor, snapshot: false, credit: None };
+        let (snapshot, credit, highest_id) = (false, None, None);
+        let request = SyncRequest { nonce, reply_to, cursor, snapshot, credit, highest_id };
         Asked { request, way: Way::Bus }
     }
 

@@ -5,11 +5,11 @@ use super::snapshots::CREDIT_DEADLINE;
 use super::*;
 use crate::store::Retention;
 use contract::{
-    Credit, Cursor, LogRecord, Position, RecordHash, SnapshotUser, SyncAnswer, SyncRequest,
-    UsersChecksum,
+    Credit, Cursor, EventKind, LogRecord, Position, RecordHash, SnapshotUser, SyncAnswer,
+    SyncRequest, UsersChecksum,
 };
 use futures_util::StreamExt;
-use shared::actors::{Mailbox, ask};
+use shared::actors::ask;
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, Destination, Message, Outgoing, QueueLifetime, QueueSpec, Subscription};
 use shared::hashing::PasswordHash;
@@ -41,6 +41,7 @@ async fn answers_over(
     let (responder, _) = SyncResponder::new(Responding {
         access: access(repository, &bus),
         store: Arc::clone(&repository.store),
+        repository: repository.mailbox.clone(),
         sealing_key: Arc::clone(&repository.key),
         directory: repository.directory.path().to_owned(),
         replay_limit,
@@ -77,6 +78,7 @@ impl Answers {
             cursor,
             snapshot: false,
             credit: None,
+            highest_id: None,
         };
         let delivery = self.deliver_answer(&request).await;
         serde_json::from_slice(&delivery.message.body).unwrap()
@@ -119,12 +121,16 @@ async fn a_follower_that_diverged_gets_all_users_as_of_the_head() {
     let position = Position { seq: 2, hash: RecordHash([9; 16]) };
     let diverged = Cursor { position, ..Cursor::default() };
     let SyncAnswer::Snapshot(part) = answers.ask(diverged).await else { panic!("no snapshot") };
-    assert_eq!((part.part, part.parts, part.as_of.position.seq), (1, 1, 3));
+    assert_eq!((part.part, part.parts), (1, 1));
+    let last = repository.records().await.pop().unwrap();
+    assert_eq!(last.kind, EventKind::REWOUND, "the follower knows of a record that is lost");
+    assert_eq!((part.as_of.position, last.position.seq), (last.position, 4));
     let [SnapshotUser { id, state, sealed_hash: Some(sealed) }] = &part.users[..] else {
         panic!("{:?}", part.users)
     };
     let hash = repository.key.unseal(sealed, *id, state.password_version).unwrap();
     assert_eq!(hash, PasswordHash::from_phc("$argon2id$hash"));
+    assert_eq!(state.stamp, Some(last.position));
 }
 
 #[actix::test]
@@ -188,6 +194,7 @@ fn wants_snapshot(nonce: &str, after: u32, parts: u32) -> SyncRequest {
         cursor: Cursor::default(),
         snapshot: true,
         credit: Some(Credit { after, parts }),
+        highest_id: None,
     }
 }
 

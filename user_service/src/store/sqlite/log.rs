@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use contract::{EventKind, LogRecord, Position, RecordHash, UserChange, UserId};
+use contract::{EventKind, LogRecord, Position, RecordData, RecordHash, UserId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use shared::hashing::PasswordHash;
@@ -12,20 +12,19 @@ use shared::log_sync::record_hash;
 use super::super::{PresentPassword, StoredRecord};
 use super::{StoreError, incarnation};
 
-/// Appends the record of a user's new state; returns its position.
+/// Appends a record with this data; returns its position.
 ///
 /// The end of the log is read here, in the same transaction, and not kept in memory: when a change
 /// is rolled back, its record is too, and the next record gets the same number.
 pub(super) fn append(
     connection: &Connection,
     kind: &EventKind,
-    change: UserChange,
+    data: impl Into<RecordData>,
     recorded_at_ms: i64,
     traceparent: Option<&str>,
 ) -> Result<Position, StoreError> {
-    let change = UserChange { written_by: Some(incarnation::read(connection)?), ..change };
-    let data =
-        serde_json::to_string(&change).map_err(|error| StoreError::Failed(Arc::new(error)))?;
+    let data = data.into().written_by(incarnation::read(connection)?);
+    let data = serde_json::to_string(&data).map_err(|error| StoreError::Failed(Arc::new(error)))?;
     let Position { seq, hash: prev_hash } = end(connection)?;
     let seq = seq + 1;
     let hash = record_hash(prev_hash, seq, kind, recorded_at_ms, &data);

@@ -29,6 +29,7 @@ pub(super) fn all() -> Migrations<'static> {
             include_str!("../../../migrations/sqlite/0005_positions.sql"),
             positions::fill,
         ),
+        M::up(include_str!("../../../migrations/sqlite/0006_rewinding.sql")),
     ])
 }
 

@@ -3,12 +3,14 @@
 mod checksum;
 mod incarnation;
 mod log;
+mod mark;
 mod migrations;
 mod name_keys;
 mod pruning;
 mod published;
 mod reader;
 mod responses;
+mod rewinding;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -48,12 +50,16 @@ impl SqliteStore {
         // This database is the source of truth: an acknowledged write survives a loss of power.
         let mut connection = open_writer(&self.path, Durability::Full, &migrations::all())?;
         incarnation::begin(&connection)?;
+        // Before anything else writes a record.
+        rewinding::check_opened(&mut connection, &self.path, now_ms)?;
         checksum::compute_if_absent(&connection)?;
         name_keys::renew(&mut connection, now_ms)?;
         let head = read_head(&connection)?;
+        let is_followed = rewinding::is_followed(&connection)?;
         Ok(Opened {
             writer: Box::new(SqliteWriter::new(connection, &self.path, self.damage.clone())),
             head,
+            is_followed,
         })
     }
 }

@@ -3,12 +3,14 @@ use std::sync::Arc;
 
 use contract::{EventKind, Position, RecordHash, UserChange, UserId};
 use rusqlite::{Connection, params};
+use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
+use shared::identity::Username;
 use shared::log_sync::{follows, record_hash};
 use tempfile::TempDir;
 
 use super::super::conformance::{Engine, passes_conformance};
-use super::super::{ChangeError, Store, in_file};
+use super::super::{Change, ChangeError, CreateUser, Store, in_file};
 use super::*;
 
 struct SqliteEngine {
@@ -114,7 +116,7 @@ async fn of_a_log_with_sealed_hashes_what_is_published_goes_and_the_rest_is_stat
         .query_row("SELECT chain FROM user_log WHERE seq = 2", [], |row| row.get(0))
         .unwrap();
     let store = engine.store();
-    let Opened { mut writer, head } = store.open_writer(5).await.unwrap();
+    let Opened { mut writer, head, .. } = store.open_writer(5).await.unwrap();
     let log = store.open_log_reader().await.unwrap();
     assert_eq!(log.find_record_hash(2).await.unwrap(), Some(RecordHash(before)));
     assert!(log.list_records(0, 10).await.unwrap().records.is_empty());
@@ -168,7 +170,7 @@ async fn rows_from_before_get_the_positions_of_their_records_or_ones_that_no_rec
     let mut seen = Vec::new();
     for _ in 0..2 {
         let store = engine.store();
-        let Opened { writer, head } = store.open_writer(5).await.unwrap();
+        let Opened { writer, head, .. } = store.open_writer(5).await.unwrap();
         let reader = store.open_reader().await.unwrap();
         let log = store.open_log_reader().await.unwrap();
         let records = log.list_records(2, 10).await.unwrap().records;
@@ -199,7 +201,7 @@ async fn rows_from_before_get_the_positions_of_their_records_or_ones_that_no_rec
 async fn a_checksum_that_is_absent_is_computed_from_the_users() {
     let engine = SqliteEngine::new();
     former_database(&engine.path());
-    let Opened { head, writer } = engine.store().open_writer(5).await.unwrap();
+    let Opened { head, writer, .. } = engine.store().open_writer(5).await.unwrap();
     writer.close().await.unwrap();
     engine.run("DELETE FROM users_checksum");
     let again = engine.store().open_writer(5).await.unwrap().head;
@@ -212,7 +214,7 @@ async fn what_was_written_is_in_the_databases_own_file_when_it_is_closed() {
     let engine = SqliteEngine::new();
     former_database(&engine.path());
     let store = engine.store();
-    let Opened { writer, head } = store.open_writer(5).await.unwrap();
+    let Opened { writer, head, .. } = store.open_writer(5).await.unwrap();
     writer.close().await.unwrap();
     let copy = engine.directory.path().join("copy.db");
     std::fs::copy(engine.path(), &copy).unwrap();
@@ -226,4 +228,66 @@ async fn a_database_of_a_newer_version_is_refused_and_that_is_no_full_disk() {
     engine.run("PRAGMA user_version = 99");
     let refused = engine.store().open_writer(5).await.err().unwrap();
     assert!(matches!(refused, StoreError::Failed(_)), "{refused}");
+}
+
+/// Opens it, writes a user, and closes it; returns how often the log says that it went back.
+async fn rewinds_after_a_start(engine: &SqliteEngine, name: &str) -> usize {
+    let Opened { mut writer, .. } = engine.store().open_writer(5).await.unwrap();
+    let create = CreateUser {
+        username: Username::parse(name).unwrap(),
+        password_hash: PasswordHash::from_phc("$argon2id$hash"),
+        idempotency: None,
+        traceparent: None,
+    };
+    writer.commit(vec![Change::Create(create)], 5).await.unwrap();
+    let log = engine.store().open_log_reader().await.unwrap();
+    let records = log.list_records(0, 100).await.unwrap().records;
+    drop(log);
+    writer.close().await.unwrap();
+    records.iter().filter(|stored| stored.record.kind == EventKind::REWOUND).count()
+}
+
+/// Does something to the files of a closed database, and expects it to be recognised, once.
+async fn expect_rewound_after(tamper: impl FnOnce(&Path)) {
+    let engine = SqliteEngine::new();
+    assert_eq!(rewinds_after_a_start(&engine, "anna").await, 0);
+    assert_eq!(rewinds_after_a_start(&engine, "bert").await, 0);
+    tamper(engine.directory.path());
+    assert_eq!(rewinds_after_a_start(&engine, "carl").await, 1);
+    assert_eq!(rewinds_after_a_start(&engine, "dora").await, 1, "once");
+}
+
+#[actix::test]
+async fn whatever_was_put_back_is_recognised_once() {
+    let path = |data: &Path, name: &str| data.join(name);
+    expect_rewound_after(|data| {
+        // As `tar` and `cp` into an empty directory do: the same content in another file.
+        std::fs::copy(path(data, "users.db"), path(data, "copy")).unwrap();
+        std::fs::rename(path(data, "copy"), path(data, "users.db")).unwrap();
+    })
+    .await;
+    expect_rewound_after(|data| std::fs::remove_file(path(data, "users.db")).unwrap()).await;
+    expect_rewound_after(|data| std::fs::write(path(data, "users.db"), "").unwrap()).await;
+    expect_rewound_after(|data| std::fs::remove_file(path(data, "users.mark")).unwrap()).await;
+    expect_rewound_after(|data| std::fs::write(path(data, "users.mark"), "{").unwrap()).await;
+    expect_rewound_after(|data| std::fs::write(path(data, "restored"), "").unwrap()).await;
+}
+
+#[actix::test]
+async fn copies_over_all_files_in_place_are_recognised() {
+    let engine = SqliteEngine::new();
+    assert_eq!(rewinds_after_a_start(&engine, "anna").await, 0);
+    let copies = tempfile::tempdir().unwrap();
+    let all = ["users.db", "users.mark"]
+        .map(|name| (engine.directory.path().join(name), copies.path().join(name)));
+    let copy = |from: &Path, to: &Path| std::fs::copy(from, to).unwrap();
+    for (file, kept) in &all {
+        copy(file, kept);
+    }
+    assert_eq!(rewinds_after_a_start(&engine, "bert").await, 0);
+    for (file, kept) in &all {
+        copy(kept, file);
+    }
+    assert_eq!(rewinds_after_a_start(&engine, "bert").await, 1);
+    assert_eq!(rewinds_after_a_start(&engine, "carl").await, 1, "once");
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use contract::EventKind;
+use contract::{EventKind, Head};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use rusqlite::{Connection, TransactionBehavior};
@@ -16,10 +16,10 @@ use shared::sqlite::{close_writer, in_savepoint};
 use shared::store_error::Damage;
 
 use super::super::{
-    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, Outcome, Pruned,
-    ReplaceHash, Retention, StoreError, UpdateUser, Writer,
+    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, FollowerPlace, Outcome,
+    Pruned, ReplaceHash, Retention, StoreError, UpdateUser, Writer,
 };
-use super::{checksum, log, pruning, published, read_head, responses, users};
+use super::{checksum, log, pruning, published, read_head, responses, rewinding, users};
 use crate::domain::{Credentials, NewPassword, User, Written};
 
 /// Owns the only connection that writes.
@@ -63,6 +63,16 @@ impl SqliteWriter {
         fail_point("committed");
         Ok(Committed { outcomes, head })
     }
+
+    fn hear(&mut self, place: FollowerPlace, now_ms: i64) -> Result<Head, StoreError> {
+        self.place.check()?;
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        rewinding::hear(&transaction, place, now_ms)?;
+        let head = read_head(&transaction)?;
+        transaction.commit()?;
+        Ok(head)
+    }
 }
 
 /// A change made the engine panic; the panic hook has logged it.
@@ -78,6 +88,19 @@ impl Writer for SqliteWriter {
     ) -> LocalBoxFuture<'_, Result<Committed, StoreError>> {
         let outcome = self.run_group(changes, now_ms);
         ready(self.damage.note(outcome)).boxed_local()
+    }
+
+    fn hear_follower(
+        &mut self,
+        place: FollowerPlace,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
+        let outcome = self.hear(place, now_ms);
+        ready(self.damage.note(outcome)).boxed_local()
+    }
+
+    fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        ready(rewinding::keep_mark(&self.connection, self.place.path())).boxed_local()
     }
 
     fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
@@ -103,7 +126,8 @@ impl Writer for SqliteWriter {
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
-        ready(close_writer(self.connection)).boxed_local()
+        let kept = rewinding::keep_mark(&self.connection, self.place.path());
+        ready(close_writer(self.connection).and(kept)).boxed_local()
     }
 }
 

@@ -67,7 +67,7 @@ impl SyncSession<'_> {
             }
             deferred.request = request;
         } else if due <= now {
-            self.send(&request, reason);
+            self.send(request, reason);
         } else {
             self.deferred = Some(Deferred { due, request, reason });
         }
@@ -77,22 +77,24 @@ impl SyncSession<'_> {
     pub(super) fn send_what_is_due(&mut self) {
         let now = Instant::now();
         if let Some(Deferred { request, reason, .. }) = self.deferred.take_if(|d| d.due <= now) {
-            self.send(&request, reason);
+            self.send(request, reason);
         }
     }
 
     /// Not waited for: a bus that hangs must not hold up what has arrived. If the question is
     /// lost, `Waited` repeats it.
-    fn send(&mut self, request: &SyncRequest, reason: AskReason) {
+    fn send(&mut self, request: SyncRequest, reason: AskReason) {
+        let highest_id = self.with.applied.borrow().highest_id;
+        let request = SyncRequest { highest_id, ..request };
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
         tracing::debug!(reason, seq = request.cursor.position.seq, "asking user_service");
         if let Asking::Directly(questions) = &mut self.asking {
-            questions.push_back(request.clone());
+            questions.push_back(request);
             return;
         }
         let (question, bus) =
-            (self.with.codec.encode_question(request), Arc::clone(&self.with.bus));
+            (self.with.codec.encode_question(&request), Arc::clone(&self.with.bus));
         actix::spawn(async move {
             if let Err(error) = bus.publish(vec![question]).await {
                 tracing::debug!(error = &error as &dyn Error, "a question was not sent");

@@ -1,10 +1,11 @@
 //! Carrying out what is to be written.
 
-use contract::{Cursor, SnapshotUser, UserId};
+use contract::{Cursor, SnapshotUser};
 use shared::actors::ask;
 use shared::bus::cloud_event::user_letter;
 use shared::fail_point::fail_point;
 use shared::log_sync::NextChange;
+use shared::tokens::Whose;
 
 use super::super::session_error::SessionError;
 use super::SyncSession;
@@ -18,10 +19,10 @@ impl SyncSession<'_> {
         changes: Vec<NextChange>,
         cursor: Cursor,
     ) -> Result<(), SessionError> {
-        let users: Vec<UserId> = changes.iter().map(|next| next.change.id).collect();
+        let concerned: Vec<Whose> = changes.iter().map(|next| Whose::stamps(&next.data)).collect();
         let command = ApplyEvents { changes, cursor };
         ask(&self.with.repository, command).await.map_err(SessionError::failed)??;
-        self.with.ended.forget(users, cursor.incarnation, cursor.position);
+        self.with.ended.forget(concerned, cursor.incarnation, cursor.position);
         self.note_written();
         Ok(())
     }

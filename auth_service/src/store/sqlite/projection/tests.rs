@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::super::{migrations, totals};
 use super::*;
-use contract::{EventKind, UserChange};
+use contract::{EventKind, LogRewound, UserChange};
 use shared::log_sync::record_hash;
 use shared::secrets::SealingKeys;
 
@@ -52,8 +52,9 @@ fn next_record(at: &mut Position, data: &str, sealed_hash: Option<&str>) -> Next
     let hash = record_hash(prev_hash, seq, &kind, 5, data);
     *at = Position { seq, hash };
     let change: UserChange = serde_json::from_str(data).unwrap();
+    let data = change.into();
     let sealed_hash = sealed_hash.map(SealedHash::new);
-    NextChange { position: *at, prev_hash, change, sealed_hash }
+    NextChange { position: *at, prev_hash, data, sealed_hash }
 }
 
 fn user(id: i64, username: &str, password_version: i64) -> String {
@@ -84,6 +85,23 @@ fn a_user_who_is_gone_is_gone_and_the_name_is_free() {
     projected.apply(&[&user(2, "a", 1)]).unwrap();
     assert_eq!(projected.id_of("a"), Some(2));
     projected.apply(&[&gone(7)]).unwrap();
+}
+
+#[test]
+fn after_a_log_that_went_back_its_record_is_everybodys_stamp() {
+    let mut projected = Projected::new();
+    projected.apply(&[&user(1, "a", 1), &user(2, "b", 1), &user(9, "c", 1), &gone(9)]).unwrap();
+    let mut at = projected.cursor;
+    let prev_hash = at.position.hash;
+    at.position = Position { seq: at.position.seq + 1, hash: RecordHash([7; 16]) };
+    let data = RecordData::Rewound(LogRewound { ids_through: 1_000_009, written_by: None });
+    let next = NextChange { position: at.position, prev_hash, data, sealed_hash: None };
+    projected.apply_records(&[next], at).unwrap();
+    for name in ["a", "b"] {
+        assert_eq!(projected.find(name).unwrap().stamp, at.position, "{name}");
+    }
+    let highest = find_highest_id(&projected.connection).unwrap();
+    assert_eq!(highest, Some(UserId(9)), "it counts although the user is gone");
 }
 
 #[test]
