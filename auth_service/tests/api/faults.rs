@@ -169,7 +169,7 @@ async fn a_projection_that_is_damaged_while_it_is_used_is_told_at_readyz() {
     // In place, as a disk does it.
     let mut file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all(&bytes).unwrap();
-    assert_eq!(app.verify(&token).await.problem(), "internal-error");
+    assert_eq!(app.verify(&token).await.problem(), "not-yet-known");
     let ready = app.get("/readyz").await;
     let reasons = ready.json()["reasons"].to_string();
     assert!(ready.status == 503 && reasons.contains("projection.db is damaged"), "{reasons}");
