@@ -210,17 +210,18 @@ mod tests {
     #[test]
     fn an_index_that_does_not_fit_its_table_is_found() {
         let paths = Paths::with_rows(7);
-        // The index is declared anew over nothing, and stays without entries.
+        // The index is declared anew, and keeps the entries of before.
         paths
             .writer
             .execute_batch(
                 "PRAGMA writable_schema = ON;
-                 UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (x) WHERE x > 5'
+                 UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t (x + 1)'
                  WHERE name = 'i';
-                 PRAGMA writable_schema = RESET;",
+                 PRAGMA writable_schema = RESET;
+                 PRAGMA wal_checkpoint(TRUNCATE);",
             )
             .unwrap();
-        let error = paths.copy(&go_on()).unwrap_err();
+        let error = FILE.check(&paths.directory.path().join("a.db"), &go_on()).unwrap_err();
         assert!(matches!(&error, CopyError::Damaged(_)), "{error}");
     }
 }
