@@ -66,8 +66,6 @@ fn overwrite_all_but_first_page(path: &std::path::Path) {
 #[actix_web::test]
 async fn a_setting_that_cannot_be_is_told_at_start() {
     let start = |flags: Vec<&'static str>| Setup { flags, ..Setup::default() }.try_start();
-    let access = start(vec!["--user-service-access", "owner"]).await.err().unwrap();
-    assert!(matches!(access, StartError::Settings(_)), "{access}");
     let limits = start(vec!["--password-min-chars", "200"]).await.err().unwrap();
     assert!(matches!(limits, StartError::Settings(_)), "{limits}");
 }
