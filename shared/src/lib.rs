@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod fail_point;
+pub mod file_mark;
 pub mod file_place;
 pub mod full_disk;
 pub mod hashing;

@@ -5,7 +5,6 @@
 //! The statements are in `sqlite/`.
 
 mod projection;
-mod put_back;
 mod sqlite;
 mod token_state;
 mod tokens;

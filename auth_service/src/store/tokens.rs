@@ -6,7 +6,9 @@ use std::error::Error;
 use contract::token_record::{KeyId, PublishedKey, Trade};
 use contract::{Claims, TokenRecord};
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 use shared::actors::Reply;
+use shared::file_mark::Mark;
 use shared::idempotency::{IdempotentRequest, Lookup};
 use shared::sqlite::{WriteConnection, idempotency};
 use shared::tokens::key_schedule::OwnKey;
@@ -14,7 +16,6 @@ use shared::tokens::token_set::{BootTime, Change, KeyEntry, Learned, TradeVerdic
 use shared::tokens::token_set_view::TokenSetView;
 
 use super::StoreError;
-use super::put_back::Mark;
 use super::sqlite::group_commit::GroupCommit;
 use super::sqlite::tokens;
 use super::token_state::{Now, TokenState};
@@ -66,13 +67,30 @@ pub struct TokenStore {
     changes: i64,
     /// Notes that, a second behind.
     mark: Mark,
+    /// What it notes, as far as this process has written it.
+    noted: Option<SetMark>,
+}
+
+/// What the mark beside the database notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SetMark {
+    /// How many transactions have changed the database.
+    changes: i64,
 }
 
 impl TokenStore {
     /// Notes beside the database how often it was changed. Without that, less is recognised.
     fn note_changes(&mut self) {
-        if let Err(error) = self.mark.note(self.changes) {
-            tracing::debug!(error = &error as &dyn Error, "the mark of tokens.db was not written");
+        let mark = SetMark { changes: self.changes };
+        if self.noted == Some(mark) {
+            return;
+        }
+        match self.mark.keep(&mark) {
+            Ok(()) => self.noted = Some(mark),
+            Err(error) => {
+                let error = &error as &dyn Error;
+                tracing::debug!(error, "the mark of tokens.db was not written");
+            }
         }
     }
 

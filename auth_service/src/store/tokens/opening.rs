@@ -5,13 +5,13 @@ use std::path::Path;
 use contract::TokenRecord;
 use contract::token_record::Horizons;
 use rusqlite::Connection;
+use shared::file_mark::{FileIdentity, Found, Mark};
 use shared::sqlite::{Durability, WriteConnection};
 use shared::tokens::key_trust::KeyTrust;
 use shared::tokens::token_set::{BootTime, Change, Learned};
 
-use super::TokenStore;
+use super::{SetMark, TokenStore};
 use crate::store::StoreError;
-use crate::store::put_back::{self, Mark};
 use crate::store::sqlite::group_commit::GroupCommit;
 use crate::store::sqlite::tokens::SetState;
 use crate::store::sqlite::{migrations, tokens};
@@ -27,7 +27,7 @@ impl TokenStore {
     /// # Errors
     /// It cannot be used; or the disk is full, and it cannot even be read, or was put back.
     pub fn open(path: &Path, boot_id: [u8; 16], now: BootTime) -> Result<Self, StoreError> {
-        let (mark, file) = (Mark::beside(path), put_back::name_of(path).ok());
+        let (mark, file) = (Mark::beside(path), identity_of(path));
         let migrations = migrations::tokens;
         let mut connection = WriteConnection::open(path.to_owned(), Durability::Full, migrations)?;
         let stored = connection.read(tokens::find_state)?;
@@ -36,7 +36,7 @@ impl TokenStore {
         }
         let state = connection.read(|connection| load(connection, &stored, boot_id, now))?;
         let (group, changes) = (GroupCommit::default(), stored.changes);
-        let mut store = Self { connection, group, state, changes, mark };
+        let mut store = Self { connection, group, state, changes, mark, noted: None };
         store.recognise(path, &stored, file)?;
         Ok(store)
     }
@@ -46,12 +46,17 @@ impl TokenStore {
         &mut self,
         path: &Path,
         stored: &SetState,
-        file: Option<String>,
+        file: Option<FileIdentity>,
     ) -> Result<(), StoreError> {
-        let noted = self.mark.read();
+        // A mark that was itself put back notes nothing.
+        let noted = match self.mark.find::<SetMark>() {
+            Ok(Found::Kept(SetMark { changes })) => Some(changes),
+            Ok(Found::Copy(_) | Found::Nothing) | Err(_) => None,
+        };
         if let Some(written_to) = &stored.file {
             let is_older = noted.is_none_or(|noted| noted > stored.changes);
-            if file.as_ref() == Some(written_to) && !is_older {
+            let is_same = file.is_some_and(|file| file.to_string() == *written_to);
+            if is_same && !is_older {
                 return Ok(());
             }
             self.begin_with_gaps(noted.unwrap_or(0))?;
@@ -60,8 +65,8 @@ impl TokenStore {
             // A new database that cannot be written; or one that nobody has put back.
             return Ok(());
         }
-        let file = file.or_else(|| put_back::name_of(path).ok()).unwrap_or_default();
-        tokens::name_file(self.connection.get()?, &file)?;
+        let file = file.or_else(|| identity_of(path)).map(|file| file.to_string());
+        tokens::name_file(self.connection.get()?, &file.unwrap_or_default())?;
         self.note_changes();
         Ok(())
     }
@@ -88,6 +93,10 @@ impl TokenStore {
         self.changes = self.connection.read(tokens::find_state)?.changes;
         Ok(())
     }
+}
+
+fn identity_of(path: &Path) -> Option<FileIdentity> {
+    path.metadata().ok().map(|metadata| FileIdentity::of(&metadata))
 }
 
 /// Ages that were counted by the clock of another start of the machine begin anew.

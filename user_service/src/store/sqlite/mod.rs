@@ -3,7 +3,6 @@
 mod checksum;
 mod incarnation;
 mod log;
-mod mark;
 mod migrations;
 mod name_keys;
 mod pruning;

@@ -11,16 +11,27 @@ use contract::{
     Cursor, EventKind, Incarnation, LogRewound, Position, RecordData, RecordHash, UserId,
 };
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
 use shared::backup::RESTORED_MARK;
+use shared::file_mark::{FileIdentity, Found, Mark};
 use shared::full_disk::is_full_kind;
 use shared::regular_file::directory_of;
 
 use super::super::{FollowerPlace, StoreError};
-use super::mark::{FileIdentity, Found, Mark};
-use super::{incarnation, log, mark, read_head};
+use super::{incarnation, log, read_head};
 
 /// So many ids are left out, for those that were given in the lost records.
 const IDS_LEFT_OUT: i64 = 1_000_000;
+
+/// What the mark beside the database notes: how far the log has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LogMark {
+    /// The end of the log, and the run of the service that vouched for it.
+    #[serde(flatten)]
+    end: Cursor,
+    /// No user had a higher id.
+    highest_id: i64,
+}
 
 /// Why the log is taken to have gone back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +73,12 @@ pub(super) fn check_opened(
     let file = FileIdentity::of(&path.metadata().map_err(failed)?);
     let note = note_of_restore(path);
     let is_restored = note.try_exists().map_err(failed)?;
-    let found = mark::find(path).map_err(failed)?;
+    let found = Mark::beside(path).find().map_err(failed)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some(cause) = cause_at_start(&transaction, file, found, is_restored)? {
         let (lost_run, highest_id) = match found {
             Found::Nothing => (None, 0),
-            Found::Kept(Mark { end, highest_id }) | Found::Copy(Mark { end, highest_id }) => {
+            Found::Kept(LogMark { end, highest_id }) | Found::Copy(LogMark { end, highest_id }) => {
                 (is_lost(&transaction, end.position)?.then_some(end.incarnation), highest_id)
             }
         };
@@ -89,13 +100,13 @@ fn note_of_restore(database: &Path) -> PathBuf {
 fn cause_at_start(
     connection: &Connection,
     file: FileIdentity,
-    found: Found,
+    found: Found<LogMark>,
     is_restored: bool,
 ) -> Result<Option<Cause>, StoreError> {
     let stored = stored_identity(connection)?;
     Ok(match found {
         _ if is_restored => Some(Cause::Restored),
-        Found::Kept(Mark { end, .. }) if is_lost(connection, end.position)? => {
+        Found::Kept(LogMark { end, .. }) if is_lost(connection, end.position)? => {
             Some(Cause::BeforeMark)
         }
         _ if stored.is_some_and(|stored| stored != file) => Some(Cause::DatabasePutBack),
@@ -123,8 +134,8 @@ fn is_lost(connection: &Connection, place: Position) -> Result<bool, StoreError>
 /// Keeps the present end of the log as the mark.
 pub(super) fn keep_mark(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let end = read_head(connection)?.cursor();
-    let mark = Mark { end, highest_id: highest_given(connection)? };
-    mark::keep(path, mark).map_err(failed)
+    let mark = LogMark { end, highest_id: highest_given(connection)? };
+    Mark::beside(path).keep(&mark).map_err(failed)
 }
 
 /// Learns from a follower's question: that there are followers, which ids it has seen, and whether the
