@@ -7,7 +7,7 @@ use std::sync::Arc;
 use contract::{EventKind, Head};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use shared::fail_point::fail_point;
 use shared::file_place::FilePlace;
 use shared::full_disk::check_room;
@@ -36,43 +36,57 @@ impl SqliteWriter {
         Self { connection, place: FilePlace::of(path, path.metadata()), damage }
     }
 
+    /// Does the work in one transaction; returns what it returned, and the end of the log.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<(T, Head), StoreError> {
+        let transact = || {
+            self.place.check()?;
+            // Immediate: a deferred transaction could fail to become a writer half way.
+            let behavior = TransactionBehavior::Immediate;
+            let transaction = self.connection.transaction_with_behavior(behavior)?;
+            let done = (work(&transaction)?, read_head(&transaction)?);
+            transaction.commit()?;
+            Ok(done)
+        };
+        self.damage.note(transact())
+    }
+
     fn run_group(&mut self, changes: Vec<Change>, now_ms: i64) -> Result<Committed, StoreError> {
-        self.place.check()?;
-        // Immediate: a deferred transaction could fail to become a writer half way.
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = self.connection.transaction_with_behavior(behavior)?;
-        let mut outcomes = Vec::with_capacity(changes.len());
-        for change in changes {
-            let mut outcome = Err(ChangeError::Store(StoreError::Failed(Arc::new(Panicked))));
-            in_savepoint(&transaction, |connection| {
-                let work = AssertUnwindSafe(|| apply(connection, change, now_ms));
-                if let Ok(applied) = catch_unwind(work) {
-                    outcome = applied;
-                }
-                // After any other error nothing was written, except perhaps the response of a
-                // request with an `Idempotency-Key`, which is kept.
-                !matches!(outcome, Err(ChangeError::Store(_)))
-            })?;
-            if let Err(ChangeError::Store(error)) = &outcome {
-                self.damage.look_at(error);
-            }
-            outcomes.push(outcome);
-        }
-        let head = read_head(&transaction)?;
-        transaction.commit()?;
+        let damage = self.damage.clone();
+        let make = |transaction: &Transaction<'_>| make_all(changes, transaction, &damage, now_ms);
+        let (outcomes, head) = self.transact(make)?;
         fail_point("committed");
         Ok(Committed { outcomes, head })
     }
+}
 
-    fn hear(&mut self, place: FollowerPlace, now_ms: i64) -> Result<Head, StoreError> {
-        self.place.check()?;
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = self.connection.transaction_with_behavior(behavior)?;
-        rewinding::hear(&transaction, place, now_ms)?;
-        let head = read_head(&transaction)?;
-        transaction.commit()?;
-        Ok(head)
+/// Makes the changes, each in a savepoint of its own.
+fn make_all(
+    changes: Vec<Change>,
+    transaction: &Transaction<'_>,
+    damage: &Damage,
+    now_ms: i64,
+) -> Result<Vec<Outcome>, StoreError> {
+    let mut outcomes = Vec::with_capacity(changes.len());
+    for change in changes {
+        let mut outcome = Err(ChangeError::Store(StoreError::Failed(Arc::new(Panicked))));
+        in_savepoint(transaction, |connection| {
+            let work = AssertUnwindSafe(|| apply(connection, change, now_ms));
+            if let Ok(applied) = catch_unwind(work) {
+                outcome = applied;
+            }
+            // After any other error nothing was written, except perhaps the response of a
+            // request with an `Idempotency-Key`, which is kept.
+            !matches!(outcome, Err(ChangeError::Store(_)))
+        })?;
+        if let Err(ChangeError::Store(error)) = &outcome {
+            damage.look_at(error);
+        }
+        outcomes.push(outcome);
     }
+    Ok(outcomes)
 }
 
 /// A change made the engine panic; the panic hook has logged it.
@@ -86,8 +100,7 @@ impl Writer for SqliteWriter {
         changes: Vec<Change>,
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Committed, StoreError>> {
-        let outcome = self.run_group(changes, now_ms);
-        ready(self.damage.note(outcome)).boxed_local()
+        ready(self.run_group(changes, now_ms)).boxed_local()
     }
 
     fn hear_follower(
@@ -95,8 +108,8 @@ impl Writer for SqliteWriter {
         place: FollowerPlace,
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
-        let outcome = self.hear(place, now_ms);
-        ready(self.damage.note(outcome)).boxed_local()
+        let heard = self.transact(|transaction| rewinding::hear(transaction, place, now_ms));
+        ready(heard.map(|((), head)| head)).boxed_local()
     }
 
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
