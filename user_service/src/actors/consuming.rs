@@ -1,10 +1,11 @@
-//! Consumes a queue of questions or commands to this service.
+//! Receives the questions and commands that come to this service through a queue.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use shared::actors::Backoff;
+use shared::actors::{Backoff, Health, supervise};
 use shared::bus::cloud_event::{Codec, Undecodable};
 use shared::bus::{Bus, BusError, DeadLetters, Delivery, QueueLifetime, QueueSpec, Subscription};
 use tokio::time::sleep;
@@ -26,11 +27,7 @@ pub struct BusAccess {
 
 impl BusAccess {
     /// Sends a message that cannot be decoded to the dead letters.
-    pub(super) fn bury(
-        &self,
-        Delivery { message, routing_key, .. }: &Delivery,
-        error: &Undecodable,
-    ) {
+    fn bury(&self, Delivery { message, routing_key, .. }: &Delivery, error: &Undecodable) {
         self.foreign_keys.note(error);
         self.dead_letters.send(message.clone(), routing_key.clone(), error.to_string());
     }
@@ -41,20 +38,37 @@ pub(super) fn shared_queue(name: &str, prefetch: u16) -> QueueSpec {
     QueueSpec { name: name.into(), lifetime: QueueLifetime::Shared, bindings: vec![], prefetch }
 }
 
+/// Takes the messages of a queue for ever, one after the other, whatever fails. A message that cannot
+/// be read goes to the dead letters. `what` names the loop, in the log and at `/readyz`.
+pub(super) async fn receive<T>(
+    access: &BusAccess,
+    health: &Health,
+    (what, queue): (&'static str, QueueSpec),
+    read: impl Fn(&Codec, &Delivery) -> Result<T, Undecodable>,
+    take: impl AsyncFn(T),
+) {
+    let handle = async |delivery: &Delivery| match read(&access.codec, delivery) {
+        Ok(message) => take(message).await,
+        Err(error) => access.bury(delivery, &error),
+    };
+    let run = async || consume(&*access.bus, queue.clone(), what, &handle).await;
+    supervise(health, what, pending(), run).await;
+}
+
 /// Passes each delivery to `handle`, one after the other, and then acknowledges it. Never returns:
 /// after any failure of the bus it subscribes again. `what` is its name in the log.
-pub(super) async fn consume(
+async fn consume(
     bus: &dyn Bus,
     queue: QueueSpec,
     what: &'static str,
-    mut handle: impl AsyncFnMut(&Delivery),
+    handle: &impl AsyncFn(&Delivery),
 ) -> Result<(), Infallible> {
     let mut backoff = Backoff::new(what);
     loop {
         let error = match bus.subscribe(queue.clone()).await {
             Ok(subscription) => {
                 backoff.worked();
-                until_cut_off(subscription, &mut handle).await
+                until_cut_off(subscription, handle).await
             }
             Err(error) => error,
         };
@@ -64,7 +78,7 @@ pub(super) async fn consume(
 
 async fn until_cut_off(
     mut subscription: Subscription,
-    handle: &mut impl AsyncFnMut(&Delivery),
+    handle: &impl AsyncFn(&Delivery),
 ) -> BusError {
     while let Some(delivery) = subscription.next().await {
         handle(&delivery).await;

@@ -14,12 +14,11 @@ use std::sync::Arc;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::PasswordRehashed;
 use contract::topology::REHASH_QUEUE;
-use futures_util::future::pending;
-use shared::actors::{Health, Mailbox, ask, supervise};
-use shared::bus::Delivery;
+use shared::actors::{Health, Mailbox, ask};
+use shared::bus::cloud_event::Codec;
 use shared::secrets::{SealingKeys, UnsealError};
 
-use super::consuming::{BusAccess, consume, shared_queue};
+use super::consuming::{BusAccess, receive, shared_queue};
 use super::user_repository::UserRepository;
 use crate::store::{Change, ReplaceHash};
 
@@ -69,15 +68,9 @@ impl Actor for RehashReceiver {
         let (access, health) = (self.access.clone(), self.health.clone());
         let receiving = Arc::clone(&self.receiving);
         let running = async move {
-            supervise(&health, RECEIVING, pending(), async || {
-                let queue = shared_queue(REHASH_QUEUE, PREFETCH);
-                let take = async |delivery: &Delivery| match access.codec.decode_rehash(delivery) {
-                    Ok(rehashed) => receiving.take(rehashed).await,
-                    Err(error) => access.bury(delivery, &error),
-                };
-                consume(&*access.bus, queue, RECEIVING, take).await
-            })
-            .await;
+            let queue = (RECEIVING, shared_queue(REHASH_QUEUE, PREFETCH));
+            let take = async |rehashed| receiving.take(rehashed).await;
+            receive(&access, &health, queue, Codec::decode_rehash, take).await;
         };
         context.spawn(running.into_actor(self).map(|(), _, _| ()));
     }
@@ -125,7 +118,6 @@ mod tests {
     use super::*;
     use crate::actors::test_repository::access;
     use contract::{SealedHash, UserId};
-    use shared::bus::cloud_event::Codec;
     use shared::bus::{Bus, Destination, Message, Outgoing};
     use shared::hashing::PasswordHash;
     use std::time::Duration;

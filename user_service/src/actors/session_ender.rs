@@ -16,11 +16,10 @@ use std::error::Error;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::EndSessions;
 use contract::topology::END_SESSIONS_QUEUE;
-use futures_util::future::pending;
-use shared::actors::{AskError, Health, Mailbox, ask, supervise};
-use shared::bus::Delivery;
+use shared::actors::{AskError, Health, Mailbox, ask};
+use shared::bus::cloud_event::Codec;
 
-use super::consuming::{BusAccess, consume, shared_queue};
+use super::consuming::{BusAccess, receive, shared_queue};
 use super::user_repository::UserRepository;
 use crate::store::{self, Change, ChangeError};
 
@@ -50,16 +49,9 @@ impl Actor for SessionEnder {
         let (access, repository) = (self.access.clone(), self.repository.clone());
         let health = self.health.clone();
         let running = async move {
-            supervise(&health, RECEIVING, pending(), async || {
-                let queue = shared_queue(END_SESSIONS_QUEUE, PREFETCH);
-                let take =
-                    async |delivery: &Delivery| match access.codec.decode_end_sessions(delivery) {
-                        Ok(command) => take(&repository, command).await,
-                        Err(error) => access.bury(delivery, &error),
-                    };
-                consume(&*access.bus, queue, RECEIVING, take).await
-            })
-            .await;
+            let queue = (RECEIVING, shared_queue(END_SESSIONS_QUEUE, PREFETCH));
+            let take = async |command| take(&repository, command).await;
+            receive(&access, &health, queue, Codec::decode_end_sessions, take).await;
         };
         context.spawn(running.into_actor(self).map(|(), _, _| ()));
     }
@@ -67,17 +59,12 @@ impl Actor for SessionEnder {
 
 async fn take(repository: &Mailbox<UserRepository>, command: EndSessions) {
     let user_id = command.id.0;
-    match end_sessions(repository, command).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            let error = &error as &dyn Error;
-            tracing::warn!(error, user_id, "sessions were not ended");
-        }
-        Err(error) => {
-            let error = &error as &dyn Error;
-            tracing::warn!(error, user_id, "sessions were not ended");
-        }
-    }
+    let failure: Box<dyn Error> = match end_sessions(repository, command).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.into(),
+        Err(error) => error.into(),
+    };
+    tracing::warn!(error = &*failure, user_id, "sessions were not ended");
 }
 
 /// Ends the sessions. When this returns without an error, they have ended for good: the record is in

@@ -20,12 +20,12 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use contract::topology::SYNC_REQUESTS_QUEUE;
 use futures_util::future::pending;
 use shared::actors::{Health, Mailbox, supervise};
-use shared::bus::Delivery;
+use shared::bus::cloud_event::Codec;
 use shared::secrets::SealingKeys;
 use tokio::sync::mpsc;
 
 use super::UserRepository;
-use super::consuming::{BusAccess, consume, shared_queue};
+use super::consuming::{BusAccess, receive, shared_queue};
 use crate::metrics::AnswerMetrics;
 use crate::store::Store;
 use answering::Answering;
@@ -95,11 +95,10 @@ impl Responding {
     async fn work(self, direct: mpsc::Receiver<Asked>) {
         let (asked, inbox) = mpsc::channel(WAITING_MAX);
         let (mut questions, mut direct) = (Questions::new(inbox), Questions::new(direct));
-        let receiving = supervise(&self.health, RECEIVING, pending(), async || {
-            let queue = shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH);
-            let take = async |delivery: &Delivery| self.receive(delivery, &asked).await;
-            consume(&*self.access.bus, queue, RECEIVING, take).await
-        });
+        let queue = (RECEIVING, shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH));
+        // The loop that answers lives as long as this one.
+        let put = async |request| drop(asked.send(Asked { request, way: Way::Bus }).await);
+        let receiving = receive(&self.access, &self.health, queue, Codec::decode_question, put);
         let answering = supervise(&self.health, "answering followers", pending(), async || {
             Answering::open(&self).await?.run(&mut questions).await
         });
@@ -107,14 +106,6 @@ impl Responding {
             Answering::open(&self).await?.run(&mut direct).await
         });
         tokio::join!(receiving, answering, directly);
-    }
-
-    async fn receive(&self, delivery: &Delivery, asked: &mpsc::Sender<Asked>) {
-        match self.access.codec.decode_question(delivery) {
-            // The loop that answers lives as long as this one.
-            Ok(request) => drop(asked.send(Asked { request, way: Way::Bus }).await),
-            Err(error) => self.access.bury(delivery, &error),
-        }
     }
 }
 

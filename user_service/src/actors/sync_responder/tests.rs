@@ -11,7 +11,9 @@ use contract::{
 use futures_util::StreamExt;
 use shared::actors::ask;
 use shared::bus::cloud_event::Codec;
-use shared::bus::{Bus, Destination, Message, Outgoing, QueueLifetime, QueueSpec, Subscription};
+use shared::bus::{
+    Bus, Delivery, Destination, Message, Outgoing, QueueLifetime, QueueSpec, Subscription,
+};
 use shared::hashing::PasswordHash;
 use shared::log_sync::{Effect, Follower, Input, user_checksum};
 use std::time::Duration;
