@@ -15,6 +15,8 @@
 //! the database. If the disk is full, even at the start, the actor stays alive, refuses writes with
 //! 507, and checks every second whether there is space.
 
+mod followers;
+
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -32,19 +34,14 @@ use shared::clock::Clock;
 use shared::full_disk::Writable;
 use tokio::sync::watch;
 
+pub use self::followers::HearFollower;
 use crate::metrics::WriterMetrics;
 use crate::store::{
-    Change, ChangeError, Committed, FollowerPlace, Opened, Outcome, Pruned, Retention, Store,
-    StoreError, Writer,
+    Change, ChangeError, Committed, Opened, Outcome, Pruned, Retention, Store, StoreError, Writer,
 };
 
 /// How many changes may wait while a commit is in progress.
 const MAILBOX_CAPACITY: usize = 1024;
-/// How long changes wait, after a start, for the first question of a follower: it may know that the
-/// log went back.
-const HOLD_LIMIT: Duration = Duration::from_secs(1);
-/// How often the end of the log is kept outside the database, if it has moved.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often writing is tried again while the disk is full.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -69,14 +66,6 @@ pub struct Prune(pub Retention);
 
 impl Command for Prune {
     type Reply = Result<bool, StoreError>;
-}
-
-/// "A follower has asked from this place": answers when the log shows what follows from that.
-#[derive(Clone, Copy, Debug)]
-pub struct HearFollower(pub FollowerPlace);
-
-impl Command for HearFollower {
-    type Reply = Result<(), StoreError>;
 }
 
 /// "Commit the pending changes, close the database, and stop": answers when that is done.
@@ -156,36 +145,6 @@ impl UserRepository {
         self.writer = Some(writer);
         self.is_holding = is_followed;
         self.announce(head);
-    }
-
-    fn hold_no_longer(&mut self, context: &mut Context<Self>) {
-        if std::mem::take(&mut self.is_holding) {
-            self.commit(context);
-        }
-    }
-
-    fn refuse_waiting(&mut self) {
-        let refuse =
-            |(_, reply): (Change, Reply<Outcome>)| reply.send(Err(ChangeError::TooManyWait));
-        self.waiting.drain(..).for_each(refuse);
-    }
-
-    fn keep_mark(&mut self, context: &mut Context<Self>) {
-        let end = self.head.borrow().map(|head| head.position);
-        if self.writer.is_none() || self.marked == end {
-            return;
-        }
-        self.with_writer(
-            context,
-            async |writer| writer.keep_mark().await,
-            move |repository, kept, _| match kept {
-                Ok(()) => repository.marked = end,
-                Err(error) => {
-                    let error = &error as &dyn Error;
-                    tracing::debug!(error, "the end of the log cannot be kept");
-                }
-            },
-        );
     }
 
     /// Returns whether it is another than before.
@@ -290,7 +249,7 @@ impl UserRepository {
         context.wait(opening.into_actor(self).map(|opened, repository, context| match opened {
             Ok(opened) => {
                 repository.take(opened);
-                context.notify_later(HoldNoLonger, HOLD_LIMIT);
+                Self::limit_holding(context);
                 // What opening writes finds its place where a change does not.
                 context.notify(TryWriting);
             }
@@ -311,11 +270,11 @@ impl Actor for UserRepository {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(MARK_INTERVAL, Self::keep_mark);
+        Self::keep_marks(context);
         if self.writer.is_none() {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         } else {
-            context.notify_later(HoldNoLonger, HOLD_LIMIT);
+            Self::limit_holding(context);
         }
     }
 }
@@ -334,39 +293,6 @@ impl Handler<Ask<Change>> for UserRepository {
             return reply.send(Err(ChangeError::TooManyWait));
         }
         self.waiting.push((change, reply));
-    }
-}
-
-impl Handler<Ask<HearFollower>> for UserRepository {
-    type Result = ();
-
-    fn handle(&mut self, ask: Ask<HearFollower>, context: &mut Self::Context) {
-        let (HearFollower(place), reply) = ask.into_parts();
-        let now_ms = self.clock.unix_ms();
-        self.with_writer(
-            context,
-            async move |writer| writer.hear_follower(place, now_ms).await,
-            |repository, heard, context| {
-                if let Ok(head) = heard {
-                    repository.announce(head);
-                    repository.hold_no_longer(context);
-                }
-                reply.send(heard.map(drop));
-            },
-        );
-    }
-}
-
-/// Sent to itself: no follower has asked.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct HoldNoLonger;
-
-impl Handler<HoldNoLonger> for UserRepository {
-    type Result = ();
-
-    fn handle(&mut self, _: HoldNoLonger, context: &mut Self::Context) {
-        self.hold_no_longer(context);
     }
 }
 

@@ -1,0 +1,100 @@
+//! What followers know of the log. One may have been further than the log is, because the database was
+//! put back: so the first changes after a start wait for the first question, and the end of the log is
+//! kept outside the database, too.
+
+use std::error::Error;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, Handler, Message};
+use shared::actors::{Ask, Command, Reply};
+
+use super::UserRepository;
+use crate::store::{Change, ChangeError, FollowerPlace, Outcome, StoreError};
+
+/// How long changes wait, after a start, for the first question of a follower: it may know that the
+/// log went back.
+const HOLD_LIMIT: Duration = Duration::from_secs(1);
+/// How often the end of the log is kept outside the database, if it has moved.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// "A follower has asked from this place": answers when the log shows what follows from that.
+#[derive(Clone, Copy, Debug)]
+pub struct HearFollower(pub FollowerPlace);
+
+impl Command for HearFollower {
+    type Reply = Result<(), StoreError>;
+}
+
+impl UserRepository {
+    /// Keeps the end of the log as the mark, from now on.
+    pub(super) fn keep_marks(context: &mut Context<Self>) {
+        context.run_interval(MARK_INTERVAL, Self::keep_mark);
+    }
+
+    /// Changes wait no longer than this for a follower.
+    pub(super) fn limit_holding(context: &mut Context<Self>) {
+        context.notify_later(HoldNoLonger, HOLD_LIMIT);
+    }
+
+    fn hold_no_longer(&mut self, context: &mut Context<Self>) {
+        if std::mem::take(&mut self.is_holding) {
+            self.commit(context);
+        }
+    }
+
+    pub(super) fn refuse_waiting(&mut self) {
+        let refuse =
+            |(_, reply): (Change, Reply<Outcome>)| reply.send(Err(ChangeError::TooManyWait));
+        self.waiting.drain(..).for_each(refuse);
+    }
+
+    fn keep_mark(&mut self, context: &mut Context<Self>) {
+        let end = self.head.borrow().map(|head| head.position);
+        if self.writer.is_none() || self.marked == end {
+            return;
+        }
+        self.with_writer(
+            context,
+            async |writer| writer.keep_mark().await,
+            move |repository, kept, _| match kept {
+                Ok(()) => repository.marked = end,
+                Err(error) => {
+                    let error = &error as &dyn Error;
+                    tracing::debug!(error, "the end of the log cannot be kept");
+                }
+            },
+        );
+    }
+}
+
+impl Handler<Ask<HearFollower>> for UserRepository {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<HearFollower>, context: &mut Self::Context) {
+        let (HearFollower(place), reply) = ask.into_parts();
+        let now_ms = self.clock.unix_ms();
+        self.with_writer(
+            context,
+            async move |writer| writer.hear_follower(place, now_ms).await,
+            |repository, heard, context| {
+                if let Ok(head) = heard {
+                    repository.announce(head);
+                    repository.hold_no_longer(context);
+                }
+                reply.send(heard.map(drop));
+            },
+        );
+    }
+}
+
+/// Sent to itself: no follower has asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct HoldNoLonger;
+
+impl Handler<HoldNoLonger> for UserRepository {
+    type Result = ();
+
+    fn handle(&mut self, _: HoldNoLonger, context: &mut Self::Context) {
+        self.hold_no_longer(context);
+    }
+}
