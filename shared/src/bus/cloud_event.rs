@@ -9,21 +9,18 @@
 //! Decoding also checks the hash of each record and reads its data, once. The rest of a follower
 //! receives only [`crate::log_sync::Input`].
 
+mod commands;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use contract::event::{SOURCE, SPEC_VERSION, header};
-use contract::topology::{
-    END_SESSIONS_QUEUE, HEAD_ROUTING_KEY, MAC, REHASH_QUEUE, SYNC_REQUESTS_QUEUE, TOKEN_ANSWERS,
-    TOKEN_QUESTIONS, USERS_EXCHANGE,
-};
+use contract::topology::{HEAD_ROUTING_KEY, MAC, SYNC_REQUESTS_QUEUE, USERS_EXCHANGE};
 use contract::{
-    EndSessions, EventKind, Head, Incarnation, LogRecord, PasswordRehashed, Position, RecordData,
-    SealedHash, SentRecord, SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest, TokenAnswer,
-    TokenQuestion,
+    EventKind, Head, Incarnation, LogRecord, Position, RecordData, SealedHash, SentRecord,
+    SnapshotPart, SnapshotUser, SyncAnswer, SyncRequest,
 };
-use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -32,7 +29,7 @@ use serde_json::Value;
 use super::{Delivery, Destination, Message, Outgoing};
 use crate::clock::rfc_3339;
 use crate::log_sync::{Input, ReceivedContinue, ReceivedRecord, is_intact};
-use crate::secrets::{NotAuthentic, SealingKeys, random_bytes};
+use crate::secrets::{NotAuthentic, SealingKeys};
 
 /// CloudEvents `source` of what auth_service sends.
 const AUTH_SERVICE: &str = "/lockstep/auth_service";
@@ -200,9 +197,7 @@ impl Codec {
 
     /// A follower's question.
     pub fn encode_question(&self, request: &SyncRequest) -> Outgoing {
-        let id = request.nonce.clone();
-        let message = self.document(Purpose::Question, SYNC_REQUESTS_QUEUE, id, request);
-        Outgoing { to: Destination::Queue(SYNC_REQUESTS_QUEUE.to_owned()), message }
+        self.to_queue(Purpose::Question, SYNC_REQUESTS_QUEUE, request.nonce.clone(), request)
     }
 
     /// An answer to the follower whose queue is `reply_to`.
@@ -215,36 +210,7 @@ impl Codec {
             SyncAnswer::Continue(answer) => answer.nonce.clone(),
             SyncAnswer::Snapshot(part) => format!("{}-{}", part.nonce, part.part),
         };
-        let message = self.document(Purpose::Answer, reply_to, id, answer);
-        Outgoing { to: Destination::Queue(reply_to.to_owned()), message }
-    }
-
-    /// "Store this hash."
-    pub fn encode_rehash(&self, command: &PasswordRehashed) -> Outgoing {
-        let id = HEXLOWER.encode(&random_bytes::<8>());
-        let message = self.document(Purpose::Rehash, REHASH_QUEUE, id, command);
-        Outgoing { to: Destination::Queue(REHASH_QUEUE.to_owned()), message }
-    }
-
-    /// "End all sessions."
-    pub fn encode_end_sessions(&self, command: &EndSessions) -> Outgoing {
-        let id = HEXLOWER.encode(&random_bytes::<8>());
-        let message = self.document(Purpose::EndSessions, END_SESSIONS_QUEUE, id, command);
-        Outgoing { to: Destination::Queue(END_SESSIONS_QUEUE.to_owned()), message }
-    }
-
-    /// A question about a token.
-    pub fn encode_token_question(&self, question: &TokenQuestion) -> Outgoing {
-        let id = question.nonce.clone();
-        let message = self.document(Purpose::TokenQuestion, TOKEN_QUESTIONS, id, question);
-        Outgoing { to: Destination::Queue(TOKEN_QUESTIONS.to_owned()), message }
-    }
-
-    /// The answer to it.
-    pub fn encode_token_answer(&self, answer: &TokenAnswer) -> Outgoing {
-        let id = answer.nonce.clone();
-        let message = self.document(Purpose::TokenAnswer, TOKEN_ANSWERS, id, answer);
-        Outgoing { to: Destination::Queue(TOKEN_ANSWERS.to_owned()), message }
+        self.to_queue(Purpose::Answer, reply_to, id, answer)
     }
 
     /// Reads an event that carries a record.
@@ -310,38 +276,6 @@ impl Codec {
         self.read(Purpose::Question, delivery)
     }
 
-    /// Reads a new hash.
-    ///
-    /// # Errors
-    /// See [`Undecodable`].
-    pub fn decode_rehash(&self, delivery: &Delivery) -> Result<PasswordRehashed, Undecodable> {
-        self.read(Purpose::Rehash, delivery)
-    }
-
-    /// Reads the command to end all sessions of a user.
-    ///
-    /// # Errors
-    /// See [`Undecodable`].
-    pub fn decode_end_sessions(&self, delivery: &Delivery) -> Result<EndSessions, Undecodable> {
-        self.read(Purpose::EndSessions, delivery)
-    }
-
-    /// Reads a question about a token.
-    ///
-    /// # Errors
-    /// See [`Undecodable`].
-    pub fn decode_token_question(&self, delivery: &Delivery) -> Result<TokenQuestion, Undecodable> {
-        self.read(Purpose::TokenQuestion, delivery)
-    }
-
-    /// Reads the answer to it.
-    ///
-    /// # Errors
-    /// See [`Undecodable`].
-    pub fn decode_token_answer(&self, delivery: &Delivery) -> Result<TokenAnswer, Undecodable> {
-        self.read(Purpose::TokenAnswer, delivery)
-    }
-
     /// Checks the record's hash and reads its data. An unreadable record is reported in
     /// `unreadable` and is no error: it may be an old record that the follower has already passed.
     fn receive(
@@ -377,6 +311,17 @@ impl Codec {
         let covered = Covered::of(purpose, routing_key, message);
         self.keys.verify(mac, covered.parts())?;
         Ok(message)
+    }
+
+    fn to_queue(
+        &self,
+        purpose: Purpose,
+        queue: &str,
+        id: String,
+        document: &impl Serialize,
+    ) -> Outgoing {
+        let message = self.document(purpose, queue, id, document);
+        Outgoing { to: Destination::Queue(queue.to_owned()), message }
     }
 
     fn document(
