@@ -31,9 +31,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A body that was read completely and is a JSON object.
 pub struct JsonBody(pub Members);
 
-/// A body that was read completely and is said to be JSON. It is not parsed.
-struct JsonBytes(Bytes);
-
 /// A message from the other service, as it would be delivered by a bus. It is not authenticated.
 pub struct DirectMessage(pub Delivery);
 
@@ -49,19 +46,8 @@ impl FromRequest for JsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = JsonBytes::from_request(request, payload);
-        Box::pin(async move { Members::parse(&bytes.await?.0).map(Self) })
-    }
-}
-
-impl FromRequest for JsonBytes {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let checked = check_headers(request.headers(), JSON);
-        let reading = read_if(checked, request, payload);
-        Box::pin(async move { reading.await.map(Self) })
+        let reading = read_typed(JSON, request, payload);
+        Box::pin(async move { Members::parse(&reading.await?).map(Self) })
     }
 }
 
@@ -70,9 +56,9 @@ impl FromRequest for DirectMessage {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let bytes = JsonBytes::from_request(request, payload);
+        let reading = read_typed(JSON, request, payload);
         Box::pin(async move {
-            from_line(&bytes.await?.0).map(Self).map_err(|error| {
+            from_line(&reading.await?).map(Self).map_err(|error| {
                 Problem::new(ProblemKind::Malformed, "the body must be one message")
                     .with_source(error)
             })
@@ -85,8 +71,7 @@ impl FromRequest for FormBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let checked = check_headers(request.headers(), FORM);
-        let reading = read_if(checked, request, payload);
+        let reading = read_typed(FORM, request, payload);
         Box::pin(async move { Form::parse(&reading.await?).map(Self) })
     }
 }
@@ -100,6 +85,15 @@ impl FromRequest for IgnoredBody {
         let reading = read_if(checked, request, payload);
         Box::pin(async move { reading.await.map(|_| Self) })
     }
+}
+
+/// Reads a body that is said to be of this media type. It is not parsed.
+fn read_typed(
+    media_type: &'static str,
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    read_if(check_headers(request.headers(), media_type), request, payload)
 }
 
 /// Reads the body if its headers have passed the check; otherwise it is not even asked for.
