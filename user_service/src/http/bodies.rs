@@ -181,6 +181,12 @@ pub(super) fn etag(user: &User) -> (header::HeaderName, String) {
     (header::ETAG, format!("\"{}\"", user.tag()))
 }
 
+/// The response to a write that leaves the user: that of [`written`], with the entity tag.
+pub(super) fn left(mut builder: HttpResponseBuilder, change: &Written) -> HttpResponse {
+    builder.insert_header(etag(&change.user));
+    written(builder, change)
+}
+
 /// The response to a write: the user, and a token by which later requests can wait for the write.
 pub(super) fn written(mut builder: HttpResponseBuilder, written: &Written) -> HttpResponse {
     builder

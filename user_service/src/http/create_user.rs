@@ -5,12 +5,11 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
-use shared::hashing::HashPassword;
 use shared::http::{Bearer, ClientPresence, IdempotencyKey, JsonBody, Problem, RequestContext};
 use shared::idempotency::IdempotentRequest;
 
 use super::Api;
-use super::bodies::{NewUser, etag, written};
+use super::bodies::{NewUser, left};
 use super::parsing::ListConditions;
 use crate::actors::user_reader::FindResponse;
 use crate::domain::Written;
@@ -59,8 +58,7 @@ pub(super) async fn create_user(
     {
         return Ok(answer(&first));
     }
-    let hashing = async { Ok(ask(&api.hasher, HashPassword(password)).await??) };
-    let password_hash = client.hashed(hashing).await?;
+    let password_hash = api.hash(&client, password).await?;
     let traceparent = context.traceparent;
     let create = CreateUser { username, password_hash, idempotency, traceparent };
     Ok(answer(&ask(&api.repository, Change::Create(create)).await??))
@@ -69,6 +67,5 @@ pub(super) async fn create_user(
 fn answer(created: &Written) -> HttpResponse {
     let mut builder = HttpResponse::Created();
     builder.insert_header((header::LOCATION, format!("/users/{}", created.user.id)));
-    builder.insert_header(etag(&created.user));
-    written(builder, created)
+    left(builder, created)
 }

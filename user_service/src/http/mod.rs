@@ -19,12 +19,12 @@ mod update_user;
 
 use std::sync::Arc;
 
-use shared::actors::Mailbox;
+use shared::actors::{Mailbox, ask};
 use shared::bus::cloud_event::Codec;
 use shared::clock::Clock;
-use shared::hashing::PasswordHasher;
-use shared::http::GuessLimit;
-use shared::identity::{PasswordBlocklist, PasswordPolicy};
+use shared::hashing::{HashPassword, PasswordHash, PasswordHasher};
+use shared::http::{ClientPresence, GuessLimit, Problem};
+use shared::identity::{Password, PasswordBlocklist, PasswordPolicy};
 use shared::secrets::SealingKeys;
 
 use crate::actors::sync_responder::DirectQuestions;
@@ -63,4 +63,15 @@ pub struct Api {
     pub questions: DirectQuestions,
     /// Authenticates and decodes them.
     pub codec: Codec,
+}
+
+impl Api {
+    /// Hashes a new password, unless its client goes away while too many wait.
+    async fn hash(
+        &self,
+        client: &ClientPresence,
+        password: Password,
+    ) -> Result<PasswordHash, Problem> {
+        client.hashed(async { Ok(ask(&self.hasher, HashPassword(password)).await??) }).await
+    }
 }

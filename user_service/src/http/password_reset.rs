@@ -4,13 +4,12 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::hashing::HashPassword;
 use shared::http::{
     Bearer, ClientPresence, IgnoredBody, JsonBody, Problem, ProblemKind, RequestContext,
 };
 
 use super::Api;
-use super::bodies::{PasswordReset, ResetTokenResponse, check_guessable, etag, written};
+use super::bodies::{PasswordReset, ResetTokenResponse, check_guessable, left};
 use super::parsing::UserPath;
 use super::problems::no_such_user;
 use super::reset_token::ResetToken;
@@ -71,8 +70,7 @@ pub(super) async fn reset_password(
     let found = ask(&api.reader, FindUser(id)).await??;
     let user = found.filter(|user| permit.permits(user)).ok_or_else(invalid_reset_token)?;
     check_guessable(&password, &user.username_key, &api)?;
-    let hashing = async { Ok(ask(&api.hasher, HashPassword(password)).await??) };
-    let hash = client.hashed(hashing).await?;
+    let hash = api.hash(&client, password).await?;
     let update = UpdateUser {
         id,
         username: None,
@@ -87,9 +85,7 @@ pub(super) async fn reset_password(
         }
         outcome => outcome?,
     };
-    let mut builder = HttpResponse::Ok();
-    builder.insert_header(etag(&updated.user));
-    Ok(written(builder, &updated))
+    Ok(left(HttpResponse::Ok(), &updated))
 }
 
 fn invalid_reset_token() -> Problem {

@@ -4,14 +4,14 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use secrecy::SecretString;
 use shared::actors::ask;
-use shared::hashing::{HashPassword, PasswordHash, Stored, Verification, VerifyPassword};
+use shared::hashing::{PasswordHash, Stored, Verification, VerifyPassword};
 use shared::http::{
     Bearer, ClientAddress, ClientPresence, JsonBody, Problem, ProblemKind, RequestContext,
 };
 use shared::identity::{Password, Username};
 
 use super::Api;
-use super::bodies::{UserChanges, check_guessable, etag, written};
+use super::bodies::{UserChanges, check_guessable, left};
 use super::parsing::{Conditions, UserPath};
 use super::problems::{no_such_user, precondition_failed};
 use crate::actors::user_reader::FindCredentials;
@@ -77,9 +77,7 @@ pub(super) async fn update_user(
             change_password(&api, command, &change).await?
         }
     };
-    let mut builder = HttpResponse::Ok();
-    builder.insert_header(etag(&updated.user));
-    Ok(written(builder, &updated))
+    Ok(left(HttpResponse::Ok(), &updated))
 }
 
 /// Checks the current password, if it is needed, then writes. Repeats both if another request changed
@@ -96,9 +94,7 @@ async fn change_password(
         let hash = if let Some(hash) = &hash {
             PasswordHash::clone(hash)
         } else {
-            let password = HashPassword(change.new.clone());
-            let hashing = async { Ok(ask(&api.hasher, password).await??) };
-            hash.insert(change.client.hashed(hashing).await?).clone()
+            hash.insert(api.hash(&change.client, change.new.clone()).await?).clone()
         };
         let attempt = UpdateUser {
             password: Some(NewPassword { hash, permit }),
