@@ -10,6 +10,10 @@ mod manifest;
 mod restore;
 mod take;
 
+use std::path::Path;
+
+use crate::clock::Clock;
+
 pub use crate::sqlite::DatabaseFile;
 pub use error::BackupError;
 pub use files::Stop;
@@ -33,6 +37,23 @@ pub struct ServiceData {
     pub databases: &'static [DatabaseFile],
     /// How the names of its private keys begin, if it has any. They are in no backup.
     pub private_keys: Option<&'static str>,
+}
+
+/// What is to be backed up or restored.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The name of the binary. A backup is restored by the one that made it.
+    pub binary: &'a str,
+    /// The services that it runs.
+    pub services: &'a [ServiceData],
+    /// Where their databases are.
+    pub data_dir: &'a Path,
+    /// The backup.
+    pub directory: &'a Path,
+    /// Tells the time.
+    pub clock: &'a Clock,
+    /// Interrupts the work.
+    pub stop: &'a Stop,
 }
 
 /// The databases of these services, in the order in which they are copied.

@@ -6,27 +6,21 @@ use std::path::Path;
 
 use super::files::{Stop, Writing, copy_hashed, open_plain};
 use super::{
-    BackupError, DatabaseFile, FileEntry, Manifest, PARTIAL, RESTORED_MARK, ServiceData, databases,
+    BackupError, DatabaseFile, FileEntry, Job, Manifest, PARTIAL, RESTORED_MARK, ServiceData,
+    databases,
 };
-use crate::clock::{Clock, rfc_3339};
+use crate::clock::rfc_3339;
 use crate::secrets::{DataDirClaim, DataDirError, claim_data_dir};
 
 /// How the names of files that belong to a database go on after its own name.
 const ENDINGS: [&str; 5] = ["", "-wal", "-shm", "-journal", PARTIAL];
 
-/// Restores the databases of these services from the backup in `directory` into `data_dir`, which is
-/// created if it is not there. Everything is checked before anything is written.
+/// Restores the databases from the backup in `directory` into the data directory, which is created if it is not there. Everything is checked before anything is written.
 ///
 /// # Errors
 /// See [`BackupError`]. What was written is deleted again.
-pub fn restore(
-    binary: &str,
-    services: &[ServiceData],
-    data_dir: &Path,
-    directory: &Path,
-    clock: &Clock,
-    stop: &Stop,
-) -> Result<Manifest, BackupError> {
+pub fn restore(job: Job<'_>) -> Result<Manifest, BackupError> {
+    let Job { binary, services, data_dir, directory, clock, stop } = job;
     let manifest = Manifest::read(directory, binary, services)?;
     // Whoever restores over a running service, or over its data, learns it at once.
     let mut claims = if data_dir.exists() { claim(services, data_dir)? } else { Vec::new() };

@@ -7,25 +7,19 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{Stop, Writing, copy_hashed, open_plain};
-use super::{BackupError, DatabaseFile, FileEntry, Manifest, ServiceData, databases, manifest};
-use crate::clock::{Clock, rfc_3339};
+use super::{BackupError, DatabaseFile, FileEntry, Job, Manifest, databases, manifest};
+use crate::clock::rfc_3339;
 use crate::regular_file::{directory_of, open_regular};
 
-/// Copies the databases of these services from `data_dir` into `directory`, one after the other, and
-/// checks the copies. `directory` is created if it is not there; its parent must be.
+/// Copies the databases from the data directory into `directory`, one after the other, and checks the
+/// copies. `directory` is created if it is not there; its parent must be.
 ///
 /// The services may run meanwhile. Everything that they had acknowledged before is in the copies.
 ///
 /// # Errors
 /// See [`BackupError`]. What was written is deleted again.
-pub fn take(
-    binary: &str,
-    services: &[ServiceData],
-    data_dir: &Path,
-    directory: &Path,
-    clock: &Clock,
-    stop: &Stop,
-) -> Result<Manifest, BackupError> {
+pub fn take(job: Job<'_>) -> Result<Manifest, BackupError> {
+    let Job { binary, services, data_dir, directory, clock, stop } = job;
     let time = rfc_3339(clock.unix_ms());
     let data_dir = fs::canonicalize(data_dir).map_err(BackupError::input(data_dir))?;
     let directory = absolute(directory)?;

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::settings::Settings;
 use super::{Application, Failure, signals};
-use crate::backup::{self, Manifest, Stop};
+use crate::backup::{self, BackupError, Job, Manifest, Stop};
 use crate::clock::Clock;
 
 /// Copies the databases into `directory`.
@@ -18,15 +18,13 @@ pub(super) fn backup<A: Application>(
     directory: &Path,
     is_json: bool,
 ) -> Result<(), Failure> {
-    let config = settings.into_config(Vec::new())?;
-    let data_dir = &A::common(&config).data_dir;
-    let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
-    let taken = backup::take(A::NAME, A::DATA, data_dir, directory, &clock, &stop);
-    let done = format!(
-        "backed up to {}. Keys are not in it: keep the sealing key in another safe place",
-        directory.display()
-    );
-    print(&taken.map_err(Failure::Backup)?, &done, is_json).map_err(Failure::other)
+    let done = |_: &Path| {
+        format!(
+            "backed up to {}. Keys are not in it: keep the sealing key in another safe place",
+            directory.display()
+        )
+    };
+    run::<A>(settings, directory, is_json, backup::take, done)
 }
 
 /// Copies a backup into the data directory.
@@ -38,18 +36,36 @@ pub(super) fn restore<A: Application>(
     directory: &Path,
     is_json: bool,
 ) -> Result<(), Failure> {
+    let done = |data_dir: &Path| {
+        let signs = A::DATA.iter().any(|data| data.private_keys.is_some());
+        format!(
+            "restored into {}. Before the start, put the sealing key back if it is lost{}",
+            data_dir.display(),
+            if signs {
+                "; tokens are signed with a new key, so everybody logs in again"
+            } else {
+                ""
+            }
+        )
+    };
+    run::<A>(settings, directory, is_json, backup::restore, done)
+}
+
+/// Does the work, and prints what `done` says of the data directory.
+fn run<A: Application>(
+    settings: Settings<A::Config, A::Command>,
+    directory: &Path,
+    is_json: bool,
+    work: fn(Job<'_>) -> Result<Manifest, BackupError>,
+    done: impl FnOnce(&Path) -> String,
+) -> Result<(), Failure> {
     let config = settings.into_config(Vec::new())?;
     let data_dir = &A::common(&config).data_dir;
     let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
-    let restored = backup::restore(A::NAME, A::DATA, data_dir, directory, &clock, &stop);
-    let mut done = format!(
-        "restored into {}. Before the start, put the sealing key back if it is lost",
-        data_dir.display()
-    );
-    if A::DATA.iter().any(|data| data.private_keys.is_some()) {
-        done += "; tokens are signed with a new key, so everybody logs in again";
-    }
-    print(&restored.map_err(Failure::Backup)?, &done, is_json).map_err(Failure::other)
+    let (binary, services) = (A::NAME, A::DATA);
+    let job = Job { binary, services, data_dir, directory, clock: &clock, stop: &stop };
+    let manifest = work(job).map_err(Failure::Backup)?;
+    print(&manifest, &done(data_dir), is_json).map_err(Failure::other)
 }
 
 /// The first signal asks to stop, and to delete what was written; a second one ends the process.
