@@ -91,6 +91,15 @@ impl Client {
         answer.status == 200
     }
 
+    /// Which users the service has, and as of which place in the log.
+    pub(crate) async fn users_checksum(&self, at: SocketAddr) -> Option<String> {
+        let request = awc::Client::new().get(format!("http://{at}/metrics"));
+        let metrics = request.send().await.unwrap().body().await.unwrap();
+        let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+        let mut lines = metrics.lines().map(str::to_owned);
+        lines.find(|line| line.starts_with("users_checksum_info{"))
+    }
+
     /// A call of user_service with a token.
     pub(crate) async fn call_as(
         &self,

@@ -62,6 +62,17 @@ fn copy(files: &[&str], data: &Path, from: &str, to: &str) {
     }
 }
 
+/// auth_service is on the log that went back. A write that comes before that may be part of the
+/// snapshot which brings it there, and of the records inside a snapshot only the numbers are known
+/// (decision 0017).
+async fn until_followed(client: Client) {
+    until("both have the same users at the same place", BOUND, async || {
+        let users = client.users_checksum(client.users).await?;
+        (client.users_checksum(client.auth).await? == users).then_some(())
+    })
+    .await;
+}
+
 /// A user is kept by the copy, and another one is lost when `put_back` is done to the files.
 async fn expect_recognised(files: &[&str], put_back: impl Fn(&Path)) {
     let mut system = System::in_one_process();
@@ -71,6 +82,7 @@ async fn expect_recognised(files: &[&str], put_back: impl Fn(&Path)) {
     let kept = system.client.token("kept", PASSWORD).await;
     let lost = Lost::create(system.client).await;
     system.restart_after(put_back);
+    until_followed(system.client).await;
     lost.expect_another(system.client).await;
     assert!(!system.client.is_alive(&kept).await, "all log in again");
     let again = system.client.token("kept", PASSWORD).await;
@@ -126,6 +138,7 @@ async fn a_database_that_is_lost_or_lacks_its_last_changes_is_recognised() {
             (!system.client.is_alive(&lost.token).await).then_some(())
         })
         .await;
+        until_followed(system.client).await;
         lost.expect_another(system.client).await;
         let listed = system.client.list().await.body;
         assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:?}");
