@@ -107,7 +107,8 @@ async fn a_broker_that_needs_longer_for_a_handshake_gets_longer() {
     accepting.abort();
 }
 
-#[tokio::test]
+// A command of the broker blocks this thread for seconds on a busy machine: the bus needs another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_of_the_broker_times_out_and_opens_no_connection_after_another() {
     let node = RabbitMq::start().await;
     let bus = connect(&node.url());
@@ -134,7 +135,8 @@ async fn an_alarm_of_the_broker_times_out_and_opens_no_connection_after_another(
     .await;
 }
 
-#[tokio::test]
+// A command of the broker blocks this thread for seconds on a busy machine: the bus needs another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_bus_leaves_no_connection() {
     let node = RabbitMq::start().await;
     let bus = connect(&node.url());

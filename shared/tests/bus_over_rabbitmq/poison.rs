@@ -19,7 +19,8 @@ const EXCHANGE: &str = "poisoned";
 /// More than the delivery limit, for each message and its neighbours.
 const SUBSCRIPTIONS_MAX: usize = 12;
 
-#[tokio::test]
+// A command of the broker blocks this thread for seconds on a busy machine: the bus needs another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_cannot_be_received_goes_to_the_dead_letters_alone() {
     let node = RabbitMq::start().await;
     let bus = Arc::new(connect(&node.url()));

@@ -17,7 +17,8 @@ use testkit::wait::{until_holds, within};
 
 use crate::{BOUND, connect, durable};
 
-#[tokio::test]
+// A command of the broker blocks this thread for seconds on a busy machine: the bus needs another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queues_of_an_earlier_version_go_when_nobody_uses_them_and_dead_letters_move() {
     let node = RabbitMq::start().await;
     let old = Connection::connect(&node.url(), ConnectionProperties::default()).await.unwrap();
