@@ -123,7 +123,8 @@ impl Access {
             let detail = "whether the token is valid cannot be told at this moment";
             Problem::new(ProblemKind::NotYetKnown, detail)
         };
-        match self.auth_service.judge(&token).await {
+        // In a box of its own: every request of an open installation would carry the room for it.
+        match Box::pin(self.auth_service.judge(&token)).await {
             Ok(TokenVerdict::Alive { id, stamp, is_admin }) => {
                 let user = ask(&self.reader, FindUser(id)).await??;
                 if user.is_none_or(|user| user.stamp != stamp) {
