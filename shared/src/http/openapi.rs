@@ -26,6 +26,7 @@ const ALWAYS: &[ProblemKind] = &[
     ProblemKind::TargetTooLong,
     ProblemKind::Internal,
     ProblemKind::Overloaded,
+    ProblemKind::VersionNotSupported,
 ];
 /// The problems of an operation that takes a body of one media type: JSON or a form.
 pub const TYPED_BODY: &[ProblemKind] =

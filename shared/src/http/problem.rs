@@ -90,6 +90,8 @@ problem_table! {
         "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
     SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
         "The session of this token has ended. The user's other sessions have not, because user_service cannot be reached. Send the same request again.";
+    VersionNotSupported 505 "version-not-supported" "HTTP version not supported"
+        "The service speaks HTTP/1.1 and HTTP/1.0. A proxy in front can speak HTTP/2.";
     StorageFull 507 "storage-full" "Storage full"
         "The request was not carried out: the disk is full or read-only, or the database was removed.";
 }

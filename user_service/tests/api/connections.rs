@@ -104,6 +104,7 @@ async fn what_is_no_request_is_a_problem() {
             400,
             "malformed-request",
         ),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505, "version-not-supported"),
         ("\u{16}\u{3}\u{1}\0\u{5}hello".to_owned(), 400, "malformed-request"),
         ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(), 400, "malformed-request"),
         ("GET /users/1#f HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400, "malformed-request"),

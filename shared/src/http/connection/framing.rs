@@ -140,6 +140,9 @@ impl Framing {
                     if has_line { ProblemKind::HeadTooLarge } else { ProblemKind::TargetTooLong };
                 Err(Broken::Head(too_large))
             }
+            Err(Error::Version) if names_a_version(buffer) => {
+                Err(Broken::Head(ProblemKind::VersionNotSupported))
+            }
             Err(_) => Err(Broken::Head(ProblemKind::Malformed)),
         }
     }
@@ -200,6 +203,14 @@ impl Framing {
         self.phase = line.and_then(next).ok_or(Broken::Body)?;
         Ok(Some(end + 1))
     }
+}
+
+/// Whether the request line ends with a version of HTTP, or with the part of one that has arrived.
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let last = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let is_version = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    last.strip_prefix(b"HTTP/").is_some_and(|version| version.iter().all(is_version))
 }
 
 /// What follows a head. Invalid combinations that actix refuses, such as both lengths at once, do
@@ -301,11 +312,26 @@ mod tests {
             "\0",
             "\u{feff}GET",
             "GET / HTTP/1.1\r\nHost x\r\n\r\n",
-            "GET / HTTP/9.9\r\n",
+            "GET / HTTP/one\r\n",
             "GET /users#1 HTTP/1.1\r\nHost: x\r\n\r\n",
         ] {
             let refused = first(head.as_bytes(), 1000);
             assert_eq!(refused, Err(Broken::Head(ProblemKind::Malformed)), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_nobody_here_speaks_is_named() {
+        for version in ["0.9", "1.2", "2.0", "9.9"] {
+            let head = format!("PRI * HTTP/{version}\r\n\r\nSM\r\n\r\n");
+            for piece in [1, 1000] {
+                let refused = first(head.as_bytes(), piece);
+                assert_eq!(
+                    refused,
+                    Err(Broken::Head(ProblemKind::VersionNotSupported)),
+                    "{head:?}"
+                );
+            }
         }
     }
 

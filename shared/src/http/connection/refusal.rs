@@ -27,6 +27,7 @@ impl Refusals {
             ProblemKind::HeadTooSlow => "the request line and the headers did not arrive in time",
             ProblemKind::HeadTooLarge => "the request line or the headers are too large",
             ProblemKind::TargetTooLong => "the request line is too long",
+            ProblemKind::VersionNotSupported => "the request line names another version of HTTP",
             _ => "this is not a request of HTTP/1.1 (RFC 9112)",
         };
         let (status, request_id) = (kind.status(), self.ids.next());
