@@ -60,6 +60,10 @@ impl Password {
         if given.chars().any(char::is_control) {
             return None;
         }
+        if given.is_ascii() {
+            // Nothing changes. And a long password takes no longer than a short one.
+            return Some(Self(SecretString::from(given)));
+        }
         // Both copies are wiped from memory: this one when `spaced` is dropped.
         let spaced = SecretString::from(given.chars().map(ascii_space).collect::<String>());
         Some(Self(SecretString::from(nfc(spaced.expose_secret()).into_owned())))
