@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header;
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
@@ -13,15 +14,18 @@ use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::openapi::operations;
 use super::problem::{Problem, ProblemKind};
 
-/// Adds the paths. The pages are served from this binary: nothing is fetched from elsewhere.
-pub(super) fn configure(document: &OpenApi, config: &mut web::ServiceConfig) {
-    let get = || web::route().guard(get_or_head());
-    let mut document = document.clone();
+/// The text of `/openapi.json`, for all workers: the document itself takes a megabyte.
+pub(super) fn rendered(mut document: OpenApi) -> Bytes {
     parameters(&mut document).for_each(remove_null);
-    let json = serde_json::to_string(&document).unwrap_or_default();
+    serde_json::to_string(&document).unwrap_or_default().into()
+}
+
+/// Adds the paths. The pages are served from this binary: nothing is fetched from elsewhere.
+pub(super) fn configure(document: Bytes, config: &mut web::ServiceConfig) {
+    let get = || web::route().guard(get_or_head());
     let openapi = resource("/openapi.json", GET_OR_HEAD).route(get().to(move || {
-        let json = json.clone();
-        async move { HttpResponse::Ok().content_type("application/json").body(json) }
+        let document = document.clone();
+        async move { HttpResponse::Ok().content_type("application/json").body(document) }
     }));
     let to_pages = resource("/docs", GET_OR_HEAD).route(get().to(to_pages));
     let settings = web::Data::new(Config::from("/openapi.json"));
@@ -78,8 +82,8 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
     async fn get(path: &str) -> (u16, String) {
-        let document = OpenApi::default();
-        let app = App::new().configure(|app| configure(&document, app));
+        let document = rendered(OpenApi::default());
+        let app = App::new().configure(|app| configure(document, app));
         let app = init_service(app).await;
         let answer = call_service(&app, TestRequest::get().uri(path).to_request()).await;
         let status = answer.status().as_u16();

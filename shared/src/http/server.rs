@@ -92,6 +92,7 @@ pub fn serve(
     let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
     let trusted_proxies = config.trusted_proxies.clone();
     let pace = OverloadPacing::new(config.workers);
+    let openapi = docs::rendered(openapi);
     let listeners = bind(listen.all()).map_err(failed)?;
     let address = listeners.first().map_or(Ok(listen.first()), TcpListener::local_addr);
     let address = address.map_err(failed)?;
@@ -106,7 +107,7 @@ pub fn serve(
             // Paths are tried in this order: the most frequent ones first.
             .configure(&configure)
             .configure(|app| probes.configure(app))
-            .configure(|app| docs::configure(&openapi, app))
+            .configure(|app| docs::configure(openapi.clone(), app))
             .default_service(web::to(no_such_path))
             .wrap(from_fn(observe))
     };
