@@ -9,7 +9,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::watch;
 
-use crate::actors::user_event_consumer::Freshness;
+use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, Progress};
 
 /// All metrics.
@@ -110,7 +110,7 @@ pub struct AgreementMetrics {
     /// How far the log is known to be, and when the projection had caught up with it.
     pub progress: watch::Receiver<Progress>,
     /// Whether user_service is followed directly.
-    pub fresh: Freshness,
+    pub fresh: UsersFreshness,
 }
 
 impl Collector for AgreementMetrics {
@@ -123,6 +123,11 @@ impl Collector for AgreementMetrics {
                 "projection_followed_directly",
                 "1 while user_service is followed over HTTP, 0 while through the broker",
                 self.fresh.is_direct().into(),
+            ),
+            (
+                "projection_cut_off_seconds",
+                "Time without an answer of user_service, if it is out of reach",
+                self.fresh.cut_off_s().unwrap_or(0),
             ),
             (
                 "projection_lag",

@@ -9,7 +9,7 @@ use shared::http::ReadinessReport;
 use shared::secrets::DataDirPlace;
 use tokio::sync::watch;
 
-use crate::actors::user_event_consumer::Freshness;
+use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, Progress, TokenSigner};
 use crate::store::Damage;
 
@@ -30,7 +30,7 @@ pub(crate) struct Readiness {
     /// Whether user_service can be heard.
     pub(crate) bus: Arc<dyn Bus>,
     /// Whether user_service is followed directly.
-    pub(crate) fresh: Freshness,
+    pub(crate) fresh: UsersFreshness,
     /// Whether a token could be signed.
     pub(crate) signer: TokenSigner,
 }
@@ -76,6 +76,11 @@ impl Readiness {
         }
         if let BusStatus::Down { cause } = self.bus.status() {
             degraded.push(cause);
+        }
+        if let Some(seconds) = self.fresh.cut_off_s() {
+            degraded.push(format!(
+                "no answer of user_service for {seconds} s: tokens are judged by what was known then"
+            ));
         }
         if self.fresh.is_direct() {
             degraded.push("following user_service directly".to_owned());

@@ -40,7 +40,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
-use crate::actors::user_event_consumer::Freshness;
+use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, CredentialReader, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
 use crate::http::{self, Api, Authenticator, SessionEnder, TokenChecker};
@@ -267,7 +267,7 @@ struct ApiParts {
     user_service: Option<DirectClient>,
     signer: TokenSigner,
     applied: watch::Receiver<Applied>,
-    fresh: Freshness,
+    fresh: UsersFreshness,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
     clock: Clock,
@@ -304,7 +304,7 @@ impl ApiParts {
                 sealing_key: Arc::clone(&parts.sealing_key),
                 bus: parts.bus,
                 codec: parts.codec,
-                fresh: parts.fresh,
+                fresh: parts.fresh.clone(),
                 ended: parts.ended.clone(),
             },
             tokens: TokenChecker::new(
@@ -329,6 +329,7 @@ impl ApiParts {
             token_lifetime_s: parts.token_lifetime_s,
             session_max_age_s: parts.session_max_age_s,
             login_wait: parts.login_wait,
+                parts.fresh,
         }
     }
 }

@@ -2,7 +2,8 @@
 //! subscriptions that feed it.
 //!
 //! **Promises** that what it acknowledges has been applied or is not needed, that a
-//! record which ends tokens counts at once, and that a gap is always asked for.
+//! record which ends tokens counts at once, that a gap is always asked for, and that the projection
+//! counts as fresh only if an answer has proved it.
 //!
 //! **When full**: it takes no delivery while the effects of the last ones are being carried out;
 //! what waits stays in the queues, whose prefetch is the bound.
@@ -14,17 +15,21 @@ mod agreement;
 mod direct_way;
 mod follow_loop;
 mod progress;
+mod proofs;
 mod repair_pacing;
 mod session_error;
 mod subscriptions;
 mod sync_session;
+mod users_freshness;
+mod vigil;
 
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, WrapFuture};
 use shared::actors::{Ask, Command, Health, Mailbox};
 
-pub use self::direct_way::{Freshness, direct_way};
+pub use self::direct_way::direct_way;
 pub use self::follow_loop::FollowLoop;
 pub use self::progress::Progress;
+pub use self::users_freshness::UsersFreshness;
 
 /// Commands that may wait: there is only one.
 const MAILBOX: usize = 1;

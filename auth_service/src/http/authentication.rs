@@ -19,7 +19,7 @@ use shared::secrets::{SealingKeys, UnsealError};
 use shared::tokens::EndedStamps;
 
 use super::bodies::LoginAttempt;
-use crate::actors::user_event_consumer::Freshness;
+use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{CredentialReader, FindCredential, FindStandIn};
 use crate::domain::{Credential, Lot};
 
@@ -36,7 +36,7 @@ pub struct Authenticator {
     /// Encodes them.
     pub codec: Codec,
     /// Asks for what has not arrived, while the broker is unreachable.
-    pub fresh: Freshness,
+    pub fresh: UsersFreshness,
     /// Tells of deletions and new passwords that the projection does not show yet.
     pub ended: EndedStamps,
 }

@@ -18,7 +18,7 @@ pub(super) async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let codec = &api.authenticator.codec;
     let TokenQuestion { nonce, token } = codec.decode_token_question(&delivery)?;
-    let verdict = match api.tokens.judge(&token) {
+    let verdict = match api.tokens.judge(&token).await {
         Ok(Some(token)) => verdict_on(&token, &api),
         Ok(None) => TokenVerdict::Dead,
         Err(_) => TokenVerdict::Unknown,

@@ -26,7 +26,7 @@ pub(super) async fn introspect(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = TokenForm::parse(form)?;
-    let token = api.tokens.judge(&token)?;
+    let token = api.tokens.judge(&token).await?;
     let answer = Introspection::of(token.as_deref().map(|token| &token.claims));
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }

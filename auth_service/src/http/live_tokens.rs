@@ -4,22 +4,27 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use contract::UserId;
+use contract::token_record::TokenId;
 use shared::clock::Clock;
 use shared::http::{Problem, ProblemKind};
 use shared::tokens::liveness::{
-    DeadReason, Doubt, Freshness, Moment, StampAnswer, Verdict, check_key, judge,
+    Doubt, Freshness, FreshnessState, Moment, StampAnswer, Verdict, check_key, judge,
 };
 use shared::tokens::token_set::BootTime;
 use shared::tokens::token_set_view::TokenSetView;
 use shared::tokens::{CachedVerifier, EndedStamps, NotVerified, TokenRules, VerifiedToken};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
+use super::token_rejection::TokenRejection;
+use super::waiters::{WAIT_MAX, Waiters};
+use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, only_replica};
 use crate::store::{ProjectionReader, StoreError};
 
 /// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
 /// Signatures are remembered, and what the projection said, until it changes; everything else is
-/// asked every time.
+/// asked every time. Where news may tell, a request waits for it.
 pub struct TokenChecker {
     verifier: CachedVerifier,
     /// The ended sessions and the keys.
@@ -27,8 +32,12 @@ pub struct TokenChecker {
     ended: EndedStamps,
     reader: Rc<ProjectionReader>,
     applied: RefCell<watch::Receiver<Applied>>,
+    /// How fresh the projection is.
+    fresh: UsersFreshness,
     /// Numbers the states of the projection that this worker has seen.
     state: Cell<u64>,
+    /// Limits how many requests wait.
+    waiters: Waiters,
     clock: Clock,
 }
 
@@ -39,21 +48,25 @@ impl TokenChecker {
         set: TokenSetView,
         ended: EndedStamps,
         (reader, applied): (Rc<ProjectionReader>, watch::Receiver<Applied>),
+        fresh: UsersFreshness,
         clock: Clock,
     ) -> Self {
         let verifier = CachedVerifier::new(rules, set.clone());
-        let (applied, state) = (RefCell::new(applied), Cell::new(0));
-        Self { verifier, set, ended, reader, applied, state, clock }
+        let (applied, state, waiters) = (RefCell::new(applied), Cell::new(0), Waiters::default());
+        Self { verifier, set, ended, reader, applied, fresh, state, waiters, clock }
     }
 
     /// The token, if it is alive.
-    pub(super) fn check(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
-        self.apply_rule(token, |token, is_ended| Ok((is_ended, self.ask_projection(token)?)))
+    pub(super) async fn check(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        self.settle(token, |token, is_ended| Ok((is_ended, self.ask_projection(token)?))).await
     }
 
     /// The token, if all is good but perhaps its session or its stamp: it may have been logged out.
-    pub(super) fn check_signed(&self, token: &str) -> Result<Rc<VerifiedToken>, TokenRejection> {
-        self.apply_rule(token, |_, _| Ok((false, StampAnswer::Present)))
+    pub(super) async fn check_signed(
+        &self,
+        token: &str,
+    ) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        self.settle(token, |_, _| Ok((false, StampAnswer::Present))).await
     }
 
     /// The token; `None` if it is dead. The same question as [`TokenChecker::check`], for those who
@@ -61,8 +74,8 @@ impl TokenChecker {
     ///
     /// # Errors
     /// It cannot be judged at the moment.
-    pub(super) fn judge(&self, token: &str) -> Result<Option<Rc<VerifiedToken>>, Problem> {
-        let problem = match self.check(token) {
+    pub(super) async fn judge(&self, token: &str) -> Result<Option<Rc<VerifiedToken>>, Problem> {
+        let problem = match self.check(token).await {
             Ok(token) => return Ok(Some(token)),
             Err(rejection) => Problem::from(rejection),
         };
@@ -79,25 +92,97 @@ impl TokenChecker {
         })
     }
 
+    /// Whether this replica knows that a session goes on: one that may lack its end would prolong it.
+    pub(super) fn allows_trades(&self) -> bool {
+        let freshness = self.freshness();
+        freshness.allows_trades(self.fresh.now())
+    }
+
+    /// Waits while the projection may be old and news can come: this process may have been stopped
+    /// while a user was deleted.
+    ///
+    /// # Errors
+    /// No news has come in time, or too many requests wait.
+    pub(super) async fn until_known(&self) -> Result<(), TokenRejection> {
+        let doubt = Doubt::AwaitsProof;
+        let is_known = || {
+            let freshness = self.freshness();
+            let is_stale = freshness.state(self.fresh.now()) == FreshnessState::Stale;
+            if is_stale { Err(doubt) } else { Ok(()) }
+        };
+        match is_known() {
+            Ok(()) => Ok(()),
+            Err(doubt) => self.wait(None, doubt, || Ok(is_known())).await,
+        }
+    }
+
     /// Judges the token, with what `known` says of its session and its stamp when it is told whether a
-    /// logout has ended the session.
+    /// logout has ended the session. If only news can tell, waits for it.
+    async fn settle(
+        &self,
+        token: &str,
+        known: impl Fn(&VerifiedToken, bool) -> Result<(bool, StampAnswer), StoreError>,
+    ) -> Result<Rc<VerifiedToken>, TokenRejection> {
+        let arrived = self.fresh.now();
+        let (verified, verdict) = self.apply_rule(token, arrived, &known)?;
+        match conclude(verdict)? {
+            Ok(()) => Ok(verified),
+            Err(doubt) => {
+                let again = || {
+                    let (_, verdict) = self.apply_rule(token, arrived, &known)?;
+                    conclude(verdict)
+                };
+                self.wait(Some(verified.sid), doubt, again).await?;
+                Ok(verified)
+            }
+        }
+    }
+
+    /// Waits until `ask` has an answer: asks after each piece of news, and for news.
+    async fn wait(
+        &self,
+        session: Option<TokenId>,
+        doubt: Doubt,
+        ask: impl Fn() -> Result<Result<(), Doubt>, TokenRejection>,
+    ) -> Result<(), TokenRejection> {
+        let unknown = TokenRejection::Unknown(doubt);
+        let Some(_seat) = self.waiters.enter(session) else { return Err(unknown) };
+        let (mut changes, mut applied) = (self.fresh.changes(), self.applied.borrow().clone());
+        let settled = async {
+            loop {
+                // Before the question, so that nothing that comes meanwhile is missed.
+                changes.mark_unchanged();
+                applied.mark_unchanged();
+                if let Ok(()) = ask()? {
+                    return Ok(());
+                }
+                self.fresh.want_proof();
+                tokio::select! {
+                    _ = changes.changed() => {}
+                    Ok(()) = applied.changed() => {}
+                }
+            }
+        };
+        timeout(WAIT_MAX, settled).await.unwrap_or(Err(unknown))
+    }
+
     fn apply_rule(
         &self,
         token: &str,
-        known: impl FnOnce(&VerifiedToken, bool) -> Result<(bool, StampAnswer), StoreError>,
-    ) -> Result<Rc<VerifiedToken>, TokenRejection> {
-        let boot = BootTime(self.clock.boot_ms());
+        arrived: BootTime,
+        known: impl Fn(&VerifiedToken, bool) -> Result<(bool, StampAnswer), StoreError>,
+    ) -> Result<(Rc<VerifiedToken>, Verdict), TokenRejection> {
+        // In this order: see the rule.
+        let freshness = self.freshness();
         let at = Moment {
             wall_s: self.clock.unix_s(),
             leeway_s: self.verifier.rules().leeway_s,
-            boot,
-            arrived: boot,
+            boot: self.fresh.now(),
+            arrived,
         };
-        // In this order: see the rule.
-        let freshness = freshness(boot);
         let verified = self.verifier.verify(token).map_err(|not| match not {
             NotVerified::NotOurs => TokenRejection::NotOurs,
-            NotVerified::NoKey(kid) => match check_key(self.set.key(&kid), &freshness, boot) {
+            NotVerified::NoKey(kid) => match check_key(self.set.key(&kid), &freshness, at.boot) {
                 Err(verdict) => verdict.into(),
                 // It was published a moment ago.
                 Ok(()) => TokenRejection::Unknown(Doubt::KeyMayExist),
@@ -105,16 +190,12 @@ impl TokenChecker {
         })?;
         let (is_ended, key) = self.set.look_up(&verified.sid, &verified.kid);
         let (is_ended, stamp) = known(&verified, is_ended)?;
-        match judge(&verified.times(), &freshness, is_ended, key, stamp, &at) {
-            Verdict::Alive => Ok(verified),
-            verdict => Err(verdict.into()),
-        }
+        let verdict = judge(&verified.times(), &freshness, is_ended, key, stamp, &at);
+        Ok((verified, verdict))
     }
 
-    /// Whether this replica knows that a session goes on: one that may lack its end would prolong it.
-    pub(super) fn allows_trades(&self) -> bool {
-        let now = BootTime(self.clock.boot_ms());
-        freshness(now).allows_trades(now)
+    fn freshness(&self) -> Freshness {
+        only_replica::with_all_records(self.fresh.now(), self.fresh.load())
     }
 
     /// The name of the user with this id.
@@ -156,183 +237,14 @@ impl TokenChecker {
     }
 }
 
-/// The projection counts as being on the present log.
-fn freshness(now: BootTime) -> Freshness {
-    let users = Freshness {
-        users_asked_at: Some(now),
-        log_end_seq: 0,
-        set_marked_at: None,
-        is_anybody_missing: true,
-        cut_off_since: None,
-        refuse_after_ms: None,
-    };
-    only_replica::with_all_records(now, users)
-}
-
-/// Why a token is not accepted.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum TokenRejection {
-    /// It was not signed by us for our users.
-    #[error("not a token of this service")]
-    NotOurs,
-    /// It is dead for good.
-    #[error(transparent)]
-    Dead(DeadReason),
-    /// Nobody can tell at this moment.
-    #[error(transparent)]
-    Unknown(Doubt),
-    /// The projection cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<Verdict> for TokenRejection {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Dead(reason) => Self::Dead(reason),
-            Verdict::Unknown(doubt) => Self::Unknown(doubt),
-            // Nobody rejects it.
-            Verdict::Alive => Self::Unknown(Doubt::AwaitsProof),
-        }
-    }
-}
-
-impl TokenRejection {
-    /// The token was signed by us, and may once have been good.
-    pub(super) fn is_ours(&self) -> bool {
-        matches!(self, Self::Dead(reason) if *reason != DeadReason::UnknownKey)
+/// Whether the token is alive, or what is to be waited for.
+fn conclude(verdict: Verdict) -> Result<Result<(), Doubt>, TokenRejection> {
+    match verdict {
+        Verdict::Alive => Ok(Ok(())),
+        Verdict::Unknown(doubt) if doubt.is_worth_waiting() => Ok(Err(doubt)),
+        verdict => Err(verdict.into()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Barrier;
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    use super::*;
-    use crate::store::{Damage, ProjectionStore};
-    use contract::token_record::{PublishedKey, SigningAlgorithm, TokenId};
-    use contract::{
-        Claims, Cursor, Incarnation, Position, RecordHash, TokenRecord, UserChange, UserId,
-        UserState,
-    };
-    use shared::log_sync::{NextChange, ReceivedRecord};
-    use shared::tokens::token_set::{Learned, TokenSet};
-    use shared::tokens::{SigningKey, Whose, public_bytes};
-
-    const USERS: i64 = 100;
-    const NOW_S: i64 = 1_800_000_000;
-    const RUN: Incarnation = Incarnation([7; 16]);
-
-    fn at(seq: i64) -> Position {
-        // The place before the first record is all zeros.
-        let byte = u8::try_from(seq % 256).unwrap();
-        Position { seq, hash: RecordHash([byte; 16]) }
-    }
-
-    fn record(seq: i64, user: i64, left: Option<UserState>) -> ReceivedRecord {
-        let data = UserChange { id: UserId(user), user: left, written_by: Some(RUN) }.into();
-        let (position, prev_hash) = (at(seq), at(seq - 1).hash);
-        ReceivedRecord { position, prev_hash, data: Some(data), sealed_hash: None }
-    }
-
-    fn created(user: i64) -> ReceivedRecord {
-        let username = format!("user{user}");
-        let (username_key, version, password_version) = (username.clone(), 1, 1);
-        let left = UserState { username, username_key, version, password_version, stamp: None };
-        record(user, user, Some(left))
-    }
-
-    /// As `CredentialRepository` does.
-    fn apply(
-        store: &mut ProjectionStore,
-        applied: &watch::Sender<Applied>,
-        record: ReceivedRecord,
-    ) {
-        let ReceivedRecord { position, prev_hash, data, sealed_hash } = record;
-        let next = NextChange { position, prev_hash, data: data.unwrap(), sealed_hash };
-        store.apply(&[next], &Cursor { incarnation: RUN, position }).unwrap();
-        applied.send_modify(|_| ());
-    }
-
-    fn rules() -> TokenRules {
-        TokenRules { issuer: "i".into(), audience: "a".into(), leeway_s: 5 }
-    }
-
-    fn token(key: &SigningKey, user: i64) -> String {
-        let claims = Claims {
-            iss: rules().issuer,
-            sub: user.to_string(),
-            aud: rules().audience,
-            exp: NOW_S + 900,
-            iat: NOW_S,
-            nbf: NOW_S,
-            jti: TokenId([1; 16]).to_string(),
-            sid: TokenId([1; 16]).to_string(),
-            auth_time: NOW_S,
-            client_id: "c".into(),
-            username: "u".into(),
-            stamp: at(user).encode(),
-            scope: None,
-        };
-        key.sign(&claims).unwrap()
-    }
-
-    fn checker(
-        key: &SigningKey,
-        ended: &EndedStamps,
-        applied: watch::Receiver<Applied>,
-        path: &Path,
-    ) -> TokenChecker {
-        let (kid, algorithm, public_key) = public_bytes(key.jwk()).unwrap();
-        let (until_s, signs_from_s, lifetime_s) = (NOW_S, 0, 900);
-        let named = PublishedKey { until_s, signs_from_s, lifetime_s, kid, algorithm, public_key };
-        let record = TokenRecord::KeyPublished(Box::new(named));
-        let set = TokenSetView::default();
-        set.apply(&TokenSet::default().insert(record, Learned::Now, BootTime(0)));
-        let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
-        let clock = Clock::manual(NOW_S * 1000);
-        TokenChecker::new(rules(), set, ended.clone(), (reader, applied), clock)
-    }
-
-    /// Two workers verify without end, from their caches, while the consumer deletes one user after
-    /// the other: noted first, applied then, and forgotten in memory last.
-    #[test]
-    fn a_token_whose_user_is_deleted_is_refused_from_that_moment_on() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("projection.db");
-        let mut store = ProjectionStore::open(path.clone()).unwrap();
-        let key = SigningKey::parse(&SigningKey::generate(SigningAlgorithm::EdDsa)).unwrap();
-        let applied = watch::Sender::new(Applied::default());
-        (1..=USERS).for_each(|user| apply(&mut store, &applied, created(user)));
-        let tokens: Vec<String> = (1..=USERS).map(|user| token(&key, user)).collect();
-        let (ended, deleted) = (EndedStamps::default(), AtomicI64::new(0));
-        let all_are_cached = Barrier::new(3);
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    let checker = checker(&key, &ended, applied.subscribe(), &path);
-                    assert!(tokens.iter().all(|token| checker.check(token).is_ok()));
-                    all_are_cached.wait();
-                    let mut known = 0;
-                    while known < USERS {
-                        known = deleted.load(Ordering::SeqCst);
-                        for (user, token) in (1..=USERS).zip(&tokens) {
-                            let is_alive = checker.check(token).is_ok();
-                            assert!(!(is_alive && user <= known), "user {user} of {known}");
-                        }
-                    }
-                });
-            }
-            all_are_cached.wait();
-            for user in 1..=USERS {
-                let deletion = record(USERS + user, user, None);
-                ended.note(RUN, &deletion);
-                deleted.store(user, Ordering::SeqCst);
-                apply(&mut store, &applied, deletion);
-                ended.forget([Whose::Of(UserId(user))], RUN, at(USERS + user));
-            }
-        });
-    }
-}
+mod tests;

@@ -50,7 +50,7 @@ pub(super) async fn login(
 const NO_STAMP: Position = Position { seq: 0, hash: RecordHash([0; 16]) };
 
 fn not_yet_known() -> Problem {
-    let detail = "after an upgrade this service waits for user_service once";
+    let detail = "this service waits for an answer of user_service";
     Problem::new(ProblemKind::NotYetApplied, detail)
 }
 
@@ -70,6 +70,9 @@ async fn try_login(
     });
     let attempt = LoginAttempt::parse(members)?;
     after.wait(api).await?;
+    // A password that was changed while this process was stopped is not accepted.
+    let known = api.tokens.until_known().await;
+    known.map_err(|unknown| not_yet_known().with_source(unknown))?;
     let present = api.authenticator.present_password(&attempt).await?;
     // All names that are too long to exist are counted as one.
     let name = attempt.username_keys.last().map_or("", String::as_str);

@@ -8,8 +8,8 @@ use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;
 use super::bodies::LogoutResponse;
-use super::live_tokens::TokenRejection;
 use super::problems::key_reused;
+use super::token_rejection::TokenRejection;
 use crate::actors::{FindOutcome, RevokeSession};
 
 const SCOPE: &str = "POST /logout";
@@ -34,7 +34,7 @@ pub(super) async fn logout(
         let fingerprint = api.sealing_key.fingerprint(&[SCOPE.as_bytes(), token.as_bytes()]);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    match (api.tokens.check(&token), request) {
+    match (api.tokens.check(&token).await, request) {
         (Ok(token), request) => {
             ask(&api.revocations, RevokeSession::of(&token, request)).await??;
         }

@@ -20,9 +20,9 @@ use tokio::time::{sleep, timeout};
 
 use super::Api;
 use super::bodies::LogoutResponse;
-use super::live_tokens::TokenRejection;
+use super::token_rejection::TokenRejection;
 use crate::actors::RevokeSession;
-use crate::actors::user_event_consumer::Freshness;
+use crate::actors::user_event_consumer::UsersFreshness;
 use crate::store::RevokeRefused;
 
 /// How long the record may take to arrive: a follower that has lost the broker needs a moment to
@@ -41,7 +41,7 @@ pub struct SessionEnder {
     /// Encodes the command.
     pub codec: Codec,
     /// Has the record fetched, while user_service is followed directly.
-    pub fresh: Freshness,
+    pub fresh: UsersFreshness,
 }
 
 impl SessionEnder {
@@ -83,7 +83,7 @@ pub(super) async fn logout_all(
     api: Data<Api>,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    let token = api.tokens.check_signed(&bearer.0)?;
+    let token = api.tokens.check_signed(&bearer.0).await?;
     // A failure here matters no more once the new stamp ends this session, too.
     let revoked = ask(&api.revocations, RevokeSession::of(&token, None)).await;
     let ended = end_all(&api, &token).await;

@@ -18,8 +18,10 @@ mod problems;
 mod refresh;
 mod revoke;
 mod routes;
+mod token_rejection;
 mod verify;
 mod wait_for_write;
+mod waiters;
 
 use std::sync::Arc;
 use std::time::Duration;

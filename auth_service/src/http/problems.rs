@@ -3,7 +3,7 @@
 use actix_web::http::header::WWW_AUTHENTICATE;
 use shared::http::{CHALLENGE, Problem, ProblemKind, invalid_token};
 
-use super::live_tokens::TokenRejection;
+use super::token_rejection::TokenRejection;
 use crate::actors::key_ring::{KeyRingError, SignError};
 use crate::store::RevokeRefused;
 

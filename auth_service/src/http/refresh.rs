@@ -46,7 +46,7 @@ pub(super) async fn refresh(
     api: Data<Api>,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    let old = api.tokens.check(&bearer.0)?;
+    let old = api.tokens.check(&bearer.0).await?;
     if !api.tokens.allows_trades() {
         let detail = "a token is not traded before it is known that its session goes on";
         return Err(Problem::new(ProblemKind::NotYetKnown, detail));

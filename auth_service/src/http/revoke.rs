@@ -29,7 +29,7 @@ pub(super) async fn revoke(
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = TokenForm::parse(form)?;
-    if let Some(token) = api.tokens.judge(&token)? {
+    if let Some(token) = api.tokens.judge(&token).await? {
         match ask(&api.revocations, RevokeSession::of(&token, None)).await? {
             // Another request was faster.
             Ok(()) | Err(RevokeRefused::AlreadyDead) => {}

@@ -22,7 +22,7 @@ const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
     ))),
 )]
 pub(super) async fn verify(bearer: Bearer, api: Data<Api>) -> Result<HttpResponse, Problem> {
-    let token = api.tokens.check(&bearer.0)?;
+    let token = api.tokens.check(&bearer.0).await?;
     let claims = &token.claims;
     Ok(HttpResponse::Ok()
         .insert_header(("X-User-Id", claims.sub.as_str()))

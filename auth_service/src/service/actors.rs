@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::actors::credential_repository::CloseProjection;
 use crate::actors::key_ring::{CarryOutPlan, KeyRingConfig, StoredKeys};
 use crate::actors::token_revocations::{CloseRevocations, ForgetSessions, PruneResponses};
-use crate::actors::user_event_consumer::{FollowLoop, Freshness, StopFollowing, direct_way};
+use crate::actors::user_event_consumer::{FollowLoop, StopFollowing, UsersFreshness, direct_way};
 use crate::actors::{
     Applied, CredentialRepository, KeyRing, Progress, ResealHashes, TokenRevocations, TokenSigner,
     UserEventConsumer,
@@ -59,7 +59,7 @@ pub(super) struct Actors {
     _upkeep: Upkeep,
     pub(super) applied: watch::Receiver<Applied>,
     pub(super) progress: watch::Receiver<Progress>,
-    pub(super) fresh: Freshness,
+    pub(super) fresh: UsersFreshness,
     pub(super) token_set: TokenSetView,
     pub(super) ended: EndedStamps,
     pub(super) is_writable: Arc<AtomicBool>,
@@ -115,13 +115,14 @@ impl Actors {
         let repository = repository.launch(&projecting.handle(), health);
         let revocations = revocations.launch(&revoking.handle(), health);
         let set = (token_set.clone(), revocations.clone());
+        let (direct, fresh) = direct_way(user_service_url, key_ring.clock.clone());
         let (key_ring, signer) = KeyRing::launch(keys, key_ring, set, &signing.handle(), health);
         let progress = watch::Sender::new(Progress::start_at(applied.borrow().seq()));
         let watched = progress.subscribe();
         let (thread, taken) = (following.handle(), metrics.dead_letters.clone());
-        let (direct, fresh) = direct_way(user_service_url);
         let follow_loop = FollowLoop {
             direct,
+            fresh: fresh.clone(),
             dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
             codec,
             progress,

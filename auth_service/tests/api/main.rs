@@ -10,6 +10,7 @@ mod following;
 mod forge;
 mod forged_claims;
 mod forged_tokens;
+mod freshness;
 mod guessing;
 mod idempotency;
 mod introspection;

@@ -208,6 +208,19 @@ impl TestApp {
     }
 
     pub(crate) async fn is_alive(&self, token: &str) -> bool {
+    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+        read(self.request(Method::POST, "/refresh").bearer_auth(token).send().await.unwrap()).await
+    }
+
+    /// Waits until it is known that user_service is out of reach.
+    pub(crate) async fn until_cut_off(&self) {
+        until("user_service is known to be out of reach", BOUND, async || {
+            let degraded = self.get("/readyz").await.json()["degraded"].to_string();
+            degraded.contains("no answer of user_service").then_some(())
+        })
+        .await;
+    }
+
         self.verify(token).await.status == 200
     }
 

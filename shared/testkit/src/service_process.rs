@@ -103,14 +103,34 @@ impl ServiceProcess {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
+    /// Suspends it, as a paused machine would, until [`Self::resume`].
+    ///
+    /// # Panics
+    /// The signal cannot be sent.
+    pub fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// The signal cannot be sent.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "SIG{signal} was not sent");
+    }
+
     /// Sends SIGTERM; the service must stop cleanly.
     ///
     /// # Panics
     /// It fails, or does not finish in time.
     pub fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(status.is_ok_and(|status| status.success()), "SIGTERM was not sent");
+        self.signal("-TERM");
         let asked = Instant::now();
         while !self.has_ended() {
             assert!(asked.elapsed() < PATIENCE, "after SIGTERM it does not end");

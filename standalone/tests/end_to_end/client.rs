@@ -85,6 +85,14 @@ impl Client {
         self.with_token(Method::POST, "/logout/all", token).await
     }
 
+    pub(crate) async fn verify(&self, token: &str) -> Answer {
+        self.with_token(Method::GET, "/verify", token).await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+        self.with_token(Method::POST, "/refresh", token).await
+    }
+
     pub(crate) async fn is_alive(&self, token: &str) -> bool {
         let answer = self.with_token(Method::GET, "/verify", token).await;
         assert!([200, 401].contains(&answer.status), "{answer:?}");

@@ -6,6 +6,7 @@
 mod backups;
 mod client;
 mod documented;
+mod freshness;
 mod journeys;
 mod nginx;
 mod old_data;

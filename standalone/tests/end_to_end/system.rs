@@ -105,6 +105,11 @@ impl System {
         meanwhile(&self.data_dir());
         self.start_processes();
     }
+    /// The process that runs auth_service.
+    pub(crate) fn auth_service(&self) -> &ServiceProcess {
+        self.processes.last().unwrap()
+    }
+
 
     /// Stops all in order, and starts again with these sealing keys.
     pub(crate) fn restart_with_sealing_keys(&mut self, keys: &str) {

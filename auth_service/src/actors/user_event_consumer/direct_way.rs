@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::bus::direct::{DirectClient, DirectUrl, SYNC_PATH};
+use shared::clock::Clock;
 use shared::telemetry::Sparingly;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
+
+use super::users_freshness::UsersFreshness;
 
 /// How soon user_service may be asked again: requests that want it share a question.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,18 +42,19 @@ pub struct DirectWay {
 
 /// The end of the requests that want to know the present state of the users.
 #[derive(Clone, Debug)]
-pub struct Freshness {
+pub(super) struct DirectRounds {
     wanted: Arc<Notify>,
     rounds: watch::Receiver<Rounds>,
 }
 
-/// Both ends; without an address, the way is never in use.
-pub fn direct_way(url: Option<DirectUrl>) -> (Option<DirectWay>, Freshness) {
+/// The way, and what requests see of it and of all that is heard of user_service; without an address
+/// the way is never in use.
+pub fn direct_way(url: Option<DirectUrl>, clock: Clock) -> (Option<DirectWay>, UsersFreshness) {
     let (wanted, rounds) = (Arc::new(Notify::new()), watch::Sender::new(Rounds::default()));
-    let fresh = Freshness { wanted: Arc::clone(&wanted), rounds: rounds.subscribe() };
+    let seen = DirectRounds { wanted: Arc::clone(&wanted), rounds: rounds.subscribe() };
     let way =
         url.map(|url| DirectWay { client: DirectClient::new(url, SYNC_PATH), wanted, rounds });
-    (way, fresh)
+    (way, UsersFreshness::new(seen, clock))
 }
 
 impl DirectWay {
@@ -96,26 +100,23 @@ impl DirectWay {
     }
 }
 
-impl Freshness {
+impl DirectRounds {
     /// Whether user_service is followed directly.
-    pub fn is_direct(&self) -> bool {
+    pub(super) fn is_in_use(&self) -> bool {
         self.rounds.borrow().is_in_use
     }
 
-    /// Has user_service asked soon, if it is followed directly.
-    pub fn want(&self) {
-        if self.is_direct() {
-            self.wanted.notify_one();
-        }
+    /// Has user_service asked soon.
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
     }
 
-    /// Waits until the answer to a question that is asked from now on has been applied. Returns at
-    /// once while the broker is used, which needs no questions, and after a second in any case.
-    pub async fn renew(&self) {
+    /// See [`UsersFreshness::renew`].
+    pub(super) async fn renew(&self) {
         let mut rounds = self.rounds.clone();
         let now = *rounds.borrow();
         if now.is_in_use {
-            self.wanted.notify_one();
+            self.want();
             let answered = rounds.wait_for(|then| !then.is_in_use || then.ended > now.begun);
             // Without an answer, what is known here has to do.
             let _ = timeout(WAIT_MAX, answered).await;
@@ -128,8 +129,9 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn both() -> (DirectWay, Freshness) {
-        let (way, fresh) = direct_way(Some("http://127.0.0.1:1".parse().unwrap()));
+    fn both() -> (DirectWay, UsersFreshness) {
+        let url = Some("http://127.0.0.1:1".parse().unwrap());
+        let (way, fresh) = direct_way(url, Clock::manual(0));
         (way.unwrap(), fresh)
     }
 

@@ -15,6 +15,8 @@ use super::progress::Progress;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
 use super::sync_session::{SyncSession, random_word};
+use super::users_freshness::UsersFreshness;
+use super::vigil::keep_vigil;
 use crate::actors::applied::Applied;
 use crate::actors::credential_repository::CredentialRepository;
 use crate::metrics::FollowingMetrics;
@@ -43,6 +45,8 @@ pub struct FollowLoop {
     pub health: Health,
     /// The other way to user_service, if there is one.
     pub direct: Option<DirectWay>,
+    /// Told what answers prove, and asked for more by those who wait.
+    pub fresh: UsersFreshness,
 }
 
 impl FollowLoop {
@@ -59,7 +63,7 @@ impl FollowLoop {
             supervise(&self.health, "following the log of user_service", pending(), run);
         let run = async || self.follow_directly(&turn, &mut direct_pacing).await;
         let directly = supervise(&self.health, "asking user_service directly", pending(), run);
-        tokio::join!(following, directly);
+        tokio::join!(following, directly, keep_vigil(&self.fresh));
     }
 
     /// Ends with what went wrong. That user_service is silent is nothing to warn of: it may be down.

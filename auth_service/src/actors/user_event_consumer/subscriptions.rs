@@ -12,6 +12,7 @@ use shared::bus::{Binding, Bus, BusError, Delivery, QueueLifetime, QueueSpec, Su
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::session_error::SessionError;
+use super::users_freshness::UsersFreshness;
 
 /// Events that may be unacknowledged at once.
 const PREFETCH: u16 = 500;
@@ -26,6 +27,8 @@ pub(super) const ASK_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// is then repeated every 10 s, which is how long it lasts in its queue: whoever comes back to
 /// answer finds one there.
 pub(super) const ASK_INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// How soon user_service may be asked again: requests that want a proof share a question.
+const WANTED_PAUSE: Duration = Duration::from_millis(50);
 /// Heads come every second; without any for so long, they are not waited for.
 const QUIET: Duration = Duration::from_millis(1_500);
 /// Without heads or answers for so long, all is declared anew.
@@ -40,6 +43,8 @@ pub(super) enum Arrival {
     Quiet,
     /// What was put off is due.
     Alarm,
+    /// Requests wait for a proof.
+    Wanted,
 }
 
 /// A subscription with the last tag that it gave and the last that was acknowledged.
@@ -96,13 +101,16 @@ pub(super) struct Subscriptions {
     is_quiet: bool,
     /// When [`Arrival::Alarm`] is to come.
     alarm: Option<Instant>,
+    /// When [`Arrival::Wanted`] may come.
+    wanted_from: Instant,
+    fresh: UsersFreshness,
 }
 
 impl Subscriptions {
     pub(super) async fn open(
         bus: &Arc<dyn Bus>,
-        replica: &str,
-        control_queue: &str,
+        (replica, control_queue): (&str, &str),
+        fresh: UsersFreshness,
     ) -> Result<Self, BusError> {
         // Control first: a head that tells of events must not be missed while these are bound.
         let control = QueueSpec {
@@ -131,6 +139,8 @@ impl Subscriptions {
             heard_at: waited_at,
             is_quiet: false,
             alarm: None,
+            wanted_from: waited_at,
+            fresh,
         })
     }
 
@@ -165,6 +175,10 @@ impl Subscriptions {
             () = sleep_until(self.alarm.unwrap_or(self.waited_at)), if self.alarm.is_some() => {
                 self.alarm = None;
                 Ok(Arrival::Alarm)
+            }
+            () = wanted(&self.fresh, self.wanted_from) => {
+                self.wanted_from = Instant::now() + WANTED_PAUSE;
+                Ok(Arrival::Wanted)
             }
             delivery = self.control.next() => Ok(Arrival::Control(delivery?)),
             delivery = self.events.next(), if self.takes_events => Ok(Arrival::Event(delivery?)),
@@ -225,6 +239,11 @@ impl Events {
             Self::Opening(_) => Err(BusError::Closed),
         }
     }
+}
+
+async fn wanted(fresh: &UsersFreshness, from: Instant) {
+    sleep_until(from).await;
+    fresh.wanted().await;
 }
 
 fn from_users(routing_key: &str) -> Binding {

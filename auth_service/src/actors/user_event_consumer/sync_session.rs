@@ -22,10 +22,11 @@ use tokio::time::Instant;
 use super::agreement::Agreement;
 use super::direct_way::DirectWay;
 use super::follow_loop::FollowLoop;
+use super::proofs::{Proof, Proofs};
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
 use super::subscriptions::{ASK_INTERVAL_MIN, Arrival, Subscriptions};
-use asking::{Asking, Deferred};
+use asking::{Asking, Deferred, PROOF_INTERVAL, Sent};
 
 /// Deliveries that are taken together, so that they share a transaction.
 const BATCH_MAX: usize = 500;
@@ -45,7 +46,13 @@ pub(super) struct SyncSession<'a> {
     /// The batch had an authentic head or answer.
     has_heard: bool,
     /// When the last question was answered, or else when the session began.
-    proved_at: Instant,
+    answered_at: Instant,
+    /// The last question that was sent.
+    sent: Option<Sent>,
+    /// Answers whose end of the log is not applied yet.
+    proofs: Proofs,
+    /// Requests wait for the answer to a question that is still to be asked.
+    is_proof_wanted: bool,
     /// The queue for heads and answers.
     control_queue: String,
     /// How far apart the looks at an unanswered question are: twice as far after each.
@@ -70,6 +77,11 @@ enum Stage {
     /// Something was carried out.
     Working,
 }
+
+/// A part of the awaited answer; the last one makes it a proof. Parts before that must not make the
+/// session impatient: it would ask for a slow snapshot anew without end.
+#[derive(Clone, Copy)]
+struct Answer(Option<Proof>);
 
 impl<'a> SyncSession<'a> {
     /// A session over the bus.
@@ -98,7 +110,10 @@ impl<'a> SyncSession<'a> {
             agreement: Agreement::default(),
             stage: Stage::New,
             has_heard: false,
-            proved_at: Instant::now(),
+            answered_at: Instant::now(),
+            sent: None,
+            proofs: Proofs::default(),
+            is_proof_wanted: false,
             control_queue,
             ask_interval: ASK_INTERVAL_MIN,
             is_quiet,
@@ -127,8 +142,9 @@ impl<'a> SyncSession<'a> {
     }
 
     async fn try_follow(&mut self, turn: &Mutex<()>) -> Result<Infallible, SessionError> {
+        let names = (&*self.with.replica, &*self.control_queue);
         let mut subscriptions =
-            Subscriptions::open(&self.with.bus, &self.with.replica, &self.control_queue).await?;
+            Subscriptions::open(&self.with.bus, names, self.with.fresh.clone()).await?;
         self.stage = Stage::Opened;
         let _turn = self.take_turn(turn, &mut subscriptions).await?;
         self.with.direct.iter().for_each(DirectWay::rest);
@@ -160,7 +176,8 @@ impl<'a> SyncSession<'a> {
 
     fn alarm(&self) -> Option<Instant> {
         let deferred = self.deferred.as_ref().map(|deferred| deferred.due);
-        [deferred, self.resume_at].into_iter().flatten().min()
+        let proof = self.may_ask_for_proof().then_some(self.answered_at + PROOF_INTERVAL);
+        [deferred, self.resume_at, proof].into_iter().flatten().min()
     }
 
     async fn take(&mut self, input: Input) -> Result<(), SessionError> {
@@ -170,12 +187,15 @@ impl<'a> SyncSession<'a> {
 
     /// Takes what arrived, in its order; records that follow each other share a transaction.
     async fn take_all(&mut self, arrivals: Vec<Arrival>) -> Result<(), SessionError> {
-        let (mut effects, mut vouches) = (Vec::new(), None);
+        let (mut effects, mut is_answered, mut whole) = (Vec::new(), false, None);
         for arrival in arrivals {
+            self.is_proof_wanted |= matches!(arrival, Arrival::Wanted);
             let Some(input) = self.read(&arrival) else { continue };
-            let answered_by = self.answered_by(&input);
-            vouches = answered_by.or(vouches);
-            self.observe(&input, answered_by.is_some());
+            let answer = self.answer_in(&input);
+            is_answered |= answer.is_some();
+            let proof = answer.and_then(|Answer(proof)| proof);
+            whole = proof.or(whole);
+            self.observe(&input, proof.is_some());
             if self.resume_at.is_none() {
                 join(&mut effects, self.follower.step(input));
             }
@@ -184,6 +204,10 @@ impl<'a> SyncSession<'a> {
             effects = self.follower.step(Input::Connected);
         }
         let outcome = match self.carry_out(effects).await {
+            Ok(()) => {
+                self.note_answer(is_answered, whole);
+                Ok(())
+            }
             Err(SessionError::Unappliable { seq, reason }) => self.start_anew(seq, &reason).await,
             Err(SessionError::Failed(error)) => {
                 self.stand_still(&*error);
@@ -192,7 +216,8 @@ impl<'a> SyncSession<'a> {
             other => other,
         };
         outcome?;
-        self.drop_undone_ends(vouches);
+        self.drop_undone_ends(whole.map(|proof| proof.incarnation));
+        self.show_proofs();
         self.ask_for_proof().await?;
         self.send_what_is_due();
         self.show_progress();
@@ -236,7 +261,7 @@ impl<'a> SyncSession<'a> {
 
     fn observe(&mut self, input: &Input, is_answered: bool) {
         match input {
-            Input::Head(head) if self.proved_at.elapsed() < PROOF_HOLDS => {
+            Input::Head(head) if self.answered_at.elapsed() < PROOF_HOLDS => {
                 self.agreement.hear(*head);
             }
             Input::Record(incarnation, record) => self.note_ends(*incarnation, [record]),
@@ -245,7 +270,7 @@ impl<'a> SyncSession<'a> {
         }
         if is_answered {
             self.ask_interval = ASK_INTERVAL_MIN;
-            self.proved_at = Instant::now();
+            self.answered_at = Instant::now();
         }
         let known = match input {
             Input::Head(head) => head.position.seq,
@@ -290,18 +315,35 @@ impl<'a> SyncSession<'a> {
         }
     }
 
-    /// Who gave the answer, if it is the last of what was asked for. Parts before it, or late
-    /// answers to earlier questions, must not make it impatient: it would ask for a slow snapshot
-    /// anew without end.
-    fn answered_by(&self, input: &Input) -> Option<Incarnation> {
-        let (nonce, incarnation) = match input {
-            Input::Continue(answer) => (&answer.nonce, answer.incarnation),
-            Input::SnapshotPart(part) if part.part == part.parts => {
-                (&part.nonce, part.as_of.incarnation)
+    /// What of the awaited answer this is. Late answers to earlier questions are none of it.
+    fn answer_in(&self, input: &Input) -> Option<Answer> {
+        let (nonce, incarnation, log_end_seq, is_whole) = match input {
+            Input::Continue(answer) => (&answer.nonce, answer.incarnation, answer.head_seq, true),
+            Input::SnapshotPart(part) => {
+                let Cursor { incarnation, position } = part.as_of;
+                (&part.nonce, incarnation, position.seq, part.part == part.parts)
             }
             _ => return None,
         };
-        (self.follower.awaited_nonce() == Some(nonce)).then_some(incarnation)
+        let is_awaited = self.follower.awaited_nonce() == Some(nonce);
+        let sent = self.sent.as_ref().filter(|sent| is_awaited && sent.nonce == *nonce)?;
+        let proof = Proof { asked_at: sent.at, incarnation, log_end_seq };
+        Some(Answer(is_whole.then_some(proof)))
+    }
+
+    /// What it said was carried out.
+    fn note_answer(&mut self, is_answered: bool, whole: Option<Proof>) {
+        if is_answered {
+            self.with.fresh.note_answer();
+        }
+        whole.into_iter().for_each(|proof| self.proofs.hear(proof));
+    }
+
+    /// Shows the workers what the projection has proved by now.
+    fn show_proofs(&mut self) {
+        let applied = self.with.applied.borrow().cursor;
+        let proof = applied.and_then(|applied| self.proofs.take_reached(applied));
+        proof.into_iter().for_each(|proof| self.with.fresh.prove(proof));
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SessionError> {

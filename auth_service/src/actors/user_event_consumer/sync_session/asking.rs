@@ -7,21 +7,30 @@ use std::time::Duration;
 
 use contract::SyncRequest;
 use shared::log_sync::{AskReason, Input};
+use shared::tokens::token_set::BootTime;
 use tokio::time::Instant;
 
 use super::super::session_error::SessionError;
 use super::super::subscriptions::ASK_INTERVAL_MAX;
 use super::SyncSession;
 
-/// A question is asked at least so often: only an answer proves that the projection is up to date.
-/// What else comes may be old, and sent again by somebody who can write to the broker.
-const PROOF_INTERVAL: Duration = Duration::from_secs(5);
+/// A question is asked so long after the last answer: only an answer proves that the projection is up
+/// to date, and it holds for [`FRESH_FOR_MS`](shared::tokens::liveness::FRESH_FOR_MS). What else comes
+/// may be old, and sent again by somebody who can write to the broker.
+pub(super) const PROOF_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How questions are asked.
 pub(super) enum Asking {
     Bus,
     /// One after the other: these are next.
     Directly(VecDeque<SyncRequest>),
+}
+
+/// A question that was sent.
+pub(super) struct Sent {
+    pub(super) nonce: String,
+    /// When it was sent for the first time.
+    pub(super) at: BootTime,
 }
 
 /// A question that is put off.
@@ -32,13 +41,19 @@ pub(super) struct Deferred {
 }
 
 impl SyncSession<'_> {
-    /// Asks if the last answer was long ago.
+    /// Asks if the last answer was long ago, or if somebody waits for a later one.
     pub(super) async fn ask_for_proof(&mut self) -> Result<(), SessionError> {
-        let is_due = self.proved_at.elapsed() >= PROOF_INTERVAL;
-        if is_due && self.follower.awaited_nonce().is_none() && self.resume_at.is_none() {
+        let is_due = self.is_proof_wanted || self.answered_at.elapsed() >= PROOF_INTERVAL;
+        if is_due && self.may_ask_for_proof() {
+            self.is_proof_wanted = false;
             return self.take(Input::Due).await;
         }
         Ok(())
+    }
+
+    /// No question is open, and its answer could be applied.
+    pub(super) fn may_ask_for_proof(&self) -> bool {
+        self.follower.awaited_nonce().is_none() && self.resume_at.is_none()
     }
 
     /// Sends the question now, or puts it off if the same cause came up a moment ago. A snapshot that
@@ -86,6 +101,9 @@ impl SyncSession<'_> {
     fn send(&mut self, request: SyncRequest, reason: AskReason) {
         let highest_id = self.with.applied.borrow().highest_id;
         let request = SyncRequest { highest_id, ..request };
+        if self.sent.as_ref().is_none_or(|sent| sent.nonce != request.nonce) {
+            self.sent = Some(Sent { nonce: request.nonce.clone(), at: self.with.fresh.now() });
+        }
         let reason = reason.as_str();
         self.with.metrics.count_repair(reason);
         tracing::debug!(reason, seq = request.cursor.position.seq, "asking user_service");

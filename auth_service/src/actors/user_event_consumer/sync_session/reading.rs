@@ -17,7 +17,7 @@ impl SyncSession<'_> {
             Arrival::Control(delivery) => (self.with.codec.decode_control(delivery), delivery),
             Arrival::Waited => return self.deferred.is_none().then_some(Input::Waited),
             Arrival::Quiet => return Some(Input::Connected),
-            Arrival::Alarm => return None,
+            Arrival::Alarm | Arrival::Wanted => return None,
         };
         match decoded {
             Ok(Decoded { input, unreadable }) => {
