@@ -14,7 +14,7 @@ use shared::tokens::token_set_view::TokenSetView;
 use shared::tokens::{CachedVerifier, EndedStamps, NotVerified, TokenRules, VerifiedToken};
 use tokio::sync::watch;
 
-use crate::actors::{Applied, only_replica};
+use crate::actors::{Applied, Replicas};
 use crate::store::{ProjectionReader, StoreError};
 
 /// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
@@ -29,6 +29,9 @@ pub struct TokenChecker {
     applied: RefCell<watch::Receiver<Applied>>,
     /// Numbers the states of the projection that this worker has seen.
     state: Cell<u64>,
+    replicas: Replicas,
+    /// After how long of being cut off no token is vouched for, in milliseconds.
+    refuse_after_ms: Option<i64>,
     clock: Clock,
 }
 
@@ -39,11 +42,12 @@ impl TokenChecker {
         set: TokenSetView,
         ended: EndedStamps,
         (reader, applied): (Rc<ProjectionReader>, watch::Receiver<Applied>),
+        (replicas, refuse_after_ms): (Replicas, Option<i64>),
         clock: Clock,
     ) -> Self {
         let verifier = CachedVerifier::new(rules, set.clone());
         let (applied, state) = (RefCell::new(applied), Cell::new(0));
-        Self { verifier, set, ended, reader, applied, state, clock }
+        Self { verifier, set, ended, reader, applied, state, replicas, refuse_after_ms, clock }
     }
 
     /// The token, if it is alive.
@@ -94,7 +98,7 @@ impl TokenChecker {
             arrived: boot,
         };
         // In this order: see the rule.
-        let freshness = freshness(boot);
+        let freshness = self.freshness(boot);
         let verified = self.verifier.verify(token).map_err(|not| match not {
             NotVerified::NotOurs => TokenRejection::NotOurs,
             NotVerified::NoKey(kid) => match check_key(self.set.key(&kid), &freshness, boot) {
@@ -114,7 +118,20 @@ impl TokenChecker {
     /// Whether this replica knows that a session goes on: one that may lack its end would prolong it.
     pub(super) fn allows_trades(&self) -> bool {
         let now = BootTime(self.clock.boot_ms());
-        freshness(now).allows_trades(now)
+        self.freshness(now).allows_trades(now)
+    }
+
+    /// The projection counts as being on the present log.
+    fn freshness(&self, now: BootTime) -> Freshness {
+        let users = Freshness {
+            users_asked_at: Some(now),
+            log_end_seq: 0,
+            set_marked_at: None,
+            is_anybody_missing: true,
+            cut_off_since: None,
+            refuse_after_ms: self.refuse_after_ms,
+        };
+        self.replicas.freshness(users, now)
     }
 
     /// The name of the user with this id.
@@ -154,19 +171,6 @@ impl TokenChecker {
         }
         self.state.get()
     }
-}
-
-/// The projection counts as being on the present log.
-fn freshness(now: BootTime) -> Freshness {
-    let users = Freshness {
-        users_asked_at: Some(now),
-        log_end_seq: 0,
-        set_marked_at: None,
-        is_anybody_missing: true,
-        cut_off_since: None,
-        refuse_after_ms: None,
-    };
-    only_replica::with_all_records(now, users)
 }
 
 /// Why a token is not accepted.
@@ -211,6 +215,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
+    use crate::actors::KnownReplicas;
     use crate::store::{Damage, ProjectionStore};
     use contract::token_record::{PublishedKey, SigningAlgorithm, TokenId};
     use contract::{
@@ -293,7 +298,9 @@ mod tests {
         set.apply(&TokenSet::default().insert(record, Learned::Now, BootTime(0)));
         let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
         let clock = Clock::manual(NOW_S * 1000);
-        TokenChecker::new(rules(), set, ended.clone(), (reader, applied), clock)
+        let known = watch::Sender::new(KnownReplicas::new(true, []));
+        let replicas = (Replicas::new(known.subscribe()), None);
+        TokenChecker::new(rules(), set, ended.clone(), (reader, applied), replicas, clock)
     }
 
     /// Two workers verify without end, from their caches, while the consumer deletes one user after

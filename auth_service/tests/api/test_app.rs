@@ -111,6 +111,15 @@ impl TestApp {
         Self::launch(&[], clock, bus.clone(), Arc::new(bus), users, dir).await
     }
 
+    /// A replica of this name, on the same bus and with files of its own.
+    pub(crate) async fn start_replica(other: &Self, name: &str, reached: Arc<dyn Bus>) -> Self {
+        let dir = Rc::new(tempfile::tempdir().unwrap());
+        std::fs::copy(other.dir.path().join("sealing.key"), dir.path().join("sealing.key"))
+            .unwrap();
+        let (bus, users, clock) = (other.bus.clone(), other.users.clone(), other.clock.clone());
+        Self::launch(&["--auth-replica", name], clock, bus, reached, users, dir).await
+    }
+
     async fn launch(
         settings: &[&str],
         clock: Clock,

@@ -91,6 +91,26 @@ impl Client {
         answer.status == 200
     }
 
+    /// The status of `/verify`.
+    pub(crate) async fn verify(&self, token: &str) -> u16 {
+        self.with_token(Method::GET, "/verify", token).await.status
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+        self.with_token(Method::POST, "/refresh", token).await
+    }
+
+    /// The status of auth_service's `/readyz`.
+    pub(crate) async fn ready(&self) -> u16 {
+        self.send(Method::GET, self.auth, "/readyz", &[], None).await.status
+    }
+
+    /// The keys that verify tokens.
+    pub(crate) async fn jwks(&self) -> Value {
+        let path = "/.well-known/jwks.json";
+        self.send(Method::GET, self.auth, path, &[], None).await.body["keys"].take()
+    }
+
     /// Which users the service has, and as of which place in the log.
     pub(crate) async fn users_checksum(&self, at: SocketAddr) -> Option<String> {
         let request = awc::Client::new().get(format!("http://{at}/metrics"));
