@@ -31,9 +31,8 @@ pub struct AuthServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
     pub auth_service_listen: ListenAddress,
 
-    /// Name of this replica of auth_service: each needs a separate name and data directory. Replicas do
-    /// not share logouts yet
-    #[arg(long, env, default_value = ONLY_REPLICA, value_name = "NAME", value_parser = parse_replica)]
+    /// Name of this replica of auth_service: each needs a separate name and data directory
+    #[arg(long, env, default_value = "1", value_name = "NAME", value_parser = parse_replica)]
     pub auth_replica: String,
 
     /// The tokens' `iss`
@@ -84,6 +83,20 @@ pub struct AuthServiceConfig {
     /// File that contains INTROSPECTION_CLIENTS, one a line
     #[arg(long, env, value_name = "FILE")]
     pub introspection_clients_file: Option<PathBuf>,
+
+    /// Whether /logout answers 503 if the broker has not confirmed that the other replicas get it: 0 or
+    /// 1. With 0 the logout holds here at once, and elsewhere when the broker is back
+    #[arg(long, env, default_value = "0", value_name = "N", value_parser = parse_acks)]
+    pub logout_acks: u8,
+
+    /// What happens to tokens at a replica that is cut off for longer than CUT_OFF_LIMIT: they are
+    /// judged by what is known here (serve), or answered with 503 (refuse)
+    #[arg(long, env, default_value = "serve", value_name = "WHAT")]
+    pub cut_off: CutOff,
+
+    /// How long a replica may be cut off before CUT_OFF applies
+    #[arg(long, env, default_value = "1m", value_name = "TIME")]
+    pub cut_off_limit: Duration,
 
     /// How long /login waits at most for the write that a Consistency-Token names
     #[arg(long, env, default_value = "2s", value_name = "TIME")]
@@ -142,9 +155,10 @@ impl AuthServiceConfig {
         self.introspection_clients_file.iter().for_each(|path| warn_if_open(path));
     }
 
-    /// Whether the name of this replica says that there are others.
-    pub fn is_one_of_several(&self) -> bool {
-        self.auth_replica != ONLY_REPLICA
+    /// After how many milliseconds of being cut off tokens are refused; `None` for never.
+    pub fn refuse_after_ms(&self) -> Option<i64> {
+        let limit_ms = i64::try_from(self.cut_off_limit.as_millis()).unwrap_or(i64::MAX);
+        (self.cut_off == CutOff::Refuse).then_some(limit_ms)
     }
 
     /// How long a token lives, in whole seconds.
@@ -173,6 +187,15 @@ impl From<TokenAlg> for SigningAlgorithm {
     }
 }
 
+/// What a replica does with tokens that is cut off for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CutOff {
+    /// It judges them by what it knows.
+    Serve,
+    /// It answers 503.
+    Refuse,
+}
+
 /// A time that was set, in whole seconds.
 pub(crate) fn whole_seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX / 2)
@@ -182,8 +205,13 @@ fn parse_id(text: &str) -> Result<UserId, &'static str> {
     UserId::parse(text.trim()).ok_or("must be the id of a user: an integer from 1")
 }
 
-/// The name of the replica where there is only one.
-const ONLY_REPLICA: &str = "1";
+fn parse_acks(text: &str) -> Result<u8, &'static str> {
+    match text {
+        "0" => Ok(0),
+        "1" => Ok(1),
+        _ => Err("must be 0 or 1"),
+    }
+}
 
 /// The name becomes a word of queues' names.
 fn parse_replica(text: &str) -> Result<String, &'static str> {

@@ -7,10 +7,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use shared::clock::Clock;
+use shared::tokens::token_set::BootTime;
 use tokio::sync::watch;
 
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{Applied, Progress};
+use crate::actors::{Applied, Progress, Replicas};
 
 /// All metrics.
 #[derive(Clone)]
@@ -19,6 +21,8 @@ pub struct ServiceMetrics {
     pub following: FollowingMetrics,
     /// Revoked sessions.
     pub revocations: RevocationMetrics,
+    /// The exchange with other replicas.
+    pub exchange: ExchangeMetrics,
     /// Logins.
     pub logins: LoginMetrics,
 }
@@ -29,6 +33,7 @@ impl ServiceMetrics {
         Self {
             following: FollowingMetrics::register(registry),
             revocations: RevocationMetrics::register(registry),
+            exchange: ExchangeMetrics::register(registry),
             logins: LoginMetrics::register(registry),
         }
     }
@@ -163,6 +168,7 @@ impl Collector for AgreementMetrics {
 #[derive(Clone, Default)]
 pub struct RevocationMetrics {
     sessions: Gauge,
+    unconfirmed: Gauge,
 }
 
 impl RevocationMetrics {
@@ -170,12 +176,73 @@ impl RevocationMetrics {
         let metrics = Self::default();
         let help = "Sessions that were logged out and are remembered";
         registry.register("revoked_sessions", help, metrics.sessions.clone());
+        let help = "Records of the token set that the bus has not confirmed";
+        registry.register("token_records_unconfirmed", help, metrics.unconfirmed.clone());
         metrics
     }
 
     /// Sets how many sessions are remembered.
     pub fn set(&self, sessions: usize) {
         self.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many records others may not have received.
+    pub fn set_unconfirmed(&self, records: usize) {
+        self.unconfirmed.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+}
+
+/// Metrics of the exchange with other replicas. Clones share the counters.
+#[derive(Clone, Default)]
+pub struct ExchangeMetrics {
+    /// Records of this replica that the bus has confirmed.
+    pub sent: Counter,
+    /// Records of other replicas that were received.
+    pub merged: Counter,
+    /// Logouts that were answered before the bus had confirmed them.
+    pub unconfirmed_logouts: Counter,
+}
+
+impl ExchangeMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let help = "Records of the token set that this replica has sent to others";
+        registry.register("token_records_sent", help, metrics.sent.clone());
+        let help = "Records of the token set that came from other replicas";
+        registry.register("token_records_merged", help, metrics.merged.clone());
+        let help = "Logouts that were answered, or refused, without a confirm of the bus";
+        registry.register("logouts_unconfirmed", help, metrics.unconfirmed_logouts.clone());
+        metrics
+    }
+}
+
+/// What is known of the other replicas, computed at each scrape.
+#[derive(Debug)]
+pub struct ReplicaMetrics {
+    /// What the exchange knows.
+    pub replicas: Replicas,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl Collector for ReplicaMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let now = BootTime(self.clock.boot_ms());
+        let (there, silent) = self.replicas.count(now);
+        for (name, help, value) in [
+            ("auth_replicas", "Other replicas of auth_service that were heard lately", there),
+            ("auth_replicas_silent", "Other replicas that are silent, within a day", silent),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let Some(marked_at) = self.replicas.marked_at() else { return Ok(()) };
+        let seconds =
+            std::time::Duration::from_millis(now.since_ms(marked_at).max(0).unsigned_abs());
+        let age = ConstGauge::new(seconds.as_secs_f64());
+        let help = "Time since the marker was sent that last came back through the own queue";
+        let (unit, kind) = (Some(&Unit::Seconds), age.metric_type());
+        age.encode(encoder.encode_descriptor("token_marker_age", help, unit, kind)?)
     }
 }
 

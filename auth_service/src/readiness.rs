@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use shared::actors::Health;
 use shared::bus::{Bus, BusStatus};
+use shared::clock::Clock;
 use shared::http::ReadinessReport;
 use shared::secrets::DataDirPlace;
+use shared::tokens::token_set::BootTime;
 use tokio::sync::watch;
 
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{Applied, Progress, TokenSigner};
+use crate::actors::{Applied, Progress, Replicas, TokenSigner};
 use crate::store::Damage;
 
 /// Everything that it depends on whether the service is ready.
@@ -33,6 +35,12 @@ pub(crate) struct Readiness {
     pub(crate) fresh: UsersFreshness,
     /// Whether a token could be signed.
     pub(crate) signer: TokenSigner,
+    /// Whether the other replicas can be heard.
+    pub(crate) replicas: Replicas,
+    /// After how many milliseconds of being cut off tokens are refused.
+    pub(crate) refuse_after_ms: Option<i64>,
+    /// Tells the time.
+    pub(crate) clock: Clock,
 }
 
 impl Readiness {
@@ -74,6 +82,7 @@ impl Readiness {
                     .to_owned(),
             );
         }
+        self.judge_exchange(&mut reasons, &mut degraded);
         if let BusStatus::Down { cause } = self.bus.status() {
             degraded.push(cause);
         }
@@ -86,5 +95,25 @@ impl Readiness {
             degraded.push("following user_service directly".to_owned());
         }
         ReadinessReport { reasons, degraded }
+    }
+
+    fn judge_exchange(&self, reasons: &mut Vec<String>, degraded: &mut Vec<String>) {
+        let now = BootTime(self.clock.boot_ms());
+        if !self.replicas.is_ready() {
+            reasons.push("fetching what other replicas know of ended sessions".to_owned());
+        }
+        if let Some(since) = self.replicas.cut_off_since() {
+            let (for_ms, limit_ms) = (now.since_ms(since), self.refuse_after_ms);
+            let told = format!(
+                "cut off from other replicas: logouts there are unknown here since {} s",
+                for_ms / 1000
+            );
+            let is_refusing = limit_ms.is_some_and(|limit_ms| for_ms > limit_ms);
+            if is_refusing { reasons.push(told) } else { degraded.push(told) }
+        }
+        let (_, silent) = self.replicas.count(now);
+        if silent > 0 {
+            degraded.push(format!("{silent} other replicas of auth_service are silent"));
+        }
     }
 }

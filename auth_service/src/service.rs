@@ -5,7 +5,7 @@
 //! | `projecting` | `CredentialRepository`, `Maintenance` | a commit to `projection.db` waits for the disk, and nobody else may |
 //! | `revoking` | [`TokenRevocations`], `Maintenance` | a commit to `tokens.db` waits for the disk, and a logout must not wait for a batch of events |
 //! | `keys` | `KeyRing` | files of private keys wait for the disk, and no logout waits for them |
-//! | `following` | `UserEventConsumer`, `DeadLetters` | decoding batches must not hold up what a request waits for |
+//! | `following` | `UserEventConsumer`, `TokenExchange`, `DeadLetters` | decoding batches must not hold up what a request waits for |
 //! | the caller's | the answers to the operator's commands | they are few, and wait for actors only |
 //! | each HTTP worker | [`CredentialReader`], [`PasswordHasher`] | a question to them is a local message and no hop. Tokens are verified and signed there, too |
 //! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
@@ -41,16 +41,16 @@ use tokio::task::JoinHandle;
 
 use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{Applied, CredentialReader, TokenRevocations, TokenSigner};
+use crate::actors::{Applied, CredentialReader, Replicas, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
-use crate::http::{self, Api, Authenticator, SessionEnder, TokenChecker};
-use crate::metrics::{FollowingMetrics, LoginMetrics, ServiceMetrics};
+use crate::http::{self, Api, Authenticator, SessionEnder, Sessions, TokenChecker};
+use crate::metrics::{ExchangeMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::store::{Damage, PROJECTION, ProjectionReader, StoreError};
 
 mod actors;
 mod files;
 
-use actors::{Actors, Following};
+use actors::{Actors, Exchanging, Following};
 pub use files::DATA;
 use files::Files;
 
@@ -142,7 +142,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let health = Health::register(&mut registry);
     let boot_id = clock.boot_id();
     let open = async || Files::open(&config, (&clock, boot_id), &metrics);
-    let Files { claim, sealing_key, repository, revocations, keys, clients } =
+    let Files { claim, sealing_key, repository, revocations, replicas, keys, clients } =
         open_when_there_is_space(open).await?;
     let codec = Codec::new(Arc::clone(&sealing_key));
     let actors = Actors::launch(
@@ -150,8 +150,10 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         (keys, key_ring_config(&config, &clock, boot_id)),
         &health,
         following(&config.service, (&bus, &codec), metrics.following),
+        Exchanging { known: replicas, clock: clock.clone(), metrics: metrics.exchange.clone() },
     );
     actors.make_keys_ready().await;
+    let refuse_after_ms = config.service.refuse_after_ms();
     let api = ApiParts {
         hashing,
         projection: config.common.data_dir.join(PROJECTION),
@@ -168,8 +170,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         fresh: actors.fresh.clone(),
         sealing_key,
         guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
-        clock,
+        clock: clock.clone(),
         metrics: metrics.logins,
+        exchange_metrics: metrics.exchange,
+        replicas: actors.replicas.clone(),
+        refuse_after_ms,
+        logout_acks: config.service.logout_acks,
         rules: token_rules(&config.service),
         clients,
         admins: config.service.admins.clone().into(),
@@ -178,12 +184,26 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         login_wait: config.service.login_wait.into(),
     };
     registry.register_collector(Box::new(actors.agreement()));
+    registry.register_collector(Box::new(actors.replica_metrics(clock.clone())));
     let admin = actors.answer_commands(&config.common.data_dir, &health);
-    let probes = actors.probes(health, bus, claim.watch(), registry);
+    let probes = actors.probes(health, bus, claim.watch(), (clock, registry), refuse_after_ms);
     let paths = move |app: &mut ServiceConfig| api.configure(app);
-    match serve(&server_config(&config, capacity), http_metrics, probes, http::document(), paths) {
+    let settings = server_config(&config, capacity);
+    let served = serve(&settings, http_metrics, probes, http::document(), paths);
+    finish(served, actors, admin, claim).await
+}
+
+/// The running service. If it cannot listen, what was started stops.
+async fn finish(
+    served: Result<RunningHttpServer, ServeError>,
+    actors: Actors,
+    admin: JoinHandle<()>,
+    claim: DataDirClaim,
+) -> Result<Running, StartError> {
+    match served {
         Ok(http) => {
-            announce(&config.service, http.address);
+            // Last: scripts that wait for this line find all the others before it.
+            tracing::info!(address = %http.address, "auth_service listens");
             Ok(Running { address: http.address, http, actors, admin, _claim: claim })
         }
         Err(error) => {
@@ -216,18 +236,6 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         shutdown_grace: config.common.shutdown_grace.into(),
     }
-}
-
-fn announce(service: &AuthServiceConfig, address: SocketAddr) {
-    if service.is_one_of_several() {
-        tracing::warn!(
-            replica = service.auth_replica,
-            "replicas of auth_service do not share logouts yet: a token of this replica is not \
-             accepted by another, and after a change of replica its user must log in again"
-        );
-    }
-    // Last: scripts that wait for this line find all the others before it.
-    tracing::info!(%address, "auth_service listens");
 }
 
 fn token_rules(config: &AuthServiceConfig) -> TokenRules {
@@ -272,6 +280,10 @@ struct ApiParts {
     guesses: GuessLimit,
     clock: Clock,
     metrics: LoginMetrics,
+    exchange_metrics: ExchangeMetrics,
+    replicas: Replicas,
+    refuse_after_ms: Option<i64>,
+    logout_acks: u8,
     rules: TokenRules,
     clients: ClientSecrets,
     admins: Arc<[UserId]>,
@@ -312,8 +324,16 @@ impl ApiParts {
                 parts.token_set.clone(),
                 parts.ended,
                 (reader, parts.applied.clone()),
+                parts.fresh,
+                (parts.replicas.clone(), parts.refuse_after_ms),
                 parts.clock.clone(),
             ),
+            sessions: Sessions {
+                revocations: parts.revocations.clone(),
+                replicas: parts.replicas,
+                acks: parts.logout_acks,
+                metrics: parts.exchange_metrics,
+            },
             revocations: parts.revocations,
             session_ender,
             signer: parts.signer,
@@ -329,7 +349,6 @@ impl ApiParts {
             token_lifetime_s: parts.token_lifetime_s,
             session_max_age_s: parts.session_max_age_s,
             login_wait: parts.login_wait,
-                parts.fresh,
         }
     }
 }

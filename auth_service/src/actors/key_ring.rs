@@ -28,7 +28,7 @@ pub use self::private_files::PREFIX as PRIVATE_KEY_PREFIX;
 use self::ring::Ring;
 pub use self::ring::{KeyRingConfig, KeyRingError, StoredKeys};
 pub use self::signer::{SignError, TokenSigner};
-use crate::actors::TokenRevocations;
+use crate::actors::{Replicas, TokenRevocations};
 
 /// How long the JWK set may be cached, in seconds. By schedule a key is shown for longer than that
 /// before it signs.
@@ -79,12 +79,12 @@ impl KeyRing {
     pub fn launch(
         stored: StoredKeys,
         with: KeyRingConfig,
-        (view, revocations): (TokenSetView, Mailbox<TokenRevocations>),
+        (view, revocations, replicas): (TokenSetView, Mailbox<TokenRevocations>, Replicas),
         thread: &ArbiterHandle,
         health: &Health,
     ) -> (Mailbox<Self>, TokenSigner) {
         let (clock, boot_id) = (with.clock.clone(), with.boot_id);
-        let ring = Ring::new(stored, with, view.clone(), revocations);
+        let ring = Ring::new(stored, with, view.clone(), (revocations, replicas));
         let keys = ring.watch();
         let actor = Self { ring: Arc::new(Mutex::new(ring)), health: health.clone() };
         let key_ring = Mailbox::start_on(thread, health, MAILBOX, |_| actor);

@@ -2,7 +2,8 @@
 //! memory, in `tokens.db`, on a separate thread, and in the view of it that every HTTP worker reads.
 //!
 //! **Promises** that a record is on the disk before it is answered, that the view has it by then,
-//! and that it is forgotten as `shared::tokens::token_set` says: never so that a token revives.
+//! that `TokenExchange` is told of each record that the bus has not confirmed, and that a record is
+//! forgotten as `shared::tokens::token_set` says: never so that a token revives.
 //!
 //! **When full** refuses: 503 with `Retry-After`. Commands that arrive during a commit are
 //! committed together. While the disk is full, even at the start, it refuses with 507, and tries
@@ -10,19 +11,21 @@
 //!
 //! **When it dies**: a command that panics fails alone. A restart loads the set from the database.
 
+mod exchange;
 mod keys;
 mod stored_responses;
 mod trades;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
-use contract::TokenRecord;
-use contract::token_record::{TokenId, TokenLife};
-use shared::actors::{Ask, Command, Health, Mailbox};
+use contract::token_record::{TokenId, TokenLife, TokenRecordId};
+use contract::{ReplicaId, TokenRecord};
+use shared::actors::{Ask, Command, Health, Mailbox, Reply};
 use shared::clock::Clock;
 use shared::full_disk::{Writable, check_room};
 use shared::idempotency::IdempotentRequest;
@@ -31,11 +34,15 @@ use shared::tokens::VerifiedToken;
 use shared::tokens::key_schedule::OwnKey;
 use shared::tokens::token_set::BootTime;
 use shared::tokens::token_set_view::TokenSetView;
+use tokio::sync::Notify;
 
+pub use self::exchange::{
+    AwaitConfirmation, CompareSets, Confirmed, FoundNobody, MergeRecords, ReadHead, ReadParts,
+    SeeReplica, TakeUnconfirmed, TrustSetWith,
+};
 pub use self::keys::{KeepKeys, ListKeys};
 pub use self::stored_responses::{FindOutcome, RememberLogin};
 pub use self::trades::TradeToken;
-use super::only_replica;
 use crate::metrics::RevocationMetrics;
 use crate::store::{Now, RevokeRefused, StoreError, TokenStore};
 
@@ -96,6 +103,10 @@ pub struct TokenRevocations {
     writable: Writable,
     /// Where the database is.
     directory: PathBuf,
+    /// Notified after each commit, which may have brought records that are to be published.
+    committed: Arc<Notify>,
+    /// Those who wait until the bus has confirmed a record.
+    awaiting: HashMap<TokenRecordId, Vec<Reply<()>>>,
     metrics: RevocationMetrics,
 }
 
@@ -112,16 +123,39 @@ impl TokenRevocations {
         metrics: RevocationMetrics,
     ) -> Result<Self, StoreError> {
         let directory = directory_of(path).to_owned();
-        let mut store = TokenStore::open(path, boot_id, BootTime(clock.boot_ms()))?;
-        store.found_nobody();
+        let store = TokenStore::open(path, boot_id, BootTime(clock.boot_ms()))?;
         metrics.set(store.view().ended_sessions());
         let writable = Writable::new("the token set");
-        Ok(Self { store, clock, writable, directory, metrics })
+        let (committed, awaiting) = (Arc::default(), HashMap::new());
+        Ok(Self { store, clock, writable, directory, committed, awaiting, metrics })
     }
 
     /// What the HTTP workers read.
     pub fn view(&self) -> TokenSetView {
         self.store.view()
+    }
+
+    /// Notified when there may be records to be published.
+    pub fn committed(&self) -> Arc<Notify> {
+        Arc::clone(&self.committed)
+    }
+
+    /// The name of this replica on the bus.
+    pub fn replica(&self) -> ReplicaId {
+        self.store.replica()
+    }
+
+    /// The other replicas, and when each was heard of last.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn find_replicas(&self) -> Result<Vec<(ReplicaId, BootTime)>, StoreError> {
+        self.store.find_replicas()
+    }
+
+    /// No other replica is there whose set could fill the gaps of this one.
+    pub fn found_nobody(&mut self) {
+        self.store.found_nobody();
     }
 
     /// Whether the last write found space on the disk.
@@ -158,6 +192,7 @@ impl TokenRevocations {
             return;
         }
         let committed = self.store.commit(self.now().boot);
+        self.committed.notify_one();
         self.note(committed.as_ref().map(|is_written| *is_written));
         if let Err(error @ StoreError::Failed(_)) = &committed {
             tracing::error!(error = error as &dyn Error, "the token set was not stored");
@@ -178,6 +213,8 @@ impl TokenRevocations {
 
     fn forget(&mut self) -> Result<bool, StoreError> {
         let forgotten = self.store.forget(self.now().boot);
+        self.metrics.set_unconfirmed(self.store.count_unconfirmed());
+        self.drop_abandoned();
         self.note(forgotten.as_ref().map(|()| false));
         forgotten.map(|()| false)
     }
@@ -214,7 +251,7 @@ impl Handler<Ask<RevokeSession>> for TokenRevocations {
         self.before_push(context);
         let (RevokeSession { sid, ended_with, request }, reply) = ask.into_parts();
         let record = TokenRecord::SessionRevoked { sid, ended_with };
-        self.store.revoke_session(reply, record, only_replica::LEARNED, request, self.now());
+        self.store.revoke_session(reply, record, request, self.now());
     }
 }
 
@@ -238,8 +275,7 @@ impl Handler<Ask<CloseRevocations>> for TokenRevocations {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<CloseRevocations>, context: &mut Self::Context) {
-        self.commit();
-        if let Err(error) = self.store.close() {
+        if let Err(error) = self.store.close(self.now().boot) {
             let error = &error as &dyn Error;
             tracing::error!(error, "the token set was not closed cleanly");
         }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::token_rejection::TokenRejection;
 use super::waiters::{WAIT_MAX, Waiters};
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{Applied, only_replica};
+use crate::actors::{Applied, Replicas};
 use crate::store::{ProjectionReader, StoreError};
 
 /// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
@@ -36,6 +36,10 @@ pub struct TokenChecker {
     fresh: UsersFreshness,
     /// Numbers the states of the projection that this worker has seen.
     state: Cell<u64>,
+    /// What is known of the other replicas.
+    replicas: Replicas,
+    /// After how long of being cut off no token is vouched for, in milliseconds.
+    refuse_after_ms: Option<i64>,
     /// Limits how many requests wait.
     waiters: Waiters,
     clock: Clock,
@@ -49,11 +53,24 @@ impl TokenChecker {
         ended: EndedStamps,
         (reader, applied): (Rc<ProjectionReader>, watch::Receiver<Applied>),
         fresh: UsersFreshness,
+        (replicas, refuse_after_ms): (Replicas, Option<i64>),
         clock: Clock,
     ) -> Self {
         let verifier = CachedVerifier::new(rules, set.clone());
         let (applied, state, waiters) = (RefCell::new(applied), Cell::new(0), Waiters::default());
-        Self { verifier, set, ended, reader, applied, fresh, state, waiters, clock }
+        Self {
+            verifier,
+            set,
+            ended,
+            reader,
+            applied,
+            fresh,
+            state,
+            replicas,
+            refuse_after_ms,
+            waiters,
+            clock,
+        }
     }
 
     /// The token, if it is alive.
@@ -148,11 +165,13 @@ impl TokenChecker {
         let unknown = TokenRejection::Unknown(doubt);
         let Some(_seat) = self.waiters.enter(session) else { return Err(unknown) };
         let (mut changes, mut applied) = (self.fresh.changes(), self.applied.borrow().clone());
+        let mut replicas = self.replicas.changes();
         let settled = async {
             loop {
                 // Before the question, so that nothing that comes meanwhile is missed.
                 changes.mark_unchanged();
                 applied.mark_unchanged();
+                replicas.mark_unchanged();
                 if let Ok(()) = ask()? {
                     return Ok(());
                 }
@@ -160,6 +179,7 @@ impl TokenChecker {
                 tokio::select! {
                     _ = changes.changed() => {}
                     Ok(()) = applied.changed() => {}
+                    Ok(()) = replicas.changed() => {}
                 }
             }
         };
@@ -195,7 +215,8 @@ impl TokenChecker {
     }
 
     fn freshness(&self) -> Freshness {
-        only_replica::with_all_records(self.fresh.now(), self.fresh.load())
+        let users = Freshness { refuse_after_ms: self.refuse_after_ms, ..self.fresh.load() };
+        self.replicas.freshness(users, self.fresh.now())
     }
 
     /// The name of the user with this id.

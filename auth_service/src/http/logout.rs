@@ -10,13 +10,14 @@ use super::Api;
 use super::bodies::LogoutResponse;
 use super::problems::key_reused;
 use super::token_rejection::TokenRejection;
-use crate::actors::{FindOutcome, RevokeSession};
+use crate::actors::FindOutcome;
 
 const SCOPE: &str = "POST /logout";
 
 /// Log out
 ///
-/// The token is invalid once this answers, and stays so across restarts. A body is ignored.
+/// The token is invalid once this answers, and stays so across restarts: at every replica if the
+/// broker can be reached, at this one in any case. A body is ignored.
 #[utoipa::path(
     post, path = "/logout", operation_id = "logout", tag = "tokens",
     security(("token" = [])),
@@ -35,10 +36,13 @@ pub(super) async fn logout(
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
     match (api.tokens.check(&token).await, request) {
-        (Ok(token), request) => {
-            ask(&api.revocations, RevokeSession::of(&token, request)).await??;
+        (Ok(live), request) => api.sessions.end(&live, request).await?,
+        (Err(dead), Some(request)) if dead.is_ours() => {
+            repeat(dead, request, &api).await?;
+            if let Ok(ended) = api.tokens.check_signed(&token).await {
+                api.sessions.await_others(&ended).await?;
+            }
         }
-        (Err(dead), Some(request)) if dead.is_ours() => repeat(dead, request, &api).await?,
         (Err(dead), _) => return Err(dead.into()),
     }
     Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" }))

@@ -18,6 +18,7 @@ mod problems;
 mod refresh;
 mod revoke;
 mod routes;
+mod sessions;
 mod token_rejection;
 mod verify;
 mod wait_for_write;
@@ -43,6 +44,7 @@ pub use live_tokens::TokenChecker;
 pub use logout_all::SessionEnder;
 pub use openapi::document;
 pub use routes::configure;
+pub use sessions::Sessions;
 
 /// What the handlers of one worker need.
 pub struct Api {
@@ -51,6 +53,8 @@ pub struct Api {
     /// Verifies tokens.
     pub tokens: TokenChecker,
     /// Ends sessions.
+    pub sessions: Sessions,
+    /// Stores what is remembered of tokens.
     pub revocations: Mailbox<TokenRevocations>,
     /// Asks user_service to end all sessions of a user.
     pub session_ender: SessionEnder,

@@ -1,8 +1,8 @@
 //! `/openapi.json`: made from the handlers and the types that they parse and send.
 
 use shared::http::ProblemKind::{
-    IdempotencyKeyReused, InvalidClient, InvalidToken, NoClients, NotYetApplied, NotYetKnown,
-    SessionsNotEnded, StorageFull, TooManyFailures, WrongCredentials,
+    IdempotencyKeyReused, InvalidClient, InvalidToken, LogoutNotConfirmed, NoClients,
+    NotYetApplied, NotYetKnown, SessionsNotEnded, StorageFull, TooManyFailures, WrongCredentials,
 };
 use shared::http::{IGNORED_BODY, OperationProblems, TYPED_BODY, add_bearer_scheme, add_problems};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -48,12 +48,21 @@ const PROBLEMS: [OperationProblems; 9] = [
             &[WrongCredentials, TooManyFailures, IdempotencyKeyReused, NotYetApplied, StorageFull],
         ],
     ),
-    ("logout", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, IdempotencyKeyReused, StorageFull]]),
+    (
+        "logout",
+        &[
+            IGNORED_BODY,
+            &[InvalidToken, NotYetKnown, IdempotencyKeyReused, LogoutNotConfirmed, StorageFull],
+        ],
+    ),
     ("logoutAll", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, SessionsNotEnded, StorageFull]]),
     ("refresh", &[IGNORED_BODY, &[InvalidToken, NotYetKnown, StorageFull]]),
     ("verify", &[&[InvalidToken, NotYetKnown]]),
     ("introspect", &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown]]),
-    ("revoke", &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown, StorageFull]]),
+    (
+        "revoke",
+        &[TYPED_BODY, &[InvalidClient, NoClients, NotYetKnown, LogoutNotConfirmed, StorageFull]],
+    ),
     ("listKeys", &[]),
     ("readMetadata", &[]),
 ];

@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use contract::TokenResponse;
 use contract::token_record::{TokenLife, Trade};
+use contract::{TokenRecord, TokenResponse};
 use shared::actors::ask;
 use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem, ProblemKind, invalid_token};
 use shared::tokens::VerifiedToken;
@@ -73,8 +73,14 @@ async fn trade(old: &VerifiedToken, key: Option<&str>, api: &Api) -> Result<Stri
         old: TokenLife { kid: old.kid, exp_s: old.claims.exp },
         new: TokenLife { kid: new.kid, exp_s: claims.exp },
     };
+    let record = TokenRecord::TokenTraded(Box::new(trade.clone()));
     match ask(&api.revocations, TradeToken(trade)).await?? {
-        TradeVerdict::Allowed => Ok(new.text),
+        TradeVerdict::Allowed if api.sessions.is_confirmed(record).await => Ok(new.text),
+        TradeVerdict::Allowed => {
+            let detail = "the other replicas may not know that the token was traded: send the same \
+                          request again";
+            Err(Problem::new(ProblemKind::NotYetKnown, detail))
+        }
         TradeVerdict::Stolen => {
             tracing::warn!(sid = %old.sid, "a token was traded twice: its session was ended");
             Err(refused(RefreshRefused::Stolen))

@@ -3,14 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
-use shared::actors::ask;
 use shared::http::{FormBody, Problem};
 
 use super::Api;
 use super::bodies::TokenForm;
 use super::client::KnownClient;
-use crate::actors::RevokeSession;
-use crate::store::RevokeRefused;
 
 /// Revoke a token
 ///
@@ -30,11 +27,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = TokenForm::parse(form)?;
     if let Some(token) = api.tokens.judge(&token).await? {
-        match ask(&api.revocations, RevokeSession::of(&token, None)).await? {
-            // Another request was faster.
-            Ok(()) | Err(RevokeRefused::AlreadyDead) => {}
-            Err(refused) => return Err(refused.into()),
-        }
+        api.sessions.end_or_find_ended(&token).await?;
     }
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
 }

@@ -56,16 +56,18 @@ impl Drop for Seat<'_> {
 mod tests {
     use super::*;
 
-    fn session(number: usize) -> Option<TokenId> {
-        Some(TokenId(u128::try_from(number).unwrap().to_be_bytes()))
+    fn session(number: usize) -> TokenId {
+        TokenId(u128::try_from(number).unwrap().to_be_bytes())
     }
 
     #[test]
     fn only_so_many_requests_wait() {
         let waiters = Waiters::default();
-        let mut seats: Vec<_> = (0..WAITERS_MAX).map(|n| waiters.enter(session(n))).collect();
+        let mut seats: Vec<_> = (0..WAITERS_MAX).map(|n| waiters.enter(Some(session(n)))).collect();
         assert!(seats.iter().all(Option::is_some));
-        assert!(waiters.enter(session(WAITERS_MAX)).is_none() && waiters.enter(None).is_none());
+        assert!(
+            waiters.enter(Some(session(WAITERS_MAX))).is_none() && waiters.enter(None).is_none()
+        );
         seats.truncate(1);
         assert!(waiters.enter(None).is_some());
     }
@@ -73,11 +75,11 @@ mod tests {
     #[test]
     fn one_session_leaves_seats_for_the_others() {
         let waiters = Waiters::default();
-        let seats: Vec<_> = (0..100).filter_map(|_| waiters.enter(session(1))).collect();
+        let seats: Vec<_> = (0..100).filter_map(|_| waiters.enter(Some(session(1)))).collect();
         assert_eq!(seats.len(), WAITERS_OF_SESSION_MAX);
-        assert!(waiters.enter(session(2)).is_some());
+        assert!(waiters.enter(Some(session(2))).is_some());
         drop(seats);
-        assert!(waiters.enter(session(1)).is_some());
+        assert!(waiters.enter(Some(session(1))).is_some());
         assert!(waiters.0.borrow().is_empty(), "nothing is left of those who went");
     }
 }

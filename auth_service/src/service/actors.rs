@@ -7,28 +7,32 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::Arbiter;
+use contract::ReplicaId;
 use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectUrl;
 use shared::bus::{Bus, DeadLetters};
+use shared::clock::Clock;
 use shared::http::Probes;
 use shared::secrets::DataDirPlace;
 use shared::telemetry::Registry;
 use shared::tokens::EndedStamps;
+use shared::tokens::token_set::BootTime;
 use shared::tokens::token_set_view::TokenSetView;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::actors::credential_repository::CloseProjection;
 use crate::actors::key_ring::{CarryOutPlan, KeyRingConfig, StoredKeys};
+use crate::actors::token_exchange::StopExchanging;
 use crate::actors::token_revocations::{CloseRevocations, ForgetSessions, PruneResponses};
 use crate::actors::user_event_consumer::{FollowLoop, StopFollowing, UsersFreshness, direct_way};
 use crate::actors::{
-    Applied, CredentialRepository, KeyRing, Progress, ResealHashes, TokenRevocations, TokenSigner,
-    UserEventConsumer,
+    Applied, CredentialRepository, Exchange, KeyRing, KnownReplicas, Progress, Replicas,
+    ResealHashes, TokenExchange, TokenRevocations, TokenSigner, UserEventConsumer,
 };
 use crate::admin::spawn_admin;
-use crate::metrics::{AgreementMetrics, FollowingMetrics};
+use crate::metrics::{AgreementMetrics, ExchangeMetrics, FollowingMetrics, ReplicaMetrics};
 use crate::readiness::Readiness;
 use crate::store::Damage;
 
@@ -49,6 +53,14 @@ pub(super) struct Following {
     pub(super) metrics: FollowingMetrics,
 }
 
+/// How token sets are exchanged with the other replicas.
+pub(super) struct Exchanging {
+    /// The others that were stored.
+    pub(super) known: Vec<(ReplicaId, BootTime)>,
+    pub(super) clock: Clock,
+    pub(super) metrics: ExchangeMetrics,
+}
+
 /// The actors that run on separate threads.
 pub(super) struct Actors {
     pub(super) repository: Mailbox<CredentialRepository>,
@@ -56,6 +68,8 @@ pub(super) struct Actors {
     pub(super) key_ring: Mailbox<KeyRing>,
     pub(super) signer: TokenSigner,
     pub(super) consumer: Mailbox<UserEventConsumer>,
+    pub(super) exchange: Mailbox<TokenExchange>,
+    pub(super) replicas: Replicas,
     _upkeep: Upkeep,
     pub(super) applied: watch::Receiver<Applied>,
     pub(super) progress: watch::Receiver<Progress>,
@@ -101,29 +115,57 @@ impl Upkeep {
     }
 }
 
+/// The other replicas as they were stored. A bus that no other process reaches has none.
+fn known_replicas(
+    bus: &dyn Bus,
+    revocations: &mut TokenRevocations,
+    stored: Vec<(ReplicaId, BootTime)>,
+) -> watch::Sender<KnownReplicas> {
+    let is_alone = !bus.reaches_other_processes();
+    if is_alone {
+        revocations.found_nobody();
+    }
+    watch::Sender::new(KnownReplicas::new(is_alone, stored))
+}
+
 impl Actors {
     pub(super) fn launch(
-        (repository, revocations): (CredentialRepository, TokenRevocations),
+        (repository, mut revocations): (CredentialRepository, TokenRevocations),
         (keys, key_ring): (StoredKeys, KeyRingConfig),
         health: &Health,
         Following { bus, codec, replica, user_service_url, metrics }: Following,
+        exchanging: Exchanging,
     ) -> Self {
         let [projecting, revoking, signing, following] = [(); 4].map(|()| Arbiter::new());
-        let ended = EndedStamps::default();
-        let (applied, token_set) = (repository.applied(), revocations.view());
-        let is_writable = revocations.is_writable();
+        let known = known_replicas(&*bus, &mut revocations, exchanging.known);
+        let replicas = Replicas::new(known.subscribe());
+        let (me, committed) = (revocations.replica(), revocations.committed());
+        let (token_set, is_writable) = (revocations.view(), revocations.is_writable());
+        let (applied, ended) = (repository.applied(), EndedStamps::default());
         let repository = repository.launch(&projecting.handle(), health);
         let revocations = revocations.launch(&revoking.handle(), health);
-        let set = (token_set.clone(), revocations.clone());
+        let set = (token_set.clone(), revocations.clone(), replicas.clone());
         let (direct, fresh) = direct_way(user_service_url, key_ring.clock.clone());
         let (key_ring, signer) = KeyRing::launch(keys, key_ring, set, &signing.handle(), health);
         let progress = watch::Sender::new(Progress::start_at(applied.borrow().seq()));
-        let watched = progress.subscribe();
         let (thread, taken) = (following.handle(), metrics.dead_letters.clone());
+        let dead_letters = DeadLetters::launch(&thread, Arc::clone(&bus), health, taken);
+        let exchange = Exchange {
+            bus: Arc::clone(&bus),
+            codec: codec.clone(),
+            me,
+            revocations: revocations.clone(),
+            committed,
+            known,
+            dead_letters: dead_letters.clone(),
+            clock: exchanging.clock,
+            metrics: exchanging.metrics,
+            health: health.clone(),
+        };
         let follow_loop = FollowLoop {
             direct,
             fresh: fresh.clone(),
-            dead_letters: DeadLetters::launch(&thread, Arc::clone(&bus), health, taken),
+            dead_letters,
             codec,
             progress,
             bus,
@@ -135,16 +177,17 @@ impl Actors {
             health: health.clone(),
         };
         let writers = (revocations.clone(), repository.clone());
-        let upkeep = Upkeep::launch([&revoking, &projecting], writers, health);
         Self {
+            progress: follow_loop.progress.subscribe(),
             consumer: UserEventConsumer::launch(&thread, follow_loop, health),
-            _upkeep: upkeep,
+            exchange: TokenExchange::launch(&thread, exchange, health),
+            replicas,
+            _upkeep: Upkeep::launch([&revoking, &projecting], writers, health),
             repository,
             revocations,
             key_ring,
             signer,
             applied,
-            progress: watched,
             fresh,
             token_set,
             ended,
@@ -179,19 +222,36 @@ impl Actors {
         AgreementMetrics { applied, progress, fresh: self.fresh.clone() }
     }
 
+    pub(super) fn replica_metrics(&self, clock: Clock) -> ReplicaMetrics {
+        ReplicaMetrics { replicas: self.replicas.clone(), clock }
+    }
+
     pub(super) fn probes(
         &self,
         health: Health,
         bus: Arc<dyn Bus>,
         place: DataDirPlace,
-        registry: Registry,
+        (clock, registry): (Clock, Registry),
+        refuse_after_ms: Option<i64>,
     ) -> Probes {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
         let is_writable = Arc::clone(&self.is_writable);
         let (fresh, damage) = (self.fresh.clone(), self.damage.clone());
-        let signer = self.signer.clone();
-        let readiness =
-            Readiness { health, applied, progress, is_writable, place, damage, bus, fresh, signer };
+        let (signer, replicas) = (self.signer.clone(), self.replicas.clone());
+        let readiness = Readiness {
+            health,
+            applied,
+            progress,
+            is_writable,
+            place,
+            damage,
+            bus,
+            fresh,
+            signer,
+            replicas,
+            refuse_after_ms,
+            clock,
+        };
         let readiness = Arc::new(move || readiness.report());
         Probes { readiness, registry: Arc::new(registry) }
     }
@@ -200,10 +260,11 @@ impl Actors {
     /// the HTTP server: the writers can move everything into the databases' main files.
     pub(super) async fn stop(self) {
         let stopped = ask(&self.consumer, StopFollowing).await;
+        let exchanged = ask(&self.exchange, StopExchanging).await;
         join_threads([self.following]).await;
         drop((self.key_ring, self.signer));
         let closed = ask(&self.repository, CloseProjection).await;
-        let closed = [stopped, closed, ask(&self.revocations, CloseRevocations).await];
+        let closed = [stopped, exchanged, closed, ask(&self.revocations, CloseRevocations).await];
         for error in closed.into_iter().filter_map(Result::err) {
             tracing::error!(error = &error as &dyn Error, "an actor was not stopped cleanly");
         }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use contract::ReplicaId;
 use shared::backup::ServiceData;
 use shared::clock::Clock;
 use shared::secrets::{ClientSecrets, DataDirClaim, SealingKeys, claim_data_dir};
+use shared::tokens::token_set::BootTime;
 
 use super::StartError;
 use crate::actors::key_ring::{PRIVATE_KEY_PREFIX, StoredKeys};
@@ -26,6 +28,8 @@ pub(super) struct Files {
     pub(super) sealing_key: Arc<SealingKeys>,
     pub(super) repository: CredentialRepository,
     pub(super) revocations: TokenRevocations,
+    /// Replicas that were heard of.
+    pub(super) replicas: Vec<(ReplicaId, BootTime)>,
     pub(super) keys: StoredKeys,
     /// The services that may introspect and revoke tokens.
     pub(super) clients: ClientSecrets,
@@ -47,10 +51,11 @@ impl Files {
         let revocations = TokenRevocations::open(&path, clock.clone(), boot_id, metrics)
             .map_err(StartError::TokenSet)?;
         let own = revocations.find_own_keys().map_err(StartError::TokenSet)?;
+        let replicas = revocations.find_replicas().map_err(StartError::TokenSet)?;
         let keys = StoredKeys::open(directory, own)?;
         let repository =
             CredentialRepository::open(directory.join(PROJECTION), Arc::clone(&sealing_key))
                 .map_err(StartError::Projection)?;
-        Ok(Self { claim, sealing_key, repository, revocations, keys, clients })
+        Ok(Self { claim, sealing_key, repository, revocations, replicas, keys, clients })
     }
 }

@@ -14,7 +14,7 @@ use shared::backup::DatabaseFile;
 pub use projection::{ApplyError, ProjectionReader, ProjectionStore, Refused, StoredHash};
 pub use shared::store_error::{Damage, StoreError};
 pub use token_state::Now;
-pub use tokens::{KeyStatement, RevokeRefused, TokenStore};
+pub use tokens::{KeyStatement, RevokeRefused, SetHead, TokenStore};
 
 /// The file of the projection.
 pub const PROJECTION: &str = "projection.db";

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use contract::token_record::{KeyId, PublishedKey, Trade};
-use contract::{Claims, TokenRecord};
+use contract::{Claims, ReplicaId, TokenRecord};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use shared::actors::Reply;
@@ -20,7 +20,10 @@ use super::sqlite::group_commit::GroupCommit;
 use super::sqlite::tokens;
 use super::token_state::{Now, TokenState};
 
+mod exchange;
 mod opening;
+
+pub use self::exchange::SetHead;
 
 /// How many stored responses are deleted at once: no logout waits long for it.
 const CHUNK: u16 = 1_000;
@@ -69,6 +72,8 @@ pub struct TokenStore {
     mark: Mark,
     /// What it notes, as far as this process has written it.
     noted: Option<SetMark>,
+    /// Names this replica.
+    replica: ReplicaId,
 }
 
 /// What the mark beside the database notes.
@@ -104,12 +109,6 @@ impl TokenStore {
         self.connection.read(|connection| tokens::find_own_keys(connection, now))
     }
 
-    /// No other replica has a set that could fill the gaps of this one.
-    pub fn found_nobody(&mut self) {
-        self.state.trust.found_nobody();
-        self.state.view.trust_keys(&self.state.trust);
-    }
-
     /// The records of all keys.
     pub fn keys(&self) -> Vec<TokenRecord> {
         let is_key = |record: &TokenRecord| {
@@ -129,7 +128,6 @@ impl TokenStore {
         &mut self,
         reply: Reply<Result<(), RevokeRefused>>,
         record: TokenRecord,
-        learned: Learned,
         request: Option<IdempotentRequest>,
         now: Now,
     ) {
@@ -145,7 +143,7 @@ impl TokenStore {
                 TokenRecord::SessionRevoked { sid, .. } if state.set.is_revoked(sid) => {
                     Err(RevokeRefused::AlreadyDead)
                 }
-                _ => Ok(((), state.set.insert(record, learned, now.boot))),
+                _ => Ok(((), state.set.insert(record, Learned::Here, now.boot))),
             }
         });
     }
@@ -156,7 +154,6 @@ impl TokenStore {
         &mut self,
         reply: Reply<Result<TradeVerdict, StoreError>>,
         trade: Trade,
-        learned: Learned,
         now: BootTime,
     ) {
         self.group.push(reply, move |_, state| {
@@ -165,14 +162,14 @@ impl TokenStore {
             let mut change = match verdict {
                 TradeVerdict::Allowed => {
                     let record = TokenRecord::TokenTraded(Box::new(trade));
-                    state.set.insert(record, learned, now)
+                    state.set.insert(record, Learned::Here, now)
                 }
                 TradeVerdict::Stolen => Change { stolen: vec![(sid, old)], ..Change::default() },
                 TradeVerdict::SessionEnded => Change::default(),
             };
             for (sid, ended_with) in std::mem::take(&mut change.stolen) {
                 let record = TokenRecord::SessionRevoked { sid, ended_with };
-                change.added.extend(state.set.insert(record, learned, now).added);
+                change.added.extend(state.set.insert(record, Learned::Here, now).added);
                 verdict = TradeVerdict::Stolen;
             }
             Ok((verdict, change))
@@ -200,7 +197,6 @@ impl TokenStore {
         reply: Reply<Result<(), StoreError>>,
         statement: Option<KeyStatement>,
         own: Vec<OwnKey>,
-        learned: Learned,
         now: BootTime,
     ) {
         self.group.push(reply, move |connection, state| {
@@ -220,7 +216,7 @@ impl TokenStore {
                     _ => None,
                 },
             };
-            let insert = |record| state.set.insert(record, learned, now);
+            let insert = |record| state.set.insert(record, Learned::Here, now);
             Ok(((), record.map(insert).unwrap_or_default()))
         });
     }
@@ -273,13 +269,16 @@ impl TokenStore {
         Ok(deleted == usize::from(CHUNK))
     }
 
-    /// Closes the database after all readers: then everything is in its main file.
+    /// Commits what waits, and closes the database after all readers: then everything is in its main
+    /// file.
     ///
     /// # Errors
     /// Something is not there. Nothing is lost: the next start finds it beside the main file.
-    pub fn close(&mut self) -> Result<(), StoreError> {
+    pub fn close(&mut self, now: BootTime) -> Result<(), StoreError> {
+        let committed = if self.group.is_empty() { Ok(false) } else { self.commit(now) };
         self.note_changes();
-        self.connection.close()
+        self.connection.close()?;
+        committed.map(drop)
     }
 }
 

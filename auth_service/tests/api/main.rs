@@ -22,6 +22,7 @@ mod poison;
 mod random_tokens;
 mod refresh;
 mod repair;
+mod replicas;
 mod signing_keys;
 mod stamps;
 mod stand_ins;

@@ -111,6 +111,15 @@ impl TestApp {
         Self::launch(&[], clock, bus.clone(), Arc::new(bus), users, dir).await
     }
 
+    /// A replica of this name, on the same bus and with files of its own.
+    pub(crate) async fn start_replica(other: &Self, name: &str, reached: Arc<dyn Bus>) -> Self {
+        let dir = Rc::new(tempfile::tempdir().unwrap());
+        std::fs::copy(other.dir.path().join("sealing.key"), dir.path().join("sealing.key"))
+            .unwrap();
+        let (bus, users, clock) = (other.bus.clone(), other.users.clone(), other.clock.clone());
+        Self::launch(&["--auth-replica", name], clock, bus, reached, users, dir).await
+    }
+
     async fn launch(
         settings: &[&str],
         clock: Clock,
@@ -207,7 +216,6 @@ impl TestApp {
         read(self.request(Method::GET, "/verify").bearer_auth(token).send().await.unwrap()).await
     }
 
-    pub(crate) async fn is_alive(&self, token: &str) -> bool {
     pub(crate) async fn refresh(&self, token: &str) -> Answer {
         read(self.request(Method::POST, "/refresh").bearer_auth(token).send().await.unwrap()).await
     }
@@ -221,6 +229,7 @@ impl TestApp {
         .await;
     }
 
+    pub(crate) async fn is_alive(&self, token: &str) -> bool {
         self.verify(token).await.status == 200
     }
 

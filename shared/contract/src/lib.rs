@@ -7,6 +7,7 @@ pub mod event;
 pub mod problem;
 pub mod sync;
 pub mod token;
+pub mod token_exchange;
 pub mod token_record;
 pub mod topology;
 pub mod user;
@@ -21,5 +22,9 @@ pub use sync::{
     SyncRequest,
 };
 pub use token::{Claims, TokenAnswer, TokenQuestion, TokenResponse, TokenVerdict};
+pub use token_exchange::{
+    Gaps, PartsAnswer, PartsQuestion, RecordWithAge, ReplicaId, TokenMarker, TokenRecords,
+    TokenSetHead,
+};
 pub use token_record::TokenRecord;
 pub use user::{UserId, UserRepresentation};

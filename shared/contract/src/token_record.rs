@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number of parts into which a set is divided for comparison. A record's part is the first
 /// byte of its id.
@@ -39,8 +41,24 @@ macro_rules! base64url_bytes {
                 fmt::Display::fmt(self, f)
             }
         }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                let parsed = Self::parse(&text);
+                parsed.ok_or_else(|| serde::de::Error::custom(concat!("no ", stringify!($name))))
+            }
+        }
     };
 }
+
+pub(crate) use base64url_bytes;
 
 base64url_bytes! {
     /// A token's `jti`, and a session's `sid`, which is the `jti` of its first token.
@@ -239,6 +257,21 @@ impl TokenRecord {
     }
 }
 
+/// Its canonical bytes in base64url.
+impl Serialize for TokenRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.to_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(Error::custom)?;
+        Self::from_bytes(&bytes).map_err(Error::custom)
+    }
+}
+
 fn push_life(bytes: &mut Vec<u8>, life: &TokenLife) {
     bytes.extend(life.kid.0);
     bytes.extend(life.exp_s.to_be_bytes());
@@ -329,10 +362,26 @@ impl PartChecksum {
     }
 }
 
+/// Its 16 bytes in base64url.
+impl Serialize for PartChecksum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.0.to_be_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for PartChecksum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(Error::custom)?;
+        let bytes = bytes.try_into().map_err(|_| Error::custom("no checksum of a part"))?;
+        Ok(Self(u128::from_be_bytes(bytes)))
+    }
+}
+
 /// For each key, the greatest `exp` of its tokens whose records were deleted. Nobody remembers
 /// which of them were revoked, so no token that expires at or before it is accepted again. It never
 /// decreases.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Horizons(BTreeMap<KeyId, i64>);
 
 impl Horizons {
@@ -371,7 +420,7 @@ impl Horizons {
 }
 
 /// What a replica announces each second, so that others can detect what they lack.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TokenSetSummary {
     /// The checksum of each part that is not empty.
     pub parts: BTreeMap<u8, PartChecksum>,

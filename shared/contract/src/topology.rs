@@ -3,6 +3,8 @@
 //! Names of durable queues contain a version: a broker refuses to change the arguments of a queue,
 //! so other arguments need another name. [`predecessor`] returns the previous name.
 
+use super::ReplicaId;
+
 /// The suffix of durable queues' names.
 const VERSION: &str = ".v2";
 
@@ -25,6 +27,12 @@ pub const END_SESSIONS_QUEUE: &str = "user_service.end_sessions.v2";
 pub const TOKEN_QUESTIONS: &str = "auth_service.tokens.v1";
 /// Names the answers to them.
 pub const TOKEN_ANSWERS: &str = "user_service.tokens.v1";
+/// Topic exchange of the replicas of auth_service: [`super::token_exchange`].
+pub const TOKENS_EXCHANGE: &str = "auth.tokens";
+/// Routing key of [`super::TokenRecords`] on [`TOKENS_EXCHANGE`].
+pub const TOKEN_RECORDS: &str = "token.records";
+/// Routing key of [`super::TokenSetHead`]s on [`TOKENS_EXCHANGE`].
+pub const TOKEN_SET_HEADS: &str = "token.heads";
 /// Header of every message between the services: `<key id>.<base64url(HMAC-SHA-256)>` over the
 /// message, under a key that the services share.
 pub const MAC: &str = "x-lockstep-mac";
@@ -57,4 +65,20 @@ pub fn predecessor(queue: &str) -> Option<&str> {
 /// which may be lost without harm.
 pub fn control_queue(replica: &str, session: &str) -> String {
     format!("auth.{replica}.control.{session}")
+}
+
+/// The durable queue of one replica of auth_service for everything about its token set.
+pub fn token_queue(replica: &ReplicaId) -> String {
+    format!("auth.tokens.v1.{replica}")
+}
+
+/// Routing key of the [`super::TokenMarker`]s of one replica on [`TOKENS_EXCHANGE`]: a marker that comes
+/// back proves that the queue is bound, too.
+pub fn token_marker_key(replica: &ReplicaId) -> String {
+    format!("token.marker.{replica}")
+}
+
+/// The transient queue of one session of a replica for the heads of the other token sets.
+pub fn token_heads_queue(replica: &ReplicaId, session: &str) -> String {
+    format!("auth.tokens.{replica}.heads.{session}")
 }

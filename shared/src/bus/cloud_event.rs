@@ -10,6 +10,7 @@
 //! receives only [`crate::log_sync::Input`].
 
 mod commands;
+mod token_sets;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -29,7 +30,9 @@ use serde_json::Value;
 use super::{Delivery, Destination, Message, Outgoing};
 use crate::clock::rfc_3339;
 use crate::log_sync::{Input, ReceivedContinue, ReceivedRecord, is_intact};
-use crate::secrets::{NotAuthentic, SealingKeys};
+use crate::secrets::{NotAuthentic, SealingKeys, UnsealError};
+
+pub use self::token_sets::TokenSetMessage;
 
 /// CloudEvents `source` of what auth_service sends.
 const AUTH_SERVICE: &str = "/lockstep/auth_service";
@@ -51,6 +54,11 @@ enum Purpose {
     EndSessions,
     TokenQuestion,
     TokenAnswer,
+    TokenRecords,
+    TokenSetHead,
+    PartsQuestion,
+    PartsAnswer,
+    TokenMarker,
 }
 
 impl Purpose {
@@ -66,13 +74,26 @@ impl Purpose {
             Self::EndSessions => "sessions.end.v1",
             Self::TokenQuestion => "token.question.v1",
             Self::TokenAnswer => "token.answer.v1",
+            Self::TokenRecords => "token.records.v1",
+            Self::TokenSetHead => "token.head.v1",
+            Self::PartsQuestion => "token.parts.request.v1",
+            Self::PartsAnswer => "token.parts.answer.v1",
+            Self::TokenMarker => "token.marker.v1",
         }
     }
 
     fn source(self) -> &'static str {
         match self {
             Self::Event | Self::Head | Self::Answer | Self::TokenQuestion => SOURCE,
-            Self::Question | Self::Rehash | Self::EndSessions | Self::TokenAnswer => AUTH_SERVICE,
+            Self::Question
+            | Self::Rehash
+            | Self::EndSessions
+            | Self::TokenAnswer
+            | Self::TokenRecords
+            | Self::TokenSetHead
+            | Self::PartsQuestion
+            | Self::PartsAnswer
+            | Self::TokenMarker => AUTH_SERVICE,
         }
     }
 }
@@ -83,6 +104,9 @@ pub enum Undecodable {
     /// It was not sent in this form by a holder of the shared keys.
     #[error(transparent)]
     NotAuthentic(#[from] NotAuthentic),
+    /// The content cannot be decrypted.
+    #[error(transparent)]
+    Sealed(#[from] UnsealError),
     /// An attribute is missing or wrong.
     #[error("the header {0} is missing or wrong")]
     Header(&'static str),

@@ -50,6 +50,11 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The status of the bus, according to the last attempts.
     fn status(&self) -> BusStatus;
+
+    /// Whether other processes can be on this bus.
+    fn reaches_other_processes(&self) -> bool {
+        true
+    }
 }
 
 /// The status of the bus.

@@ -88,6 +88,8 @@ problem_table! {
         "The write named by the Consistency-Token has not reached this service yet. Try again.";
     NotYetKnown 503 "not-yet-known" "Token cannot be judged yet"
         "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
+    LogoutNotConfirmed 503 "logout-not-confirmed" "Logout not confirmed"
+        "The session has ended at this replica. The other replicas learn of it when the broker can be reached: until then they may accept its tokens.";
     SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
         "The session of this token has ended. The user's other sessions have not, because user_service cannot be reached. Send the same request again.";
     VersionNotSupported 505 "version-not-supported" "HTTP version not supported"

@@ -6,6 +6,7 @@ mod client_secrets;
 mod data_dir;
 mod key_file;
 mod random;
+mod sealed_text;
 mod sealing;
 mod sealing_source;
 

@@ -44,6 +44,8 @@ struct Key {
     hashes: RandomizedNonceKey,
     messages: hmac::Key,
     fingerprints: hmac::Key,
+    /// Derives the keys of sealed texts.
+    texts: hmac::Key,
     /// Not accepted on messages.
     is_unseal_only: bool,
 }
@@ -182,6 +184,16 @@ impl SealingKeys {
         }
     }
 
+    /// The id of the key that seals texts, and what their keys are derived from.
+    pub(super) fn first_for_texts(&self) -> (&str, &hmac::Key) {
+        (&self.first.id, &self.first.texts)
+    }
+
+    /// What the keys of texts are derived from that the key of this id has sealed.
+    pub(super) fn for_texts(&self, key_id: &str) -> Option<&hmac::Key> {
+        self.find(key_id).map(|key| &key.texts)
+    }
+
     fn find(&self, id: &str) -> Option<&Key> {
         std::iter::once(&self.first).chain(&self.others).find(|key| key.id == id)
     }
@@ -268,6 +280,7 @@ impl Key {
             hashes,
             messages: hmac_key(b"lockstep message authentication"),
             fingerprints: hmac_key(b"lockstep request fingerprint"),
+            texts: hmac_key(b"lockstep message encryption"),
             is_unseal_only,
         })
     }
@@ -289,7 +302,7 @@ impl fmt::Debug for SealingKeys {
 }
 
 #[expect(clippy::expect_used, reason = "sealing fails only without randomness or beyond 64 GiB")]
-fn seal_in_place(key: &RandomizedNonceKey, aad: &[u8], bytes: &mut Vec<u8>) -> Nonce {
+pub(super) fn seal_in_place(key: &RandomizedNonceKey, aad: &[u8], bytes: &mut Vec<u8>) -> Nonce {
     key.seal_in_place_append_tag(Aad::from(aad), bytes).expect("AES-GCM seals a short text")
 }
 

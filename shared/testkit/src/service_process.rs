@@ -1,7 +1,7 @@
 //! One of our binaries as a child process.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -86,6 +86,18 @@ impl ServiceProcess {
         self.lines.try_iter().collect()
     }
 
+    /// Waits until the service at this address says that it is ready.
+    ///
+    /// # Panics
+    /// It is not in time.
+    pub fn wait_until_ready(address: SocketAddr) {
+        let asked = Instant::now();
+        while !is_ready(address).unwrap_or(false) {
+            assert!(asked.elapsed() < PATIENCE, "it does not become ready");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
     /// Its peak memory so far (`VmHWM`), in KiB.
     ///
     /// # Panics
@@ -145,6 +157,14 @@ impl ServiceProcess {
         // Dropping it sends the signal.
         drop(self);
     }
+}
+
+fn is_ready(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer.starts_with(b"HTTP/1.1 200 "))
 }
 
 impl Drop for ServiceProcess {

@@ -99,6 +99,17 @@ impl Client {
         answer.status == 200
     }
 
+    /// The status of auth_service's `/readyz`.
+    pub(crate) async fn ready(&self) -> u16 {
+        self.send(Method::GET, self.auth, "/readyz", &[], None).await.status
+    }
+
+    /// The keys that verify tokens.
+    pub(crate) async fn jwks(&self) -> Value {
+        let path = "/.well-known/jwks.json";
+        self.send(Method::GET, self.auth, path, &[], None).await.body["keys"].take()
+    }
+
     /// Which users the service has, and as of which place in the log.
     pub(crate) async fn users_checksum(&self, at: SocketAddr) -> Option<String> {
         let request = awc::Client::new().get(format!("http://{at}/metrics"));

@@ -12,6 +12,7 @@ mod nginx;
 mod old_data;
 mod owners;
 mod python_verifier;
+mod replicas;
 mod restores;
 mod sealing_keys;
 mod secrets;

@@ -85,6 +85,10 @@ impl System {
         let [first, .., last] = [&self.processes[0], self.processes.last().unwrap()];
         self.client.users = first.address_of("user_service");
         self.client.auth = last.address_of("auth_service");
+        if url.is_some() {
+            // It asks first what other replicas know.
+            ServiceProcess::wait_until_ready(self.client.auth);
+        }
     }
 
     /// Stops all in order.
@@ -109,7 +113,6 @@ impl System {
     pub(crate) fn auth_service(&self) -> &ServiceProcess {
         self.processes.last().unwrap()
     }
-
 
     /// Stops all in order, and starts again with these sealing keys.
     pub(crate) fn restart_with_sealing_keys(&mut self, keys: &str) {

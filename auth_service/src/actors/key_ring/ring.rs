@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use super::private_files;
 use super::signer::SigningKeys;
 use crate::actors::token_revocations::KeepKeys;
-use crate::actors::{TokenRevocations, only_replica};
+use crate::actors::{Replicas, TokenRevocations};
 use crate::store::{KeyStatement, StoreError};
 
 /// A plan is empty after fewer rounds, unless a clock is being set.
@@ -121,6 +121,8 @@ pub(super) struct Ring {
     keys: watch::Sender<Arc<SigningKeys>>,
     view: TokenSetView,
     revocations: Mailbox<TokenRevocations>,
+    /// Tells whether a new key is known everywhere.
+    replicas: Replicas,
 }
 
 impl Ring {
@@ -128,10 +130,10 @@ impl Ring {
         stored: StoredKeys,
         with: KeyRingConfig,
         view: TokenSetView,
-        revocations: Mailbox<TokenRevocations>,
+        (revocations, replicas): (Mailbox<TokenRevocations>, Replicas),
     ) -> Self {
         let keys = stored.into_keys(with.rules, BootTime(with.clock.boot_ms()));
-        Self { with, keys: watch::Sender::new(Arc::new(keys)), view, revocations }
+        Self { with, keys: watch::Sender::new(Arc::new(keys)), view, revocations, replicas }
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<Arc<SigningKeys>> {
@@ -140,11 +142,13 @@ impl Ring {
 
     /// Does what the schedule wants now.
     pub(super) async fn carry_out_plan(&mut self) -> Result<(), KeyRingError> {
+        self.give_up_killed().await?;
         for _ in 0..ROUNDS_MAX {
             let clocks = self.clocks();
             let horizon_of = |kid: &KeyId| self.view.horizon_s(kid);
             let schedule = self.schedule();
-            let actions = schedule.plan(&clocks, horizon_of, only_replica::is_everywhere);
+            let is_everywhere = |kid: &KeyId| self.replicas.is_everywhere(kid, clocks.boot);
+            let actions = schedule.plan(&clocks, horizon_of, is_everywhere);
             if actions.is_empty() {
                 break;
             }
@@ -186,6 +190,23 @@ impl Ring {
         deleted.map_err(|source| KeyRingError::Delete { kid, source })?;
         log_failure(self.carry_out_plan().await);
         Ok(())
+    }
+
+    /// Keys of this replica that were killed at another one.
+    async fn give_up_killed(&mut self) -> Result<(), KeyRingError> {
+        let mut schedule = self.schedule();
+        let is_killed = |key: &OwnKey| self.view.key(&key.kid) == KeyStanding::Killed;
+        let killed: Vec<KeyId> =
+            schedule.own().iter().filter(|key| is_killed(key)).map(|key| key.kid).collect();
+        if killed.is_empty() {
+            return Ok(());
+        }
+        for kid in &killed {
+            schedule.remove(*kid);
+        }
+        self.keep(None, schedule).await?;
+        tracing::warn!(?killed, "signing keys of this replica were killed at another one");
+        self.delete_what_signs_no_more()
     }
 
     pub(super) fn own(&self) -> Vec<OwnKey> {

@@ -8,6 +8,7 @@ use contract::token_record::KeyId;
 use shared::actors::{AskError, Mailbox, ask};
 use shared::clock::Clock;
 use shared::tokens::key_schedule::{Clocks, KeySchedule, Signer};
+use shared::tokens::liveness::KeyStanding;
 use shared::tokens::token_set_view::TokenSetView;
 use shared::tokens::{SigningKey, SigningKeyError};
 use tokio::sync::watch;
@@ -84,6 +85,8 @@ impl TokenSigner {
         let keys = self.keys.borrow();
         let clocks = Clocks::read(&self.clock, self.boot_id);
         match keys.schedule.signer(&clocks, |kid| self.view.horizon_s(kid)) {
+            // Another replica may have killed it.
+            Signer::Key(kid) if self.view.key(&kid) == KeyStanding::Killed => None,
             Signer::Key(kid) => keys.private.get(&kid).cloned(),
             Signer::Raise(..) | Signer::None => None,
         }

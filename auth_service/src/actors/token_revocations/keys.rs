@@ -6,7 +6,6 @@ use shared::actors::{Ask, Command};
 use shared::tokens::key_schedule::OwnKey;
 
 use super::TokenRevocations;
-use crate::actors::only_replica;
 use crate::store::{KeyStatement, StoreError};
 
 /// "These are the keys of this replica now, and this is stated of one of them."
@@ -35,7 +34,7 @@ impl Handler<Ask<KeepKeys>> for TokenRevocations {
         self.before_push(context);
         let (KeepKeys { statement, own }, reply) = ask.into_parts();
         let now = self.now().boot;
-        self.store.keep_keys(reply, statement, own, only_replica::LEARNED, now);
+        self.store.keep_keys(reply, statement, own, now);
     }
 }
 

@@ -6,7 +6,6 @@ use shared::actors::{Ask, Command};
 use shared::tokens::token_set::TradeVerdict;
 
 use super::TokenRevocations;
-use crate::actors::only_replica;
 use crate::store::StoreError;
 
 /// "This token is given up for a new one." Answers whether the new one may be given; if the token was
@@ -23,6 +22,6 @@ impl Handler<Ask<TradeToken>> for TokenRevocations {
     fn handle(&mut self, ask: Ask<TradeToken>, context: &mut Context<Self>) {
         self.before_push(context);
         let (TradeToken(trade), reply) = ask.into_parts();
-        self.store.trade_token(reply, trade, only_replica::LEARNED, self.now().boot);
+        self.store.trade_token(reply, trade, self.now().boot);
     }
 }

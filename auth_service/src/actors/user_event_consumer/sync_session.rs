@@ -336,14 +336,18 @@ impl<'a> SyncSession<'a> {
         if is_answered {
             self.with.fresh.note_answer();
         }
-        whole.into_iter().for_each(|proof| self.proofs.hear(proof));
+        if let Some(proof) = whole {
+            self.proofs.hear(proof);
+        }
     }
 
     /// Shows the workers what the projection has proved by now.
     fn show_proofs(&mut self) {
         let applied = self.with.applied.borrow().cursor;
         let proof = applied.and_then(|applied| self.proofs.take_reached(applied));
-        proof.into_iter().for_each(|proof| self.with.fresh.prove(proof));
+        if let Some(proof) = proof {
+            self.with.fresh.prove(proof);
+        }
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SessionError> {

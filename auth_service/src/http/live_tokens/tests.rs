@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use futures_util::FutureExt;
 
 use super::*;
+use crate::actors::KnownReplicas;
 use crate::store::{Damage, ProjectionStore};
 use contract::token_record::{PublishedKey, SigningAlgorithm, TokenId};
 use contract::{
@@ -83,7 +84,9 @@ fn checker(
     let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
     let clock = Clock::manual(NOW_S * 1000);
     let fresh = UsersFreshness::proved(clock.clone());
-    TokenChecker::new(rules(), set, ended.clone(), (reader, applied), fresh, clock)
+    let known = watch::Sender::new(KnownReplicas::new(true, []));
+    let replicas = (Replicas::new(known.subscribe()), None);
+    TokenChecker::new(rules(), set, ended.clone(), (reader, applied), fresh, replicas, clock)
 }
 
 /// Whether the token is accepted at once.

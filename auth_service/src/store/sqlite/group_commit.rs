@@ -5,6 +5,7 @@
 //! A write changes the token set in memory, and the database alike. What does not come to the disk
 //! is taken back in memory, too; what does is shown to the HTTP workers before the reply is sent.
 
+use contract::token_record::TokenRecordId;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use shared::actors::Reply;
 use shared::fail_point::fail_point;
@@ -13,14 +14,28 @@ use shared::tokens::token_set::{BootTime, Change};
 
 use super::super::StoreError;
 use super::super::token_state::TokenState;
-use super::tokens;
+use super::{replicas, tokens};
 
 /// Writes that wait for the next commit. Belongs to the actor that owns the connection.
 #[derive(Default)]
 pub(in crate::store) struct GroupCommit {
     waiting: Vec<Box<dyn Write>>,
-    /// Changes of the set that belong to no request and are not on the disk yet.
-    owed: Change,
+    /// What belongs to no request and is not on the disk yet.
+    owed: Owed,
+}
+
+/// What the set has changed by itself.
+#[derive(Default)]
+struct Owed {
+    change: Change,
+    /// Records that the bus has confirmed, and when.
+    confirmed: Vec<(TokenRecordId, BootTime)>,
+}
+
+impl Owed {
+    fn is_empty(&self) -> bool {
+        self.change.is_empty() && self.confirmed.is_empty()
+    }
 }
 
 /// The result of a commit.
@@ -53,8 +68,13 @@ impl GroupCommit {
 
     /// Adds a change that the set has made by itself. It stays owed until a commit succeeds.
     pub(in crate::store) fn owe(&mut self, change: Change) {
-        self.owed.removed.extend(change.removed);
-        self.owed.raised.extend(change.raised);
+        self.owed.change.removed.extend(change.removed);
+        self.owed.change.raised.extend(change.raised);
+    }
+
+    /// Notes that the bus has confirmed a record. If that is lost, the record is published again.
+    pub(in crate::store) fn owe_confirmation(&mut self, id: TokenRecordId, at: BootTime) {
+        self.owed.confirmed.push((id, at));
     }
 
     /// Whether no request waits for a commit.
@@ -82,7 +102,7 @@ impl GroupCommit {
         let result = run_group(connection, &self.owed, &mut group, state, now);
         fail_point("committed");
         if result.is_ok() {
-            state.show(&std::mem::take(&mut self.owed));
+            state.show(&std::mem::take(&mut self.owed).change);
         } else {
             group.iter_mut().rev().for_each(|write| write.undo(state, now));
         }
@@ -102,14 +122,15 @@ impl GroupCommit {
 
 fn run_group(
     connection: &mut Connection,
-    owed: &Change,
+    owed: &Owed,
     group: &mut [Box<dyn Write>],
     state: &mut TokenState,
     now: BootTime,
 ) -> Result<Committed, StoreError> {
     // Immediate: a deferred transaction could fail to become a writer half way.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tokens::write(&transaction, owed, &state.set)?;
+    tokens::write(&transaction, &owed.change, &state.set)?;
+    replicas::confirm(&transaction, &owed.confirmed)?;
     let mut kept = 0;
     for write in &mut *group {
         kept += usize::from(run_alone(&transaction, &mut **write, state, now)?);

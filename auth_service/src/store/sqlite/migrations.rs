@@ -22,5 +22,6 @@ pub(in crate::store) fn tokens() -> Migrations<'static> {
         M::up(idempotency::SCHEMA),
         M::up(include_str!("../../../migrations/tokens/0002_sessions.sql")),
         M::up(include_str!("../../../migrations/tokens/0003_token_set.sql")),
+        M::up(include_str!("../../../migrations/tokens/0004_replicas.sql")),
     ])
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use contract::TokenRecord;
 use contract::token_record::{KeyId, SigningAlgorithm, TokenLife, TokenRecordError};
+use contract::{ReplicaId, TokenRecord};
 use rusqlite::{Connection, Row, params};
 use shared::tokens::key_schedule::{OwnKey, Stage};
 use shared::tokens::token_set::{BootTime, Change, TokenSet, record_id};
@@ -21,17 +21,20 @@ pub(in crate::store) struct SetState {
     pub(in crate::store) has_gaps: bool,
     /// The file that it was written to.
     pub(in crate::store) file: Option<String>,
+    /// Names this replica.
+    pub(in crate::store) replica: ReplicaId,
 }
 
 /// What is stored about the set as a whole.
 pub(in crate::store) fn find_state(connection: &Connection) -> Result<SetState, StoreError> {
-    let sql = "SELECT boot_id, changes, has_gaps, file FROM token_set";
+    let sql = "SELECT boot_id, changes, has_gaps, file, replica FROM token_set";
     Ok(connection.query_row(sql, [], |row| {
         Ok(SetState {
             boot_id: row.get(0)?,
             changes: row.get(1)?,
             has_gaps: row.get(2)?,
             file: row.get(3)?,
+            replica: ReplicaId(row.get(4)?),
         })
     })?)
 }
@@ -44,13 +47,16 @@ pub(in crate::store) fn name_file(connection: &Connection, file: &str) -> Result
 
 /// Records that were here are missing. A login that is repeated under its Idempotency-Key could
 /// be of a session that has ended since, so it is a login of its own; no key is this replica's any
-/// more. The changes count on from those that are known to have been made.
+/// more. The changes count on from those that are known to have been made. The replica has another
+/// name: where the copy was made, there may be one that has the former.
 pub(in crate::store) fn begin_with_gaps(
     connection: &Connection,
     changes: i64,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE token_set SET has_gaps = TRUE, changes = max(changes, ?1) + 1";
+    let sql = "UPDATE token_set
+               SET has_gaps = TRUE, changes = max(changes, ?1) + 1, replica = randomblob(16)";
     connection.execute(sql, [changes])?;
+    connection.execute("DELETE FROM trusted_keys", [])?;
     connection.execute("DELETE FROM idempotency_keys", [])?;
     connection.execute("DELETE FROM own_keys", [])?;
     Ok(())
@@ -65,6 +71,7 @@ pub(in crate::store) fn begin_ages_anew(
     connection.execute("UPDATE token_set SET boot_id = ?1", [boot_id])?;
     let sql = "UPDATE token_records SET since_ms = ?1 WHERE since_ms IS NOT NULL";
     connection.execute(sql, [now.0])?;
+    connection.execute("UPDATE replicas SET seen_ms = ?1", [now.0])?;
     Ok(())
 }
 

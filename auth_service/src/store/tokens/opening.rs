@@ -14,7 +14,7 @@ use super::{SetMark, TokenStore};
 use crate::store::StoreError;
 use crate::store::sqlite::group_commit::GroupCommit;
 use crate::store::sqlite::tokens::SetState;
-use crate::store::sqlite::{migrations, tokens};
+use crate::store::sqlite::{migrations, replicas, tokens};
 use crate::store::token_state::TokenState;
 
 impl TokenStore {
@@ -35,8 +35,8 @@ impl TokenStore {
             settle(connection.get()?, &stored, boot_id, now)?;
         }
         let state = connection.read(|connection| load(connection, &stored, boot_id, now))?;
-        let (group, changes) = (GroupCommit::default(), stored.changes);
-        let mut store = Self { connection, group, state, changes, mark, noted: None };
+        let (group, changes, replica) = (GroupCommit::default(), stored.changes, stored.replica);
+        let mut store = Self { connection, group, state, changes, mark, noted: None, replica };
         store.recognise(path, &stored, file)?;
         Ok(store)
     }
@@ -79,7 +79,7 @@ impl TokenStore {
         let now = BootTime(0);
         let own = self.find_own_keys(now)?;
         self.state.trust = KeyTrust::of_a_set_with_gaps();
-        let kill = |kid| self.state.set.insert(TokenRecord::KeyKilled { kid }, Learned::Now, now);
+        let kill = |kid| self.state.set.insert(TokenRecord::KeyKilled { kid }, Learned::Here, now);
         let killed: Vec<Change> = own.iter().map(|key| key.kid).map(kill).collect();
         let transaction = self.connection.get()?.transaction()?;
         tokens::begin_with_gaps(&transaction, noted)?;
@@ -90,7 +90,8 @@ impl TokenStore {
         for change in &killed {
             self.state.show(change);
         }
-        self.changes = self.connection.read(tokens::find_state)?.changes;
+        let SetState { changes, replica, .. } = self.connection.read(tokens::find_state)?;
+        (self.changes, self.replica) = (changes, replica);
         Ok(())
     }
 }
@@ -135,5 +136,6 @@ fn load(
     })?;
     let own = tokens::find_own_keys(connection, now)?;
     state.trust(own.iter().map(|key| key.kid));
+    state.trust(replicas::find_trusted_keys(connection)?);
     Ok(state)
 }

@@ -95,6 +95,10 @@ impl Bus for InProcessBus {
             BusStatus::Connected
         }
     }
+
+    fn reaches_other_processes(&self) -> bool {
+        false
+    }
 }
 
 /// The task. Replies are best effort, because a caller may have gone away.

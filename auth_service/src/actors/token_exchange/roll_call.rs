@@ -1,0 +1,161 @@
+//! Which replicas answered after a session began, and what is still to be fetched from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use contract::ReplicaId;
+use tokio::time::Instant;
+
+/// How long the others have to tell of themselves.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// After this time without an answer a question may be asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What one session knows of the other replicas' sets.
+#[derive(Debug, Default)]
+pub(super) struct RollCall {
+    /// When the queue was drained, and everybody asked.
+    begun: Option<Instant>,
+    /// What was different by the last head of each. A difference that lasts is fetched: the records
+    /// of one that does not were on their way.
+    differed: BTreeMap<ReplicaId, BTreeSet<u8>>,
+    /// The open question to each.
+    open: BTreeMap<ReplicaId, Question>,
+    questions: u64,
+}
+
+#[derive(Debug)]
+struct Question {
+    nonce: String,
+    asked_at: Instant,
+    /// It is about everything in which that set differed.
+    is_about_all: bool,
+    /// The messages of the answer that have come.
+    numbers: BTreeSet<u32>,
+}
+
+/// What is to be done after a head.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing.
+    Wait,
+    /// The set equals this one.
+    Equal,
+    /// These parts are to be asked for.
+    Ask {
+        /// Names the question.
+        nonce: String,
+        /// The parts.
+        parts: Vec<u8>,
+    },
+}
+
+impl RollCall {
+    pub(super) fn begin(&mut self) {
+        self.begun = Some(Instant::now());
+    }
+
+    /// Whether everybody had the time to answer, and nothing is awaited of those that are there.
+    pub(super) fn is_over(&self, is_there: impl Fn(&ReplicaId) -> bool) -> bool {
+        let had_time = self.begun.is_some_and(|begun| begun.elapsed() >= ANSWER_TIME);
+        had_time && !self.open.keys().any(is_there)
+    }
+
+    /// Whether no other replica has told of itself.
+    pub(super) fn is_nobody_there(&self) -> bool {
+        self.differed.is_empty()
+    }
+
+    /// The head of a replica differs from this set in these parts.
+    pub(super) fn compare(&mut self, from: ReplicaId, differing: Vec<u8>, session: &str) -> Step {
+        let differing: BTreeSet<u8> = differing.into_iter().collect();
+        let before = self.differed.insert(from, differing.clone());
+        self.open.retain(|_, question| question.asked_at.elapsed() < PATIENCE);
+        if self.open.contains_key(&from) {
+            return Step::Wait;
+        }
+        if differing.is_empty() {
+            return Step::Equal;
+        }
+        let is_about_all = before.as_ref().is_none_or(|before| differing.is_subset(before));
+        let lasting: Vec<u8> = match before {
+            None => differing.into_iter().collect(),
+            Some(before) => differing.intersection(&before).copied().collect(),
+        };
+        if lasting.is_empty() {
+            return Step::Wait;
+        }
+        self.questions += 1;
+        let nonce = format!("{session}-{}", self.questions);
+        let (asked_at, numbers) = (Instant::now(), BTreeSet::new());
+        let question = Question { nonce: nonce.clone(), asked_at, is_about_all, numbers };
+        self.open.insert(from, question);
+        Step::Ask { nonce, parts: lasting }
+    }
+
+    /// Whether this answers the open question to that replica.
+    pub(super) fn is_awaited(&self, from: &ReplicaId, nonce: &str) -> bool {
+        self.open.get(from).is_some_and(|question| question.nonce == nonce)
+    }
+
+    /// A message of the answer was merged. Whether this set now has everything that the other one
+    /// had.
+    pub(super) fn merged(&mut self, from: ReplicaId, number: u32, of: u32) -> bool {
+        let Some(question) = self.open.get_mut(&from) else { return false };
+        question.numbers.insert(number);
+        if question.numbers.len() < usize::try_from(of).unwrap_or(usize::MAX) {
+            return false;
+        }
+        let is_about_all = question.is_about_all;
+        self.open.remove(&from);
+        is_about_all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const ONE: ReplicaId = ReplicaId([1; 16]);
+
+    fn asked(step: &Step) -> &[u8] {
+        match step {
+            Step::Ask { parts, .. } => parts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everybody_has_two_seconds_and_who_answers_is_waited_for() {
+        let mut roll_call = RollCall::default();
+        advance(ANSWER_TIME).await;
+        assert!(!roll_call.is_over(|_| true), "it has not begun");
+        roll_call.begin();
+        assert!(!roll_call.is_over(|_| true));
+        assert!(roll_call.is_nobody_there());
+        let step = roll_call.compare(ONE, vec![3, 7], "s");
+        assert_eq!(asked(&step), [3, 7]);
+        advance(ANSWER_TIME).await;
+        assert!(!roll_call.is_over(|_| true) && roll_call.is_over(|_| false));
+        assert!(roll_call.is_awaited(&ONE, "s-1") && !roll_call.is_awaited(&ONE, "s-2"));
+        assert!(!roll_call.merged(ONE, 1, 2) && !roll_call.merged(ONE, 1, 2));
+        assert!(roll_call.merged(ONE, 2, 2));
+        assert!(roll_call.is_over(|_| true) && !roll_call.is_nobody_there());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_difference_is_fetched_if_it_lasts_and_asked_for_once() {
+        let mut roll_call = RollCall::default();
+        assert_eq!(roll_call.compare(ONE, vec![], "s"), Step::Equal);
+        assert_eq!(roll_call.compare(ONE, vec![1], "s"), Step::Wait);
+        assert_eq!(roll_call.compare(ONE, vec![2], "s"), Step::Wait);
+        assert_eq!(asked(&roll_call.compare(ONE, vec![2, 3], "s")), [2]);
+        assert_eq!(roll_call.compare(ONE, vec![2, 3], "s"), Step::Wait);
+        assert!(!roll_call.merged(ONE, 1, 1), "there was another difference");
+        assert_eq!(asked(&roll_call.compare(ONE, vec![3], "s")), [3]);
+        advance(PATIENCE).await;
+        assert_eq!(asked(&roll_call.compare(ONE, vec![3], "s")), [3]);
+        assert!(roll_call.merged(ONE, 1, 1));
+    }
+}

@@ -1,0 +1,70 @@
+//! What a replica says each second: the head of its set to all, and a marker to itself.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use contract::{TokenMarker, TokenSetHead};
+use shared::actors::ask;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::{Exchange, ExchangeError};
+use crate::actors::token_revocations::ReadHead;
+
+/// How often it is said.
+const PERIOD: Duration = Duration::from_millis(950);
+/// How soon after that it may be said again, when somebody wants to know.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the two halves of a session have in common.
+pub(super) struct Telling {
+    /// Names the session.
+    pub(super) session: String,
+    /// Everything that was in the queue at the start has been taken. Before that, heads would tell
+    /// of differences that are none.
+    pub(super) is_drained: Cell<bool>,
+    /// The others are to tell theirs.
+    pub(super) is_asking: Cell<bool>,
+    /// Somebody wants to know now.
+    pub(super) wanted: Notify,
+}
+
+impl Telling {
+    pub(super) fn new(session: String) -> Self {
+        let (is_drained, is_asking) = (Cell::new(false), Cell::new(false));
+        Self { session, is_drained, is_asking, wanted: Notify::new() }
+    }
+
+    /// The queue is drained: everybody is asked.
+    pub(super) fn begin(&self) {
+        self.is_drained.set(true);
+        self.is_asking.set(true);
+        self.wanted.notify_one();
+    }
+}
+
+impl Exchange {
+    /// For ever.
+    pub(super) async fn tell(&self, telling: &Telling) -> Result<(), ExchangeError> {
+        loop {
+            let mut batch = Vec::new();
+            if telling.is_drained.get() {
+                let head = ask(&self.revocations, ReadHead).await?;
+                batch.push(self.codec.encode_token_set_head(&TokenSetHead {
+                    from: self.me,
+                    summary: head.summary,
+                    keys: head.keys,
+                    gaps: head.gaps,
+                    is_asking: telling.is_asking.take(),
+                }));
+            }
+            let (session, sent_at_ms) = (telling.session.clone(), self.now().0);
+            let marker = TokenMarker { session, sent_at_ms };
+            batch.push(self.codec.encode_token_marker(&self.me, &marker));
+            self.bus.publish(batch).await?;
+            sleep(PAUSE).await;
+            // Being wanted sooner is as good as the time being over.
+            let _ = timeout(PERIOD, telling.wanted.notified()).await;
+        }
+    }
+}
