@@ -37,10 +37,11 @@ struct Question {
 /// What is to be done after a head.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing.
+    /// Nothing: an answer is awaited.
     Wait,
-    /// The set equals this one.
-    Equal,
+    /// This set has all that the other one had at its last head but one: where they differ now, they
+    /// were equal then, and what has been made since comes by itself.
+    Level,
     /// These parts are to be asked for.
     Ask {
         /// Names the question.
@@ -74,16 +75,13 @@ impl RollCall {
         if self.open.contains_key(&from) {
             return Step::Wait;
         }
-        if differing.is_empty() {
-            return Step::Equal;
-        }
         let is_about_all = before.as_ref().is_none_or(|before| differing.is_subset(before));
         let lasting: Vec<u8> = match before {
             None => differing.into_iter().collect(),
             Some(before) => differing.intersection(&before).copied().collect(),
         };
         if lasting.is_empty() {
-            return Step::Wait;
+            return Step::Level;
         }
         self.questions += 1;
         let nonce = format!("{session}-{}", self.questions);
@@ -147,9 +145,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_difference_is_fetched_if_it_lasts_and_asked_for_once() {
         let mut roll_call = RollCall::default();
-        assert_eq!(roll_call.compare(ONE, vec![], "s"), Step::Equal);
-        assert_eq!(roll_call.compare(ONE, vec![1], "s"), Step::Wait);
-        assert_eq!(roll_call.compare(ONE, vec![2], "s"), Step::Wait);
+        assert_eq!(roll_call.compare(ONE, vec![], "s"), Step::Level);
+        assert_eq!(roll_call.compare(ONE, vec![1], "s"), Step::Level);
+        assert_eq!(roll_call.compare(ONE, vec![2], "s"), Step::Level);
         assert_eq!(asked(&roll_call.compare(ONE, vec![2, 3], "s")), [2]);
         assert_eq!(roll_call.compare(ONE, vec![2, 3], "s"), Step::Wait);
         assert!(!roll_call.merged(ONE, 1, 1), "there was another difference");

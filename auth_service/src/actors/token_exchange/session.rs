@@ -276,7 +276,7 @@ impl Session<'_> {
         let differing = ask(&with.revocations, CompareSets(summary)).await??;
         match self.roll_call.compare(from, differing, &self.telling.session) {
             Step::Wait => {}
-            Step::Equal => ask(&with.revocations, TrustSetWith(gaps)).await??,
+            Step::Level => ask(&with.revocations, TrustSetWith(gaps)).await??,
             Step::Ask { nonce, parts } => {
                 let question = PartsQuestion { from: with.me, nonce, parts };
                 with.bus.publish(vec![with.codec.encode_parts_question(&from, &question)]).await?;
