@@ -3,6 +3,8 @@
 mod keys;
 
 use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -13,10 +15,11 @@ use shared::cli::{Application, BrokerMissing};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
+use shared::secrets::first_place;
 use shared::telemetry::Registry;
 
 use crate::config::Config;
-use crate::{DATA, Deps, Running, start};
+use crate::{DATA, DataLayout, Deps, Running, start};
 
 pub use keys::AuthCommand;
 
@@ -57,6 +60,11 @@ impl Application for AuthServiceBinary {
         vec![&config.config.service.auth_service_listen]
     }
 
+    /// All replicas have the same ended sessions, so those of one are enough.
+    fn home(data_dir: &Path) -> io::Result<PathBuf> {
+        first_place(data_dir)
+    }
+
     async fn start(
         BinaryConfig { config, hashing }: BinaryConfig,
         capacity: Capacity,
@@ -67,7 +75,8 @@ impl Application for AuthServiceBinary {
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
         let hashing = HashingThreads::start(hashing, metrics)?;
-        let deps = Deps { bus, hashing, capacity, clock: Clock::system(), registry };
+        let (layout, clock) = (DataLayout::Places, Clock::system());
+        let deps = Deps { bus, hashing, capacity, layout, clock, registry };
         Ok(start(config, deps).await?)
     }
 

@@ -31,9 +31,10 @@ pub struct AuthServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
     pub auth_service_listen: ListenAddress,
 
-    /// Name of this replica of auth_service: each needs a separate name and data directory
-    #[arg(long, env, default_value = "1", value_name = "NAME", value_parser = parse_replica)]
-    pub auth_replica: String,
+    /// Name of this replica of auth_service [default: the number of its place in DATA_DIR]. Two replicas
+    /// with separate data directories need separate names
+    #[arg(long, env, value_name = "NAME", value_parser = parse_replica)]
+    pub auth_replica: Option<String>,
 
     /// The tokens' `iss`
     #[arg(long, env, default_value = "lockstep", value_name = "TEXT")]
@@ -159,6 +160,11 @@ impl AuthServiceConfig {
     pub fn refuse_after_ms(&self) -> Option<i64> {
         let limit_ms = i64::try_from(self.cut_off_limit.as_millis()).unwrap_or(i64::MAX);
         (self.cut_off == CutOff::Refuse).then_some(limit_ms)
+    }
+
+    /// The name of the replica that has this place.
+    pub fn replica_in(&self, place: u32) -> String {
+        self.auth_replica.clone().unwrap_or_else(|| place.to_string())
     }
 
     /// How long a token lives, in whole seconds.

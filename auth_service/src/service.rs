@@ -13,13 +13,14 @@
 //! The hashing threads belong to the caller, which may share them with user_service.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use contract::UserId;
+use prometheus_client::metrics::gauge::Gauge;
 use shared::actors::{Health, Mailbox};
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
@@ -31,7 +32,9 @@ use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
     GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError, TrustedProxies, serve,
 };
-use shared::secrets::{ClientSecrets, DataDirClaim, DataDirError, SealingKeyError, SealingKeys};
+use shared::secrets::{
+    ClientSecrets, DataDirClaim, DataDirError, ReplicaPlace, SealingKeyError, SealingKeys,
+};
 use shared::telemetry::Registry;
 use shared::tokens::key_schedule::KeyRules;
 use shared::tokens::token_set_view::TokenSetView;
@@ -51,8 +54,8 @@ mod actors;
 mod files;
 
 use actors::{Actors, Exchanging, Following};
-pub use files::DATA;
 use files::Files;
+pub use files::{DATA, DataLayout};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;
@@ -65,6 +68,8 @@ pub struct Deps {
     pub hashing: HashingThreads,
     /// How much of the machine it takes.
     pub capacity: Capacity,
+    /// Where its files are in the data directory.
+    pub layout: DataLayout,
     /// The clock.
     pub clock: Clock,
     /// For `/metrics`; the hashing metrics are registered already.
@@ -136,27 +141,27 @@ impl Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
-    let Deps { bus, hashing, capacity, clock, mut registry } = deps;
+    let Deps { bus, hashing, capacity, layout, clock, mut registry } = deps;
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let health = Health::register(&mut registry);
     let boot_id = clock.boot_id();
-    let open = async || Files::open(&config, (&clock, boot_id), &metrics);
-    let Files { claim, sealing_key, repository, revocations, replicas, keys, clients } =
+    let open = async || Files::open(&config, layout, (&clock, boot_id), &metrics);
+    let Files { place, sealing_key, repository, revocations, replicas, keys, clients } =
         open_when_there_is_space(open).await?;
     let codec = Codec::new(Arc::clone(&sealing_key));
     let actors = Actors::launch(
         (repository, revocations),
-        (keys, key_ring_config(&config, &clock, boot_id)),
+        (keys, key_ring_config(&config, &place.directory, &clock, boot_id)),
         &health,
-        following(&config.service, (&bus, &codec), metrics.following),
+        following(&config.service, place.number, (&bus, &codec), metrics.following),
         Exchanging { known: replicas, clock: clock.clone(), metrics: metrics.exchange.clone() },
     );
     actors.make_keys_ready().await;
     let refuse_after_ms = config.service.refuse_after_ms();
     let api = ApiParts {
         hashing,
-        projection: config.common.data_dir.join(PROJECTION),
+        projection: place.directory.join(PROJECTION),
         damage: actors.damage.clone(),
         token_set: actors.token_set.clone(),
         ended: actors.ended.clone(),
@@ -183,14 +188,16 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         session_max_age_s: whole_seconds(config.service.session_max_age),
         login_wait: config.service.login_wait.into(),
     };
+    register_place(&mut registry, place.number);
     registry.register_collector(Box::new(actors.agreement()));
     registry.register_collector(Box::new(actors.replica_metrics(clock.clone())));
-    let admin = actors.answer_commands(&config.common.data_dir, &health);
-    let probes = actors.probes(health, bus, claim.watch(), (clock, registry), refuse_after_ms);
+    let admin = actors.answer_commands(&place.directory, &health);
+    let watched = place.claim.watch();
+    let probes = actors.probes(health, bus, watched, (clock, registry), refuse_after_ms);
     let paths = move |app: &mut ServiceConfig| api.configure(app);
     let settings = server_config(&config, capacity);
     let served = serve(&settings, http_metrics, probes, http::document(), paths);
-    finish(served, actors, admin, claim).await
+    finish(served, actors, admin, place).await
 }
 
 /// The running service. If it cannot listen, what was started stops.
@@ -198,13 +205,13 @@ async fn finish(
     served: Result<RunningHttpServer, ServeError>,
     actors: Actors,
     admin: JoinHandle<()>,
-    claim: DataDirClaim,
+    place: ReplicaPlace,
 ) -> Result<Running, StartError> {
     match served {
         Ok(http) => {
             // Last: scripts that wait for this line find all the others before it.
-            tracing::info!(address = %http.address, "auth_service listens");
-            Ok(Running { address: http.address, http, actors, admin, _claim: claim })
+            tracing::info!(address = %http.address, place = place.number, "auth_service listens");
+            Ok(Running { address: http.address, http, actors, admin, _claim: place.claim })
         }
         Err(error) => {
             admin.abort();
@@ -216,13 +223,14 @@ async fn finish(
 
 fn following(
     service: &AuthServiceConfig,
+    place: u32,
     (bus, codec): (&Arc<dyn Bus>, &Codec),
     metrics: FollowingMetrics,
 ) -> Following {
     Following {
         bus: Arc::clone(bus),
         codec: codec.clone(),
-        replica: service.auth_replica.clone(),
+        replica: service.replica_in(place),
         user_service_url: service.user_service_url.clone(),
         metrics,
     }
@@ -238,6 +246,12 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     }
 }
 
+fn register_place(registry: &mut Registry, number: u32) {
+    let place: Gauge = Gauge::default();
+    place.set(number.into());
+    registry.register("replica_place", "Number of its place in the data directory", place);
+}
+
 fn token_rules(config: &AuthServiceConfig) -> TokenRules {
     TokenRules {
         issuer: config.token_issuer.clone(),
@@ -246,7 +260,12 @@ fn token_rules(config: &AuthServiceConfig) -> TokenRules {
     }
 }
 
-fn key_ring_config(config: &Config, clock: &Clock, boot_id: [u8; 16]) -> KeyRingConfig {
+fn key_ring_config(
+    config: &Config,
+    directory: &Path,
+    clock: &Clock,
+    boot_id: [u8; 16],
+) -> KeyRingConfig {
     let service = &config.service;
     let rules = KeyRules {
         rotation_s: whole_seconds(service.key_rotation),
@@ -256,7 +275,7 @@ fn key_ring_config(config: &Config, clock: &Clock, boot_id: [u8; 16]) -> KeyRing
         leeway_s: LEEWAY_S,
         algorithm: service.token_alg.into(),
     };
-    let (directory, clock) = (config.common.data_dir.clone(), clock.clone());
+    let (directory, clock) = (directory.to_owned(), clock.clone());
     KeyRingConfig { rules, directory, clock, boot_id }
 }
 

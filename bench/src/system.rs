@@ -85,7 +85,7 @@ impl System {
 
     /// The applied position, read from auth_service's file.
     pub(crate) fn applied(&self) -> Seq {
-        let path = self.directory.path().join("auth_service/projection.db");
+        let path = self.directory.path().join("auth_service/replica-1/projection.db");
         Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM projection_cursor")
     }
 

@@ -70,9 +70,14 @@ pub enum Found<T> {
 }
 
 impl Mark {
+    /// Where the mark of the database at this path is.
+    pub fn path_beside(database: &Path) -> PathBuf {
+        database.with_extension("mark")
+    }
+
     /// That of the database at this path.
     pub fn beside(database: &Path) -> Self {
-        Self { path: database.with_extension("mark") }
+        Self { path: Self::path_beside(database) }
     }
 
     /// Reads it.

@@ -78,7 +78,8 @@ pub async fn start_with(
         auth_service: auth_address.clone(),
     };
     let user_service = user_service::start(config.for_user_service(), deps).await?;
-    let deps = auth_service::Deps { bus, hashing, capacity, clock, registry: auth_registry };
+    let (layout, registry) = (auth_service::DataLayout::Whole, auth_registry);
+    let deps = auth_service::Deps { bus, hashing, capacity, layout, clock, registry };
     match auth_service::start(config.for_auth_service(), deps).await {
         Ok(auth_service) => {
             let url = format!("http://{}", local_address(auth_service.address));

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Subcommand;
-use shared::admin::ask_service;
+use shared::admin::{ask_service, find_running};
 use shared::cli::{CommandError, ServiceCommand};
 
 use crate::admin::{AdminCommand, KeyState, ListedKey, SERVICE};
@@ -13,8 +13,14 @@ use crate::admin::{AdminCommand, KeyState, ListedKey, SERVICE};
 #[derive(Clone, Debug, Subcommand)]
 pub enum AuthCommand {
     /// The signing keys of the running auth_service
-    #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys {
+        /// The replica, by the number of its place in DATA_DIR, if several run there
+        #[arg(long, value_name = "N")]
+        replica: Option<u32>,
+        /// What to do
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
 }
 
 /// What to do with the keys.
@@ -45,13 +51,14 @@ pub enum KeysCommand {
 
 impl ServiceCommand for AuthCommand {
     fn run(self, data_dir: &Path) -> Result<(), CommandError> {
-        let Self::Keys(command) = self;
+        let Self::Keys { replica, command } = self;
         let (command, is_json) = match command {
             KeysCommand::List { json } => (AdminCommand::ListKeys, json),
             KeysCommand::Rotate { json } => (AdminCommand::RotateKeys, json),
             KeysCommand::Kill { kid, json } => (AdminCommand::KillKey { kid }, json),
         };
-        let keys: Vec<ListedKey> = ask_service(data_dir, SERVICE, &command)?;
+        let place = find_running(data_dir, SERVICE, replica)?;
+        let keys: Vec<ListedKey> = ask_service(&place, SERVICE, &command)?;
         Ok(print(&keys, is_json)?)
     }
 }

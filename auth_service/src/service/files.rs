@@ -1,11 +1,15 @@
 //! Opening what is on the disk.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use contract::ReplicaId;
-use shared::backup::ServiceData;
+use shared::backup::{DatabaseFile, ServiceData};
 use shared::clock::Clock;
-use shared::secrets::{ClientSecrets, DataDirClaim, SealingKeys, claim_data_dir};
+use shared::file_mark::Mark;
+use shared::secrets::{
+    ClientSecrets, DataDirError, ReplicaPlace, SealingKeys, claim_only_place, claim_place,
+};
 use shared::tokens::token_set::BootTime;
 
 use super::StartError;
@@ -22,9 +26,38 @@ pub const DATA: ServiceData = ServiceData {
     private_keys: Some(PRIVATE_KEY_PREFIX),
 };
 
+/// Where in the data directory the files of this service are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataLayout {
+    /// In the directory itself, which no other auth_service uses.
+    Whole,
+    /// In the first place that no other replica has taken.
+    Places,
+}
+
+impl DataLayout {
+    fn claim(self, data_dir: &Path) -> Result<ReplicaPlace, DataDirError> {
+        match self {
+            Self::Whole => claim_only_place(data_dir, DATA.service),
+            Self::Places => claim_place(data_dir, DATA.service, is_own_file),
+        }
+    }
+}
+
+/// Whether an earlier version, which knew no places, has left this file in the data directory. The key
+/// that both services share is not among them.
+fn is_own_file(name: &str) -> bool {
+    let is_database = |database: &DatabaseFile| {
+        let rest = name.strip_prefix(database.name);
+        rest.is_some_and(|rest| ["", "-wal", "-shm", "-journal"].contains(&rest))
+            || Path::new(name) == Mark::path_beside(Path::new(database.name))
+    };
+    DATA.databases.iter().any(is_database) || name.starts_with(PRIVATE_KEY_PREFIX)
+}
+
 /// What is on the disk, opened.
 pub(super) struct Files {
-    pub(super) claim: DataDirClaim,
+    pub(super) place: ReplicaPlace,
     pub(super) sealing_key: Arc<SealingKeys>,
     pub(super) repository: CredentialRepository,
     pub(super) revocations: TokenRevocations,
@@ -38,14 +71,16 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn open(
         config: &Config,
+        layout: DataLayout,
         (clock, boot_id): (&Clock, [u8; 16]),
         metrics: &ServiceMetrics,
     ) -> Result<Self, StartError> {
-        let directory = &config.common.data_dir;
+        let data_dir = &config.common.data_dir;
         let clients = config.service.clients()?;
         config.service.warn_of_open_files();
-        let claim = claim_data_dir(directory, DATA.service)?;
-        let sealing_key = SealingKeys::from_config(&config.common.sealing_key, directory)?;
+        let place = layout.claim(data_dir)?;
+        let directory = &place.directory;
+        let sealing_key = SealingKeys::from_config(&config.common.sealing_key, data_dir)?;
         let sealing_key = Arc::new(sealing_key);
         let (path, metrics) = (directory.join(TOKENS), metrics.revocations.clone());
         let revocations = TokenRevocations::open(&path, clock.clone(), boot_id, metrics)
@@ -56,6 +91,34 @@ impl Files {
         let repository =
             CredentialRepository::open(directory.join(PROJECTION), Arc::clone(&sealing_key))
                 .map_err(StartError::Projection)?;
-        Ok(Self { claim, sealing_key, repository, revocations, replicas, keys, clients })
+        Ok(Self { place, sealing_key, repository, revocations, replicas, keys, clients })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_has_left_moves_and_nothing_else_does() {
+        let own = [
+            "projection.db",
+            "projection.db-wal",
+            "tokens.db",
+            "tokens.db-shm",
+            "tokens.mark",
+            "signing-0123456789abcdef.key",
+        ];
+        let others = [
+            "sealing.key",
+            "admin.token",
+            "users.db",
+            "users.mark",
+            "auth_service.lock",
+            "tokens.db.copy",
+            "replica-1",
+        ];
+        assert!(own.into_iter().all(is_own_file));
+        assert!(!others.into_iter().any(is_own_file));
     }
 }

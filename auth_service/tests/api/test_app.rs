@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_service::config::Config;
-use auth_service::{Deps, Running, start};
+use auth_service::{DataLayout, Deps, Running, start};
 use awc::http::{Method, StatusCode};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -137,7 +137,8 @@ impl TestApp {
         let hashing = HashingConfig { params: PARAMS, threads: 1, queue: 64 };
         let hashing = HashingThreads::start(hashing, metrics).unwrap();
         let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
-        let deps = Deps { bus: reached, hashing, capacity, clock: clock.clone(), registry };
+        let (layout, there) = (DataLayout::Whole, clock.clone());
+        let deps = Deps { bus: reached, hashing, capacity, layout, clock: there, registry };
         let running = start(config, deps).await.unwrap();
         let url = format!("http://{}", running.address);
         Self { bus, users, clock, dir, url, running }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Answer, LINE_MAX, PathTooLong, socket_of};
+use crate::secrets::places;
 
 /// How long the service may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +39,53 @@ pub enum AdminError {
     /// The service has refused it.
     #[error("{0}")]
     Refused(String),
+    /// Each has keys of its own.
+    #[error("several replicas run here: name one of them with --replica, which is {}", list(.0))]
+    SeveralRun(Vec<u32>),
+    /// The data directory cannot be read.
+    #[error("cannot read {}", path.display())]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+fn list(numbers: &[u32]) -> String {
+    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// The directory to ask a service in: that of the replica with this number, or of the only one that
+/// runs. Without places for replicas it is the data directory itself.
+///
+/// # Errors
+/// Several run, and none is named; or the data directory cannot be read.
+pub fn find_running(
+    data_dir: &Path,
+    service: &str,
+    replica: Option<u32>,
+) -> Result<PathBuf, AdminError> {
+    let path = || data_dir.to_owned();
+    let places = places(data_dir).map_err(|source| AdminError::DataDir { path: path(), source })?;
+    if let Some(number) = replica {
+        let named = places.into_iter().find(|(there, _)| *there == number);
+        let missing = || AdminError::NotRunning {
+            path: data_dir.join(format!("replica-{number}")),
+            source: ErrorKind::NotFound.into(),
+        };
+        return named.map(|(_, place)| place).ok_or_else(missing);
+    }
+    let listens = |place: &Path| {
+        socket_of(place, service).is_ok_and(|socket| UnixStream::connect(socket).is_ok())
+    };
+    let running: Vec<_> = places.iter().filter(|(_, place)| listens(place)).collect();
+    match (&*running, &*places) {
+        ([], []) => Ok(path()),
+        // It does not run, and says so when it is asked.
+        ([], [(_, place), ..]) | ([(_, place)], _) => Ok(place.clone()),
+        _ => Err(AdminError::SeveralRun(running.iter().map(|(number, _)| *number).collect())),
+    }
 }
 
 /// Asks the service that runs on this data directory, and waits for the answer.

@@ -51,12 +51,12 @@ pub enum BackupError {
     /// A restore never overwrites.
     #[error(
         "{} contains {}: a restore overwrites nothing; move that away first",
-        data_dir.display(),
+        home.display(),
         names.join(", ")
     )]
     Occupied {
-        /// The data directory.
-        data_dir: PathBuf,
+        /// Where the databases would be.
+        home: PathBuf,
         /// What is in the way.
         names: Vec<String>,
     },

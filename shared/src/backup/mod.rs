@@ -46,8 +46,10 @@ pub struct Job<'a> {
     pub binary: &'a str,
     /// The services that it runs.
     pub services: &'a [ServiceData],
-    /// Where their databases are.
+    /// Their data directory.
     pub data_dir: &'a Path,
+    /// Where in it their databases are.
+    pub home: &'a Path,
     /// The backup.
     pub directory: &'a Path,
     /// Tells the time.

@@ -20,17 +20,17 @@ const ENDINGS: [&str; 5] = ["", "-wal", "-shm", "-journal", PARTIAL];
 /// # Errors
 /// See [`BackupError`]. What was written is deleted again.
 pub fn restore(job: Job<'_>) -> Result<Manifest, BackupError> {
-    let Job { binary, services, data_dir, directory, clock, stop } = job;
+    let Job { binary, services, data_dir, home, directory, clock, stop } = job;
     let manifest = Manifest::read(directory, binary, services)?;
     // Whoever restores over a running service, or over its data, learns it at once.
     let mut claims = if data_dir.exists() { claim(services, data_dir)? } else { Vec::new() };
-    refuse_to_overwrite(services, data_dir)?;
+    refuse_to_overwrite(services, home)?;
     check(&manifest, services, directory, stop)?;
     if claims.is_empty() {
         claims = claim(services, data_dir)?;
-        refuse_to_overwrite(services, data_dir)?;
+        refuse_to_overwrite(services, home)?;
     }
-    let mut writing = Writing::into(data_dir);
+    let mut writing = Writing::into(home);
     for file in &manifest.files {
         copy(file, directory, &mut writing, stop)?;
     }
@@ -57,21 +57,21 @@ fn claim(services: &[ServiceData], data_dir: &Path) -> Result<Vec<DataDirClaim>,
     let claim = |data: &ServiceData| claim_data_dir(data_dir, data.service);
     services.iter().map(claim).collect::<Result<_, _>>().map_err(|error| match error {
         DataDirError::Io { path, source } => BackupError::Output { path, source },
-        taken @ DataDirError::Taken { .. } => BackupError::Running(taken),
+        other => BackupError::Running(other),
     })
 }
 
 /// Also files that belong to a database of before: SQLite would apply its WAL to the restored one.
 /// A signing key that fits the restored `tokens.db` would revive tokens that were logged out since.
-fn refuse_to_overwrite(services: &[ServiceData], data_dir: &Path) -> Result<(), BackupError> {
-    let entries = match fs::read_dir(data_dir) {
+fn refuse_to_overwrite(services: &[ServiceData], home: &Path) -> Result<(), BackupError> {
+    let entries = match fs::read_dir(home) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(BackupError::output(data_dir)(error)),
+        Err(error) => return Err(BackupError::output(home)(error)),
     };
     let mut names = Vec::new();
     for entry in entries {
-        let name = entry.map_err(BackupError::output(data_dir))?.file_name();
+        let name = entry.map_err(BackupError::output(home))?.file_name();
         let name = name.to_string_lossy();
         if is_in_the_way(services, &name) {
             names.push(name.into_owned());
@@ -81,7 +81,7 @@ fn refuse_to_overwrite(services: &[ServiceData], data_dir: &Path) -> Result<(), 
     if names.is_empty() {
         Ok(())
     } else {
-        Err(BackupError::Occupied { data_dir: data_dir.to_owned(), names })
+        Err(BackupError::Occupied { home: home.to_owned(), names })
     }
 }
 

@@ -19,7 +19,7 @@ use crate::regular_file::{directory_of, open_regular};
 /// # Errors
 /// See [`BackupError`]. What was written is deleted again.
 pub fn take(job: Job<'_>) -> Result<Manifest, BackupError> {
-    let Job { binary, services, data_dir, directory, clock, stop } = job;
+    let Job { binary, services, data_dir, home, directory, clock, stop } = job;
     let time = rfc_3339(clock.unix_ms());
     let data_dir = fs::canonicalize(data_dir).map_err(BackupError::input(data_dir))?;
     let directory = absolute(directory)?;
@@ -32,7 +32,7 @@ pub fn take(job: Job<'_>) -> Result<Manifest, BackupError> {
     }
     let (mut files, mut log_end_seq) = (Vec::new(), None);
     for database in databases(services) {
-        let (file, log_end) = copy(database, &data_dir, &mut writing, stop)?;
+        let (file, log_end) = copy(database, home, &mut writing, stop)?;
         files.push(file);
         log_end_seq = log_end_seq.or(log_end);
     }
@@ -55,11 +55,11 @@ pub fn take(job: Job<'_>) -> Result<Manifest, BackupError> {
 /// Copies a database to its temporary name.
 fn copy(
     database: &DatabaseFile,
-    data_dir: &Path,
+    home: &Path,
     writing: &mut Writing<'_>,
     stop: &Stop,
 ) -> Result<(FileEntry, Option<i64>), BackupError> {
-    let (from, to) = (data_dir.join(database.name), writing.partial(database.name));
+    let (from, to) = (home.join(database.name), writing.partial(database.name));
     // SQLite would wait for a FIFO.
     let opened = open_regular(OpenOptions::new().read(true), &from);
     drop(opened.map_err(BackupError::input(&from))?);

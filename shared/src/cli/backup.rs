@@ -51,7 +51,7 @@ pub(super) fn restore<A: Application>(
     run::<A>(settings, directory, is_json, backup::restore, done)
 }
 
-/// Does the work, and prints what `done` says of the data directory.
+/// Does the work, and prints what `done` says of the directory of the databases.
 fn run<A: Application>(
     settings: Settings<A::Config, A::Command>,
     directory: &Path,
@@ -63,9 +63,12 @@ fn run<A: Application>(
     let data_dir = &A::common(&config).data_dir;
     let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
     let (binary, services) = (A::NAME, A::DATA);
-    let job = Job { binary, services, data_dir, directory, clock: &clock, stop: &stop };
+    let home = A::home(data_dir)
+        .map_err(|source| Failure::Backup(BackupError::Input { path: data_dir.clone(), source }))?;
+    let home = &*home;
+    let job = Job { binary, services, data_dir, home, directory, clock: &clock, stop: &stop };
     let manifest = work(job).map_err(Failure::Backup)?;
-    print(&manifest, &done(data_dir), is_json).map_err(Failure::other)
+    print(&manifest, &done(home), is_json).map_err(Failure::other)
 }
 
 /// The first signal asks to stop, and to delete what was written; a second one ends the process.

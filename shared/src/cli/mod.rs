@@ -63,6 +63,14 @@ pub trait Application {
     /// The addresses where it listens.
     fn listens(config: &Self::Config) -> Vec<&ListenAddress>;
 
+    /// Where in the data directory the databases are that are backed up and restored.
+    ///
+    /// # Errors
+    /// The data directory cannot be read.
+    fn home(data_dir: &Path) -> io::Result<PathBuf> {
+        Ok(data_dir.to_owned())
+    }
+
     /// Starts it. `bus` is the broker, if the settings name one.
     fn start(
         config: Self::Config,

@@ -20,7 +20,17 @@ const LOOKED_UP: Duration = Duration::from_secs(1);
 /// process ends, however it ends.
 #[derive(Debug)]
 #[must_use]
-pub struct DataDirClaim(Arc<Claimed>);
+pub struct DataDirClaim {
+    claimed: Arc<Claimed>,
+    /// The lock of the directory around it, if it is the place of one replica.
+    _shared: Option<SharedDataDir>,
+}
+
+/// Keeps processes that use the whole of a data directory out of it, until it is dropped.
+#[derive(Debug)]
+pub(super) struct SharedDataDir {
+    _file: File,
+}
 
 #[derive(Debug)]
 struct Claimed {
@@ -34,10 +44,16 @@ struct Claimed {
 pub struct DataDirPlace(Arc<AtomicBool>);
 
 impl DataDirClaim {
+    /// The same, for a place inside a directory that others use, too.
+    pub(super) fn within(self, shared: SharedDataDir) -> Self {
+        Self { _shared: Some(shared), ..self }
+    }
+
     /// Looks once a second, from the current actix system, whether the lock file is still at its
     /// path, until this is dropped.
     pub fn watch(&self) -> DataDirPlace {
-        let (claimed, is_in_place) = (Arc::downgrade(&self.0), Arc::new(AtomicBool::new(true)));
+        let (claimed, is_in_place) =
+            (Arc::downgrade(&self.claimed), Arc::new(AtomicBool::new(true)));
         let place = DataDirPlace(Arc::clone(&is_in_place));
         actix_web::rt::spawn(async move {
             let mut seconds = interval(LOOKED_UP);
@@ -86,6 +102,36 @@ pub enum DataDirError {
         /// The service that uses it.
         service: &'static str,
     },
+    /// There are too many replicas.
+    #[error("all places for {service} in {} are taken", path.display())]
+    AllPlacesTaken {
+        /// The directory.
+        path: PathBuf,
+        /// The service that uses it.
+        service: &'static str,
+    },
+    /// Replicas have run here; a process that uses the whole directory would not find their files.
+    #[error(
+        "replicas of {service} have used {}: start {service} there, or move the files of replica-1 \
+         into the directory itself and delete replica-*", path.display()
+    )]
+    HasPlaces {
+        /// The directory.
+        path: PathBuf,
+        /// The service that uses it.
+        service: &'static str,
+    },
+    /// An earlier version was started once more after its files had been moved, or somebody has put
+    /// files there.
+    #[error(
+        "{} would replace {}: delete the one that is not needed", from.display(), to.display()
+    )]
+    TwiceThere {
+        /// Where it was.
+        from: PathBuf,
+        /// Where it belongs.
+        to: PathBuf,
+    },
 }
 
 /// Creates the directory and its parents, accessible only to the owner, and claims it for this
@@ -94,23 +140,42 @@ pub enum DataDirError {
 /// # Errors
 /// See [`DataDirError`].
 pub fn claim_data_dir(path: &Path, service: &'static str) -> Result<DataDirClaim, DataDirError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| DataDirError::Io { path, source }
-    };
+    let (lock, file) = lock(path, service, File::try_lock)?;
+    let place = FilePlace::of(&lock, file.metadata());
+    Ok(DataDirClaim { claimed: Arc::new(Claimed { _file: file, place }), _shared: None })
+}
+
+/// The same, for a process that claims a place in it and leaves the other places to others.
+pub(super) fn share_data_dir(
+    path: &Path,
+    service: &'static str,
+) -> Result<SharedDataDir, DataDirError> {
+    let (_, file) = lock(path, service, File::try_lock_shared)?;
+    Ok(SharedDataDir { _file: file })
+}
+
+/// The lock file, locked, and its path.
+fn lock(
+    path: &Path,
+    service: &'static str,
+    try_lock: fn(&File) -> Result<(), TryLockError>,
+) -> Result<(PathBuf, File), DataDirError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
     let lock = path.join(format!("{service}.lock"));
     let file = open_lock(&lock).map_err(failed(&lock))?;
-    match file.try_lock() {
-        Ok(()) => {
-            let place = FilePlace::of(&lock, file.metadata());
-            Ok(DataDirClaim(Arc::new(Claimed { _file: file, place })))
-        }
+    match try_lock(&file) {
+        Ok(()) => Ok((lock, file)),
         Err(TryLockError::WouldBlock) => {
             Err(DataDirError::Taken { path: path.to_owned(), service })
         }
         Err(TryLockError::Error(source)) => Err(failed(&lock)(source)),
     }
+}
+
+/// An error with this path.
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
+    let path = path.to_owned();
+    move |source| DataDirError::Io { path, source }
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {

@@ -94,7 +94,7 @@ impl Client {
     }
 
     pub(crate) async fn is_alive(&self, token: &str) -> bool {
-        let answer = self.with_token(Method::GET, "/verify", token).await;
+        let answer = self.verify(token).await;
         assert!([200, 401].contains(&answer.status), "{answer:?}");
         answer.status == 200
     }
@@ -117,6 +117,15 @@ impl Client {
         let metrics = String::from_utf8(metrics.to_vec()).unwrap();
         let mut lines = metrics.lines().map(str::to_owned);
         lines.find(|line| line.starts_with("users_checksum_info{"))
+    }
+
+    /// The value of a metric of auth_service.
+    pub(crate) async fn metric(&self, name: &str) -> i64 {
+        let request = awc::Client::new().get(format!("http://{}/metrics", self.auth));
+        let metrics = request.send().await.unwrap().body().await.unwrap();
+        let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap().parse().unwrap()
     }
 
     /// A call of user_service with a token.

@@ -11,6 +11,7 @@ mod journeys;
 mod nginx;
 mod old_data;
 mod owners;
+mod places;
 mod python_verifier;
 mod replicas;
 mod restores;

@@ -61,7 +61,31 @@ impl System {
         system
     }
 
+    /// One more auth_service on the same data directory.
+    pub(crate) fn start_auth_beside(&self) -> (ServiceProcess, Client) {
+        let process = self.start_binary("auth_service");
+        let client = Client { auth: process.address_of("auth_service"), ..self.client };
+        ServiceProcess::wait_until_ready(client.auth);
+        (process, client)
+    }
+
     fn start_processes(&mut self) {
+        self.processes = match &self.way {
+            Way::OneProcess => vec![self.start_binary("standalone")],
+            Way::TwoProcesses(_) => {
+                ["user_service", "auth_service"].map(|binary| self.start_binary(binary)).into()
+            }
+        };
+        let [first, .., last] = [&self.processes[0], self.processes.last().unwrap()];
+        self.client.users = first.address_of("user_service");
+        self.client.auth = last.address_of("auth_service");
+        if matches!(self.way, Way::TwoProcesses(_)) {
+            // It asks first what other replicas know.
+            ServiceProcess::wait_until_ready(self.client.auth);
+        }
+    }
+
+    fn start_binary(&self, binary: &str) -> ServiceProcess {
         let data_dir = self.data_dir();
         let url = match &self.way {
             Way::OneProcess => None,
@@ -75,20 +99,8 @@ impl System {
             ("ARGON2_MEMORY_KIB", "64"),
         ];
         settings.extend(&self.extra);
-        if let Some(url) = &url {
-            settings.push(("AMQP_URL", url));
-            let start = |binary| ServiceProcess::start(&path_of(binary), &settings);
-            self.processes = vec![start("user_service"), start("auth_service")];
-        } else {
-            self.processes = vec![ServiceProcess::start(&path_of("standalone"), &settings)];
-        }
-        let [first, .., last] = [&self.processes[0], self.processes.last().unwrap()];
-        self.client.users = first.address_of("user_service");
-        self.client.auth = last.address_of("auth_service");
-        if url.is_some() {
-            // It asks first what other replicas know.
-            ServiceProcess::wait_until_ready(self.client.auth);
-        }
+        settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
+        ServiceProcess::start(&path_of(binary), &settings)
     }
 
     /// Stops all in order.
@@ -96,6 +108,11 @@ impl System {
         for process in self.processes.drain(..) {
             process.stop();
         }
+    }
+
+    /// The process that runs auth_service.
+    pub(crate) fn auth_service(&self) -> &ServiceProcess {
+        self.processes.last().unwrap()
     }
 
     /// Stops all in order, and starts again on the same files.
@@ -108,10 +125,6 @@ impl System {
         self.stop();
         meanwhile(&self.data_dir());
         self.start_processes();
-    }
-    /// The process that runs auth_service.
-    pub(crate) fn auth_service(&self) -> &ServiceProcess {
-        self.processes.last().unwrap()
     }
 
     /// Stops all in order, and starts again with these sealing keys.

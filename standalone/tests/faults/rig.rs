@@ -195,9 +195,10 @@ impl Rig {
 
     /// The side's database.
     pub(crate) fn database(&self, side: Side) -> PathBuf {
-        self.data_dir(side).join(match side {
-            Side::User => "users.db",
-            Side::Auth => "projection.db",
+        self.data_dir(side).join(match (side, &self.bus) {
+            (Side::User, _) => "users.db",
+            (Side::Auth, None) => "projection.db",
+            (Side::Auth, Some(_)) => "replica-1/projection.db",
         })
     }
 
