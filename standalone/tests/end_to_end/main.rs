@@ -7,6 +7,7 @@ mod backups;
 mod client;
 mod documented;
 mod journeys;
+mod moving_in;
 mod nginx;
 mod old_data;
 mod owners;
