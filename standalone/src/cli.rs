@@ -1,25 +1,48 @@
 //! Both services as one binary.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
 use auth_service::cli::AuthCommand;
+use clap::Subcommand;
 use shared::backup::ServiceData;
 use shared::bus::{AmqpBus, Bus, InProcessBus};
 use shared::capacity::Capacity;
-use shared::cli::Application;
+use shared::cli::{Application, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress, local_address};
+use user_service::cli::UserCommand;
 
 use crate::{Config, Running, start};
 
 /// `standalone`.
 pub struct StandaloneBinary;
 
+/// The commands of both services.
+#[derive(Subcommand)]
+pub enum StandaloneCommand {
+    /// To auth_service.
+    #[command(flatten)]
+    Auth(AuthCommand),
+    /// To user_service.
+    #[command(flatten)]
+    User(UserCommand),
+}
+
+impl ServiceCommand for StandaloneCommand {
+    fn run(self, data_dir: &Path) -> Result<(), CommandError> {
+        match self {
+            Self::Auth(command) => command.run(data_dir),
+            Self::User(command) => command.run(data_dir),
+        }
+    }
+}
+
 impl Application for StandaloneBinary {
     type Config = Config;
     type Running = Running;
-    type Command = AuthCommand;
+    type Command = StandaloneCommand;
     const NAME: &'static str = "standalone";
     const ABOUT: &'static str =
         "Lockstep in one process: users, login and logout, with nothing to install";

@@ -1,5 +1,7 @@
 //! This service as a separate binary.
 
+mod users;
+
 use std::error::Error;
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use clap::Args;
 use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
-use shared::cli::{Application, BrokerMissing, NoCommand};
+use shared::cli::{Application, BrokerMissing};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
@@ -15,6 +17,8 @@ use shared::telemetry::Registry;
 
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, start};
+
+pub use users::UserCommand;
 
 /// `user_service`.
 pub struct UserServiceBinary;
@@ -31,7 +35,7 @@ pub struct BinaryConfig {
 impl Application for UserServiceBinary {
     type Config = BinaryConfig;
     type Running = Running;
-    type Command = NoCommand;
+    type Command = UserCommand;
     const NAME: &'static str = "user_service";
     const ABOUT: &'static str = "Creates, reads, renames and deletes users";
     const DATA: &'static [ServiceData] = &[DATA];

@@ -4,6 +4,7 @@
 //! both `main.rs` and the standalone binary call it.
 
 pub mod actors;
+mod admin;
 mod auth_service_client;
 pub mod cli;
 pub mod config;

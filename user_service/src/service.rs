@@ -6,7 +6,7 @@
 //! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; requests wait for `SessionEnder` alone |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
-//! | the caller's | the limiter behind [`GuessLimit`] | it decides within microseconds; there is one, because guesses count over all workers |
+//! | the caller's | commands of operators, with a [`UserReader`]; the limiter behind [`GuessLimit`] | commands are rare; the limiter decides within microseconds; there is one, because guesses count over all workers |
 //!
 //! The hashing threads belong to the caller, which may share them with auth_service.
 
@@ -39,6 +39,7 @@ use shared::secrets::{
 };
 use shared::telemetry::Registry;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::actors::consuming::BusAccess;
@@ -49,6 +50,7 @@ use crate::actors::{
     EventPublisher, ForeignKeys, RehashReceiver, SessionEnder, SyncResponder, UserReader,
     UserRepository,
 };
+use crate::admin::{self, AdminActors};
 use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
 use crate::config::{self, Config};
 use crate::http::{self, Access, Api};
@@ -119,6 +121,8 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
+    /// Answers commands of operators.
+    admin: JoinHandle<()>,
     /// Held until everything has stopped.
     _claim: DataDirClaim,
 }
@@ -128,6 +132,9 @@ impl Running {
     /// and closes the database.
     pub async fn stop(self) {
         self.http.stop().await;
+        self.admin.abort();
+        // It has dropped its reader of the database.
+        let _ = self.admin.await;
         self.actors.stop().await;
         tracing::info!("user_service has stopped");
     }
@@ -161,14 +168,16 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
     let access = parts.config.service.user_service_access;
+    let admin = parts.spawn_admin(&actors.repository);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
     let configure = move |app: &mut ServiceConfig| parts.configure(&repository, &questions, app);
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(access, http.address);
-            Ok(Running { address: http.address, http, actors, _claim: claim })
+            Ok(Running { address: http.address, http, actors, admin, _claim: claim })
         }
         Err(error) => {
+            admin.abort();
             actors.stop().await;
             Err(error.into())
         }
@@ -302,6 +311,14 @@ impl ApiParts {
             questions: questions.clone(),
             codec,
         }
+    }
+
+    /// Answers commands on the caller's thread, with a reader of its own.
+    fn spawn_admin(&self, repository: &Mailbox<UserRepository>) -> JoinHandle<()> {
+        let reader = UserReader::launch(Arc::clone(&self.store), self.clock.clone(), &self.health);
+        let actors = AdminActors { repository: repository.clone(), reader };
+        let data_dir = self.config.common.data_dir.clone();
+        admin::spawn_admin(data_dir, actors, self.health.clone())
     }
 
     /// Starts the actors that run on separate threads.

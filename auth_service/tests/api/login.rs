@@ -138,6 +138,21 @@ async fn a_change_that_arrives_while_the_password_is_compared_counts() {
 #[actix_web::test]
 async fn a_hash_of_other_parameters_is_made_anew_and_sent_back() {
     let app = TestApp::start().await;
+    let id = app.users.create_outdated("testuser", "testpassword");
+    assert_renewed(&app, id).await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_hash_of_another_system_is_made_anew_and_sent_back() {
+    let app = TestApp::start().await;
+    let id = app.users.create_foreign("testuser");
+    assert_renewed(&app, id).await;
+    app.stop().await;
+}
+
+/// The user logs in with `testpassword` alone, and then another hash is sent to user_service.
+async fn assert_renewed(app: &TestApp, id: i64) {
     let queue = QueueSpec {
         name: REHASH_QUEUE.into(),
         lifetime: QueueLifetime::Shared,
@@ -145,7 +160,6 @@ async fn a_hash_of_other_parameters_is_made_anew_and_sent_back() {
         prefetch: 10,
     };
     let mut rehashed = app.bus.subscribe(queue).await.unwrap();
-    let id = app.users.create_outdated("testuser", "testpassword");
     app.bring().await;
     assert_eq!(app.login("testuser", "wrongpassword").await.status, 401);
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
@@ -153,5 +167,4 @@ async fn a_hash_of_other_parameters_is_made_anew_and_sent_back() {
     let command: PasswordRehashed = serde_json::from_slice(&message.body).unwrap();
     assert_eq!((command.id.0, command.password_version), (id, 1));
     assert!(command.sealed_hash.as_str().starts_with("v2."), "sealed");
-    app.stop().await;
 }

@@ -29,6 +29,9 @@ pub(crate) const PARAMS: HashParams = HashParams { memory_kib: 64, iterations: 1
 const OUTDATED: HashParams = HashParams { memory_kib: 128, iterations: 1, parallelism: 1 };
 /// Hashing takes long enough for something to happen meanwhile.
 const SLOW: HashParams = HashParams { memory_kib: 19_456, iterations: 60, parallelism: 1 };
+/// What Django 5.2 made of `testpassword`, with few iterations.
+const DJANGO: &str =
+    "pbkdf2_sha256$1000$seasalt2seasalt2$0UzTXjEhFnsMM8vqDVt0HBgg9JDl5myFf2Tqgn6bXrM=";
 /// Users in one part of a snapshot.
 const PART: usize = 2;
 
@@ -143,6 +146,12 @@ impl UserService {
     /// Commits a new user whose hash takes long to compare.
     pub(crate) fn create_slow(&self, username: &str, password: &str) -> i64 {
         self.create_with(username, password, SLOW)
+    }
+
+    /// Commits a new user with a hash of another system: Django's of the password `testpassword`.
+    pub(crate) fn create_foreign(&self, username: &str) -> i64 {
+        let hash = PasswordHash::take_over(DJANGO).unwrap();
+        self.create_hashed(username, hash)
     }
 
     /// Commits a new user whose hash is none that this version can compare.

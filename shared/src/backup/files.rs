@@ -15,7 +15,7 @@ use data_encoding::HEXLOWER;
 
 const CHUNK: usize = 256 * 1024;
 
-/// Asks a backup or a restore to stop. Clones ask the same one.
+/// Asks a command to stop. Clones ask the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(pub(super) Arc<AtomicBool>);
 
@@ -25,8 +25,13 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was asked.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(super) fn check(&self) -> Result<(), BackupError> {
-        if self.0.load(Ordering::Relaxed) { Err(BackupError::Interrupted) } else { Ok(()) }
+        if self.is_asked() { Err(BackupError::Interrupted) } else { Ok(()) }
     }
 }
 

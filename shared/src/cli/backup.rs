@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::thread;
 
 use super::settings::Settings;
-use super::{Application, Failure, signals};
-use crate::backup::{self, BackupError, Job, Manifest, Stop};
+use super::signals::stop_on_signal;
+use super::{Application, Failure};
+use crate::backup::{self, BackupError, Job, Manifest};
 use crate::clock::Clock;
 
 /// Copies the databases into `directory`.
@@ -69,19 +69,6 @@ fn run<A: Application>(
     let job = Job { binary, services, data_dir, home, directory, clock: &clock, stop: &stop };
     let manifest = work(job).map_err(Failure::Backup)?;
     print(&manifest, &done(home), is_json).map_err(Failure::other)
-}
-
-/// The first signal asks to stop, and to delete what was written; a second one ends the process.
-fn stop_on_signal() -> io::Result<Stop> {
-    let (asked, stop) = (signals::listen()?, Stop::default());
-    let to_ask = stop.clone();
-    let wait = move || {
-        // An error means that the signal thread has ended.
-        let _ = asked.blocking_recv();
-        to_ask.ask();
-    };
-    thread::Builder::new().name("stop".to_owned()).spawn(wait)?;
-    Ok(stop)
 }
 
 /// Prints the manifest, or a line for each file and what was done.

@@ -28,6 +28,7 @@ mod settings;
 mod signals;
 
 pub use settings::command;
+pub use signals::stop_on_signal;
 
 /// The exit code for settings that cannot be used: `EX_CONFIG` of sysexits.
 const EXIT_CONFIG: u8 = 78;
@@ -96,16 +97,6 @@ pub trait ServiceCommand: Subcommand {
     fn run(self, data_dir: &Path) -> Result<(), CommandError>;
 }
 
-/// For a binary that has no such commands.
-#[derive(Subcommand)]
-pub enum NoCommand {}
-
-impl ServiceCommand for NoCommand {
-    fn run(self, _: &Path) -> Result<(), CommandError> {
-        match self {}
-    }
-}
-
 /// A command to the running service failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -115,6 +106,24 @@ pub enum CommandError {
     /// The answer cannot be printed.
     #[error("cannot print the answer")]
     Print(#[from] io::Error),
+    /// The command failed in a way of its own.
+    #[error("{message}")]
+    Other {
+        /// What happened, in one line.
+        message: String,
+        /// Of sysexits.
+        exit_code: u8,
+    },
+}
+
+impl CommandError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Service(AdminError::NotRunning { .. }) => EXIT_UNAVAILABLE,
+            Self::Service(_) | Self::Print(_) => 1,
+            Self::Other { exit_code, .. } => *exit_code,
+        }
+    }
 }
 
 /// A binary that is one of two processes was started without a broker: the processes could not
@@ -192,7 +201,9 @@ Times are written as 500ms, 10s, 15m, 12h or 7d.
 
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not running, 78 settings
 are wrong. Of backup and restore: 65 a file is damaged or of a newer version, 66 a file is missing or
-cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted";
+cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted.
+Of users import and users export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
+be written, 75 it stopped in the middle: run it again, 130 interrupted: run it again";
 
 /// The whole body of `main`.
 pub fn run<A: Application>() -> ExitCode {
@@ -220,12 +231,7 @@ fn run_action<A: Application>() -> Result<(), Failure> {
         Action::Restore { directory, json } => backup::restore::<A>(settings, &directory, json),
         Action::Service(command) => {
             let config = settings.into_config(Vec::new())?;
-            command.run(&A::common(&config).data_dir).map_err(|error| match error {
-                CommandError::Service(error @ AdminError::NotRunning { .. }) => {
-                    Failure::Unavailable(error)
-                }
-                other => Failure::other(other),
-            })
+            command.run(&A::common(&config).data_dir).map_err(Failure::Command)
         }
         Action::Completions { shell } => completions::print::<A>(shell).map_err(Failure::other),
     }
@@ -242,8 +248,8 @@ enum Failure {
     Usage(clap::Error),
     /// These settings are wrong, one line each.
     Settings(Vec<String>),
-    /// The service is not running.
-    Unavailable(AdminError),
+    /// A command to the running service failed.
+    Command(CommandError),
     /// A backup was not made, or not restored.
     Backup(BackupError),
     /// Anything else.
@@ -269,9 +275,9 @@ impl Failure {
                 }
                 ExitCode::from(EXIT_CONFIG)
             }
-            Self::Unavailable(error) => {
+            Self::Command(error) => {
                 tell(&format!("{binary}: {}", ErrorChain(&error)));
-                ExitCode::from(EXIT_UNAVAILABLE)
+                ExitCode::from(error.exit_code())
             }
             Self::Backup(error) => {
                 tell(&format!("{binary}: {}", ErrorChain(&error)));

@@ -167,7 +167,6 @@ fn without_flag(arguments: Vec<OsString>, arg: &Arg) -> Vec<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::NoCommand;
     use crate::config::{CommonConfig, HashingArgs};
 
     #[derive(Args)]
@@ -177,6 +176,9 @@ mod tests {
         #[command(flatten)]
         hashing: HashingArgs,
     }
+
+    #[derive(Subcommand)]
+    enum NoCommand {}
 
     fn parse(arguments: &[&str]) -> Result<Settings<Config, NoCommand>, Failure> {
         let arguments = std::iter::once("test").chain(arguments.iter().copied());

@@ -9,6 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::backup::Stop;
+
 /// Added to a signal's number, this is the exit code of a process that a signal has ended, as in
 /// shells.
 const EXIT_SIGNAL: i32 = 128;
@@ -31,6 +33,23 @@ pub(super) fn listen() -> io::Result<oneshot::Receiver<()>> {
     let wait = move || runtime.block_on(wait(signals, first));
     thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
     Ok(asked)
+}
+
+/// The first signal asks a command to stop, and to leave nothing half written; a second one ends the
+/// process.
+///
+/// # Errors
+/// As for [`listen`].
+pub fn stop_on_signal() -> io::Result<Stop> {
+    let (asked, stop) = (listen()?, Stop::default());
+    let to_ask = stop.clone();
+    let wait = move || {
+        // An error means that the signal thread has ended.
+        let _ = asked.blocking_recv();
+        to_ask.ask();
+    };
+    thread::Builder::new().name("stop".to_owned()).spawn(wait)?;
+    Ok(stop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "who signals twice wants no more flushing")]

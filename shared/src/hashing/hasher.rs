@@ -6,6 +6,7 @@ use argon2::password_hash::phc::{self, Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Version};
 
 use super::PasswordHash;
+use super::stored_hash::{Argon2Hash, StoredHash};
 use crate::identity::Password;
 use crate::secrets::random_bytes;
 use argon2id::{Engine, Inputs, Memory, Params, hash_into};
@@ -54,7 +55,7 @@ pub enum Verification {
     Wrong,
     /// It is the password.
     Right {
-        /// The hash was made with outdated parameters: rehash the password.
+        /// The hash was made with outdated parameters, or by another system: rehash the password.
         is_outdated: bool,
     },
 }
@@ -65,9 +66,8 @@ pub enum HashFault {
     /// Argon2 does not allow these parameters.
     #[error("Argon2 does not allow these parameters: {0}")]
     Params(argon2::Error),
-    /// A stored hash is not an Argon2id hash in PHC form. Version 0x10, from before RFC 9106, is
-    /// not accepted: no version of this service has made such hashes.
-    #[error("a stored hash is not an Argon2id hash in PHC form")]
+    /// A stored hash is in no form that passwords can be compared with.
+    #[error("a stored hash is in no known form")]
     NotAHash,
     /// The system cannot provide the memory for the blocks.
     #[error("no memory for hashing: {0}")]
@@ -131,32 +131,41 @@ impl Hasher {
         password: &Password,
         stored: &PasswordHash,
     ) -> Result<Verification, HashFault> {
-        let stored =
-            phc::PasswordHash::new(stored.expose_phc()).map_err(|_| HashFault::NotAHash)?;
-        if stored.algorithm != ARGON2ID_IDENT {
-            return Err(HashFault::NotAHash);
+        match StoredHash::parse(stored.expose_phc()).map_err(|_| HashFault::NotAHash)? {
+            StoredHash::Argon2(hash) => self.compare_argon2(password, &hash),
+            StoredHash::Foreign(hash) if hash.is_of(password.expose_bytes()) => {
+                Ok(Verification::Right { is_outdated: true })
+            }
+            StoredHash::Foreign(_) => Ok(Verification::Wrong),
         }
-        let params = Params::try_from(&stored).map_err(|_| HashFault::NotAHash)?;
-        if stored.version.is_some_and(|version| version != u32::from(Version::V0x13)) {
-            return Err(HashFault::NotAHash);
-        }
-        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
-            return Err(HashFault::NotAHash);
-        };
-        let mut output = vec![0; expected.len()];
-        self.fill(&params, password, &salt, &mut output)?;
-        // `Output` compares in constant time.
-        let is_equal = Output::new(&output).is_ok_and(|computed| computed == expected);
-        Ok(if is_equal {
-            Verification::Right { is_outdated: !self.is_current(&params) }
+    }
+
+    fn compare_argon2(
+        &mut self,
+        password: &Password,
+        stored: &Argon2Hash,
+    ) -> Result<Verification, HashFault> {
+        let mut output = vec![0; stored.output.len()];
+        if stored.is_argon2id() {
+            self.fill(&stored.params, password, &stored.salt, &mut output)?;
         } else {
-            Verification::Wrong
-        })
+            self.count_blocks(&stored.params);
+            let filled = stored.fill_other_variant(password.expose_bytes(), &mut output);
+            filled.map_err(HashFault::Params)?;
+        }
+        // `Output` compares in constant time.
+        let is_equal = Output::new(&output).is_ok_and(|computed| computed == stored.output);
+        let is_outdated = !stored.is_argon2id() || !self.is_current(&stored.params);
+        Ok(if is_equal { Verification::Right { is_outdated } } else { Verification::Wrong })
     }
 
     fn is_current(&self, params: &Params) -> bool {
         let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
         cost(params) == cost(&self.params) && params.output_len() == Some(OUTPUT_LEN)
+    }
+
+    fn count_blocks(&mut self, params: &Params) {
+        self.filled_blocks += params.block_count() as u64 * u64::from(params.t_cost());
     }
 
     fn fill(
@@ -166,7 +175,7 @@ impl Hasher {
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashFault> {
-        self.filled_blocks += params.block_count() as u64 * u64::from(params.t_cost());
+        self.count_blocks(params);
         let inputs = Inputs { password: password.expose_bytes(), salt, secret: &[] };
         if params.block_count() <= self.params.block_count() {
             hash_into(self.engine, self.memory.blocks(), params, &inputs, output)
@@ -276,8 +285,8 @@ mod tests {
             "",
             "x",
             "$argon2id$",
-            "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
-            "$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+            "$argon2x$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
+            "$argon2id$v=17$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo",
         ] {
             for stored in [Stored::Own, Stored::StandIn] {
                 let stored = stored(PasswordHash::from_phc(bad));

@@ -6,10 +6,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::stored_hash::{NotTakenOver, StoredHash};
+
 /// The prefix of a hash that this version makes.
 const ARGON2ID_PREFIX: &str = "$argon2id$";
 
-/// The hash of a user's password in PHC form, not encrypted. It is never printed: with it, an
+/// The hash of a user's password, not encrypted: an Argon2id hash in PHC form, or for a user who has
+/// moved here and not logged in since, what another system made. It is never printed: with it, an
 /// attacker can guess the password offline. On the bus it travels sealed.
 #[derive(Clone)]
 pub struct PasswordHash(SecretString);
@@ -19,6 +22,17 @@ impl PasswordHash {
     /// it.
     pub fn from_phc(text: impl Into<String>) -> Self {
         Self(text.into().into())
+    }
+
+    /// A hash of another system, or of ours: checked, bounded in its cost, and brought into the form that
+    /// is stored.
+    ///
+    /// # Errors
+    /// It is none that passwords can be compared with, or comparing would cost too much.
+    pub fn take_over(text: &str) -> Result<Self, NotTakenOver> {
+        let hash = StoredHash::parse(text)?;
+        hash.check_cost()?;
+        Ok(Self::from_phc(hash.to_text()))
     }
 
     /// The text, to be stored, sealed or verified.

@@ -17,6 +17,7 @@ mod limits;
 mod output;
 mod secret_files;
 mod signals;
+mod users;
 mod values;
 
 /// A sealing key that is valid.

@@ -18,6 +18,7 @@
 mod followers;
 
 use std::error::Error;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -81,6 +82,8 @@ pub struct UserRepository {
     store: Arc<dyn Store>,
     /// `None` while the disk has been too full to open it, or while a commit is using it.
     writer: Option<Box<dyn Writer>>,
+    /// A message of the mailbox has borrowed the writer.
+    is_lent: bool,
     /// The changes of the next commit.
     waiting: Vec<(Change, Reply<Outcome>)>,
     /// They wait until a follower has asked, or it is clear that none does.
@@ -108,6 +111,7 @@ impl UserRepository {
         let mut repository = Self {
             store,
             writer: None,
+            is_lent: false,
             waiting: Vec::new(),
             is_holding: false,
             marked: None,
@@ -156,21 +160,33 @@ impl UserRepository {
     /// Lends the writer to `work`, and continues with `then` when the writer is back. No other
     /// message is handled meanwhile. If `work` panics, only `work` has failed, and `then` is not
     /// called.
+    ///
+    /// What the actor has sent to itself, actix may handle between a message of the mailbox and the
+    /// waiting that it has begun. The work then waits for its turn, too.
     fn with_writer<T: 'static>(
         &mut self,
         context: &mut Context<Self>,
         work: impl AsyncFnOnce(&mut dyn Writer) -> Result<T, StoreError> + 'static,
         then: impl FnOnce(&mut Self, Result<T, StoreError>, &mut Context<Self>) + 'static,
     ) {
+        if self.is_lent {
+            let again = move |(), repository: &mut Self, context: &mut Context<Self>| {
+                repository.with_writer(context, work, then);
+            };
+            context.spawn(ready(()).into_actor(self).map(again));
+            return;
+        }
         let Some(mut writer) = self.writer.take() else {
             return then(self, Err(not_open()), context);
         };
+        self.is_lent = true;
         let working = async move {
             let outcome = AssertUnwindSafe(work(&mut *writer)).catch_unwind().await;
             (writer, outcome)
         };
         context.wait(working.into_actor(self).map(|(writer, outcome), repository, context| {
             repository.writer = Some(writer);
+            repository.is_lent = false;
             if let Ok(outcome) = outcome {
                 then(repository, outcome, context);
             }
@@ -358,6 +374,9 @@ impl Handler<CloseNow> for UserRepository {
     type Result = ();
 
     fn handle(&mut self, CloseNow(ask): CloseNow, context: &mut Self::Context) {
+        if self.is_lent {
+            return context.notify(CloseNow(ask));
+        }
         let Some(writer) = self.writer.take() else {
             context.stop();
             return ask.answer(|Close| ());
@@ -388,7 +407,7 @@ impl Handler<TryWriting> for UserRepository {
         if self.writable.is_writable() {
             return;
         }
-        if self.writer.is_none() {
+        if self.writer.is_none() && !self.is_lent {
             return self.open_again(context);
         }
         self.with_writer(

@@ -3,8 +3,9 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use contract::{MemberError, UserId, UserRepresentation};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use shared::hashing::PasswordHash;
 use shared::http::{CONSISTENCY_TOKEN, Members, Problem, ProblemKind};
 use shared::identity::{Password, PasswordPolicy, Username};
 use utoipa::ToSchema;
@@ -19,10 +20,29 @@ pub(super) struct NewUser {
     /// 1 to 64 characters allowed by RFC 8265 `UsernameCaseMapped`
     #[schema(value_type = String, min_length = 1, max_length = 64, example = "testuser")]
     pub(super) username: Username,
-    /// By default 8 to 128 characters of any kind but control characters
-    #[schema(value_type = String, format = "password", example = "testpassword")]
-    pub(super) password: Password,
+    /// By default 8 to 128 characters of any kind but control characters. Required, unless
+    /// `password_hash` takes its place
+    #[schema(value_type = Option<String>, format = "password", example = "testpassword",
+             nullable = false)]
+    pub(super) password: GivenPassword,
+    /// In place of `password`, by an administrator alone: the hash that another system made of it.
+    /// Argon2, bcrypt, scrypt or PBKDF2, in PHC form or as Django and Passlib write them. It is replaced at
+    /// the user's first login
+    #[schema(value_type = Option<String>, nullable = false)]
+    #[expect(dead_code, reason = "a form of the member before, and kept for the schema")]
+    password_hash: (),
 }
+
+/// What a new user logs in with.
+pub(super) enum GivenPassword {
+    /// It is hashed here.
+    Password(Password),
+    /// Another system has hashed it.
+    Hash(PasswordHash),
+}
+
+/// The member with a hash in place of a password.
+pub(super) const PASSWORD_HASH: &str = "password_hash";
 
 /// The changes to a user: the name, the password, or both.
 #[derive(ToSchema)]
@@ -51,15 +71,24 @@ impl NewUser {
     /// # Errors
     /// 400 for wrong members, 422 for values that break a rule.
     pub(super) fn parse(mut members: Members, api: &Api) -> Result<Self, Problem> {
-        let (username, password) = (members.string("username"), members.secret("password"));
+        let username = members.string("username");
+        let is_hashed = members.contains(PASSWORD_HASH);
+        let hash = members.optional_secret(PASSWORD_HASH);
+        let password = if is_hashed {
+            members.optional_secret("password")
+        } else {
+            members.secret("password")
+        };
         members.finish()?;
         // `finish` has already refused a body without them.
         let username = parse_username(username.as_deref().unwrap_or_default());
-        let password = parse_password(&password.unwrap_or_default(), api.policy);
+        let password = parse_given(password.as_ref(), hash.as_ref(), api.policy);
         match (username, password) {
             (Ok(username), Ok(password)) => {
-                check_guessable(&password, username.key(), api)?;
-                Ok(Self { username, password })
+                if let GivenPassword::Password(password) = &password {
+                    check_guessable(password, username.key(), api)?;
+                }
+                Ok(Self { username, password, password_hash: () })
             }
             (username, password) => {
                 Err(invalid(username.err().into_iter().chain(password.err()).collect()))
@@ -149,6 +178,22 @@ fn parse_username(given: &str) -> Result<Username, MemberError> {
 
 fn parse_password(given: &SecretString, policy: PasswordPolicy) -> Result<Password, MemberError> {
     Password::parse(given, policy).map_err(|refused| error("/password", refused.to_string()))
+}
+
+fn parse_given(
+    password: Option<&SecretString>,
+    hash: Option<&SecretString>,
+    policy: PasswordPolicy,
+) -> Result<GivenPassword, MemberError> {
+    match (password, hash) {
+        (Some(password), None) => parse_password(password, policy).map(GivenPassword::Password),
+        (None, Some(hash)) => {
+            let taken = PasswordHash::take_over(hash.expose_secret());
+            let taken = taken.map_err(|refused| error("/password_hash", refused.to_string()));
+            taken.map(GivenPassword::Hash)
+        }
+        _ => Err(error("/password_hash", "takes the place of password: give one of them")),
+    }
 }
 
 /// # Errors

@@ -9,7 +9,7 @@ use shared::http::{Bearer, ClientPresence, IdempotencyKey, JsonBody, Problem, Re
 use shared::idempotency::IdempotentRequest;
 
 use super::Api;
-use super::bodies::{NewUser, left};
+use super::bodies::{GivenPassword, NewUser, PASSWORD_HASH, left};
 use super::parsing::ListConditions;
 use crate::actors::user_reader::FindResponse;
 use crate::domain::Written;
@@ -22,7 +22,7 @@ const SCOPE: &str = "POST /users";
 ///
 /// The name must be 1 to 64 characters allowed by RFC 8265 `UsernameCaseMapped`, and unique; names
 /// are compared without regard to case, Unicode composition and width. The password is never
-/// trimmed or cut.
+/// trimmed or cut. An administrator may give the hash that another system made of it instead.
 #[utoipa::path(
     post, path = "/users", operation_id = "createUser", tag = "users",
     params(IdempotencyKey, ListConditions),
@@ -44,7 +44,11 @@ pub(super) async fn create_user(
     context: RequestContext,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
-    api.access.may_create(bearer).await?;
+    if members.contains(PASSWORD_HASH) {
+        api.access.require_admin(bearer).await?;
+    } else {
+        api.access.may_create(bearer).await?;
+    }
     conditions.for_write()?;
     let idempotency = key.key.map(|key| {
         let members = members.canonical();
@@ -52,13 +56,16 @@ pub(super) async fn create_user(
         let fingerprint = api.sealing_key.fingerprint(&parts);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    let NewUser { username, password } = NewUser::parse(members, &api)?;
+    let NewUser { username, password, .. } = NewUser::parse(members, &api)?;
     if let Some(request) = idempotency.clone()
         && let Some(first) = ask(&api.reader, FindResponse(request)).await??
     {
         return Ok(answer(&first));
     }
-    let password_hash = api.hash(&client, password).await?;
+    let password_hash = match password {
+        GivenPassword::Password(password) => api.hash(&client, password).await?,
+        GivenPassword::Hash(hash) => hash,
+    };
     let traceparent = context.traceparent;
     let create = CreateUser { username, password_hash, idempotency, traceparent };
     Ok(answer(&ask(&api.repository, Change::Create(create)).await??))

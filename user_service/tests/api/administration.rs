@@ -163,3 +163,56 @@ async fn a_reset_token_dies_with_the_user_and_with_their_sessions() {
     assert_eq!(answer.pointers(), ["/reset_token"]);
     app.stop().await;
 }
+
+const HASH: &str =
+    "pbkdf2_sha256$1000$seasalt2seasalt2$oMkgxn1LpFGlUpMR5MeLkww3LiTG+ABYZRIN1tcQ9+M=";
+
+#[actix_web::test]
+async fn an_administrator_creates_a_user_with_the_hash_of_another_system_and_nobody_else_does() {
+    let app = TestApp::start().await;
+    let body = json!({"username": "anna", "password_hash": HASH});
+    app.post(&body).await.assert_problem(401, "invalid-token");
+    let other = app.send_json("POST", "/users", &[("authorization", "Bearer x")], &body).await;
+    other.assert_problem(401, "invalid-token");
+    assert_eq!(app.records().len(), 0);
+    let admin = app.admin();
+    let answer = app.send_json("POST", "/users", &[("authorization", &admin)], &body).await;
+    assert_eq!((answer.status, answer.json()), (201, json!({"id": 1, "username": "anna"})));
+    assert!(!is_password(&app, 1, "correct horse unicode").await);
+    assert!(is_password(&app, 1, "correct horse \u{fc}n\u{ef}code").await);
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_hash_that_cannot_be_verified_or_costs_too_much_is_refused_with_the_reason() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    for (body, pointer, reason) in [
+        (
+            json!({"username": "anna", "password_hash": "$1$salt$hash"}),
+            "/password_hash",
+            "known form",
+        ),
+        (
+            json!({"username": "anna", "password_hash": HASH.replace("1000", "3000000")}),
+            "/password_hash",
+            "2500000",
+        ),
+        (
+            json!({"username": "anna", "password_hash": HASH, "password": "testpassword"}),
+            "/password_hash",
+            "one of them",
+        ),
+    ] {
+        let answer = app.send_json("POST", "/users", &[("authorization", &admin)], &body).await;
+        answer.assert_problem(422, "refused-value");
+        assert_eq!(answer.pointers(), [pointer]);
+        assert!(answer.text.contains(reason), "{}", answer.text);
+    }
+    for body in [json!({"username": "anna", "password_hash": 7}), json!({"password_hash": HASH})] {
+        let answer = app.send_json("POST", "/users", &[("authorization", &admin)], &body).await;
+        answer.assert_problem(400, "malformed-request");
+    }
+    assert_eq!(app.records().len(), 0);
+    app.stop().await;
+}

@@ -121,3 +121,28 @@ async fn after_a_panic_the_log_is_pruned_all_the_same() {
     until_holds("the record is gone", Duration::from_secs(10), is_pruned).await;
     assert_eq!(repository.health.degraded(), ["pruning the log: UserRepository gave no answer"]);
 }
+
+#[actix::test]
+async fn a_group_is_committed_when_what_came_after_it_has_given_the_writer_back() {
+    let repository = TestRepository::start().await;
+    create_as(&repository, "anna").await;
+    let publish = || ask(&repository.mailbox, RecordPublished { seq: 1 });
+    let bert = ask(&repository.mailbox, create("bert"));
+    // The group is due between the two of them.
+    let (bert, one, two) = tokio::join!(bert, publish(), publish());
+    assert!(bert.unwrap().is_ok());
+    assert!(one.unwrap().is_ok() && two.unwrap().is_ok());
+    assert!(repository.is_writable.load(Ordering::Relaxed));
+}
+
+#[actix::test]
+async fn closing_waits_for_what_has_borrowed_the_writer() {
+    let repository = TestRepository::start().await;
+    create_as(&repository, "anna").await;
+    let publish = || ask(&repository.mailbox, RecordPublished { seq: 1 });
+    let bert = ask(&repository.mailbox, create("bert"));
+    let close = ask(&repository.mailbox, Close);
+    let (bert, one, closed, _) = tokio::join!(bert, publish(), close, publish());
+    assert!(bert.unwrap().is_ok() && one.unwrap().is_ok() && closed.is_ok());
+    assert_eq!(repository.records().await.len(), 2);
+}

@@ -1,0 +1,137 @@
+//! What an operator can ask the running service for, through the socket in its data directory.
+
+mod importing;
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use contract::UserId;
+use serde::{Deserialize, Serialize};
+use shared::actors::{Health, Mailbox, ask};
+use shared::admin::serve_commands;
+use shared::telemetry::ErrorChain;
+use tokio::task::JoinHandle;
+
+use crate::actors::user_reader::{FindCredentials, ListUsers};
+use crate::actors::{UserReader, UserRepository};
+use crate::domain::User;
+
+/// The name of the socket.
+pub(crate) const SERVICE: &str = "user_service";
+/// The most users in one command or answer, so that each is shorter than the longest line of the socket.
+pub(crate) const PAGE: u16 = 256;
+
+/// A command.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AdminCommand {
+    /// Create these users, at most [`PAGE`] of them. The answer has a [`Fate`] for each.
+    Import {
+        users: Vec<NewUser>,
+        /// Create nobody: tell what would happen.
+        is_dry_run: bool,
+    },
+    /// Which users come next, in order of their ids? The answer is of [`ListedUser`]s, at most [`PAGE`].
+    List {
+        /// Only ids above this one.
+        after: i64,
+        /// With the hashes of their passwords.
+        with_hashes: bool,
+    },
+}
+
+/// A user to create.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct NewUser {
+    pub(crate) username: String,
+    pub(crate) password_hash: String,
+}
+
+/// What became of a user who was to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fate {
+    /// The user was created, or would be.
+    Created,
+    /// A user with this name and this hash is there already.
+    Present,
+    /// A user with this name is there, and has another hash.
+    Taken,
+    /// The name or the hash is refused.
+    Refused(String),
+}
+
+/// A user, as operators see them.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct ListedUser {
+    pub(crate) id: i64,
+    pub(crate) username: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password_hash: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AdminAnswer {
+    Fates(Vec<Fate>),
+    Users(Vec<ListedUser>),
+}
+
+/// The actors that commands need.
+pub(crate) struct AdminActors {
+    pub(crate) repository: Mailbox<UserRepository>,
+    pub(crate) reader: Mailbox<UserReader>,
+}
+
+/// Answers commands until the task is aborted.
+pub(crate) fn spawn_admin(
+    data_dir: PathBuf,
+    actors: AdminActors,
+    health: Health,
+) -> JoinHandle<()> {
+    actix::spawn(async move {
+        let answer = async |command: AdminCommand| actors.answer(command).await;
+        serve_commands(&data_dir, SERVICE, &health, answer).await;
+    })
+}
+
+impl AdminActors {
+    async fn answer(&self, command: AdminCommand) -> Result<AdminAnswer, String> {
+        match command {
+            AdminCommand::Import { users, is_dry_run } => {
+                self.import(users, is_dry_run).await.map(AdminAnswer::Fates)
+            }
+            AdminCommand::List { after, with_hashes } => {
+                self.list(after, with_hashes).await.map(AdminAnswer::Users)
+            }
+        }
+    }
+
+    async fn list(&self, after: i64, with_hashes: bool) -> Result<Vec<ListedUser>, String> {
+        let page = ListUsers { after, limit: PAGE.into() };
+        let users = ask(&self.reader, page).await.map_err(told)?.map_err(told)?;
+        let mut listed = Vec::with_capacity(users.len());
+        for User { id, username, .. } in users {
+            if with_hashes {
+                listed.push(self.with_hash(id).await?);
+            } else {
+                listed.push(Some(ListedUser { id: id.0, username, password_hash: None }));
+            }
+        }
+        Ok(listed.into_iter().flatten().collect())
+    }
+
+    /// `None` if the user was deleted meanwhile. The name is that of the same moment as the hash.
+    async fn with_hash(&self, id: UserId) -> Result<Option<ListedUser>, String> {
+        let found = ask(&self.reader, FindCredentials(id)).await.map_err(told)?.map_err(told)?;
+        Ok(found.map(|found| ListedUser {
+            id: id.0,
+            username: found.user.username,
+            password_hash: Some(found.password_hash.expose_phc().to_owned()),
+        }))
+    }
+}
+
+fn told(error: impl Error + 'static) -> String {
+    ErrorChain(&error).to_string()
+}
