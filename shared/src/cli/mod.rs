@@ -63,6 +63,11 @@ pub trait Application {
     /// The addresses where it listens.
     fn listens(config: &Self::Config) -> Vec<&ListenAddress>;
 
+    /// Why the data is not all in files that `backup` and `restore` could copy.
+    fn not_in_files(_config: &Self::Config) -> Option<&'static str> {
+        None
+    }
+
     /// Starts it. `bus` is the broker, if the settings name one.
     fn start(
         config: Self::Config,

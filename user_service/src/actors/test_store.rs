@@ -71,6 +71,10 @@ impl Store for TroubledStore {
     fn is_damaged(&self) -> bool {
         self.inside.is_damaged()
     }
+
+    fn is_reachable(&self) -> bool {
+        self.inside.is_reachable()
+    }
 }
 
 impl Writer for TroubledWriter {

@@ -81,6 +81,8 @@ pub struct UserRepository {
     store: Arc<dyn Store>,
     /// `None` while the disk has been too full to open it, or while a commit is using it.
     writer: Option<Box<dyn Writer>>,
+    /// Why it could not be opened when that was last tried.
+    unopened: Option<StoreError>,
     /// The changes of the next commit.
     waiting: Vec<(Change, Reply<Outcome>)>,
     /// They wait until a follower has asked, or it is clear that none does.
@@ -108,6 +110,7 @@ impl UserRepository {
         let mut repository = Self {
             store,
             writer: None,
+            unopened: None,
             waiting: Vec::new(),
             is_holding: false,
             marked: None,
@@ -118,8 +121,9 @@ impl UserRepository {
         };
         match repository.store.open_writer(repository.clock.unix_ms()).await {
             Ok(opened) => repository.take(opened),
-            Err(error @ StoreError::Full(_)) => {
+            Err(error) if error.is_passing() => {
                 repository.writable.refused(&error);
+                repository.unopened = Some(error);
             }
             Err(error) => return Err(error),
         }
@@ -163,7 +167,8 @@ impl UserRepository {
         then: impl FnOnce(&mut Self, Result<T, StoreError>, &mut Context<Self>) + 'static,
     ) {
         let Some(mut writer) = self.writer.take() else {
-            return then(self, Err(not_open()), context);
+            let unopened = self.unopened.clone().unwrap_or_else(not_open);
+            return then(self, Err(unopened), context);
         };
         let working = async move {
             let outcome = AssertUnwindSafe(work(&mut *writer)).catch_unwind().await;
@@ -204,9 +209,13 @@ impl UserRepository {
             Ok(Committed { outcomes, head }) => {
                 self.metrics.groups.inc();
                 self.metrics.writes.inc_by(outcomes.len() as u64);
+                let lost = outcomes.iter().find_map(passing_error).cloned();
                 // A group may have nothing to write.
-                if self.announce(head) {
+                if self.announce(head) && lost.is_none() {
                     self.writable.works();
+                }
+                if let Some(error) = lost {
+                    self.note_failure(&error, context);
                 }
                 replies.into_iter().zip(outcomes).for_each(|(reply, outcome)| reply.send(outcome));
             }
@@ -221,7 +230,7 @@ impl UserRepository {
 
     fn note_failure(&mut self, error: &StoreError, context: &mut Context<Self>) {
         self.metrics.failed_groups.inc();
-        if !matches!(error, StoreError::Full(_)) {
+        if !error.is_passing() {
             tracing::error!(error = error as &dyn Error, "a commit failed");
         } else if self.writable.refused(error) {
             context.notify_later(TryWriting, RETRY_INTERVAL);
@@ -255,9 +264,18 @@ impl UserRepository {
             }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn Error, "the database cannot be opened");
+                repository.unopened = Some(error);
                 context.notify_later(TryWriting, RETRY_INTERVAL);
             }
         }));
+    }
+}
+
+/// The error of a change that was made alone, if it is about the database as a whole.
+fn passing_error(outcome: &Outcome) -> Option<&StoreError> {
+    match outcome {
+        Err(ChangeError::Store(error)) => error.is_passing().then_some(error),
+        _ => None,
     }
 }
 

@@ -66,7 +66,7 @@ impl Setup {
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
-        let store = config.store();
+        let store = config.store().unwrap();
         let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
         let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
         let deps = Deps {
