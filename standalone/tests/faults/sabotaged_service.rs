@@ -180,6 +180,13 @@ impl Writer for SabotagedWriter {
         self.inside.hear_follower(place, now_ms)
     }
 
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        self.inside.follow_others(now_ms)
+    }
+
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         self.inside.keep_mark()
     }

@@ -102,6 +102,13 @@ impl Writer for TroubledWriter {
         .boxed_local()
     }
 
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        self.inside.follow_others(now_ms)
+    }
+
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         self.inside.keep_mark()
     }

@@ -230,8 +230,13 @@ impl UserRepository {
 
     fn note_failure(&mut self, error: &StoreError, context: &mut Context<Self>) {
         self.metrics.failed_groups.inc();
+        self.note_trouble(error, context);
+    }
+
+    /// Writing is tried again if the database as a whole is at fault.
+    fn note_trouble(&mut self, error: &StoreError, context: &mut Context<Self>) {
         if !error.is_passing() {
-            tracing::error!(error = error as &dyn Error, "a commit failed");
+            tracing::error!(error = error as &dyn Error, "the database failed");
         } else if self.writable.refused(error) {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         }
@@ -288,7 +293,7 @@ impl Actor for UserRepository {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        Self::keep_marks(context);
+        Self::watch_log(context);
         if self.writer.is_none() {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         } else {

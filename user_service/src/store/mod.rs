@@ -133,6 +133,13 @@ pub trait Writer: Send {
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Head, StoreError>>;
 
+    /// The end of the log, if other processes may have moved it or lost a part of it: then the latter
+    /// is made known as by [`Writer::hear_follower`]. `None` where no other process writes.
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>>;
+
     /// Keeps the end of the log outside the database, so that the next start finds out if the log
     /// went back.
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;

@@ -124,6 +124,29 @@ async fn several_processes_write_to_one_log_and_a_key_gets_one_answer_from_all()
 }
 
 #[actix_web::test]
+async fn a_process_that_writes_nothing_learns_what_another_writes_and_that_the_server_is_away() {
+    let Outside { app: first, mut server } = start().await;
+    let second = start_on(&server).await;
+    first.create("Ada").await;
+    second.create("Bea").await;
+    first.create("Cleo").await;
+    until("the other has heard", Duration::from_secs(5), async || {
+        let metrics = second.get("/metrics").await.text;
+        metrics.contains("user_log_head_seq 3\n").then_some(())
+    })
+    .await;
+    server.kill().await;
+    until("both are not ready", Duration::from_secs(5), async || {
+        let [one, two] = [first.get("/readyz").await, second.get("/readyz").await];
+        (one.status == 503 && two.status == 503).then_some(())
+    })
+    .await;
+    server.restart().await;
+    until_ready(&first).await;
+    until_ready(&second).await;
+}
+
+#[actix_web::test]
 async fn a_wrong_password_ends_the_start_and_is_not_told() {
     let server = Postgres::start().await;
     let setup = Setup::default();

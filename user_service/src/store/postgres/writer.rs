@@ -246,6 +246,17 @@ impl Writer for PostgresWriter {
         self.hear(place, now_ms).boxed_local()
     }
 
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        async move {
+            self.transact(&[], now_ms, async |_: &mut Group, _: &Session| Ok(())).await?;
+            Ok(Some(self.head))
+        }
+        .boxed_local()
+    }
+
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         async { rewinding::keep_mark(&self.marked, self.log, self.seen) }.boxed_local()
     }

@@ -113,6 +113,13 @@ impl Writer for SqliteWriter {
         ready(heard.map(|((), head)| head)).boxed_local()
     }
 
+    fn follow_others(
+        &mut self,
+        _now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        ready(Ok(None)).boxed_local()
+    }
+
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         ready(rewinding::keep_mark(&self.connection, self.place.path())).boxed_local()
     }
