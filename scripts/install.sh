@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools that are missing, with apt (as root, or through sudo):
-#   scripts/install.sh cc curl jq shellcheck rabbitmq-server nginx python3-jwt wrk valgrind
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql nginx python3-jwt wrk valgrind
 set -euo pipefail
 
 as_root() {
@@ -14,6 +14,8 @@ for tool; do
     curl) packages=(curl ca-certificates) there=curl ;;
     # The server binary itself: Debian's wrapper in /usr/sbin is not needed here.
     rabbitmq-server) packages=(rabbitmq-server) there=/usr/lib/rabbitmq/bin/rabbitmq-server ;;
+    # The programs are in a directory of their version, which is on nobody's PATH.
+    postgresql) packages=(postgresql) there=/usr/lib/postgresql ;;
     nginx) packages=(nginx) there=/usr/sbin/nginx ;; # not on the PATH of everybody
     # A module of Debian's own Python; PyJWT only recommends the library that knows EdDSA.
     python3-jwt)
@@ -28,7 +30,8 @@ if ((${#missing[@]} == 0)); then
 fi
 echo "apt installs: ${missing[*]}"
 
-# RabbitMQ and nginx are for private processes: the packages must not start any for the whole system.
+# RabbitMQ, PostgreSQL and nginx are for private processes: the packages must not start any for the
+# whole system.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
   trap 'as_root rm -f "$policy"' EXIT

@@ -19,6 +19,7 @@ pub mod http;
 pub mod idempotency;
 pub mod identity;
 pub mod log_sync;
+pub mod postgres;
 pub mod regular_file;
 pub mod secrets;
 pub mod sqlite;

@@ -7,13 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::file_place::Displaced;
 use crate::sqlite;
 
-/// A failure of the database. The requested operation was not done.
+/// A failure of the database. The requested operation was not done, except perhaps with
+/// [`StoreError::Unconfirmed`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be written now: the disk is full or read-only, or its file was removed.
     /// Reading may still work.
     #[error("the database cannot be written")]
     Full(#[source] Arc<dyn Error + Send + Sync>),
+    /// The database cannot be reached now, or is busy: the same may work later.
+    #[error("the database is not available")]
+    Unavailable(#[source] Arc<dyn Error + Send + Sync>),
+    /// The connection was lost at the end of a write, and the database could not be asked since
+    /// whether it was made.
+    #[error("the database has not confirmed the write")]
+    Unconfirmed(#[source] Arc<dyn Error + Send + Sync>),
     /// Anything else.
     #[error("the database failed")]
     Failed(#[source] Arc<dyn Error + Send + Sync>),
@@ -26,6 +34,21 @@ impl From<Displaced> for StoreError {
 }
 
 impl StoreError {
+    /// Whether it is about the database as a whole, for now: the same may work later, and a service
+    /// that finds it is not ready.
+    pub fn is_passing(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+
+    /// The error of the engine.
+    pub fn cause(&self) -> &Arc<dyn Error + Send + Sync> {
+        let (Self::Full(source)
+        | Self::Unavailable(source)
+        | Self::Unconfirmed(source)
+        | Self::Failed(source)) = self;
+        source
+    }
+
     /// If the database is damaged, or its file is something else, the end of a sentence that says so
     /// and gives this advice: trying again does not help. Else nothing.
     pub fn advice_if_damaged(&self, advice: &str) -> String {

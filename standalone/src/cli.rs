@@ -69,6 +69,10 @@ impl Application for StandaloneBinary {
         vec![&config.user_service.user_service_listen, &config.auth_service.auth_service_listen]
     }
 
+    fn not_in_files(config: &Config) -> Option<&'static str> {
+        config.user_service.database.not_in_files()
+    }
+
     async fn start(
         config: Config,
         capacity: Capacity,

@@ -10,6 +10,7 @@ use shared::config::local_address;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingStartError, HashingThreads};
 use shared::telemetry::Registry;
 use user_service::AuthServiceAddress;
+use user_service::config::DatabaseError;
 use user_service::store::Store;
 
 use crate::config::Config;
@@ -26,6 +27,9 @@ pub enum StartError {
     /// The hashing threads.
     #[error("cannot hash passwords")]
     Hashing(#[from] HashingStartError),
+    /// The database of users.
+    #[error("cannot use the database of users")]
+    Database(#[from] DatabaseError),
     /// user_service.
     #[error("user_service cannot start")]
     UserService(#[from] user_service::StartError),
@@ -46,7 +50,8 @@ pub async fn start(
     bus: Arc<dyn Bus>,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    start_with(config, capacity, config.for_user_service().store(), bus, clock).await
+    let users = config.for_user_service().store()?;
+    start_with(config, capacity, users, bus, clock).await
 }
 
 /// [`start`] with the users in this database.

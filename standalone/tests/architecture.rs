@@ -50,12 +50,21 @@ const SHARED_RULES: &[Rule] = &[
     // The codec gives what log_sync takes, and dead letters are sent by a task on a given thread.
     ("bus", &["rusqlite", "actix_web", "crate::sqlite", "crate::http"]),
     ("sqlite", &["actix", "crate::bus", "crate::http"]),
+    ("postgres", &["actix", "rusqlite", "crate::bus", "crate::http"]),
     ("backup", &["actix", "rusqlite", "crate::bus", "crate::http"]),
     ("tokens", &["actix", "rusqlite", "crate::bus", "crate::http"]),
 ];
 
 /// Words that name an engine, also in parts of paths: `shared::{clock, sqlite}`.
-const ENGINES: &[&str] = &["rusqlite", "rusqlite_migration", "r2d2", "r2d2_sqlite", "sqlite"];
+const ENGINES: &[&str] = &[
+    "rusqlite",
+    "rusqlite_migration",
+    "r2d2",
+    "r2d2_sqlite",
+    "sqlite",
+    "tokio_postgres",
+    "postgres",
+];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -199,6 +208,8 @@ fn a_leak_of_each_kind_is_found() {
         ("store/mod.rs", "pub use rusqlite as database;"),
         ("store/mod.rs", "pub(crate) use shared::{\n    clock,\n    sqlite::StoreError,\n};"),
         ("store/mod.rs", "pub mod sqlite;"),
+        ("config.rs", "use shared::postgres::check_url;"),
+        ("actors/x.rs", "fn f(row: &tokio_postgres::Row) {}"),
         ("store/mod.rs", "pub use sqlite::SqliteStore;"),
         ("store/x.rs", "pub type Connection = rusqlite::Connection;"),
         ("store/x.rs", "pub fn open() -> rusqlite::Connection { todo() }"),

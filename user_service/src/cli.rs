@@ -62,6 +62,10 @@ impl Application for UserServiceBinary {
         vec![&config.config.service.user_service_listen]
     }
 
+    fn not_in_files(config: &BinaryConfig) -> Option<&'static str> {
+        config.config.service.database.not_in_files()
+    }
+
     async fn start(
         BinaryConfig { config, hashing }: BinaryConfig,
         capacity: Capacity,
@@ -72,7 +76,7 @@ impl Application for UserServiceBinary {
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
         let hashing = HashingThreads::start(hashing, metrics)?;
-        let store = config.store();
+        let store = config.store()?;
         let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
         let clock = Clock::system();
         let deps = Deps { store, bus, hashing, capacity, clock, registry, auth_service };

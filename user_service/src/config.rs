@@ -1,14 +1,18 @@
 //! The settings of this service. Each is a flag and an environment variable of the same name.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgAction, Args, ValueEnum};
 use humantime::Duration;
+use secrecy::SecretString;
 use shared::bus::direct::DirectUrl;
-use shared::config::{CommonConfig, ListenAddress};
+use shared::config::{CommonConfig, ListenAddress, secret_or_file};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
+use shared::secrets::{KeyFileError, warn_if_open};
+use shared::telemetry::ErrorChain;
 
-use crate::store::{self, Retention, Store};
+use crate::store::{self, InvalidUrl, Retention, Store};
 
 /// Everything that [`crate::start`] needs.
 #[derive(Args, Clone, Debug)]
@@ -24,6 +28,10 @@ pub struct Config {
 /// The settings of user_service only.
 #[derive(Args, Clone, Debug)]
 pub struct UserServiceConfig {
+    /// Where the users are.
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+
     /// Where user_service listens: an address or a name, with a port
     #[arg(long, env, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
     pub user_service_listen: ListenAddress,
@@ -95,6 +103,62 @@ pub struct UserServiceConfig {
     pub log_retention_rows: i64,
 }
 
+/// Where the users are.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseConfig {
+    /// URL of a database of PostgreSQL 15 or later for the users; several hosts with commas between
+    /// them. TLS unless the host is this machine or the URL ends with ?sslmode=disable
+    /// [default: SQLite, in DATA_DIR/users.db]
+    #[arg(
+        long,
+        env,
+        value_name = "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        hide_env_values = true
+    )]
+    pub database_url: Option<SecretString>,
+
+    /// File that contains DATABASE_URL
+    #[arg(long, env, value_name = "FILE")]
+    pub database_url_file: Option<PathBuf>,
+}
+
+/// The database that the settings name cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The file cannot be read.
+    #[error("DATABASE_URL_FILE")]
+    File(#[from] KeyFileError),
+    /// The URL is wrong.
+    #[error("DATABASE_URL")]
+    Url(#[from] InvalidUrl),
+}
+
+impl DatabaseConfig {
+    fn problem(&self) -> Option<String> {
+        if self.database_url.is_some() && self.database_url_file.is_some() {
+            return Some("set DATABASE_URL or DATABASE_URL_FILE, not both".to_owned());
+        }
+        let checked = self.url().and_then(|url| match url {
+            Some(url) => Ok(store::check_url(&url)?),
+            None => Ok(()),
+        });
+        checked.err().map(|error| ErrorChain(&error).to_string())
+    }
+
+    fn url(&self) -> Result<Option<SecretString>, DatabaseError> {
+        Ok(secret_or_file(self.database_url.as_ref(), self.database_url_file.as_ref())?)
+    }
+
+    /// Why a backup of the files would not have the users.
+    pub fn not_in_files(&self) -> Option<&'static str> {
+        let is_elsewhere = self.database_url.is_some() || self.database_url_file.is_some();
+        is_elsewhere.then_some(
+            "the users are in the database of DATABASE_URL: back it up, and restore it, by its own \
+             means, such as pg_dump",
+        )
+    }
+}
+
 const RESET_LIFETIMES: std::ops::RangeInclusive<std::time::Duration> =
     std::time::Duration::from_mins(1)..=std::time::Duration::from_hours(24);
 
@@ -142,7 +206,7 @@ pub enum Creators {
 impl UserServiceConfig {
     /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<String> = self.database.problem().into_iter().collect();
         if self.password_min_chars > self.password_max_chars {
             problems.push("PASSWORD_MIN_CHARS is more than PASSWORD_MAX_CHARS".to_owned());
         }
@@ -157,8 +221,18 @@ impl Config {
     }
 
     /// The database of users.
-    pub fn store(&self) -> Arc<dyn Store> {
-        store::in_file(self.common.data_dir.join(store::DATABASE))
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub fn store(&self) -> Result<Arc<dyn Store>, DatabaseError> {
+        if let Some(path) = &self.service.database.database_url_file {
+            warn_if_open(path);
+        }
+        let data_dir = &self.common.data_dir;
+        match self.service.database.url()? {
+            Some(url) => Ok(store::at_url(&url, data_dir)?),
+            None => Ok(store::in_file(data_dir.join(store::DATABASE))),
+        }
     }
 
     /// How long records of the log are kept.

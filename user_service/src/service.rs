@@ -234,7 +234,9 @@ fn readiness(
     let foreign_keys = actors.foreign_keys.clone();
     Arc::new(move || {
         let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
-        if !is_writable.load(Ordering::Relaxed) {
+        if !store.is_reachable() {
+            report.reasons.push("the database cannot be reached".to_owned());
+        } else if !is_writable.load(Ordering::Relaxed) {
             report.reasons.push("the database cannot be written: the disk is full or read-only, or the file was removed".into());
         }
         report.reasons.extend(place.problem());

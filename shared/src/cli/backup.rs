@@ -60,6 +60,9 @@ fn run<A: Application>(
     done: impl FnOnce(&Path) -> String,
 ) -> Result<(), Failure> {
     let config = settings.into_config(Vec::new())?;
+    if let Some(reason) = A::not_in_files(&config) {
+        return Err(Failure::Settings(vec![reason.to_owned()]));
+    }
     let data_dir = &A::common(&config).data_dir;
     let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
     let (binary, services) = (A::NAME, A::DATA);

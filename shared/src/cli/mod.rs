@@ -72,6 +72,11 @@ pub trait Application {
         Ok(data_dir.to_owned())
     }
 
+    /// Why the data is not all in files that `backup` and `restore` could copy.
+    fn not_in_files(_config: &Self::Config) -> Option<&'static str> {
+        None
+    }
+
     /// Starts it. `bus` is the broker, if the settings name one.
     fn start(
         config: Self::Config,

@@ -279,6 +279,15 @@ impl From<StoreError> for Problem {
             StoreError::Full(_) => {
                 Self::new(ProblemKind::StorageFull, "nothing was changed").with_source(error)
             }
+            StoreError::Unavailable(_) => {
+                Self::new(ProblemKind::Overloaded, "the database is not available")
+                    .with_source(error)
+            }
+            StoreError::Unconfirmed(_) => {
+                let detail = "the database has not confirmed the change, which may have been made: \
+                              read before you send it again, or use an Idempotency-Key";
+                Self::new(ProblemKind::Overloaded, detail).with_source(error)
+            }
             StoreError::Failed(_) => Self::internal(error),
         }
     }

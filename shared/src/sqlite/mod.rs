@@ -45,7 +45,7 @@ fn is_full_disk(error: &rusqlite::Error) -> bool {
 /// Whether the database is damaged, or its file is something else.
 pub(crate) fn is_damaged(error: &StoreError) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    let (StoreError::Full(source) | StoreError::Failed(source)) = error;
+    let source = error.cause();
     let error = match source.downcast_ref::<OpenError>() {
         Some(open) => open.of_sqlite(),
         None => source.downcast_ref(),

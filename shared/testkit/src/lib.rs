@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a panic here is a failed test")]
 
 pub mod mute_server;
+pub mod postgres;
 pub mod rabbitmq;
 pub mod raw_amqp;
 pub mod service_process;

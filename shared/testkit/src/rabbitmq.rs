@@ -345,7 +345,7 @@ impl SpawnOrFail for Command {
 }
 
 /// Signals a process, or a process group by its negative number. The standard library cannot.
-fn signal(name: &str, process: &str) {
+pub(crate) fn signal(name: &str, process: &str) {
     let _ =
         Command::new("/bin/sh").args(["-c", "kill -s \"$0\" -- \"$1\"", name, process]).status();
 }

@@ -41,6 +41,14 @@ macro_rules! in_one_process {
             journeys::the_broker_is_away_and_comes_back(&mut system).await;
             system.stop();
         }
+
+        #[actix_web::test]
+        async fn all_journeys_with_the_users_in_postgresql() {
+            let mut system = System::in_two_processes_on_postgresql().await;
+            $(println!("journey {}", stringify!($journey));
+            journeys::$journey(&mut system).await;)*
+            system.stop();
+        }
     };
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use shared::tokens::SigningKey;
 use tempfile::TempDir;
+use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
 use testkit::service_process::ServiceProcess;
 
@@ -16,7 +17,9 @@ pub(crate) struct System {
     directory: TempDir,
     way: Way,
     /// Settings beside those of every test.
-    extra: Vec<(&'static str, &'static str)>,
+    extra: Vec<(&'static str, String)>,
+    /// Where the users are, if not in the data directory.
+    _database: Option<Postgres>,
     processes: Vec<ServiceProcess>,
     pub(crate) client: Client,
 }
@@ -34,7 +37,8 @@ impl System {
 
     /// The same with settings beside those of every test.
     pub(crate) fn with_settings(extra: Vec<(&'static str, &'static str)>) -> Self {
-        Self::start_with(Way::OneProcess, tempfile::tempdir().unwrap(), extra)
+        let extra = extra.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        Self::start_with(Way::OneProcess, tempfile::tempdir().unwrap(), extra, None)
     }
 
     /// The standalone binary on a copy of a data directory.
@@ -49,14 +53,28 @@ impl System {
         Self::start(Way::TwoProcesses(RabbitMq::start().await), tempfile::tempdir().unwrap())
     }
 
-    fn start(way: Way, directory: TempDir) -> Self {
-        Self::start_with(way, directory, Vec::new())
+    /// The same with the users in a database server of their own.
+    pub(crate) async fn in_two_processes_on_postgresql() -> Self {
+        let (broker, database) = (RabbitMq::start().await, Postgres::start().await);
+        let extra = vec![("DATABASE_URL", database.url())];
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_with(Way::TwoProcesses(broker), directory, extra, Some(database))
     }
 
-    fn start_with(way: Way, directory: TempDir, extra: Vec<(&'static str, &'static str)>) -> Self {
+    fn start(way: Way, directory: TempDir) -> Self {
+        Self::start_with(way, directory, Vec::new(), None)
+    }
+
+    fn start_with(
+        way: Way,
+        directory: TempDir,
+        extra: Vec<(&'static str, String)>,
+        database: Option<Postgres>,
+    ) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let client = Client { users: nowhere, auth: nowhere };
-        let mut system = Self { directory, way, extra, processes: vec![], client };
+        let mut system =
+            Self { directory, way, extra, _database: database, processes: vec![], client };
         system.start_processes();
         system
     }
@@ -98,7 +116,7 @@ impl System {
             // What hashing costs is not tested here.
             ("ARGON2_MEMORY_KIB", "64"),
         ];
-        settings.extend(&self.extra);
+        settings.extend(self.extra.iter().map(|(name, value)| (*name, value.as_str())));
         settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
         ServiceProcess::start(&path_of(binary), &settings)
     }

@@ -82,7 +82,7 @@ async fn serves_until_it_is_killed() {
     let mistake = Mistake::from_environment();
     let config = Cli::parse_from(["sabotaged"]).config;
     let _log = init_logging(&config.common.log, config.common.log_format).unwrap();
-    let inside = config.for_user_service().store();
+    let inside = config.for_user_service().store().unwrap();
     let path = config.common.data_dir.join("users.db");
     let store = Arc::new(SabotagedStore { inside, mistake, path });
     let bus = Arc::new(InProcessBus::new());
@@ -146,6 +146,10 @@ impl Store for SabotagedStore {
     fn is_damaged(&self) -> bool {
         self.inside.is_damaged()
     }
+
+    fn is_reachable(&self) -> bool {
+        self.inside.is_reachable()
+    }
 }
 
 impl Writer for SabotagedWriter {
@@ -174,6 +178,13 @@ impl Writer for SabotagedWriter {
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
         self.inside.hear_follower(place, now_ms)
+    }
+
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        self.inside.follow_others(now_ms)
     }
 
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {

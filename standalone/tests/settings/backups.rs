@@ -187,6 +187,28 @@ async fn a_restore_under_a_running_service_is_refused_and_a_backup_is_made() {
     expect(&site.run(["restore", "backup"]), 75, "stop the service first", "running");
 }
 
+#[test]
+fn a_backup_of_files_is_refused_where_the_users_are_not_in_them() {
+    let directory = tempfile::tempdir().unwrap();
+    for (command, name) in [("backup", "DATABASE_URL"), ("restore", "DATABASE_URL_FILE")] {
+        let url = directory.path().join("url");
+        fs::write(&url, "postgres://u:canary@db/l").unwrap();
+        let value =
+            if name == "DATABASE_URL" { PathBuf::from("postgres://u:canary@db/l") } else { url };
+        let output = binary()
+            .args([command, "copy"])
+            .env("DATA_DIR", directory.path().join("data"))
+            .env(name, value)
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(78), "{told}");
+        assert!(told.contains("by its own means") && !told.contains("canary"), "{told}");
+        assert!(!directory.path().join("copy").exists());
+    }
+}
+
 #[tokio::test]
 async fn each_binary_restores_what_it_has_beside_the_other() {
     let site = Site::used().await;

@@ -83,6 +83,7 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
         ("USER_SERVICE_LISTEN", "nowhere"),
         ("PASSWORD_MIN_CHARS", "200"),
         ("AMQP_URL_FILE", "/no/such/file"),
+        ("DATABASE_URL", "mysql://u:canary@db/l"),
         ("TOKEN_LIFETIME", "25h"),
         ("ARGON2_PARALLELISM", "9999"),
     ];
@@ -98,24 +99,29 @@ fn all_wrong_settings_are_told_at_once_and_nothing_is_started() {
         "--user-service-listen",
         "PASSWORD_MIN_CHARS is more",
         "/no/such/file",
+        "DATABASE_URL: not of the form",
         "--token-lifetime",
         "8 times ARGON2_PARALLELISM",
     ] {
         assert!(told.contains(wrong), "{wrong} is not in\n{told}");
     }
-    assert_eq!(told.lines().count(), 10, "{told}");
+    assert_eq!(told.lines().count(), 11, "{told}");
+    assert!(!told.contains("canary"), "{told}");
     assert!(!data.exists(), "something was started");
 }
 
 #[test]
 fn a_secret_and_its_file_exclude_each_other() {
     let urls = [("AMQP_URL", "amqp://x"), ("AMQP_URL_FILE", "/x"), ("SEALING_KEY", "x")];
-    let output = binary().envs(urls).env("SEALING_KEY_FILE", "/x").output().unwrap();
+    let databases = [("DATABASE_URL", "postgres://x"), ("DATABASE_URL_FILE", "/x")];
+    let output =
+        binary().envs(urls).envs(databases).env("SEALING_KEY_FILE", "/x").output().unwrap();
     assert_eq!(output.status.code(), Some(78));
     let told = stderr(&output);
     assert!(told.contains("AMQP_URL or AMQP_URL_FILE"), "{told}");
     assert!(told.contains("SEALING_KEY or SEALING_KEY_FILE"), "{told}");
-    assert!(!told.contains("amqp://x"), "a secret is told");
+    assert!(told.contains("DATABASE_URL or DATABASE_URL_FILE"), "{told}");
+    assert!(!told.contains("amqp://x") && !told.contains("postgres://x"), "a secret is told");
 }
 
 /// Ends the process whatever the test comes to.

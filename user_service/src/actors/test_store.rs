@@ -71,6 +71,10 @@ impl Store for TroubledStore {
     fn is_damaged(&self) -> bool {
         self.inside.is_damaged()
     }
+
+    fn is_reachable(&self) -> bool {
+        self.inside.is_reachable()
+    }
 }
 
 impl Writer for TroubledWriter {
@@ -96,6 +100,13 @@ impl Writer for TroubledWriter {
             self.inside.hear_follower(place, now_ms).await
         }
         .boxed_local()
+    }
+
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        self.inside.follow_others(now_ms)
     }
 
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {

@@ -84,6 +84,8 @@ pub struct UserRepository {
     writer: Option<Box<dyn Writer>>,
     /// A message of the mailbox has borrowed the writer.
     is_lent: bool,
+    /// Why it could not be opened when that was last tried.
+    unopened: Option<StoreError>,
     /// The changes of the next commit.
     waiting: Vec<(Change, Reply<Outcome>)>,
     /// They wait until a follower has asked, or it is clear that none does.
@@ -112,6 +114,7 @@ impl UserRepository {
             store,
             writer: None,
             is_lent: false,
+            unopened: None,
             waiting: Vec::new(),
             is_holding: false,
             marked: None,
@@ -122,8 +125,9 @@ impl UserRepository {
         };
         match repository.store.open_writer(repository.clock.unix_ms()).await {
             Ok(opened) => repository.take(opened),
-            Err(error @ StoreError::Full(_)) => {
+            Err(error) if error.is_passing() => {
                 repository.writable.refused(&error);
+                repository.unopened = Some(error);
             }
             Err(error) => return Err(error),
         }
@@ -177,7 +181,8 @@ impl UserRepository {
             return;
         }
         let Some(mut writer) = self.writer.take() else {
-            return then(self, Err(not_open()), context);
+            let unopened = self.unopened.clone().unwrap_or_else(not_open);
+            return then(self, Err(unopened), context);
         };
         self.is_lent = true;
         let working = async move {
@@ -220,9 +225,13 @@ impl UserRepository {
             Ok(Committed { outcomes, head }) => {
                 self.metrics.groups.inc();
                 self.metrics.writes.inc_by(outcomes.len() as u64);
+                let lost = outcomes.iter().find_map(passing_error).cloned();
                 // A group may have nothing to write.
-                if self.announce(head) {
+                if self.announce(head) && lost.is_none() {
                     self.writable.works();
+                }
+                if let Some(error) = lost {
+                    self.note_failure(&error, context);
                 }
                 replies.into_iter().zip(outcomes).for_each(|(reply, outcome)| reply.send(outcome));
             }
@@ -237,8 +246,13 @@ impl UserRepository {
 
     fn note_failure(&mut self, error: &StoreError, context: &mut Context<Self>) {
         self.metrics.failed_groups.inc();
-        if !matches!(error, StoreError::Full(_)) {
-            tracing::error!(error = error as &dyn Error, "a commit failed");
+        self.note_trouble(error, context);
+    }
+
+    /// Writing is tried again if the database as a whole is at fault.
+    fn note_trouble(&mut self, error: &StoreError, context: &mut Context<Self>) {
+        if !error.is_passing() {
+            tracing::error!(error = error as &dyn Error, "the database failed");
         } else if self.writable.refused(error) {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         }
@@ -271,9 +285,18 @@ impl UserRepository {
             }
             Err(error) => {
                 tracing::debug!(error = &error as &dyn Error, "the database cannot be opened");
+                repository.unopened = Some(error);
                 context.notify_later(TryWriting, RETRY_INTERVAL);
             }
         }));
+    }
+}
+
+/// The error of a change that was made alone, if it is about the database as a whole.
+fn passing_error(outcome: &Outcome) -> Option<&StoreError> {
+    match outcome {
+        Err(ChangeError::Store(error)) => error.is_passing().then_some(error),
+        _ => None,
     }
 }
 
@@ -286,7 +309,7 @@ impl Actor for UserRepository {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        Self::keep_marks(context);
+        Self::watch_log(context);
         if self.writer.is_none() {
             context.notify_later(TryWriting, RETRY_INTERVAL);
         } else {

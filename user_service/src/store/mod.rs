@@ -12,13 +12,18 @@
 mod change;
 #[cfg(test)]
 mod conformance;
+mod new_record;
+mod postgres;
+mod rules;
 mod sqlite;
+mod stored_response;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::{Cursor, Head, LogRecord, RecordHash, UserId};
 use futures_util::future::LocalBoxFuture;
+use secrecy::SecretString;
 use shared::backup::DatabaseFile;
 use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
@@ -43,6 +48,30 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
     Arc::new(sqlite::SqliteStore::new(path))
 }
 
+/// The database that this URL names; `data_dir` keeps what is known of it outside.
+///
+/// # Errors
+/// The URL cannot be used.
+pub fn at_url(url: &SecretString, data_dir: &Path) -> Result<Arc<dyn Store>, InvalidUrl> {
+    match postgres::PostgresStore::new(url, data_dir) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(InvalidUrl(error.to_string())),
+    }
+}
+
+/// Whether this URL can be used.
+///
+/// # Errors
+/// It cannot.
+pub fn check_url(url: &SecretString) -> Result<(), InvalidUrl> {
+    postgres::check_url(url).map_err(|error| InvalidUrl(error.to_string()))
+}
+
+/// The URL of a database cannot be used. Its content stays secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUrl(String);
+
 /// A database of users, not yet opened.
 pub trait Store: Send + Sync {
     /// Opens the writer, of which there is only one at a time, at the time `now_ms` (milliseconds
@@ -60,6 +89,9 @@ pub trait Store: Send + Sync {
     /// Whether the writer or a reader of users has found the database damaged: trying again does not
     /// help.
     fn is_damaged(&self) -> bool;
+
+    /// Whether the last attempt to reach the database succeeded. A file is always reached.
+    fn is_reachable(&self) -> bool;
 }
 
 /// An opened writer.
@@ -100,6 +132,13 @@ pub trait Writer: Send {
         place: FollowerPlace,
         now_ms: i64,
     ) -> LocalBoxFuture<'_, Result<Head, StoreError>>;
+
+    /// The end of the log, if other processes may have moved it or lost a part of it: then the latter
+    /// is made known as by [`Writer::hear_follower`]. `None` where no other process writes.
+    fn follow_others(
+        &mut self,
+        now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>>;
 
     /// Keeps the end of the log outside the database, so that the next start finds out if the log
     /// went back.

@@ -14,6 +14,7 @@ mod idempotency;
 mod listing_users;
 mod log_and_bus;
 mod operations;
+mod outside_database;
 mod owners;
 mod passwords;
 mod raw_socket;

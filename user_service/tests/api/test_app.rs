@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) directory: Arc<TempDir>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) flags: Vec<&'static str>,
+    /// The file `url` in the directory has DATABASE_URL.
+    pub(crate) has_url_file: bool,
     pub(crate) hashing: HashingConfig,
 }
 
@@ -50,7 +52,8 @@ struct Cli {
 impl Default for Setup {
     fn default() -> Self {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        Self { directory, bus: Arc::new(InProcessBus::new()), flags: vec![], hashing: CHEAP }
+        let (bus, hashing) = (Arc::new(InProcessBus::new()), CHEAP);
+        Self { directory, bus, flags: vec![], has_url_file: false, hashing }
     }
 }
 
@@ -62,11 +65,15 @@ impl Setup {
             arguments.extend(["--user-service-listen", "127.0.0.1:0"]);
         }
         arguments.extend(&self.flags);
+        let url_file = format!("{directory}/url");
+        if self.has_url_file {
+            arguments.extend(["--database-url-file", &url_file]);
+        }
         let config = Cli::parse_from(arguments).config;
         let mut registry = Registry::default();
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
-        let store = config.store();
+        let store = config.store().unwrap();
         let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
         let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
         let deps = Deps {

@@ -16,6 +16,9 @@ use crate::store::{Change, ChangeError, FollowerPlace, Outcome, StoreError};
 const HOLD_LIMIT: Duration = Duration::from_secs(1);
 /// How often the end of the log is kept outside the database, if it has moved.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked whether other processes have written.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+
 /// "A follower has asked from this place": answers when the log shows what follows from that.
 #[derive(Clone, Copy, Debug)]
 pub struct HearFollower(pub FollowerPlace);
@@ -25,9 +28,29 @@ impl Command for HearFollower {
 }
 
 impl UserRepository {
-    /// Keeps the end of the log as the mark, from now on.
-    pub(super) fn keep_marks(context: &mut Context<Self>) {
+    /// Keeps the end of the log as the mark, and follows what other processes write, from now on.
+    pub(super) fn watch_log(context: &mut Context<Self>) {
         context.run_interval(MARK_INTERVAL, Self::keep_mark);
+        context.run_interval(FOLLOW_INTERVAL, Self::follow_others);
+    }
+
+    /// Also finds out, where nobody writes, that the database is away.
+    fn follow_others(&mut self, context: &mut Context<Self>) {
+        if self.writer.is_none() || !self.writable.is_writable() {
+            return;
+        }
+        let now_ms = self.clock.unix_ms();
+        self.with_writer(
+            context,
+            async move |writer| writer.follow_others(now_ms).await,
+            |repository, found, context| match found {
+                Ok(Some(head)) => {
+                    repository.announce(head);
+                }
+                Ok(None) => {}
+                Err(error) => repository.note_trouble(&error, context),
+            },
+        );
     }
 
     /// Changes wait no longer than this for a follower.

@@ -1,15 +1,12 @@
 //! The log of changes, without gaps. Each record contains a hash over itself and all records before
 //! it, and is written in the transaction of the change. The log contains no password hashes.
 
-use std::sync::Arc;
-
 use contract::{EventKind, LogRecord, Position, RecordData, RecordHash, UserId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use shared::hashing::PasswordHash;
-use shared::log_sync::record_hash;
 
-use super::super::{PresentPassword, StoredRecord};
+use super::super::{PresentPassword, StoredRecord, new_record};
 use super::{StoreError, incarnation};
 
 /// Appends a record with this data; returns its position.
@@ -23,11 +20,17 @@ pub(super) fn append(
     recorded_at_ms: i64,
     traceparent: Option<&str>,
 ) -> Result<Position, StoreError> {
-    let data = data.into().written_by(incarnation::read(connection)?);
-    let data = serde_json::to_string(&data).map_err(|error| StoreError::Failed(Arc::new(error)))?;
-    let Position { seq, hash: prev_hash } = end(connection)?;
-    let seq = seq + 1;
-    let hash = record_hash(prev_hash, seq, kind, recorded_at_ms, &data);
+    let run = incarnation::read(connection)?;
+    let record = new_record::following(
+        end(connection)?,
+        kind,
+        data.into(),
+        run,
+        recorded_at_ms,
+        traceparent,
+    )?;
+    let LogRecord { position, kind, traceparent, data, .. } = record;
+    let Position { seq, hash } = position;
     let sql = "INSERT INTO user_log (seq, hash, recorded_at_ms, kind, traceparent, data)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     connection.prepare_cached(sql)?.execute(params![
@@ -38,7 +41,7 @@ pub(super) fn append(
         traceparent,
         data
     ])?;
-    Ok(Position { seq, hash })
+    Ok(position)
 }
 
 /// The end of the log. If all of it was pruned, that is its beginning.

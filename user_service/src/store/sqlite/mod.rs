@@ -85,6 +85,10 @@ impl Store for SqliteStore {
     fn is_damaged(&self) -> bool {
         self.damage.is_found()
     }
+
+    fn is_reachable(&self) -> bool {
+        true
+    }
 }
 
 /// The end of the log, as seen by this connection. Must be called in a transaction.

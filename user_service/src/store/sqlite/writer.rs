@@ -15,12 +15,13 @@ use shared::regular_file::directory_of;
 use shared::sqlite::{close_writer, in_savepoint};
 use shared::store_error::Damage;
 
+use super::super::rules::{self, Decision, Revision};
 use super::super::{
     Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, FollowerPlace, Outcome,
     Pruned, ReplaceHash, Retention, StoreError, UpdateUser, Writer,
 };
 use super::{checksum, log, pruning, published, read_head, responses, rewinding, users};
-use crate::domain::{Credentials, NewPassword, User, Written};
+use crate::domain::Written;
 
 /// Owns the only connection that writes.
 pub(super) struct SqliteWriter {
@@ -112,6 +113,13 @@ impl Writer for SqliteWriter {
         ready(heard.map(|((), head)| head)).boxed_local()
     }
 
+    fn follow_others(
+        &mut self,
+        _now_ms: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<Head>, StoreError>> {
+        ready(Ok(None)).boxed_local()
+    }
+
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         ready(rewinding::keep_mark(&self.connection, self.place.path())).boxed_local()
     }
@@ -177,43 +185,12 @@ fn create_user(connection: &Connection, create: &CreateUser, now_ms: i64) -> Out
 
 fn update_user(connection: &Connection, update: UpdateUser, now_ms: i64) -> Outcome {
     let found = users::find_credentials(connection, update.id)?;
-    let Credentials { user: before, mut password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
-    if !update.precondition.holds(&before) {
-        return Err(ChangeError::PreconditionFailed);
-    }
-    let username = update.username.filter(|name| name.as_shown() != before.username);
-    let sets_password = update.password.is_some();
-    if username.is_none() && !sets_password {
-        return Ok(Written { user: before, position: log::end(connection)? });
-    }
-    let mut user = User { version: before.version + 1, ..before.clone() };
-    if let Some(NewPassword { hash, permit }) = update.password {
-        if !permit.permits(&before) {
-            return Err(ChangeError::PasswordChanged);
-        }
-        user.password_version += 1;
-        password_hash = hash;
-    }
-    if let Some(name) = username {
-        (user.username, user.username_key) = (name.as_shown().to_owned(), name.key().to_owned());
-    }
-    users::write(connection, &user, &password_hash)?;
-    checksum::replace(connection, Some(&before), Some(&user))?;
-    let left = if sets_password { user.left_with_new_stamp() } else { user.left() };
-    let traceparent = update.traceparent.as_deref();
-    user.changed = log::append(connection, &EventKind::UPDATED, left, now_ms, traceparent)?;
-    if sets_password {
-        user.stamp = user.changed;
-    }
-    users::write_positions(connection, &user)?;
-    Ok(Written { position: user.changed, user })
+    let traceparent = update.traceparent.clone();
+    decided(connection, rules::update(found, update)?, now_ms, traceparent.as_deref())
 }
 
 fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Outcome {
-    let user = users::find(connection, delete.id)?.ok_or(ChangeError::NoSuchUser)?;
-    if !delete.precondition.holds(&user) {
-        return Err(ChangeError::PreconditionFailed);
-    }
+    let user = rules::delete(users::find(connection, delete.id)?, delete)?;
     users::delete(connection, user.id)?;
     checksum::replace(connection, Some(&user), None)?;
     let traceparent = delete.traceparent.as_deref();
@@ -223,29 +200,39 @@ fn delete_user(connection: &Connection, delete: &DeleteUser, now_ms: i64) -> Out
 
 fn replace_hash(connection: &Connection, replace: &ReplaceHash, now_ms: i64) -> Outcome {
     let found = users::find_credentials(connection, replace.id)?;
-    let Credentials { user, password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
-    let is_other_stamp = replace.stamp.is_some_and(|stamp| stamp != user.stamp);
-    let is_other_hash = replace.replaces.as_ref().is_some_and(|name| *name != password_hash.name())
-        || replace.password_hash == password_hash;
-    if user.password_version != replace.password_version || is_other_stamp || is_other_hash {
-        return Err(ChangeError::PasswordChanged);
-    }
-    users::write(connection, &user, &replace.password_hash)?;
-    let position = log::append(connection, &EventKind::UPDATED, user.left(), now_ms, None)?;
-    Ok(Written { user, position })
+    revise(connection, rules::replace_hash(found, replace)?, now_ms, None)
 }
 
 fn end_sessions(connection: &Connection, end: &EndSessions, now_ms: i64) -> Outcome {
     let found = users::find_credentials(connection, end.id)?;
-    let Credentials { mut user, password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
-    if end.stamp.is_some_and(|stamp| stamp != user.stamp) {
-        return Ok(Written { user, position: log::end(connection)? });
+    let decision = rules::end_sessions(found, end)?;
+    decided(connection, decision, now_ms, end.traceparent.as_deref())
+}
+
+fn decided(
+    connection: &Connection,
+    decision: Decision,
+    now_ms: i64,
+    traceparent: Option<&str>,
+) -> Outcome {
+    match decision {
+        Decision::Nothing(user) => Ok(Written { user, position: log::end(connection)? }),
+        Decision::Write(revision) => revise(connection, revision, now_ms, traceparent),
     }
-    // Followers take a record for the stamp if it counts on, also those that do not know this kind.
-    user.password_version += 1;
-    users::write(connection, &user, &password_hash)?;
-    let (left, traceparent) = (user.left_with_new_stamp(), end.traceparent.as_deref());
-    user.stamp = log::append(connection, &EventKind::SESSIONS_ENDED, left, now_ms, traceparent)?;
+}
+
+fn revise(
+    connection: &Connection,
+    revision: Revision,
+    now_ms: i64,
+    traceparent: Option<&str>,
+) -> Outcome {
+    users::write(connection, &revision.user, &revision.password_hash)?;
+    if let Some(before) = &revision.before {
+        checksum::replace(connection, Some(before), Some(&revision.user))?;
+    }
+    let position = log::append(connection, &revision.kind, revision.left(), now_ms, traceparent)?;
+    let user = revision.placed(position);
     users::write_positions(connection, &user)?;
-    Ok(Written { position: user.stamp, user })
+    Ok(Written { user, position })
 }

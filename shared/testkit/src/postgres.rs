@@ -1,0 +1,289 @@
+//! A private PostgreSQL server, from the package `postgresql` of Debian.
+//!
+//! It shares nothing with other servers on this machine: it has its own directory and port, listens
+//! only on 127.0.0.1, and needs no system-wide cluster. PostgreSQL refuses to run as root, so root's
+//! tests run it as the user `postgres`, which the package makes.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::rabbitmq::{free_port, signal};
+
+/// Where Debian's packages have the programs of each version.
+const VERSIONS: &str = "/usr/lib/postgresql";
+/// How long the server may take to start or to stop; half a second is usual.
+const BOUND: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The role that the tests use, which owns the database `lockstep`.
+const ROLE: &str = "lockstep";
+/// Its password: nothing may ever show it.
+pub const PASSWORD: &str = "canary-password-of-postgres";
+
+/// A running server, which is stopped when this value is dropped.
+pub struct Postgres {
+    /// Data and logs.
+    directory: TempDir,
+    programs: PathBuf,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Postgres {
+    /// Starts a server with an empty database `lockstep`, and waits until it answers.
+    ///
+    /// # Panics
+    /// PostgreSQL is not installed, or does not answer within a minute.
+    pub async fn start() -> Self {
+        let programs = programs();
+        let directory = tempfile::tempdir().expect("a directory for PostgreSQL");
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(template(&programs))
+            .arg(directory.path().join("data")));
+        give_to_server(directory.path());
+        let mut server = Self { directory, programs, port: free_port(), server: None };
+        server.restart().await;
+        server
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The URL of the database, which the role owns. It stays the same when the server is restarted.
+    pub fn url(&self) -> String {
+        self.url_through(self.port)
+    }
+
+    /// The URL by another port, of a proxy.
+    pub fn url_through(&self, port: u16) -> String {
+        format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/lockstep")
+    }
+
+    /// Runs SQL in the database as its owner; returns its output, unaligned and without headings.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn sql(&self, sql: &str) -> String {
+        self.psql(&self.url(), sql)
+    }
+
+    /// Runs SQL in the database `postgres` as superuser.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn sql_as_superuser(&self, sql: &str) -> String {
+        self.psql(&format!("postgres://root:{PASSWORD}@127.0.0.1:{}/postgres", self.port), sql)
+    }
+
+    fn psql(&self, url: &str, sql: &str) -> String {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
+            .env_clear()
+            .stdin(Stdio::null())
+            .output()
+            .expect("psql can be started");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {errors}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Replaces the database by a copy of another, whose connections are ended.
+    pub fn copy_database(&self, from: &str, to: &str) {
+        self.sql_as_superuser(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{from}'"
+        ));
+        self.sql_as_superuser(&format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)"));
+        self.sql_as_superuser(&format!("CREATE DATABASE {to} TEMPLATE {from} OWNER {ROLE}"));
+    }
+
+    /// Stops it as an operator in a hurry would (`pg_ctl -m fast`), and waits until it has ended.
+    pub async fn stop(&mut self) {
+        self.end("INT").await;
+    }
+
+    /// Stops it as a crash would (`pg_ctl -m immediate`): the next start recovers from its log.
+    pub async fn kill(&mut self) {
+        self.end("QUIT").await;
+    }
+
+    /// Starts it again, with the same port and data; does nothing if it runs.
+    pub async fn restart(&mut self) {
+        if self.server.is_some() {
+            return;
+        }
+        self.server = Some(self.spawn());
+        let started = Instant::now();
+        while !self.answers() {
+            let ended = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
+            assert!(ended.is_none(), "PostgreSQL ended with {ended:?}:\n{}", self.log());
+            assert!(started.elapsed() < BOUND, "PostgreSQL does not answer:\n{}", self.log());
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    async fn end(&mut self, how: &str) {
+        let Some(mut server) = self.server.take() else { return };
+        signal(how, &server.id().to_string());
+        let asked = Instant::now();
+        while server.try_wait().ok().flatten().is_none() {
+            assert!(asked.elapsed() < BOUND, "PostgreSQL does not end:\n{}", self.log());
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    fn spawn(&self) -> Child {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.path().join("log"))
+            .expect("a file for PostgreSQL's log");
+        let port = self.port.to_string();
+        let settings = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            // A crash of the server loses nothing that the system has taken: only a power cut would.
+            "fsync=off",
+            "full_page_writes=off",
+            "shared_buffers=16MB",
+            "max_connections=60",
+            "max_wal_size=64MB",
+        ];
+        let mut command = Command::new(self.programs.join("postgres"));
+        command.arg("-D").arg(self.directory.path().join("data")).args(["-p", &port]);
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        as_server(&mut command)
+            .stdout(log.try_clone().expect("a file for PostgreSQL's output"))
+            .stderr(log)
+            // Its children must not get the signals that the terminal sends to the tests.
+            .process_group(0)
+            .spawn()
+            .expect("PostgreSQL can be started")
+    }
+
+    fn answers(&self) -> bool {
+        let port = self.port.to_string();
+        let asked = Command::new(self.programs.join("pg_isready"))
+            .args(["-q", "-h", "127.0.0.1", "-p", &port])
+            .status();
+        asked.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            signal("QUIT", &server.id().to_string());
+            let _ = server.wait();
+        }
+    }
+}
+
+/// The newest version that is installed.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+    let newest = versions
+        .map(|entry| entry.path().join("bin"))
+        .filter(|programs| programs.join("postgres").exists())
+        .max_by_key(|programs| version(programs));
+    newest.unwrap_or_else(|| {
+        panic!("{VERSIONS}: these tests need PostgreSQL (scripts/install.sh postgresql)")
+    })
+}
+
+fn version(programs: &Path) -> u32 {
+    let name = programs.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.and_then(|name| name.parse().ok()).unwrap_or(0)
+}
+
+/// Data of a new server with the role and its database. It is made once, which takes seconds, and
+/// copied from then on; it lies beside the tests' binaries, and goes with them.
+fn template(programs: &Path) -> PathBuf {
+    let binary = std::env::current_exe().expect("the path of this test");
+    let beside = binary.parent().expect("the directory of this test");
+    let template = beside.join(format!("postgres-{}-data", version(programs)));
+    if !template.exists() {
+        let made = make_template(programs);
+        let new = beside.join(format!("postgres-{}-{}", version(programs), std::process::id()));
+        run(Command::new("cp").arg("-a").arg(made.path().join("data")).arg(&new));
+        // Another test may have been quicker; its data is as good.
+        if fs::rename(&new, &template).is_err() {
+            let _ = fs::remove_dir_all(&new);
+        }
+    }
+    template
+}
+
+fn make_template(programs: &Path) -> TempDir {
+    let directory = tempfile::tempdir().expect("a directory for PostgreSQL");
+    let (data, password) = (directory.path().join("data"), directory.path().join("password"));
+    fs::write(&password, PASSWORD).expect("a file for the password");
+    give_to_server(directory.path());
+    let mut initdb = Command::new(programs.join("initdb"));
+    initdb.arg("-D").arg(&data).arg("--pwfile").arg(&password);
+    initdb.args(["-U", "root", "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C.UTF-8"]);
+    initdb.args(["--no-sync", "--wal-segsize", "1"]);
+    run(as_server(&mut initdb).stdout(Stdio::null()));
+    for (database, sql) in [
+        ("postgres", format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")),
+        ("postgres", format!("CREATE DATABASE lockstep OWNER {ROLE}")),
+    ] {
+        let mut single = Command::new(programs.join("postgres"));
+        single.args(["--single", "-D"]).arg(&data).arg(database);
+        let script = directory.path().join("script");
+        fs::write(&script, sql + "\n").expect("a file for SQL");
+        let script = File::open(script).expect("the file with SQL");
+        run(as_server(&mut single).stdin(script).stdout(Stdio::null()));
+    }
+    directory
+}
+
+/// Runs the program as a user who may run PostgreSQL, with nothing of this process's environment.
+fn as_server(command: &mut Command) -> &mut Command {
+    command.env_clear().env("LANG", "C.UTF-8").current_dir("/").stdin(Stdio::null());
+    if let Some((user, group)) = server_user() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+fn give_to_server(directory: &Path) {
+    if let Some((user, group)) = server_user() {
+        run(Command::new("chown").arg("-R").arg(format!("{user}:{group}")).arg(directory));
+    }
+}
+
+/// The user and group to be taken by root; `None` for everybody else.
+fn server_user() -> Option<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if !is_root {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("the list of users");
+    let line = users.lines().find(|line| line.starts_with("postgres:"));
+    let mut fields = line.expect("the user postgres").split(':').skip(2);
+    let mut number = || fields.next().and_then(|field| field.parse().ok());
+    Some((number()?, number()?))
+}
+
+fn run(command: &mut Command) {
+    let output = command.stderr(Stdio::piped()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed: {errors}");
+}

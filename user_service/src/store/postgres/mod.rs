@@ -1,0 +1,90 @@
+//! PostgreSQL: any number of processes behind one log.
+//!
+//! Who writes takes the log's lock first (`transaction.rs`), reads what the changes are about,
+//! decides them in memory (`group.rs`), and writes what became of it, with COMMIT, in one go: a group
+//! of changes costs three round trips and one flush, whatever its size.
+
+mod group;
+mod log_reader;
+mod log_state;
+mod migrations;
+mod name_keys;
+mod pruning;
+mod reader;
+mod responses;
+mod rewinding;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod users;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, ready};
+use secrecy::SecretString;
+pub(super) use shared::postgres::check_url;
+use shared::postgres::{InvalidDatabaseUrl, Link, Server, Session};
+
+use super::{LogReader, Opened, Reader, Store, StoreError};
+use log_reader::PostgresLogReader;
+use reader::PostgresReader;
+use writer::PostgresWriter;
+
+/// The mark beside which database: the name differs from SQLite's, whose log is another one.
+const MARKED: &str = "users-postgres.db";
+/// How long statements over all users may take.
+const LONG: Duration = Duration::from_hours(1);
+
+/// The database that a URL names.
+pub(super) struct PostgresStore {
+    server: Arc<Server>,
+    /// The mark of how far the log has been lies beside this path, where there is no file.
+    marked: PathBuf,
+}
+
+impl PostgresStore {
+    pub(super) fn new(url: &SecretString, data_dir: &Path) -> Result<Self, InvalidDatabaseUrl> {
+        let server = Arc::new(Server::new(url, "user_service")?);
+        Ok(Self { server, marked: data_dir.join(MARKED) })
+    }
+
+    /// A connection for statements that may take long.
+    async fn patient_session(&self) -> Result<Session, StoreError> {
+        Ok(self.server.connect().await?.with_limit(LONG))
+    }
+}
+
+impl Store for PostgresStore {
+    fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
+        async move {
+            let session = self.patient_session().await?;
+            migrations::run(&session).await?;
+            let (server, marked) = (Arc::clone(&self.server), self.marked.clone());
+            PostgresWriter::open(session, server, marked, now_ms).await
+        }
+        .boxed_local()
+    }
+
+    fn open_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn Reader>, StoreError>> {
+        let reader: Box<dyn Reader> =
+            Box::new(PostgresReader::new(Link::new(Arc::clone(&self.server))));
+        ready(Ok(reader)).boxed_local()
+    }
+
+    fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
+        let reader: Box<dyn LogReader> = Box::new(PostgresLogReader::new(Arc::clone(&self.server)));
+        ready(Ok(reader)).boxed_local()
+    }
+
+    fn is_damaged(&self) -> bool {
+        false
+    }
+
+    fn is_reachable(&self) -> bool {
+        self.server.is_reachable()
+    }
+}
