@@ -86,10 +86,10 @@ pub enum StartError {
     #[error("cannot use the sealing key")]
     SealingKeys(#[from] SealingKeyError),
     /// The key that tokens are signed with cannot be used.
-    #[error("cannot use the signing key")]
+    #[error("cannot use the signing keys")]
     SigningKey(#[from] SigningKeyError),
     /// The clients in the settings cannot be used.
-    #[error("cannot use the clients")]
+    #[error("cannot use INTROSPECTION_CLIENTS")]
     Clients(#[from] ClientsError),
     /// `projection.db` cannot be used.
     #[error(

@@ -49,7 +49,7 @@ pub(super) async fn login(
 /// answers for the first time after the upgrade. A token that named it would be dead a moment later.
 const NO_STAMP: Position = Position { seq: 0, hash: RecordHash([0; 16]) };
 
-fn not_yet_known() -> Problem {
+fn not_yet_applied() -> Problem {
     let detail = "this service waits for an answer of user_service";
     Problem::new(ProblemKind::NotYetApplied, detail)
 }
@@ -72,7 +72,7 @@ async fn try_login(
     after.wait(api).await?;
     // A password that was changed while this process was stopped is not accepted.
     let known = api.tokens.until_known().await;
-    known.map_err(|unknown| not_yet_known().with_source(unknown))?;
+    known.map_err(|unknown| not_yet_applied().with_source(unknown))?;
     let present = api.authenticator.present_password(&attempt).await?;
     // All names that are too long to exist are counted as one.
     let name = attempt.username_keys.last().map_or("", String::as_str);
@@ -81,7 +81,7 @@ async fn try_login(
     guess.settle(found.is_some());
     let credential = found.ok_or_else(wrong_credentials)?;
     if credential.stamp == NO_STAMP {
-        return Err(not_yet_known());
+        return Err(not_yet_applied());
     }
     let Credential { id, username, stamp, .. } = credential;
     let mut claims = new_claims(Subject { id, username, stamp }, Session::New, api);

@@ -35,8 +35,8 @@ problem_table! {
     Malformed 400 "malformed-request" "Malformed request"
         "The body, a header, the path or the query does not have the documented form.";
     InvalidToken 401 "invalid-token" "Missing or invalid token"
-        "The Authorization header must carry a valid token from POST /login. A token stops being \
-         valid when it expires, at logout, and when its user is deleted or changes the password.";
+        "The Authorization header must carry a valid token from POST /login or /refresh. A token ends when it \
+         expires, with its session, and with every change of its user's password; an operator can end tokens, too. Log in again.";
     WrongCredentials 401 "wrong-credentials" "Wrong username or password"
         "No user has this name and password.";
     InvalidClient 401 "invalid-client" "Unknown client or wrong secret"
@@ -67,7 +67,7 @@ problem_table! {
     BodyTooLarge 413 "body-too-large" "Body too large"
         "The body may have at most 16 KiB.";
     TargetTooLong 414 "target-too-long" "Request target too long"
-        "The request line may have at most 32 KiB.";
+        "The request line alone has more than 32 KiB.";
     UnsupportedMediaType 415 "unsupported-media-type" "Unsupported media type"
         "The body must be of the documented media type, in UTF-8, without compression. The Accept header names it.";
     RefusedValue 422 "refused-value" "Invalid value"
@@ -85,13 +85,13 @@ problem_table! {
     Overloaded 503 "overloaded" "Service overloaded"
         "The request was not carried out. Try again after the time in Retry-After.";
     NotYetApplied 503 "not-yet-applied" "Write not yet applied"
-        "The write named by the Consistency-Token has not reached this service yet. Try again.";
+        "What the request depends on has not reached this service yet: the write that the Consistency-Token names, or what happened while it was interrupted. Try again.";
     NotYetKnown 503 "not-yet-known" "Token cannot be judged yet"
         "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
     LogoutNotConfirmed 503 "logout-not-confirmed" "Logout not confirmed"
         "The session has ended at this replica. The other replicas learn of it when the broker can be reached: until then they may accept its tokens.";
     SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
-        "The session of this token has ended. The user's other sessions have not, because user_service cannot be reached. Send the same request again.";
+        "The session of this token has ended. The user's other sessions have not, because user_service has not confirmed it in time. Send the same request again.";
     VersionNotSupported 505 "version-not-supported" "HTTP version not supported"
         "The service speaks HTTP/1.1 and HTTP/1.0. A proxy in front can speak HTTP/2.";
     StorageFull 507 "storage-full" "Storage full"

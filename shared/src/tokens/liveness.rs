@@ -166,7 +166,7 @@ pub enum DeadReason {
     #[error("lives longer than its key allows")]
     LivesTooLong,
     /// It expires at or before its key's horizon.
-    #[error("its end may have been forgotten")]
+    #[error("the record of its end may have been forgotten")]
     BehindHorizon,
     /// Its session was ended.
     #[error("its session has ended")]
@@ -189,7 +189,7 @@ pub enum Doubt {
     #[error("its key is not trusted before another replica's token set was merged")]
     KeyNotTrustedYet,
     /// The signer's clock is ahead of this one.
-    #[error("not good yet")]
+    #[error("not valid yet")]
     NotGoodYet,
     /// A proof of freshness is missing, or one that is newer than the request.
     #[error("waits for a proof of freshness")]
@@ -198,7 +198,7 @@ pub enum Doubt {
     #[error("waits for the projection")]
     AwaitsLog,
     /// Only a proof would tell, and none can come.
-    #[error("cut off")]
+    #[error("out of reach of what could prove it")]
     CutOff,
 }
 
