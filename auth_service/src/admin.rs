@@ -1,13 +1,13 @@
 //! What an operator can ask the running service for, through the socket in its data directory.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::Path;
 
 use contract::TokenRecord;
 use contract::token_record::KeyId;
 use serde::{Deserialize, Serialize};
 use shared::actors::{Health, Mailbox, ask};
-use shared::admin::serve_commands;
+use shared::admin::CommandSocket;
 use shared::tokens::key_schedule::Stage;
 use tokio::task::JoinHandle;
 
@@ -64,15 +64,17 @@ pub(crate) enum KeyState {
 
 /// Answers commands until the task is aborted.
 pub(crate) fn spawn_admin(
-    data_dir: PathBuf,
+    data_dir: &Path,
     key_ring: Mailbox<KeyRing>,
     revocations: Mailbox<TokenRevocations>,
     health: Health,
 ) -> JoinHandle<()> {
+    let socket = CommandSocket::bind(data_dir, SERVICE);
     actix::spawn(async move {
+        let Some(socket) = socket else { return };
         let actors = (&key_ring, &revocations);
         let answer = async |command: AdminCommand| answer(command, actors).await;
-        serve_commands(&data_dir, SERVICE, &health, answer).await;
+        socket.serve(&health, answer).await;
     })
 }
 

@@ -3,12 +3,12 @@
 mod importing;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::Path;
 
 use contract::UserId;
 use serde::{Deserialize, Serialize};
 use shared::actors::{Health, Mailbox, ask};
-use shared::admin::serve_commands;
+use shared::admin::CommandSocket;
 use shared::telemetry::ErrorChain;
 use tokio::task::JoinHandle;
 
@@ -84,14 +84,12 @@ pub(crate) struct AdminActors {
 }
 
 /// Answers commands until the task is aborted.
-pub(crate) fn spawn_admin(
-    data_dir: PathBuf,
-    actors: AdminActors,
-    health: Health,
-) -> JoinHandle<()> {
+pub(crate) fn spawn_admin(data_dir: &Path, actors: AdminActors, health: Health) -> JoinHandle<()> {
+    let socket = CommandSocket::bind(data_dir, SERVICE);
     actix::spawn(async move {
+        let Some(socket) = socket else { return };
         let answer = async |command: AdminCommand| actors.answer(command).await;
-        serve_commands(&data_dir, SERVICE, &health, answer).await;
+        socket.serve(&health, answer).await;
     })
 }
 

@@ -319,8 +319,7 @@ impl ApiParts {
     fn spawn_admin(&self, repository: &Mailbox<UserRepository>) -> JoinHandle<()> {
         let reader = UserReader::launch(Arc::clone(&self.store), self.clock.clone(), &self.health);
         let actors = AdminActors { repository: repository.clone(), reader };
-        let data_dir = self.config.common.data_dir.clone();
-        admin::spawn_admin(data_dir, actors, self.health.clone())
+        admin::spawn_admin(&self.config.common.data_dir, actors, self.health.clone())
     }
 
     /// Starts the actors that run on separate threads.

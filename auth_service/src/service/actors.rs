@@ -201,7 +201,7 @@ impl Actors {
     /// Answers the operator's commands.
     pub(super) fn answer_commands(&self, data_dir: &Path, health: &Health) -> JoinHandle<()> {
         let (key_ring, revocations) = (self.key_ring.clone(), self.revocations.clone());
-        spawn_admin(data_dir.to_owned(), key_ring, revocations, health.clone())
+        spawn_admin(data_dir, key_ring, revocations, health.clone())
     }
 
     /// Brings the keys to where a login can be signed. If that fails, the keys' loop goes on trying.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminError, ask_service, find_running};
-pub use self::server::serve_commands;
+pub use self::server::CommandSocket;
 
 /// The longest path of a socket, in bytes: `sun_path` of `unix(7)`, with its final zero byte.
 const PATH_MAX: usize = 108;
@@ -53,18 +53,14 @@ mod tests {
     use crate::actors::Health;
     use serde_json::{Value, json};
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
-    use testkit::wait::until;
-
-    const BOUND: Duration = Duration::from_secs(20);
 
     /// Serves a command that doubles numbers, and refuses those below zero.
     fn serve_doubling(data_dir: &Path, health: &Health) {
-        let data_dir = data_dir.to_owned();
+        let socket = CommandSocket::bind(data_dir, "doubler").unwrap();
         let health = health.clone();
         actix_web::rt::spawn(async move {
             let double = async |n: i64| if n < 0 { Err("too small".to_owned()) } else { Ok(2 * n) };
-            serve_commands(&data_dir, "doubler", &health, double).await;
+            socket.serve(&health, double).await;
         });
     }
 
@@ -88,8 +84,7 @@ mod tests {
         let none = ask(data_dir, json!(1)).await.unwrap_err();
         assert!(matches!(none, AdminError::NotRunning { .. }), "{none}");
         serve_doubling(data_dir, &health);
-        let answer = until("it answers", BOUND, async || ask(data_dir, json!(21)).await.ok()).await;
-        assert_eq!(answer, 42);
+        assert_eq!(ask(data_dir, json!(21)).await.unwrap(), 42, "it is there at once");
         let mode = std::fs::metadata(data_dir.join("doubler.sock")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let refused = ask(data_dir, json!(-1)).await.unwrap_err();

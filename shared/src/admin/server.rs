@@ -1,10 +1,11 @@
 //! The side of the service.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,37 +20,49 @@ use crate::actors::{Health, supervise};
 /// How long the request, and the reading of the answer, may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Answers commands until it is dropped, one after the other. Without a socket the service works on
-/// all the same: `/readyz` and the log tell that commands cannot be given.
-///
-/// The data directory must have been claimed: a socket that is there is one that was left over.
-pub async fn serve_commands<R: DeserializeOwned, A: Serialize>(
-    data_dir: &Path,
-    service: &str,
-    health: &Health,
-    answer: impl AsyncFn(R) -> Result<A, String>,
-) {
-    let path = match socket_of(data_dir, service) {
-        Ok(path) => path,
-        Err(error) => {
-            let error = &error as &dyn Error;
-            tracing::warn!(error, "commands cannot be given to the running service");
-            return;
-        }
-    };
-    let run = async || accept_for_ever(&path, &answer).await;
-    supervise(health, "answering commands", pending(), run).await;
+/// The socket through which commands come.
+pub struct CommandSocket {
+    path: PathBuf,
+    /// Until it is served for the first time.
+    bound: Cell<Option<UnixListener>>,
 }
 
-async fn accept_for_ever<R: DeserializeOwned, A: Serialize>(
-    path: &Path,
-    answer: &impl AsyncFn(R) -> Result<A, String>,
-) -> io::Result<()> {
-    let listener = bind(path)?;
-    loop {
-        let (stream, _) = listener.accept().await?;
-        if let Err(error) = answer_one(stream, answer).await {
-            tracing::debug!(error = &error as &dyn Error, "a command was not answered");
+impl CommandSocket {
+    /// Binds the socket at once, so that whoever sees the service start finds it. Without a socket the
+    /// service works on all the same: `/readyz` or the log tell that commands cannot be given.
+    ///
+    /// The data directory must have been claimed: a socket that is there is one that was left over.
+    pub fn bind(data_dir: &Path, service: &str) -> Option<Self> {
+        let path = socket_of(data_dir, service).inspect_err(|error| {
+            let error = error as &dyn Error;
+            tracing::warn!(error, "commands cannot be given to the running service");
+        });
+        let path = path.ok()?;
+        // If it fails, serving tries it again, and tells.
+        let bound = Cell::new(bind(&path).ok());
+        Some(Self { path, bound })
+    }
+
+    /// Answers commands until it is dropped, one after the other.
+    pub async fn serve<R: DeserializeOwned, A: Serialize>(
+        self,
+        health: &Health,
+        answer: impl AsyncFn(R) -> Result<A, String>,
+    ) {
+        let run = async || self.accept_for_ever(&answer).await;
+        supervise(health, "answering commands", pending(), run).await;
+    }
+
+    async fn accept_for_ever<R: DeserializeOwned, A: Serialize>(
+        &self,
+        answer: &impl AsyncFn(R) -> Result<A, String>,
+    ) -> io::Result<()> {
+        let listener = self.bound.take().map_or_else(|| bind(&self.path), Ok)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            if let Err(error) = answer_one(stream, answer).await {
+                tracing::debug!(error = &error as &dyn Error, "a command was not answered");
+            }
         }
     }
 }
