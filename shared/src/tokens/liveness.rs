@@ -90,8 +90,10 @@ pub struct Freshness {
     /// A replica that was seen within the longest lifetime has not been heard lately. Being cut
     /// off, it may sign with a key that nobody else knows yet.
     pub is_anybody_missing: bool,
-    /// Since when the connection to user_service or to the other replicas is known to be gone.
-    pub cut_off_since: Option<BootTime>,
+    /// Since when user_service is known to be out of reach.
+    pub users_cut_off_since: Option<BootTime>,
+    /// Since when the other replicas are known to be out of reach.
+    pub set_cut_off_since: Option<BootTime>,
     /// After how many milliseconds of being cut off tokens are no longer vouched for
     /// (`CUT_OFF=refuse`).
     pub refuse_after_ms: Option<i64>,
@@ -115,14 +117,16 @@ impl Freshness {
     pub fn state(&self, now: BootTime) -> FreshnessState {
         let is_recent =
             |at: Option<BootTime>| at.is_some_and(|at| now.since_ms(at) <= FRESH_FOR_MS);
-        match self.cut_off_since {
+        if self.users_cut_off_since.is_none() && !is_recent(self.users_asked_at) {
+            // A proof may come, also while the other replicas are out of reach.
+            return FreshnessState::Stale;
+        }
+        match [self.users_cut_off_since, self.set_cut_off_since].into_iter().flatten().min() {
             Some(since) => match self.refuse_after_ms {
                 Some(limit_ms) if now.since_ms(since) > limit_ms => FreshnessState::CutOffTooLong,
                 _ => FreshnessState::CutOff,
             },
-            None if is_recent(self.users_asked_at) && is_recent(self.set_marked_at) => {
-                FreshnessState::Fresh
-            }
+            None if is_recent(self.set_marked_at) => FreshnessState::Fresh,
             None => FreshnessState::Stale,
         }
     }
@@ -251,7 +255,7 @@ pub fn judge(
     match freshness.state(at.boot) {
         FreshnessState::Stale => Verdict::Unknown(Doubt::AwaitsProof),
         FreshnessState::CutOffTooLong => Verdict::Unknown(Doubt::CutOff),
-        state => judge_stamp(stamp, freshness, state, at),
+        FreshnessState::Fresh | FreshnessState::CutOff => judge_stamp(stamp, freshness, at),
     }
 }
 
@@ -279,17 +283,13 @@ fn certain_death(
     }
 }
 
-fn judge_stamp(
-    stamp: StampAnswer,
-    freshness: &Freshness,
-    state: FreshnessState,
-    at: &Moment,
-) -> Verdict {
+/// The users' log alone decides: whether the other replicas can be reached does not matter.
+fn judge_stamp(stamp: StampAnswer, freshness: &Freshness, at: &Moment) -> Verdict {
     let StampAnswer::Other { stamp_seq, applied_seq } = stamp else { return Verdict::Alive };
     // The log may have gone back and on again since the last proof, and the token's stamp may be
     // in the new history: only an answer to a question asked after the request arrived tells.
     let is_newer = freshness.users_asked_at.is_some_and(|asked| asked >= at.arrived);
-    if state == FreshnessState::CutOff {
+    if freshness.users_cut_off_since.is_some() {
         Verdict::Unknown(Doubt::CutOff)
     } else if !is_newer {
         Verdict::Unknown(Doubt::AwaitsProof)

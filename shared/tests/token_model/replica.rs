@@ -302,7 +302,8 @@ impl Replica {
             log_end_seq: self.log_end_seq,
             set_marked_at: self.set_marked_at,
             is_anybody_missing: self.is_anybody_missing || self.awaits_keys(),
-            cut_off_since: self.cut_off_since,
+            users_cut_off_since: self.cut_off_since,
+            set_cut_off_since: self.cut_off_since,
             refuse_after_ms: None,
         }
     }

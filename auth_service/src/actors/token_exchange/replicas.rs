@@ -151,11 +151,10 @@ impl Replicas {
     /// How fresh this replica is, when `users` says how fresh its projection is.
     pub fn freshness(&self, users: Freshness, now: BootTime) -> Freshness {
         let known = self.0.borrow();
-        let cut_off = [known.cut_off_since(), users.cut_off_since];
         Freshness {
             set_marked_at: if known.is_alone { Some(now) } else { known.marked_at },
             is_anybody_missing: known.missing(now) > 0,
-            cut_off_since: cut_off.into_iter().flatten().min(),
+            set_cut_off_since: known.cut_off_since(),
             ..users
         }
     }
@@ -210,7 +209,8 @@ mod tests {
         log_end_seq: 0,
         set_marked_at: None,
         is_anybody_missing: true,
-        cut_off_since: None,
+        users_cut_off_since: None,
+        set_cut_off_since: None,
         refuse_after_ms: None,
     };
 
@@ -253,10 +253,10 @@ mod tests {
             sender.send_modify(|known| known.cut_off(at));
         }
         let freshness = replicas.freshness(USERS, later(9));
-        assert_eq!((freshness.set_marked_at, freshness.cut_off_since), (None, Some(NOW)));
+        assert_eq!((freshness.set_marked_at, freshness.set_cut_off_since), (None, Some(NOW)));
         assert!(replicas.is_ready(), "with what it has");
         sender.send_modify(KnownReplicas::all_merged);
-        assert_eq!(replicas.freshness(USERS, NOW).cut_off_since, None);
+        assert_eq!(replicas.freshness(USERS, NOW).set_cut_off_since, None);
         sender.send_modify(|known| known.not_stored(NOW));
         assert_eq!(replicas.cut_off_since(), Some(NOW));
         assert!(sender.send_if_modified(KnownReplicas::stored));

@@ -64,7 +64,8 @@ impl UsersFreshness {
             log_end_seq: self.noted.log_end_seq.load(Ordering::Acquire),
             set_marked_at: None,
             is_anybody_missing: true,
-            cut_off_since,
+            users_cut_off_since: cut_off_since,
+            set_cut_off_since: None,
             refuse_after_ms: None,
         }
     }
@@ -81,7 +82,7 @@ impl UsersFreshness {
 
     /// For how many seconds no answer has come, if user_service is known to be out of reach.
     pub fn cut_off_s(&self) -> Option<i64> {
-        self.load().cut_off_since.map(|since| self.now().since_ms(since) / 1000)
+        self.load().users_cut_off_since.map(|since| self.now().since_ms(since) / 1000)
     }
 
     /// Has user_service asked soon, whichever way is used: somebody waits for a proof.

@@ -15,7 +15,8 @@ fn fresh() -> Freshness {
         log_end_seq: 9,
         set_marked_at: Some(ago(1_000)),
         is_anybody_missing: false,
-        cut_off_since: None,
+        users_cut_off_since: None,
+        set_cut_off_since: None,
         refuse_after_ms: None,
     }
 }
@@ -63,7 +64,7 @@ fn each_thing_that_is_certainly_wrong_kills_it() {
 
 #[test]
 fn what_is_certain_is_said_even_by_a_replica_that_is_cut_off_or_stale() {
-    let cut_off = Freshness { cut_off_since: Some(ago(9)), ..fresh() };
+    let cut_off = Freshness { users_cut_off_since: Some(ago(9)), ..fresh() };
     let stale = Freshness { users_asked_at: None, ..fresh() };
     for freshness in [cut_off, stale] {
         let ended = judge(&TOKEN, &freshness, true, GOOD, StampAnswer::Present, &AT);
@@ -74,7 +75,7 @@ fn what_is_certain_is_said_even_by_a_replica_that_is_cut_off_or_stale() {
 #[test]
 fn an_unknown_key_is_in_doubt_at_once_while_the_replica_is_not_fresh() {
     let stale = Freshness { set_marked_at: Some(ago(3_001)), ..fresh() };
-    let cut_off = Freshness { cut_off_since: Some(ago(1)), ..fresh() };
+    let cut_off = Freshness { set_cut_off_since: Some(ago(1)), ..fresh() };
     let missing = Freshness { is_anybody_missing: true, ..fresh() };
     for freshness in [stale, cut_off, missing] {
         let verdict = check_key(KeyStanding::Unknown, &freshness, NOW);
@@ -100,7 +101,7 @@ fn a_paused_replica_waits_for_a_proof_and_one_that_is_cut_off_goes_on() {
     let edge = Freshness { users_asked_at: Some(ago(3_000)), ..fresh() };
     assert_eq!(verdict_on(StampAnswer::Present, edge), Verdict::Alive);
     let cut_off =
-        Freshness { cut_off_since: Some(ago(1_000)), refuse_after_ms: Some(1_000), ..stale };
+        Freshness { users_cut_off_since: Some(ago(1_000)), refuse_after_ms: Some(1_000), ..stale };
     assert_eq!(verdict_on(StampAnswer::Present, cut_off), Verdict::Alive);
     let too_long = Freshness { refuse_after_ms: Some(999), ..cut_off };
     assert_eq!(verdict_on(StampAnswer::Present, too_long), Verdict::Unknown(Doubt::CutOff));
@@ -118,6 +119,18 @@ fn a_stamp_that_is_not_here_is_dead_only_by_an_answer_newer_than_the_request() {
     assert_eq!(verdict_on(other(5, 8), proved_since()), dead, "another record is there");
     let on_its_way = verdict_on(other(9, 8), proved_since());
     assert_eq!(on_its_way, Verdict::Unknown(Doubt::AwaitsLog));
-    let cut_off = Freshness { cut_off_since: Some(ago(1)), ..proved_since() };
+    let cut_off = Freshness { users_cut_off_since: Some(ago(1)), ..proved_since() };
     assert_eq!(verdict_on(other(5, 8), cut_off), Verdict::Unknown(Doubt::CutOff));
+}
+
+#[test]
+fn without_the_other_replicas_news_of_the_users_count_as_ever() {
+    let fresh = Freshness { set_cut_off_since: Some(ago(9_000)), ..proved_since() };
+    assert_eq!(fresh.state(NOW), FreshnessState::CutOff);
+    assert_eq!(verdict_on(StampAnswer::Present, fresh), Verdict::Alive);
+    let dead = Verdict::Dead(DeadReason::StampUnheardOf);
+    assert_eq!(verdict_on(other(5, 8), fresh), dead, "a new password, or a deletion");
+    let paused = Freshness { users_asked_at: Some(ago(3_001)), ..fresh };
+    let waits = Verdict::Unknown(Doubt::AwaitsProof);
+    assert_eq!(verdict_on(StampAnswer::Present, paused), waits);
 }
