@@ -306,8 +306,11 @@ mod tests {
     use futures_util::future::join_all;
     use secrecy::SecretString;
 
-    fn launch(threads: usize, queue: usize) -> Mailbox<PasswordHasher> {
-        let params = HashParams { memory_kib: 1024, iterations: 1, parallelism: 1 };
+    /// Hashes slowly enough that none is done while a dozen commands are taken.
+    const SLOW_KIB: u32 = 64 * 1024;
+
+    fn launch(threads: usize, queue: usize, memory_kib: u32) -> Mailbox<PasswordHasher> {
+        let params = HashParams { memory_kib, iterations: 1, parallelism: 1 };
         let metrics = HashingMetrics::register(&mut Registry::default());
         let config = HashingConfig { params, threads, queue };
         PasswordHasher::launch(HashingThreads::start(config, metrics).unwrap(), &Health::default())
@@ -319,7 +322,7 @@ mod tests {
 
     #[actix::test]
     async fn what_was_hashed_verifies() {
-        let hasher = launch(2, 4);
+        let hasher = launch(2, 4, 1024);
         let hash = ask(&hasher, HashPassword(password())).await.unwrap().unwrap();
         let verify = VerifyPassword { password: password(), stored: Stored::Own(hash) };
         let verified = ask(&hasher, verify).await.unwrap();
@@ -328,7 +331,7 @@ mod tests {
 
     #[actix::test]
     async fn more_than_the_queue_holds_is_refused_at_once_and_the_rest_is_done() {
-        let hasher = launch(1, 2);
+        let hasher = launch(1, 2, SLOW_KIB);
         let all = join_all((0..12).map(|_| ask(&hasher, HashPassword(password())))).await;
         let done = all.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
         let full = all.iter().filter(|answer| matches!(answer, Ok(Err(HashRefused::Full)))).count();
@@ -338,7 +341,7 @@ mod tests {
 
     #[actix::test]
     async fn whoever_asks_for_room_is_told_when_there_is_none() {
-        let hasher = launch(1, 2);
+        let hasher = launch(1, 2, SLOW_KIB);
         assert_eq!(ask(&hasher, CheckCapacity).await, Ok(Ok(())));
         let hashing = join_all((0..12).map(|_| ask(&hasher, HashPassword(password()))));
         let asking = async {
