@@ -1,13 +1,15 @@
 //! The metrics of this service.
 
+use std::time::Duration;
+
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 use shared::clock::Clock;
+use shared::telemetry::{encode_gauge, encode_seconds, encode_users_checksum};
 use shared::tokens::token_set::BootTime;
 use tokio::sync::watch;
 
@@ -140,8 +142,7 @@ impl Collector for AgreementMetrics {
                 progress.lag(applied.seq()),
             ),
         ] {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            encode_gauge(&mut encoder, name, help, value)?;
         }
         let help = "Hashes of passwords, by the sealing key that they are sealed with";
         let kind = ConstGauge::new(0_i64).metric_type();
@@ -151,16 +152,9 @@ impl Collector for AgreementMetrics {
             let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
             gauge.encode(hashes.encode_family(&labels)?)?;
         }
-        let checksum = applied.checksum.to_string();
-        let info = Info::new([("seq", applied.seq().to_string()), ("checksum", checksum)]);
-        let help = "Checksum over all users (id, version, name) at a position in the log";
-        let metric = encoder.encode_descriptor("users_checksum", help, None, info.metric_type())?;
-        info.encode(metric)?;
-        let lag = ConstGauge::new(progress.caught_up_at.elapsed().as_secs_f64());
+        encode_users_checksum(&mut encoder, applied.seq(), applied.checksum)?;
         let help = "Time since the whole log of user_service was known to be applied";
-        let unit = Some(&Unit::Seconds);
-        let kind = lag.metric_type();
-        lag.encode(encoder.encode_descriptor("projection_lag", help, unit, kind)?)
+        encode_seconds(&mut encoder, "projection_lag", help, progress.caught_up_at.elapsed())
     }
 }
 
@@ -233,16 +227,12 @@ impl Collector for ReplicaMetrics {
             ("auth_replicas", "Other replicas of auth_service that were heard lately", there),
             ("auth_replicas_silent", "Other replicas that are silent, within a day", silent),
         ] {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            encode_gauge(&mut encoder, name, help, i64::try_from(value).unwrap_or(i64::MAX))?;
         }
         let Some(marked_at) = self.replicas.marked_at() else { return Ok(()) };
-        let seconds =
-            std::time::Duration::from_millis(now.since_ms(marked_at).max(0).unsigned_abs());
-        let age = ConstGauge::new(seconds.as_secs_f64());
+        let age = Duration::from_millis(now.since_ms(marked_at).max(0).unsigned_abs());
         let help = "Time since the marker was sent that last came back through the own queue";
-        let (unit, kind) = (Some(&Unit::Seconds), age.metric_type());
-        age.encode(encoder.encode_descriptor("token_marker_age", help, unit, kind)?)
+        encode_seconds(&mut encoder, "token_marker_age", help, age)
     }
 }
 

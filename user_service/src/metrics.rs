@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use contract::Head;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use shared::log_sync::Decision;
+use shared::telemetry::{encode_gauge, encode_seconds, encode_users_checksum};
 use tokio::sync::watch;
 
 use crate::actors::event_publisher::Published;
@@ -138,18 +138,11 @@ impl Collector for AgreementMetrics {
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),
             ("user_log_publish_lag", "Records that the bus has not confirmed", lag),
         ] {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+            encode_gauge(&mut encoder, name, help, value)?;
         }
         let behind = if lag > 0 { published.caught_up_at.elapsed() } else { Duration::ZERO };
-        let (gauge, unit) = (ConstGauge::new(behind.as_secs_f64()), Some(&Unit::Seconds));
         let help = "Time since the bus had last confirmed the whole log; 0 while it has";
-        let kind = gauge.metric_type();
-        gauge.encode(encoder.encode_descriptor("user_log_publish_lag", help, unit, kind)?)?;
-        let checksum = checksum.unwrap_or_default().to_string();
-        let info = Info::new([("seq", position.seq.to_string()), ("checksum", checksum)]);
-        let help = "Checksum over all users (id, version, name) at a position in the log";
-        let metric = encoder.encode_descriptor("users_checksum", help, None, info.metric_type())?;
-        info.encode(metric)
+        encode_seconds(&mut encoder, "user_log_publish_lag", help, behind)?;
+        encode_users_checksum(&mut encoder, position.seq, checksum.unwrap_or_default())
     }
 }

@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 mod batching_writer;
+mod computed;
 mod error_chain;
 mod json_lines;
 mod line_time;
@@ -10,6 +11,7 @@ mod sparingly;
 #[cfg(test)]
 pub(crate) mod test_log;
 
+pub use computed::{encode_gauge, encode_seconds, encode_users_checksum};
 pub use error_chain::ErrorChain;
 pub use logging::{LogFormat, LogGuard, LoggingError, check_filter, init_logging};
 pub use prometheus_client::registry::Registry;
