@@ -3,6 +3,7 @@
 mod asking;
 mod asking_directly;
 mod reading;
+mod telling;
 mod turn;
 mod writing;
 
@@ -10,11 +11,11 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::time::Duration;
 
+use contract::Cursor;
 use contract::topology::control_queue;
-use contract::{Cursor, Incarnation};
 use shared::actors::Backoff;
 use shared::fail_point::fail_point;
-use shared::log_sync::{AskReason, Effect, Follower, Input, ReceivedRecord};
+use shared::log_sync::{AskReason, Effect, Follower, Input};
 use shared::secrets::random_bytes;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -22,11 +23,12 @@ use tokio::time::Instant;
 use super::agreement::Agreement;
 use super::direct_way::DirectWay;
 use super::follow_loop::FollowLoop;
-use super::proofs::{Proof, Proofs};
+use super::proofs::Proofs;
 use super::repair_pacing::RepairPacing;
 use super::session_error::SessionError;
 use super::subscriptions::{ASK_INTERVAL_MIN, Arrival, Subscriptions};
 use asking::{Asking, Deferred, PROOF_INTERVAL, Sent};
+use telling::Answer;
 
 /// Deliveries that are taken together, so that they share a transaction.
 const BATCH_MAX: usize = 500;
@@ -77,11 +79,6 @@ enum Stage {
     /// Something was carried out.
     Working,
 }
-
-/// A part of the awaited answer; the last one makes it a proof. Parts before that must not make the
-/// session impatient: it would ask for a slow snapshot anew without end.
-#[derive(Clone, Copy)]
-struct Answer(Option<Proof>);
 
 impl<'a> SyncSession<'a> {
     /// A session over the bus.
@@ -287,67 +284,6 @@ impl<'a> SyncSession<'a> {
             }
         };
         self.with.progress.send_modify(|progress| progress.head_seq = known);
-    }
-
-    /// A genuine record that deletes or sets a password counts at once, whatever its order and
-    /// whatever the disk says. What was applied before counts by the projection.
-    fn note_ends<'r>(
-        &self,
-        incarnation: Incarnation,
-        records: impl IntoIterator<Item = &'r ReceivedRecord>,
-    ) {
-        let applied = self.with.applied.borrow().cursor.unwrap_or_default();
-        let is_applied = |record: &ReceivedRecord| {
-            applied.incarnation == incarnation && record.position.seq <= applied.position.seq
-        };
-        for record in records.into_iter().filter(|record| !is_applied(record)) {
-            self.with.ended.note(incarnation, record);
-        }
-    }
-
-    /// An answer has shown which incarnation vouches for the log, and the projection follows it.
-    fn drop_undone_ends(&self, vouches: Option<Incarnation>) {
-        let cursor = self.with.applied.borrow().cursor;
-        if let Some(Cursor { incarnation, position }) = cursor
-            && vouches == Some(incarnation)
-        {
-            self.with.ended.keep_only(incarnation, position);
-        }
-    }
-
-    /// What of the awaited answer this is. Late answers to earlier questions are none of it.
-    fn answer_in(&self, input: &Input) -> Option<Answer> {
-        let (nonce, incarnation, log_end_seq, is_whole) = match input {
-            Input::Continue(answer) => (&answer.nonce, answer.incarnation, answer.head_seq, true),
-            Input::SnapshotPart(part) => {
-                let Cursor { incarnation, position } = part.as_of;
-                (&part.nonce, incarnation, position.seq, part.part == part.parts)
-            }
-            _ => return None,
-        };
-        let is_awaited = self.follower.awaited_nonce() == Some(nonce);
-        let sent = self.sent.as_ref().filter(|sent| is_awaited && sent.nonce == *nonce)?;
-        let proof = Proof { asked_at: sent.at, incarnation, log_end_seq };
-        Some(Answer(is_whole.then_some(proof)))
-    }
-
-    /// What it said was carried out.
-    fn note_answer(&mut self, is_answered: bool, whole: Option<Proof>) {
-        if is_answered {
-            self.with.fresh.note_answer();
-        }
-        if let Some(proof) = whole {
-            self.proofs.hear(proof);
-        }
-    }
-
-    /// Shows the workers what the projection has proved by now.
-    fn show_proofs(&mut self) {
-        let applied = self.with.applied.borrow().cursor;
-        let proof = applied.and_then(|applied| self.proofs.take_reached(applied));
-        if let Some(proof) = proof {
-            self.with.fresh.prove(proof);
-        }
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SessionError> {
