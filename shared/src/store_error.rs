@@ -1,10 +1,12 @@
 //! What a database can fail with, as actors and handlers see it: no engine is named.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::file_place::Displaced;
+use crate::full_disk::is_full_kind;
 use crate::sqlite;
 
 /// A failure of the database. The requested operation was not done, except perhaps with
@@ -30,6 +32,17 @@ pub enum StoreError {
 impl From<Displaced> for StoreError {
     fn from(displaced: Displaced) -> Self {
         Self::Full(Arc::new(displaced))
+    }
+}
+
+/// Of a file beside the database.
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        if is_full_kind(error.kind()) {
+            Self::Full(Arc::new(error))
+        } else {
+            Self::Failed(Arc::new(error))
+        }
     }
 }
 

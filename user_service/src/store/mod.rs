@@ -14,6 +14,7 @@ mod change;
 mod conformance;
 mod new_record;
 mod postgres;
+mod rewound;
 mod rules;
 mod sqlite;
 mod stored_response;
@@ -179,6 +180,27 @@ pub struct Retention {
     pub age_ms: i64,
     /// But never this many of the newest records.
     pub rows: i64,
+}
+
+impl Retention {
+    /// How many records, and how many stored responses, one transaction deletes.
+    const CHUNK: u16 = 1_000;
+    /// How many positions with known ages are kept over the retention time: records are deleted in
+    /// steps of the retention time divided by this number.
+    const AGES: i64 = 256;
+
+    /// Whether it is to be noted that every record up to the log's end is at least as old as now.
+    /// `last` is the last such note: a record, and when that was.
+    fn wants_age(self, last: Option<(i64, i64)>, end: i64, now_ms: i64) -> bool {
+        last.is_none_or(|(seq, seen_ms)| seq < end && seen_ms + self.age_ms / Self::AGES <= now_ms)
+    }
+
+    /// The last record that may be deleted now. `old` is the last one that is old enough; `start`
+    /// comes before the first one that is there.
+    fn prunes_through(self, old: i64, (start, end): (i64, i64), published: i64) -> i64 {
+        let newest = end.saturating_sub(self.rows);
+        old.min(newest).min(published).min(start + i64::from(Self::CHUNK))
+    }
 }
 
 /// The result of pruning.

@@ -1,8 +1,9 @@
 //! The row that tells where the log begins and ends, and who vouches for it.
 
-use contract::{Cursor, Head, Incarnation, Position, RecordHash, UsersChecksum};
+use contract::{Head, Incarnation, Position, RecordHash, UsersChecksum};
 use shared::postgres::{Row, Session, Type};
 
+use super::super::rewound::Seen;
 use super::StoreError;
 
 /// The row.
@@ -102,9 +103,9 @@ impl LogState {
         Head { incarnation, position, checksum: Some(self.checksum) }
     }
 
-    /// The end, with who vouches for it.
-    pub(super) fn cursor(&self) -> Cursor {
-        self.head().cursor()
+    /// How far this process has seen the log once this state is committed.
+    pub(super) fn seen(&self) -> Seen {
+        Seen { end: self.head().cursor(), highest_id: self.highest_id }
     }
 
     /// The position of the last `log.rewound`, if there was one.

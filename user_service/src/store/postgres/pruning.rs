@@ -7,12 +7,6 @@ use super::super::{Pruned, Retention};
 use super::log_state::{LogState, stored_hash};
 use super::{StoreError, responses};
 
-/// How many records, and how many stored responses, one transaction deletes.
-const CHUNK: i64 = 1_000;
-/// How many positions with known ages are kept over the retention time: records are deleted in
-/// steps of the retention time divided by this number.
-const AGES: i64 = 256;
-
 /// Prunes one chunk, in the caller's transaction.
 pub(super) async fn prune(
     session: &Session,
@@ -20,10 +14,10 @@ pub(super) async fn prune(
     retention: Retention,
     now_ms: i64,
 ) -> Result<Pruned, StoreError> {
-    note_age(session, state, retention.age_ms, now_ms).await?;
+    note_age(session, state, retention, now_ms).await?;
     let records = prune_log(session, state, retention, now_ms).await?;
-    let responses = responses::prune(session, now_ms, CHUNK).await?;
-    let has_more = i64::try_from(records.max(responses)) == Ok(CHUNK);
+    let responses = responses::prune(session, now_ms, Retention::CHUNK.into()).await?;
+    let has_more = records.max(responses) == usize::from(Retention::CHUNK);
     Ok(Pruned { records, responses, log_start_seq: state.start.seq, has_more })
 }
 
@@ -32,7 +26,7 @@ pub(super) async fn prune(
 async fn note_age(
     session: &Session,
     state: &LogState,
-    age_ms: i64,
+    retention: Retention,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let correct = "UPDATE log_ages SET seen_ms = $1 WHERE seen_ms > $1";
@@ -43,7 +37,7 @@ async fn note_age(
         None => None,
     };
     let end = state.end.seq;
-    if last.is_none_or(|(seq, seen_ms)| seq < end && seen_ms + age_ms / AGES <= now_ms) {
+    if retention.wants_age(last, end, now_ms) {
         let note = "INSERT INTO log_ages (seq, seen_ms) VALUES ($1, $2)";
         session.execute(note, &[(&end, Type::INT8), (&now_ms, Type::INT8)]).await?;
     }
@@ -56,14 +50,13 @@ async fn prune_log(
     retention: Retention,
     now_ms: i64,
 ) -> Result<usize, StoreError> {
-    let Retention { age_ms, rows } = retention;
-    let since_ms = now_ms.saturating_sub(age_ms);
+    let since_ms = now_ms.saturating_sub(retention.age_ms);
     let old = "SELECT max(seq), (SELECT seq FROM published) FROM log_ages WHERE seen_ms <= $1";
     let row = session.query_one(old, &[(&since_ms, Type::INT8)]).await?;
     let (old, published): (Option<i64>, i64) = (row.try_get(0)?, row.try_get(1)?);
     let old = old.unwrap_or(0);
-    let newest = state.end.seq.saturating_sub(rows);
-    let through = old.min(newest).min(published).min(state.start.seq + CHUNK);
+    let ends = (state.start.seq, state.end.seq);
+    let through = retention.prunes_through(old, ends, published);
     if through <= state.start.seq {
         return Ok(0);
     }

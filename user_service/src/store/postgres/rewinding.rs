@@ -8,38 +8,17 @@
 //! a continuation.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use contract::{Cursor, EventKind, Incarnation, LogRewound, Position, RecordData, RecordHash};
+use contract::{EventKind, Incarnation, Position, RecordData, RecordHash};
 use serde::{Deserialize, Serialize};
 use shared::file_mark::{Found, Mark};
-use shared::full_disk::is_full_kind;
 use shared::postgres::{Session, Type};
 use shared::secrets::random_bytes;
 
+use super::super::rewound::{Seen, announce, rewound};
 use super::StoreError;
 use super::group::Group;
 use super::log_state::{LogState, stored_hash};
-
-/// So many ids are left out, for those that were given in the lost records.
-const IDS_LEFT_OUT: i64 = 1_000_000;
-
-/// How far this process has seen the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
-    /// Its end, and the incarnation that vouched for it.
-    #[serde(flatten)]
-    pub(super) end: Cursor,
-    /// No user had a higher id.
-    pub(super) highest_id: i64,
-}
-
-impl Seen {
-    /// This state, after it was committed.
-    pub(super) fn of(state: &LogState) -> Self {
-        Self { end: state.cursor(), highest_id: state.highest_id }
-    }
-}
 
 /// The mark in the data directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -174,21 +153,17 @@ pub(super) async fn note_undone(session: &Session, runs: &[Incarnation]) -> Resu
 }
 
 fn rewind(group: &mut Group, cause: Cause, undone: Option<Incarnation>) -> Result<(), StoreError> {
-    let ids_through = group.state.highest_id.saturating_add(IDS_LEFT_OUT);
+    let rewound = rewound(group.state.highest_id);
+    let ids_through = rewound.ids_through;
     group.state.highest_id = ids_through;
     group.run = Incarnation(random_bytes());
     group.state.incarnation = group.run;
-    let data = RecordData::Rewound(LogRewound { ids_through, written_by: None });
+    let data = RecordData::Rewound(rewound);
     let position = group.append(&EventKind::REWOUND, data, None)?;
     group.set_all_stamps(position);
     group.state.rewound_by = group.run;
     group.undone.extend(undone);
-    tracing::error!(
-        cause = cause.as_str(),
-        seq = position.seq,
-        ids_through,
-        "the log went back: everybody has to log in again, and ids go on above those that were given"
-    );
+    announce(cause.as_str(), position.seq, ids_through);
     Ok(())
 }
 
@@ -206,7 +181,7 @@ pub(super) async fn is_followed(session: &Session) -> Result<bool, StoreError> {
 
 /// The mark, if it is of this log. A copy of it tells what was seen as well.
 fn find_mark(marked: &Path, state: &LogState) -> Result<Option<Seen>, StoreError> {
-    Ok(match Mark::beside(marked).find::<LogMark>().map_err(failed)? {
+    Ok(match Mark::beside(marked).find::<LogMark>()? {
         Found::Kept(mark) | Found::Copy(mark) if mark.log.0 == state.name => Some(mark.seen),
         _ => None,
     })
@@ -214,13 +189,5 @@ fn find_mark(marked: &Path, state: &LogState) -> Result<Option<Seen>, StoreError
 
 /// Keeps what was seen as the mark.
 pub(super) fn keep_mark(marked: &Path, log: [u8; 16], seen: Seen) -> Result<(), StoreError> {
-    Mark::beside(marked).keep(&LogMark { log: Incarnation(log), seen }).map_err(failed)
-}
-
-fn failed(error: std::io::Error) -> StoreError {
-    if is_full_kind(error.kind()) {
-        StoreError::Full(Arc::new(error))
-    } else {
-        StoreError::Failed(Arc::new(error))
-    }
+    Ok(Mark::beside(marked).keep(&LogMark { log: Incarnation(log), seen })?)
 }

@@ -12,13 +12,14 @@ use shared::fail_point::fail_point;
 use shared::postgres::{Confirmation, Server, Session, Type, while_unavailable};
 use shared::secrets::random_bytes;
 
+use super::super::rewound::Seen;
 use super::super::{
     Change, ChangeError, Committed, FollowerPlace, Opened, Outcome, Pruned, Retention, StoreError,
     Writer,
 };
 use super::group::Group;
 use super::log_state::{LogState, stored_hash};
-use super::rewinding::{self, Cause, Seen};
+use super::rewinding::{self, Cause};
 use super::{name_keys, pruning, transaction};
 
 /// How long the outcome of a COMMIT is asked for when its answer was lost.
@@ -59,7 +60,7 @@ impl PostgresWriter {
         if group.commit(&session).await? == Confirmation::Unknown {
             return Err(transaction::unconfirmed());
         }
-        let (head, seen, log) = (group.state.head(), Seen::of(&group.state), group.state.name);
+        let (head, seen, log) = (group.state.head(), group.state.seen(), group.state.name);
         rewinding::keep_mark(&marked, log, seen)?;
         // Not this connection: it belongs to the thread that opens, and not to the one that writes.
         let writer = Self { server, marked, log, session: None, run: group.run, seen, head };
@@ -117,7 +118,7 @@ impl PostgresWriter {
 
     fn learn(&mut self, group: &Group) {
         self.run = group.run;
-        self.seen = Seen::of(&group.state);
+        self.seen = group.state.seen();
         self.head = group.state.head();
     }
 

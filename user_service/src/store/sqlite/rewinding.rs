@@ -5,33 +5,16 @@
 //! stamp of every user, and ids go on above all that may have been given.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use contract::{
-    Cursor, EventKind, Incarnation, LogRewound, Position, RecordData, RecordHash, UserId,
-};
+use contract::{Cursor, EventKind, Incarnation, Position, RecordData, RecordHash, UserId};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use serde::{Deserialize, Serialize};
 use shared::backup::RESTORED_MARK;
 use shared::file_mark::{FileIdentity, Found, Mark};
-use shared::full_disk::is_full_kind;
 use shared::regular_file::directory_of;
 
+use super::super::rewound::{Seen, announce, rewound};
 use super::super::{FollowerPlace, StoreError};
 use super::{incarnation, log, read_head};
-
-/// So many ids are left out, for those that were given in the lost records.
-const IDS_LEFT_OUT: i64 = 1_000_000;
-
-/// What the mark beside the database notes: how far the log has been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct LogMark {
-    /// The end of the log, and the run of the service that vouched for it.
-    #[serde(flatten)]
-    end: Cursor,
-    /// No user had a higher id.
-    highest_id: i64,
-}
 
 /// Why the log is taken to have gone back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +53,15 @@ pub(super) fn check_opened(
     path: &Path,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let file = FileIdentity::of(&path.metadata().map_err(failed)?);
+    let file = FileIdentity::of(&path.metadata()?);
     let note = note_of_restore(path);
-    let is_restored = note.try_exists().map_err(failed)?;
-    let found = Mark::beside(path).find().map_err(failed)?;
+    let is_restored = note.try_exists()?;
+    let found = Mark::beside(path).find()?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some(cause) = cause_at_start(&transaction, file, found, is_restored)? {
         let (lost_run, highest_id) = match found {
             Found::Nothing => (None, 0),
-            Found::Kept(LogMark { end, highest_id }) | Found::Copy(LogMark { end, highest_id }) => {
+            Found::Kept(Seen { end, highest_id }) | Found::Copy(Seen { end, highest_id }) => {
                 (is_lost(&transaction, end.position)?.then_some(end.incarnation), highest_id)
             }
         };
@@ -90,7 +73,7 @@ pub(super) fn check_opened(
     // Before the commit: a database that has an identity has a mark.
     keep_mark(&transaction, path)?;
     transaction.commit()?;
-    if is_restored { std::fs::remove_file(note).map_err(failed) } else { Ok(()) }
+    if is_restored { Ok(std::fs::remove_file(note)?) } else { Ok(()) }
 }
 
 fn note_of_restore(database: &Path) -> PathBuf {
@@ -100,13 +83,13 @@ fn note_of_restore(database: &Path) -> PathBuf {
 fn cause_at_start(
     connection: &Connection,
     file: FileIdentity,
-    found: Found<LogMark>,
+    found: Found<Seen>,
     is_restored: bool,
 ) -> Result<Option<Cause>, StoreError> {
     let stored = stored_identity(connection)?;
     Ok(match found {
         _ if is_restored => Some(Cause::Restored),
-        Found::Kept(LogMark { end, .. }) if is_lost(connection, end.position)? => {
+        Found::Kept(Seen { end, .. }) if is_lost(connection, end.position)? => {
             Some(Cause::BeforeMark)
         }
         _ if stored.is_some_and(|stored| stored != file) => Some(Cause::DatabasePutBack),
@@ -134,8 +117,8 @@ fn is_lost(connection: &Connection, place: Position) -> Result<bool, StoreError>
 /// Keeps the present end of the log as the mark.
 pub(super) fn keep_mark(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let end = read_head(connection)?.cursor();
-    let mark = LogMark { end, highest_id: highest_given(connection)? };
-    Mark::beside(path).keep(&mark).map_err(failed)
+    let mark = Seen { end, highest_id: highest_given(connection)? };
+    Ok(Mark::beside(path).keep(&mark)?)
 }
 
 /// Learns from a follower's question: that there are followers, which ids it has seen, and whether the
@@ -210,22 +193,17 @@ fn write_rewound(
     highest_seen: i64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let highest = highest_given(connection)?.max(highest_seen);
-    let ids_through = highest.saturating_add(IDS_LEFT_OUT);
+    let rewound = rewound(highest_given(connection)?.max(highest_seen));
+    let ids_through = rewound.ids_through;
     set_highest_given(connection, ids_through)?;
-    let data = RecordData::Rewound(LogRewound { ids_through, written_by: None });
+    let data = RecordData::Rewound(rewound);
     let position = log::append(connection, &EventKind::REWOUND, data, now_ms, None)?;
     connection.execute("UPDATE users SET stamp = ?1", [position.to_bytes()])?;
     let present = incarnation::read(connection)?;
     let sql = "INSERT OR REPLACE INTO last_rewound VALUES (1, ?1, ?2)";
     connection.execute(sql, params![position.seq, present.0])?;
     undone.map_or(Ok(()), |run| note_undone(connection, run))?;
-    tracing::error!(
-        cause = cause.as_str(),
-        seq = position.seq,
-        ids_through,
-        "the log went back: everybody has to log in again, and ids go on above those that were given"
-    );
+    announce(cause.as_str(), position.seq, ids_through);
     Ok(())
 }
 
@@ -243,12 +221,4 @@ fn set_highest_given(connection: &Connection, id: i64) -> Result<(), StoreError>
         connection.execute("INSERT INTO sqlite_sequence VALUES ('users', ?1)", [id])?;
     }
     Ok(())
-}
-
-fn failed(error: std::io::Error) -> StoreError {
-    if is_full_kind(error.kind()) {
-        StoreError::Full(Arc::new(error))
-    } else {
-        StoreError::Failed(Arc::new(error))
-    }
 }
