@@ -28,8 +28,22 @@ trap clean_up EXIT
 
 # --- Asking ---------------------------------------------------------------------------------------
 
-# call METHOD URL [CURL_ARGUMENT...]: sets $status, $body and, for `header`, the headers.
+# call METHOD URL [CURL_ARGUMENT...]: sets $status, $body and, for `header`, the headers. A 503 with
+# Retry-After asks for the same request again: a part of the system is just coming back. That is
+# tried for 15 s at most.
 call() {
+  local deadline=$((SECONDS + 15)) pause
+  while call_once "$@" && [[ $status == 503 ]]; do
+    pause=$(header Retry-After)
+    [[ $pause =~ ^[0-9]$ ]] || break
+    ((SECONDS + pause <= deadline)) || break
+    printf 'note    %s %s answered 503, and is sent again after %s s\n' "$1" "${2%%\?*}" "$pause"
+    sleep "$pause"
+  done
+}
+
+# call_once: one request of `call`.
+call_once() {
   local method=$1 url=$2
   shift 2
   : >"$work/body"
@@ -123,7 +137,7 @@ for tool in curl jq; do
 done
 for url in "$users" "$auth"; do
   deadline=$((SECONDS + 30))
-  until call GET "$url/readyz" --max-time 2 && answered 200; do
+  until call_once GET "$url/readyz" --max-time 2 && answered 200; do
     if ((SECONDS >= deadline)); then
       echo "$url/readyz is not ready after 30 s: ${status/#000/no answer} $body" >&2
       exit 2
