@@ -12,6 +12,7 @@
 
 mod cold_start;
 mod figures;
+mod fleet;
 mod flood;
 mod floors;
 mod gate;

@@ -1,11 +1,10 @@
 //! Single requests at a fixed rate, and how long each answer takes.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::raw_http::parse;
+use crate::raw_http::Client;
 
 /// Pause between two requests: 100 per second.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -16,11 +15,10 @@ const INTERVAL: Duration = Duration::from_millis(10);
 pub(crate) fn probe(
     at: SocketAddr,
     paths: &[String],
-    header: &str,
+    headers: &str,
     time: Duration,
 ) -> Vec<Duration> {
-    let mut connection = TcpStream::connect(at).unwrap();
-    connection.set_nodelay(true).unwrap();
+    let mut client = Client::connect(at);
     let mut times = Vec::new();
     let mut due = Instant::now();
     let end = due + time;
@@ -35,26 +33,9 @@ pub(crate) fn probe(
         } else {
             due
         };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n{header}\r\n");
-        connection.write_all(request.as_bytes()).unwrap();
-        read_answer(&mut connection);
+        assert_eq!(client.ask("GET", path, headers).status, 200);
         times.push(since.elapsed());
         due += INTERVAL;
     }
     times
-}
-
-/// Reads one complete answer with status 200.
-fn read_answer(connection: &mut TcpStream) {
-    let mut answer = Vec::with_capacity(1024);
-    let mut chunk = [0; 4096];
-    let head = loop {
-        let count = connection.read(&mut chunk).unwrap();
-        assert!(count > 0, "the connection was closed");
-        answer.extend_from_slice(&chunk[..count]);
-        if let Some(head) = parse(&answer) {
-            break head;
-        }
-    };
-    assert_eq!(head.status, 200);
 }

@@ -1,10 +1,44 @@
 //! Requests and answers as bytes: clients that cost almost nothing beside the services.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
 /// The parts of an answer that a client needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) has_retry_after: bool,
+}
+
+/// One connection, on which a request is sent when the one before is answered.
+pub(crate) struct Client {
+    at: SocketAddr,
+    connection: TcpStream,
+}
+
+impl Client {
+    pub(crate) fn connect(at: SocketAddr) -> Self {
+        let connection = TcpStream::connect(at).unwrap();
+        connection.set_nodelay(true).unwrap();
+        Self { at, connection }
+    }
+
+    /// Sends a request without a body. `headers` are whole lines.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &str) -> Head {
+        let at = self.at;
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\n{headers}\r\n");
+        self.connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::with_capacity(1024);
+        let mut chunk = [0; 4096];
+        loop {
+            let count = self.connection.read(&mut chunk).unwrap();
+            assert!(count > 0, "the connection was closed");
+            answer.extend_from_slice(&chunk[..count]);
+            if let Some(head) = parse(&answer) {
+                return head;
+            }
+        }
+    }
 }
 
 /// The answer, once it is complete, including its body.

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::figures::{bus, hashing, latency, memory, overload, reads, timing, writes};
+use crate::figures::{bus, hashing, latency, memory, overload, reads, replicas, timing, writes};
 use crate::system::System;
 use crate::table::{Column, Figure, print, to_json};
 use crate::wrk::Wrk;
@@ -17,20 +17,29 @@ pub(crate) enum Group {
     Reads,
     Writes,
     Bus,
+    Replicas,
     Timing,
+}
+
+impl Group {
+    /// It starts a system of its own, whatever the number of users.
+    fn has_own_system(self) -> bool {
+        matches!(self, Self::Replicas | Self::Timing)
+    }
 }
 
 /// Measures with each number of users, and prints.
 pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
-    let mut groups = only.map_or_else(|| Group::value_variants().to_vec(), |group| vec![group]);
+    let groups = only.map_or_else(|| Group::value_variants().to_vec(), |group| vec![group]);
+    let (own, common): (Vec<Group>, Vec<Group>) =
+        groups.into_iter().partition(|group| group.has_own_system());
+    let wrk = Wrk::new();
     let mut columns = Vec::new();
-    // It creates its own users.
-    if let Some(place) = groups.iter().position(|group| *group == Group::Timing) {
-        groups.remove(place);
-        columns.push(Column { users: timing::USERS, figures: timing::measure().await });
+    for group in own {
+        columns.push(measure_alone(group, &wrk).await);
     }
-    if !groups.is_empty() {
-        columns.extend(measure_with(&groups, numbers).await);
+    if !common.is_empty() {
+        columns.extend(measure_with(&common, numbers, &wrk).await);
     }
     if json {
         println!("{:#}", to_json(&columns));
@@ -39,8 +48,14 @@ pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
     }
 }
 
-async fn measure_with(groups: &[Group], numbers: &[i64]) -> Vec<Column> {
-    let wrk = Wrk::new();
+async fn measure_alone(group: Group, wrk: &Wrk) -> Column {
+    match group {
+        Group::Replicas => Column { users: replicas::USERS, figures: replicas::measure(wrk).await },
+        _ => Column { users: timing::USERS, figures: timing::measure().await },
+    }
+}
+
+async fn measure_with(groups: &[Group], numbers: &[i64], wrk: &Wrk) -> Vec<Column> {
     let mut columns = Vec::new();
     for &users in numbers {
         let mut system = System::start(users).await;
@@ -48,7 +63,7 @@ async fn measure_with(groups: &[Group], numbers: &[i64]) -> Vec<Column> {
         eprintln!("{users} users: auth_service had them after {loaded_after:.2?}");
         let mut figures = Vec::new();
         for &group in groups {
-            figures.extend(measure(group, &mut system, &wrk).await);
+            figures.extend(measure(group, &mut system, wrk).await);
         }
         columns.push(Column { users, figures });
     }
@@ -65,6 +80,6 @@ async fn measure(group: Group, system: &mut System, wrk: &Wrk) -> Vec<Figure> {
         Group::Writes => writes::measure(system, wrk).await,
         Group::Bus => bus::measure(system, wrk).await,
         // Measured before, without this system.
-        Group::Timing => Vec::new(),
+        Group::Replicas | Group::Timing => Vec::new(),
     }
 }

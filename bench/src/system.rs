@@ -72,9 +72,7 @@ impl System {
 
     /// A token of the first user.
     pub(crate) async fn token(&self) -> String {
-        let (status, answer) = post(self.auth_service.address, "/login", "user1").await;
-        assert_eq!(status, 200, "{answer}");
-        answer["token"].as_str().unwrap().to_owned()
+        token(self.auth_service.address).await
     }
 
     /// The end of the log, read from user_service's file.
@@ -123,7 +121,7 @@ impl Seq {
 impl Service {
     /// Starts the binary that was built beside this one, and waits until it is ready. Its log goes
     /// to a file, as in production.
-    async fn start(name: &'static str, directory: &Path, amqp_url: &str) -> Self {
+    pub(crate) async fn start(name: &'static str, directory: &Path, amqp_url: &str) -> Self {
         Self::start_with(name, directory, &[("AMQP_URL", amqp_url)]).await
     }
 
@@ -257,6 +255,21 @@ pub(crate) async fn post(at: SocketAddr, path: &str, username: &str) -> (u16, Va
     let mut answer = request.force_close().send_json(&body).await.unwrap();
     let body = answer.body().await.unwrap();
     (answer.status().as_u16(), serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// A token of the first user.
+pub(crate) async fn token(auth: SocketAddr) -> String {
+    let (status, answer) = post(auth, "/login", "user1").await;
+    assert_eq!(status, 200, "{answer}");
+    answer["token"].as_str().unwrap().to_owned()
+}
+
+/// Waits until a login of this user is answered with this status.
+pub(crate) async fn until_login_gives(auth: SocketAddr, username: &str, status: u16) {
+    let started = Instant::now();
+    while post(auth, "/login", username).await.0 != status {
+        assert!(started.elapsed() < BOUND, "{username} does not log in with {status}");
+    }
 }
 
 /// Changes a user's name.

@@ -34,7 +34,7 @@ async fn delay(system: &System) -> Figure {
     let pair = LapinPair::connect(&system.broker.url(), EVENT_SIZE).await;
     let (mut floors, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        floors.push(pair.one_by_one(SINGLE).await);
+        floors.push(pair.one_by_one(SINGLE).await.received);
         ours.push(commit_to_applied(system).await);
     }
     let sync = fdatasync(system.directory.path()).median();

@@ -1,11 +1,13 @@
 //! The figures, each measured in the same rounds as its floor.
 
 pub(crate) mod bus;
+pub(crate) mod ended_sessions;
 pub(crate) mod hashing;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod overload;
 pub(crate) mod reads;
+pub(crate) mod replicas;
 pub(crate) mod timing;
 pub(crate) mod writes;
 

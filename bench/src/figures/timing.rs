@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::raw_http::parse;
 use crate::sample::Sample;
-use crate::system::{Service, post};
+use crate::system::{Service, post, until_login_gives};
 use crate::table::{Figure, Wanted};
 
 /// The users that exist or existed.
@@ -83,16 +83,6 @@ async fn make_users(users: SocketAddr, auth: SocketAddr) {
     assert!(deleted.unwrap().status().is_success());
     until_login_gives(auth, "user2", 401).await;
     until_login_gives(auth, "user1", 200).await;
-}
-
-async fn until_login_gives(auth: SocketAddr, name: &str, status: u16) {
-    let started = Instant::now();
-    while post(auth, "/login", name).await.0 != status {
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "{name} does not log in with {status}"
-        );
-    }
 }
 
 /// In microseconds: the wrong password first, then each class.

@@ -30,6 +30,14 @@ pub(crate) struct LapinPair {
     body: Vec<u8>,
 }
 
+/// The times from publishing single messages, in milliseconds.
+pub(crate) struct OneByOne {
+    /// Until each was received.
+    pub(crate) received: Sample,
+    /// Until the broker had confirmed it.
+    pub(crate) confirmed: Sample,
+}
+
 impl LapinPair {
     pub(crate) async fn connect(url: &str, body_size: usize) -> Self {
         let publishing = open(url).await;
@@ -39,21 +47,29 @@ impl LapinPair {
         Self { publishing, consuming, body: vec![b'x'; body_size] }
     }
 
-    /// The time from publishing one message to receiving it, in milliseconds.
-    pub(crate) async fn one_by_one(&self, count: usize) -> Sample {
+    /// Publishes one message after the other.
+    pub(crate) async fn one_by_one(&self, count: usize) -> OneByOne {
         let mut consumer = self.consume().await;
-        let mut times = Vec::new();
+        let (mut received, mut confirmed) = (Vec::new(), Vec::new());
         for _ in 0..count {
             tokio::time::sleep(PAUSE).await;
             let started = Instant::now();
             let confirm = self.publish().await;
-            let delivery = consumer.next().await.unwrap().unwrap();
-            times.push(started.elapsed());
+            let (delivery, ()) = tokio::join!(
+                async {
+                    let delivery = consumer.next().await.unwrap().unwrap();
+                    received.push(started.elapsed());
+                    delivery
+                },
+                async {
+                    confirm.await.unwrap();
+                    confirmed.push(started.elapsed());
+                }
+            );
             delivery.ack(BasicAckOptions::default()).await.unwrap();
-            confirm.await.unwrap();
         }
         self.delete_queue().await;
-        Sample::of_times(&times)
+        OneByOne { received: Sample::of_times(&received), confirmed: Sample::of_times(&confirmed) }
     }
 
     /// Messages per second, published in batches and consumed at the same time.
