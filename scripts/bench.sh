@@ -5,7 +5,7 @@
 #   scripts/bench.sh                  everything, in less than ten minutes on two cores
 #   scripts/bench.sh --json           the same for machines
 #   scripts/bench.sh --only reads     one group: memory, hashing, overload, latency, reads, writes, bus,
-#                                    timing
+#                                    replicas, timing
 #   scripts/bench.sh --users 1000     with this number of users alone
 #   scripts/bench.sh --gate           instruction counts of the hot paths beside the recorded ones
 #   scripts/bench.sh --gate --record  records them
