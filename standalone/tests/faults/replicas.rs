@@ -32,7 +32,7 @@ use crate::random::Random;
 pub(crate) const CLIENTS: usize = 4;
 pub(crate) const PASSWORD: &str = "testpassword";
 /// Within this time of a fault's end every replica lacks nothing.
-pub(crate) const LEVEL_BOUND: Duration = Duration::from_secs(60);
+pub(crate) const LEVEL_BOUND: Duration = Duration::from_mins(1);
 /// In the default run.
 const ROUNDS: u64 = 2;
 

@@ -86,7 +86,9 @@ async fn rotate(fleet: &Fleet, http: &Http) {
         .await;
         tokens.extend([before, after]);
         for verifier in &mut verifiers {
-            tokens.iter().for_each(|token| verifier.expect_good(token));
+            for token in &tokens {
+                verifier.expect_good(token);
+            }
         }
         // That is how often they rotate.
         tokio::time::sleep(BETWEEN).await;

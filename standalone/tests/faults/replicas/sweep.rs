@@ -45,7 +45,9 @@ pub(crate) async fn sweep(sites: &Sites, http: &Http, users: &mut [Sessions]) ->
     let asking = everywhere.map(|(there, expected)| ask(sites, http, there, expected));
     let found: Vec<Findings> = iter(asking).buffer_unordered(AT_ONCE).collect().await;
     let mut findings = Findings::default();
-    found.into_iter().for_each(|found| findings.join(found));
+    for found in found {
+        findings.join(found);
+    }
     findings
 }
 
