@@ -87,7 +87,8 @@ smoke_standalone() {
   fi
 }
 
-step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql nginx python3-jwt
+step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql nginx python3-jwt \
+  nodejs node-jose faketime
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings

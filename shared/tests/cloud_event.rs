@@ -149,6 +149,8 @@ fn token_set_messages() -> [Outgoing; 5] {
         keys: vec![],
         gaps: gaps.clone(),
         is_asking: true,
+        name: "s-1".to_owned(),
+        heard: [(to, vec!["t-7".to_owned()])].into(),
     };
     let handed = vec![RecordWithAge { record: record.clone(), age_ms: 5 }];
     let (number, of) = (1, 1);

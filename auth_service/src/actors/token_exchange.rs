@@ -13,7 +13,9 @@
 //! is published again: a set takes both.
 
 mod answering;
+mod head_names;
 mod outbox;
+mod queues;
 mod replicas;
 mod roll_call;
 mod session;

@@ -18,6 +18,7 @@ mod key_commands;
 mod later_versions;
 mod login;
 mod logout_all;
+mod old_heads;
 mod poison;
 mod random_tokens;
 mod refresh;

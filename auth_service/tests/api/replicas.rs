@@ -47,7 +47,7 @@ fn part_of(token: &str, index: usize) -> Value {
     serde_json::from_slice(&BASE64URL_NOPAD.decode(part.as_bytes()).unwrap()).unwrap()
 }
 
-async fn until_ready(app: &TestApp) {
+pub(crate) async fn until_ready(app: &TestApp) {
     until("it is ready", BOUND, async || (app.get("/readyz").await.status == 200).then_some(()))
         .await;
 }

@@ -5,6 +5,7 @@
 //! broker had confirmed before. [`TokenSetHead`]s, which are sent every second and are worthless a
 //! second later, come through another queue, which is deleted with its consumer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
@@ -40,6 +41,13 @@ pub struct TokenSetHead {
     /// It has just connected: the receiver is to send its own head at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_asking: bool,
+    /// Names this head. Those that hear it repeat the name in theirs.
+    #[serde(default)]
+    pub name: String,
+    /// The names of the last heads that were heard of each other replica, two at most: proof for that
+    /// replica that this head is no older than they are.
+    #[serde(default)]
+    pub heard: BTreeMap<ReplicaId, Vec<String>>,
 }
 
 /// Whether records may be missing in a set.
@@ -133,6 +141,8 @@ mod tests {
             keys: vec![KID],
             gaps: Gaps::AllBut(vec![KID]),
             is_asking: false,
+            name: "s-1".into(),
+            heard: [(FROM, vec!["t-7".to_owned()])].into(),
         };
         let parts = json!({"7": "AAAAAAAAAAAAAAAAAAAAAQ"});
         check(
@@ -142,6 +152,8 @@ mod tests {
                 "summary": {"parts": parts, "horizons": {kid.clone(): 9}},
                 "keys": [kid],
                 "gaps": {"all_but": [kid]},
+                "name": "s-1",
+                "heard": {FROM.to_string(): ["t-7"]},
             }),
         );
         let question = PartsQuestion { from: FROM, nonce: "n".into(), parts: vec![0, 255] };

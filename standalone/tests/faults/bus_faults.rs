@@ -31,11 +31,11 @@ pub(crate) fn delete_queue(broker: &RabbitMq) {
 }
 
 /// The exchange goes, and with it every binding. Nobody is told.
-pub(crate) fn delete_exchange(broker: &RabbitMq) {
+pub(crate) fn delete_exchange(broker: &RabbitMq, name: &str) {
     broker.control(&[
         "eval",
         &format!(
-            "rabbit_exchange:delete(rabbit_misc:r(<<\"/\">>, exchange, <<\"{USERS_EXCHANGE}\">>), \
+            "rabbit_exchange:delete(rabbit_misc:r(<<\"/\">>, exchange, <<\"{name}\">>), \
          false, <<\"test\">>)."
         ),
     ]);

@@ -24,7 +24,7 @@ pub(crate) fn alone() -> File {
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings of a test, from scripts/chaos.sh")]
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 

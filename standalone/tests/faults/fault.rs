@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::topology::USERS_EXCHANGE;
 use testkit::wait::until_holds;
 
 use crate::bus_faults::{delete_exchange, delete_queue, replay};
@@ -94,7 +95,7 @@ impl Fault {
             BothKilled => kill_and_start(rig, round, &[User, Auth]).await,
             BrokerKilled | BrokerStopped | BrokerWiped => self.restart_broker(rig, round).await,
             QueueDeleted => delete_queue(&bus(rig).broker),
-            ExchangeDeleted => delete_exchange(&bus(rig).broker),
+            ExchangeDeleted => delete_exchange(&bus(rig).broker, USERS_EXCHANGE),
             MemoryAlarm => {
                 bus(rig).broker.control(&["set_vm_memory_high_watermark", "0.0000001"]);
                 round.go_on(1_500).await;

@@ -23,6 +23,7 @@ mod full_disk;
 mod history;
 mod mutants;
 mod random;
+mod replicas;
 mod rig;
 mod round;
 mod sabotage;

@@ -3,24 +3,19 @@
 use std::error::Error;
 use std::time::Duration;
 
-use contract::topology::{
-    TOKEN_RECORDS, TOKEN_SET_HEADS, TOKENS_EXCHANGE, token_heads_queue, token_marker_key,
-    token_queue,
-};
 use contract::{Gaps, PartsQuestion, ReplicaId, TokenMarker, TokenSetHead};
 use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, StreamExt};
 use shared::actors::{AskError, ask};
 use shared::bus::cloud_event::{TokenSetMessage, Undecodable};
-use shared::bus::{
-    Binding, BusError, Deliveries, Delivery, QueueLifetime, QueueSpec, Subscription,
-};
+use shared::bus::{BusError, Deliveries, Delivery, Subscription};
 use shared::secrets::random_bytes;
 use shared::tokens::token_set::{AgedRecord, BootTime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::answering::QUESTIONS;
+use super::queues::PREFETCH;
 use super::roll_call::{RollCall, Step};
 use super::telling::Telling;
 use super::{Exchange, ExchangeError, KnownReplicas};
@@ -28,12 +23,6 @@ use crate::actors::token_revocations::{
     CompareSets, FoundNobody, MergeRecords, SeeReplica, TrustSetWith,
 };
 
-/// Messages of the own queue that may be unacknowledged. An answer may have 120 KB.
-const PREFETCH: u16 = 100;
-/// Heads that may be.
-const HEADS_PREFETCH: u16 = 20;
-/// How long a replica may be away without losing its queue. Its set is compared in any case.
-const EXPIRES: Duration = Duration::from_hours(24);
 /// How often it is looked whether the others had the time to answer.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Without a marker or anything else for so long, all is declared anew: somebody may have deleted the
@@ -72,27 +61,6 @@ impl Exchange {
         }
     }
 
-    fn own_queue(&self) -> QueueSpec {
-        QueueSpec {
-            name: token_queue(&self.me),
-            lifetime: QueueLifetime::Durable { expires: EXPIRES },
-            bindings: vec![
-                from_replicas(TOKEN_RECORDS),
-                from_replicas(&token_marker_key(&self.me)),
-            ],
-            prefetch: PREFETCH,
-        }
-    }
-
-    fn heads_queue(&self, session: &str) -> QueueSpec {
-        QueueSpec {
-            name: token_heads_queue(&self.me, session),
-            lifetime: QueueLifetime::Transient,
-            bindings: vec![from_replicas(TOKEN_SET_HEADS)],
-            prefetch: HEADS_PREFETCH,
-        }
-    }
-
     fn bury(&self, delivery: Delivery, reason: &Undecodable) {
         let Delivery { message, routing_key, .. } = delivery;
         self.dead_letters.send(message, routing_key, reason.to_string());
@@ -118,10 +86,6 @@ impl Exchange {
         self.metrics.merged.inc_by(count as u64);
         Ok(())
     }
-}
-
-fn from_replicas(routing_key: &str) -> Binding {
-    Binding { exchange: TOKENS_EXCHANGE.into(), routing_key: routing_key.into() }
 }
 
 /// The half that listens.
@@ -263,15 +227,25 @@ impl Session<'_> {
     }
 
     async fn take_head(&mut self, head: TokenSetHead) -> Result<(), ExchangeError> {
-        let TokenSetHead { from, summary, keys, gaps, is_asking } = head;
+        let TokenSetHead { from, summary, keys, gaps, is_asking, name, heard } = head;
         let (with, now) = (self.with, self.with.now());
+        let is_of_now = {
+            let mut names = self.telling.names.borrow_mut();
+            let is_of_now = names.is_of_now(heard.get(&with.me), now);
+            let is_first = names.hear(from, name, is_of_now);
+            if is_asking || is_first {
+                // The other one needs the name of its head in ours.
+                self.telling.wanted.notify_one();
+            }
+            is_of_now
+        };
+        if !is_of_now {
+            return Ok(());
+        }
         let mut is_to_be_stored = false;
         with.known.send_modify(|known| is_to_be_stored = known.heard(from, keys, now));
         if is_to_be_stored {
             ask(&with.revocations, SeeReplica(from)).await??;
-        }
-        if is_asking {
-            self.telling.wanted.notify_one();
         }
         let differing = ask(&with.revocations, CompareSets(summary)).await??;
         match self.roll_call.compare(from, differing, &self.telling.session) {

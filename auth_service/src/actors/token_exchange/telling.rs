@@ -1,6 +1,6 @@
 //! What a replica says each second: the head of its set to all, and a marker to itself.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use contract::{TokenMarker, TokenSetHead};
@@ -8,6 +8,7 @@ use shared::actors::ask;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::head_names::HeadNames;
 use super::{Exchange, ExchangeError};
 use crate::actors::token_revocations::ReadHead;
 
@@ -27,12 +28,15 @@ pub(super) struct Telling {
     pub(super) is_asking: Cell<bool>,
     /// Somebody wants to know now.
     pub(super) wanted: Notify,
+    /// What proves that heads are not old ones.
+    pub(super) names: RefCell<HeadNames>,
 }
 
 impl Telling {
     pub(super) fn new(session: String) -> Self {
         let (is_drained, is_asking) = (Cell::new(false), Cell::new(false));
-        Self { session, is_drained, is_asking, wanted: Notify::new() }
+        let names = RefCell::new(HeadNames::new(session.clone()));
+        Self { session, is_drained, is_asking, wanted: Notify::new(), names }
     }
 
     /// The queue is drained: everybody is asked.
@@ -50,12 +54,15 @@ impl Exchange {
             let mut batch = Vec::new();
             if telling.is_drained.get() {
                 let head = ask(&self.revocations, ReadHead).await?;
+                let mut names = telling.names.borrow_mut();
                 batch.push(self.codec.encode_token_set_head(&TokenSetHead {
                     from: self.me,
                     summary: head.summary,
                     keys: head.keys,
                     gaps: head.gaps,
                     is_asking: telling.is_asking.take(),
+                    name: names.next(self.now()),
+                    heard: names.heard(),
                 }));
             }
             let (session, sent_at_ms) = (telling.session.clone(), self.now().0);
