@@ -19,6 +19,7 @@ mod restores;
 mod sealing_keys;
 mod secrets;
 mod system;
+mod user_replicas;
 
 use system::System;
 

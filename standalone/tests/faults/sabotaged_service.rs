@@ -22,8 +22,8 @@ use shared::telemetry::init_logging;
 use standalone::{Config, start_with};
 use user_service::domain::Precondition;
 use user_service::store::{
-    Change, Committed, FollowerPlace, LogReader, Opened, Pruned, Reader, Retention, Store,
-    StoreError, UpdateUser, Writer,
+    Change, Committed, FollowerPlace, Lease, LeaseClaim, LogReader, LogWatch, Opened, Pruned,
+    Reader, Retention, Store, StoreError, UpdateUser, Writer,
 };
 
 /// Says which mistake to make, in the environment of the process.
@@ -143,6 +143,10 @@ impl Store for SabotagedStore {
         self.inside.open_log_reader()
     }
 
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        self.inside.watch_log()
+    }
+
     fn is_damaged(&self) -> bool {
         self.inside.is_damaged()
     }
@@ -191,8 +195,8 @@ impl Writer for SabotagedWriter {
         self.inside.keep_mark()
     }
 
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.inside.record_published(seq)
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
+        self.inside.claim_lease(claim)
     }
 
     fn prune(

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::store::{
-    Change, Committed, FollowerPlace, LogReader, Opened, Pruned, Reader, Retention, Store,
-    StoreError, Writer,
+    Change, Committed, FollowerPlace, Lease, LeaseClaim, LogReader, LogWatch, Opened, Pruned,
+    Reader, Retention, Store, StoreError, Writer,
 };
 
 /// The faults that are switched on.
@@ -68,6 +68,10 @@ impl Store for TroubledStore {
         self.inside.open_log_reader()
     }
 
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        self.inside.watch_log()
+    }
+
     fn is_damaged(&self) -> bool {
         self.inside.is_damaged()
     }
@@ -113,8 +117,8 @@ impl Writer for TroubledWriter {
         self.inside.keep_mark()
     }
 
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.inside.record_published(seq)
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
+        self.inside.claim_lease(claim)
     }
 
     fn prune(

@@ -12,6 +12,7 @@
 mod change;
 #[cfg(test)]
 mod conformance;
+mod lease;
 mod new_record;
 mod postgres;
 mod rewound;
@@ -32,6 +33,7 @@ use shared::idempotency::IdempotentRequest;
 pub use change::{
     Change, ChangeError, CreateUser, DeleteUser, EndSessions, Outcome, ReplaceHash, UpdateUser,
 };
+pub use lease::{LEASE_LENGTH, Lease, LeaseClaim};
 pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};
@@ -86,6 +88,9 @@ pub trait Store: Send + Sync {
 
     /// Opens a reader of the log. Each belongs to one thread.
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>>;
+
+    /// Hears of what other processes write to the log.
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>>;
 
     /// Whether the writer or a reader of users has found the database damaged: trying again does not
     /// help.
@@ -145,11 +150,13 @@ pub trait Writer: Send {
     /// went back.
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Records that the bus has confirmed the log up to `seq`; never goes back.
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+    /// Claims the publisher's lease, and records how far the bus has confirmed the log. Where no
+    /// other process writes, the lease is always the claimant's.
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>>;
 
     /// Deletes a chunk of the data beyond its retention: records from the front of the log, without
-    /// a gap and never one that is not published, and stored responses that have expired.
+    /// a gap and never one that is not published, and stored responses that have expired. Does
+    /// nothing without the publisher's lease.
     fn prune(
         &mut self,
         retention: Retention,
@@ -216,6 +223,13 @@ pub struct Pruned {
     pub has_more: bool,
 }
 
+impl Pruned {
+    /// Nothing, of a log that begins after this record.
+    const fn nothing(log_start_seq: i64) -> Self {
+        Self { records: 0, responses: 0, log_start_seq, has_more: false }
+    }
+}
+
 /// Reads users. Every method sees everything that was committed before it was called.
 pub trait Reader: Send {
     /// The user with this id.
@@ -256,9 +270,6 @@ pub trait LogReader: Send {
     /// The end of the log, with the incarnation that vouches for it.
     fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>>;
 
-    /// The last record that the bus has confirmed, 0 before the first.
-    fn find_published(&self) -> LocalBoxFuture<'_, Result<i64, StoreError>>;
-
     /// The hash of the record `seq`; `None` if that record does not exist or was pruned. The hash
     /// of the last pruned record is still known, and so is that of the position before the first
     /// record.
@@ -275,6 +286,13 @@ pub trait LogReader: Send {
     /// All users in their current state, to be read page by page. Callers should not keep it for
     /// long: the engine retains old versions of the data for it.
     fn snapshot(&self) -> LocalBoxFuture<'_, Result<Box<dyn Snapshot + '_>, StoreError>>;
+}
+
+/// Tells that the log may have more records than before.
+pub trait LogWatch: Send {
+    /// Waits until another process may have written. It is a hint: one may be lost, and one may be
+    /// about a change of this process. Where no other process writes, it waits for ever.
+    fn changed(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Records of the log, with the end of the log at the same moment.

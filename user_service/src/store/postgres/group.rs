@@ -19,6 +19,7 @@ use super::super::{
 use super::StoreError;
 use super::log_reader::insert_records;
 use super::log_state::{LogState, stored_hash};
+use super::log_watch;
 use super::responses;
 use super::users;
 use crate::domain::{Credentials, User, Written};
@@ -300,6 +301,7 @@ impl Group {
         }
         if self.has_records() {
             writes.push(insert_records(session, &self.records).boxed_local());
+            writes.push(log_watch::tell(session).boxed_local());
         }
         if !self.new_responses.is_empty() {
             let store = responses::record(session, &self.new_responses, self.now_ms);

@@ -5,8 +5,10 @@
 //! of changes costs three round trips and one flush, whatever its size.
 
 mod group;
+mod lease;
 mod log_reader;
 mod log_state;
+mod log_watch;
 mod migrations;
 mod name_keys;
 mod pruning;
@@ -29,8 +31,9 @@ use secrecy::SecretString;
 pub(super) use shared::postgres::check_url;
 use shared::postgres::{InvalidDatabaseUrl, Link, Server, Session};
 
-use super::{LogReader, Opened, Reader, Store, StoreError};
+use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
 use log_reader::PostgresLogReader;
+use log_watch::PostgresLogWatch;
 use reader::PostgresReader;
 use writer::PostgresWriter;
 
@@ -78,6 +81,14 @@ impl Store for PostgresStore {
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
         let reader: Box<dyn LogReader> = Box::new(PostgresLogReader::new(Arc::clone(&self.server)));
         ready(Ok(reader)).boxed_local()
+    }
+
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        async {
+            let watch: Box<dyn LogWatch> = Box::new(PostgresLogWatch::open(&self.server).await?);
+            Ok(watch)
+        }
+        .boxed_local()
     }
 
     fn is_damaged(&self) -> bool {
