@@ -123,6 +123,10 @@ struct SabotagedWriter {
 }
 
 impl Store for SabotagedStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.migrate()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             let opened = self.inside.open_writer(now_ms).await?;

@@ -14,6 +14,7 @@ mod backups;
 mod data_dir;
 mod keys;
 mod limits;
+mod migrate;
 mod output;
 mod secret_files;
 mod signals;

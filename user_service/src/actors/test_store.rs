@@ -49,6 +49,10 @@ impl Troubles {
 }
 
 impl Store for TroubledStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.migrate()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             self.troubles.check_room()?;

@@ -77,6 +77,9 @@ pub struct InvalidUrl(String);
 
 /// A database of users, not yet opened.
 pub trait Store: Send + Sync {
+    /// Makes the migrations that the schema lacks, and nothing else.
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+
     /// Opens the writer, of which there is only one at a time, at the time `now_ms` (milliseconds
     /// since 1970). Brings the schema and the compared forms of the names up to date, the latter
     /// with records in the log, and begins a new incarnation of the log. If the database shows that

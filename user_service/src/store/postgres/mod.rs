@@ -62,6 +62,10 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        async { migrations::run(&self.patient_session().await?).await }.boxed_local()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             let session = self.patient_session().await?;

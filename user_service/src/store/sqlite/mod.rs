@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, pending, ready};
 use rusqlite::Connection;
 use shared::backup::DatabaseFile;
-use shared::sqlite::{Durability, ReadConnection, open_reader, open_writer};
+use shared::sqlite::{Durability, ReadConnection, close_writer, open_reader, open_writer};
 use shared::store_error::Damage;
 
 use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
@@ -45,9 +45,14 @@ impl SqliteStore {
         Self { path, damage: Damage::default() }
     }
 
-    fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
+    /// Opens it for writing, with its schema up to date.
+    fn connect(&self) -> Result<Connection, StoreError> {
         // This database is the source of truth: an acknowledged write survives a loss of power.
-        let mut connection = open_writer(&self.path, Durability::Full, &migrations::all())?;
+        Ok(open_writer(&self.path, Durability::Full, &migrations::all())?)
+    }
+
+    fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
+        let mut connection = self.connect()?;
         incarnation::begin(&connection)?;
         // Before anything else writes a record.
         rewinding::check_opened(&mut connection, &self.path, now_ms)?;
@@ -64,6 +69,10 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        ready(self.connect().and_then(close_writer)).boxed_local()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         ready(self.writer(now_ms)).boxed_local()
     }
