@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use contract::{EventKind, Incarnation, LogRecord, Position, RecordData, UserId};
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join, join_all, join5};
+use futures_util::future::{LocalBoxFuture, join, join_all};
 use shared::idempotency::IdempotentRequest;
 use shared::log_sync::user_checksum;
 use shared::postgres::{Confirmation, Session};
@@ -20,6 +20,7 @@ use super::StoreError;
 use super::log_reader::insert_records;
 use super::log_state::{LogState, stored_hash};
 use super::log_watch;
+use super::place::Place;
 use super::responses;
 use super::users;
 use crate::domain::{Credentials, User, Written};
@@ -30,6 +31,8 @@ pub(super) struct Group {
     pub(super) state: LogState,
     /// As it was read.
     former: LogState,
+    /// Where the log is now.
+    pub(super) here: Place,
     /// Who writes.
     pub(super) run: Incarnation,
     now_ms: i64,
@@ -102,14 +105,15 @@ impl Group {
         now_ms: i64,
     ) -> Result<(Self, bool), StoreError> {
         let Subjects { ids, keys, requests } = Subjects::of(changes);
-        let (state, hash_there, stored, owners, responses) = join5(
+        // Polled together, they are sent together.
+        let (here, state, hash_there, stored, owners, responses) = tokio::join!(
+            Place::read(session),
             LogState::read(session),
             stored_hash(session, seen.seq),
             users::with_ids(session, &ids),
             users::owners(session, &keys),
             responses::find(session, &requests, now_ms),
-        )
-        .await;
+        );
         let (state, hash_there) = (state?, hash_there?);
         let has_seen = match seen.seq.cmp(&state.start.seq) {
             Ordering::Less => true,
@@ -122,6 +126,7 @@ impl Group {
         };
         let group = Self {
             former: state.clone(),
+            here: here?,
             state,
             run,
             now_ms,

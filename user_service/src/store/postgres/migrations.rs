@@ -11,6 +11,7 @@ use super::transaction::commit_repeatable;
 const ALL: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_users.sql"),
     include_str!("../../../migrations/postgres/0002_lease.sql"),
+    include_str!("../../../migrations/postgres/0003_timeline.sql"),
 ];
 
 /// The oldest server that the statements here are tested with.

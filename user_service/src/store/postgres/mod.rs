@@ -11,6 +11,7 @@ mod log_state;
 mod log_watch;
 mod migrations;
 mod name_keys;
+mod place;
 mod pruning;
 mod reader;
 mod responses;

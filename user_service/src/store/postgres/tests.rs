@@ -1,3 +1,4 @@
+mod places;
 mod processes;
 
 use std::cell::Cell;

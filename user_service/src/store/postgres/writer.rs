@@ -21,7 +21,7 @@ use super::group::Group;
 use super::lease::Claimant;
 use super::log_state::{LogState, stored_hash};
 use super::rewinding::{self, Cause};
-use super::{name_keys, pruning, transaction};
+use super::{name_keys, place, pruning, transaction};
 
 /// How long the outcome of a COMMIT is asked for when its answer was lost.
 const ASKING_LIMIT: Duration = Duration::from_secs(20);
@@ -106,6 +106,7 @@ impl PostgresWriter {
         if !has_seen {
             rewinding::hear(&mut group, &session, seen, Cause::BeforeSeen).await?;
         }
+        place::note(&mut group);
         let done = work(&mut group, &session).await?;
         match group.commit(&session).await? {
             Confirmation::Confirmed => self.session = Some(session),
