@@ -25,7 +25,7 @@ pub(super) struct Place {
 impl Place {
     /// Where this session is.
     pub(super) async fn read(session: &Session) -> Result<Self, StoreError> {
-        // A standby has no timeline of its own to write on; it refuses the write that follows.
+        // A standby writes on no timeline, and asking it for one is an error.
         let sql = "SELECT concat_ws(' ', system_identifier,
                 (SELECT oid FROM pg_database WHERE datname = current_database()),
                 'user_log'::regclass::oid),
@@ -44,7 +44,8 @@ impl Place {
 /// Notes where the log is. If it was elsewhere before, and has not told its followers yet that it went
 /// back, it is in other hands from now on.
 pub(super) fn note(group: &mut Group) {
-    if group.state.place == group.here {
+    // A standby has no place to note, and refuses what would be written.
+    if group.state.place == group.here || !group.here.is_noted() {
         return;
     }
     if group.state.place.is_noted() && !group.has_records() {
