@@ -1,6 +1,7 @@
 //! This service as a separate binary.
 
 mod migrate;
+mod move_users;
 mod users;
 
 use std::error::Error;
@@ -19,6 +20,7 @@ use shared::telemetry::Registry;
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, start};
 
+use move_users::Move;
 use users::UsersCommand;
 
 /// The commands of user_service.
@@ -32,6 +34,10 @@ pub enum UserCommand {
     /// A start does the same. Run it first where the service itself may not change tables. Several may run at once on
     /// PostgreSQL, while services of the version before go on.
     Migrate,
+    /// Copy all users and their log from one database into another, empty one, while no service runs
+    ///
+    /// A second run goes on where the first stopped. An auth_service that follows the log goes on where it is.
+    Move(Move),
 }
 
 impl UserCommand {
@@ -43,6 +49,7 @@ impl UserCommand {
         match self {
             Self::Users(command) => command.run(&config.common.data_dir),
             Self::Migrate => migrate::migrate(config),
+            Self::Move(moving) => moving.run(config),
         }
     }
 }

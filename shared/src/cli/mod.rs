@@ -207,7 +207,8 @@ Times are written as 500ms, 10s, 15m, 12h or 7d.
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not running, 78 settings
 are wrong. Of backup and restore: 65 a file is damaged or of a newer version, 66 a file is missing or
 cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted.
-Of migrate: 75 a service uses the file, or the database server cannot be reached. Of users import and users
+Of migrate and move: 65 what arrived differs, 66 there is no such file, 73 the target has users of its
+own, 75 a service runs, or the database server cannot be reached: run it again. Of users import and users
 export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
 be written, 75 it stopped in the middle: run it again, 130 interrupted: run it again";
 

@@ -8,6 +8,7 @@ mod client;
 mod documented;
 mod freshness;
 mod journeys;
+mod moving;
 mod moving_in;
 mod nginx;
 mod old_data;

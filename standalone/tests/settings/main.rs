@@ -15,6 +15,7 @@ mod data_dir;
 mod keys;
 mod limits;
 mod migrate;
+mod moving;
 mod output;
 mod secret_files;
 mod signals;

@@ -13,6 +13,7 @@ mod change;
 #[cfg(test)]
 mod conformance;
 mod lease;
+pub mod moving;
 mod new_record;
 mod postgres;
 mod rewound;

@@ -12,6 +12,7 @@ const ALL: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_users.sql"),
     include_str!("../../../migrations/postgres/0002_lease.sql"),
     include_str!("../../../migrations/postgres/0003_timeline.sql"),
+    include_str!("../../../migrations/postgres/0004_moving.sql"),
 ];
 
 /// The oldest server that the statements here are tested with.

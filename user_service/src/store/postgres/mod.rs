@@ -10,6 +10,7 @@ mod log_reader;
 mod log_state;
 mod log_watch;
 mod migrations;
+mod moving;
 mod name_keys;
 mod place;
 mod pruning;

@@ -1,3 +1,4 @@
+mod moving;
 mod places;
 mod processes;
 

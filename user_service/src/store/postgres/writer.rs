@@ -12,6 +12,7 @@ use shared::fail_point::fail_point;
 use shared::postgres::{Confirmation, Server, Session, while_unavailable};
 use shared::secrets::random_bytes;
 
+use super::super::moving::MoveNotEnded;
 use super::super::rewound::Seen;
 use super::super::{
     Change, ChangeError, Committed, FollowerPlace, Lease, LeaseClaim, Opened, Outcome, Pruned,
@@ -21,7 +22,7 @@ use super::group::Group;
 use super::lease::Claimant;
 use super::log_state::{LogState, stored_hash};
 use super::rewinding::{self, Cause};
-use super::{name_keys, place, pruning, transaction};
+use super::{moving, name_keys, place, pruning, transaction};
 
 /// How long the outcome of a COMMIT is asked for when its answer was lost.
 const ASKING_LIMIT: Duration = Duration::from_secs(20);
@@ -55,6 +56,9 @@ impl PostgresWriter {
         let run = Incarnation(random_bytes());
         transaction::begin_long(&session).await?;
         let (mut group, _) = Group::read(&session, &[], Position::default(), run, now_ms).await?;
+        if moving::is_unfinished(&session).await? {
+            return Err(StoreError::Failed(Arc::new(MoveNotEnded)));
+        }
         group.state.incarnation = run;
         // Before anything else writes a record.
         rewinding::check_opened(&mut group, &session, &marked).await?;

@@ -4,6 +4,7 @@ mod checksum;
 mod incarnation;
 mod log;
 mod migrations;
+mod moving;
 mod name_keys;
 mod pruning;
 mod published;
@@ -16,6 +17,7 @@ mod users;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use contract::Head;
 use futures_util::FutureExt;
@@ -25,6 +27,7 @@ use shared::backup::DatabaseFile;
 use shared::sqlite::{Durability, ReadConnection, close_writer, open_reader, open_writer};
 use shared::store_error::Damage;
 
+use super::moving::MoveNotEnded;
 use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
 use reader::{SqliteLogReader, SqliteReader};
 use writer::SqliteWriter;
@@ -53,6 +56,9 @@ impl SqliteStore {
 
     fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
         let mut connection = self.connect()?;
+        if moving::find_note(&connection)?.is_some() {
+            return Err(StoreError::Failed(Arc::new(MoveNotEnded)));
+        }
         incarnation::begin(&connection)?;
         // Before anything else writes a record.
         rewinding::check_opened(&mut connection, &self.path, now_ms)?;
