@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use contract::{EventKind, Incarnation, LogRecord, Position, RecordData, UserId};
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join, join_all};
+use futures_util::future::{LocalBoxFuture, join, join_all, join5};
 use shared::idempotency::IdempotentRequest;
 use shared::log_sync::user_checksum;
 use shared::postgres::{Confirmation, Session};
@@ -106,14 +106,17 @@ impl Group {
     ) -> Result<(Self, bool), StoreError> {
         let Subjects { ids, keys, requests } = Subjects::of(changes);
         // Polled together, they are sent together.
-        let (here, state, hash_there, stored, owners, responses) = tokio::join!(
+        let (here, (state, hash_there, stored, owners, responses)) = join(
             Place::read(session),
-            LogState::read(session),
-            stored_hash(session, seen.seq),
-            users::with_ids(session, &ids),
-            users::owners(session, &keys),
-            responses::find(session, &requests, now_ms),
-        );
+            join5(
+                LogState::read(session),
+                stored_hash(session, seen.seq),
+                users::with_ids(session, &ids),
+                users::owners(session, &keys),
+                responses::find(session, &requests, now_ms),
+            ),
+        )
+        .await;
         let (state, hash_there) = (state?, hash_there?);
         let has_seen = match seen.seq.cmp(&state.start.seq) {
             Ordering::Less => true,
