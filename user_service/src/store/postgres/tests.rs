@@ -1,5 +1,8 @@
+#[cfg(test)]
 mod moving;
+#[cfg(test)]
 mod places;
+#[cfg(test)]
 mod processes;
 
 use std::cell::Cell;

@@ -1,5 +1,6 @@
 //! Several processes behind one log: each store here stands for one.
 
+use super::moving::LONG_LEASE;
 use super::*;
 use crate::store::{LEASE_LENGTH, Lease, LeaseClaim, Retention, Writer};
 
@@ -51,6 +52,7 @@ async fn the_holder_alone_prunes() {
     let committed = first.commit(vec![create("anna")], 5).await.unwrap();
     let confirmed = Some(committed.head.position);
     first.claim_lease(LeaseClaim { confirmed, length: LEASE_LENGTH }).await.unwrap();
+    engine.server.sql(LONG_LEASE);
     let all = Retention { age_ms: 0, rows: 0 };
     assert_eq!(second.prune(all, 5).await.unwrap().records, 0);
     assert_eq!(first.prune(all, 5).await.unwrap().records, 1);
