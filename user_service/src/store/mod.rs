@@ -39,6 +39,9 @@ pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};
 
+/// What the service calls itself where the database's operators see its sessions.
+const SERVICE: &str = "user_service";
+
 /// The name of the database's file.
 pub const DATABASE: &str = "users.db";
 
@@ -57,7 +60,7 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
 /// # Errors
 /// The URL cannot be used.
 pub fn at_url(url: &SecretString, data_dir: &Path) -> Result<Arc<dyn Store>, InvalidUrl> {
-    match postgres::PostgresStore::new(url, data_dir) {
+    match postgres::PostgresStore::new(url, SERVICE, data_dir) {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(InvalidUrl(error.to_string())),
     }

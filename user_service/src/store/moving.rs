@@ -25,8 +25,8 @@ pub trait MoveEnd {
     /// The database.
     fn store(&self) -> &dyn Store;
 
-    /// The process that publishes its log now: a service that runs.
-    fn find_publisher(&self) -> LocalBoxFuture<'_, Result<Option<String>, StoreError>>;
+    /// A service that uses it now.
+    fn find_service(&self) -> LocalBoxFuture<'_, Result<Option<String>, StoreError>>;
 
     /// What is moved beside users and records.
     fn find_log(&self) -> LocalBoxFuture<'_, Result<MovedLog, StoreError>>;
@@ -130,7 +130,7 @@ pub fn move_end(place: &SecretString, data_dir: &Path) -> Result<Box<dyn MoveEnd
     use secrecy::ExposeSecret;
     let text = place.expose_secret();
     if text.contains("://") {
-        let store = postgres::PostgresStore::new(place, data_dir);
+        let store = postgres::PostgresStore::new(place, "user_service move", data_dir);
         return Ok(Box::new(store.map_err(|error| InvalidUrl(error.to_string()))?));
     }
     Ok(Box::new(sqlite::SqliteStore::new(text.into())))
@@ -147,8 +147,8 @@ pub async fn move_log(
 ) -> Result<MovedLog, MoveError> {
     for end in [from, to] {
         end.store().migrate().await?;
-        if let Some(publisher) = end.find_publisher().await? {
-            return Err(MoveError::Running(publisher));
+        if let Some(service) = end.find_service().await? {
+            return Err(MoveError::Running(service));
         }
     }
     let log = from.find_log().await?;

@@ -52,8 +52,13 @@ pub(super) struct PostgresStore {
 }
 
 impl PostgresStore {
-    pub(super) fn new(url: &SecretString, data_dir: &Path) -> Result<Self, InvalidDatabaseUrl> {
-        let server = Arc::new(Server::new(url, "user_service")?);
+    /// `application` is what it shows to the server's operators.
+    pub(super) fn new(
+        url: &SecretString,
+        application: &str,
+        data_dir: &Path,
+    ) -> Result<Self, InvalidDatabaseUrl> {
+        let server = Arc::new(Server::new(url, application)?);
         Ok(Self { server, marked: data_dir.join(MARKED) })
     }
 

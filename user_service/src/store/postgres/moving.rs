@@ -6,8 +6,8 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use shared::postgres::{Session, Type};
 
-use super::super::Store;
 use super::super::moving::{Arrived, MoveEnd, MoveError, MoveTarget, MovedLog, to_note};
+use super::super::{SERVICE, Store};
 use super::group::NewRecord;
 use super::log_reader::insert_records;
 use super::log_state::{LogState, bytes};
@@ -19,11 +19,17 @@ impl MoveEnd for PostgresStore {
         self
     }
 
-    fn find_publisher(&self) -> LocalBoxFuture<'_, Result<Option<String>, StoreError>> {
+    /// The one that publishes, or else one that has a session.
+    fn find_service(&self) -> LocalBoxFuture<'_, Result<Option<String>, StoreError>> {
         async {
             let session = self.patient_session().await?;
-            let sql = "SELECT holder_name FROM published WHERE until > clock_timestamp()";
-            let rows = session.query(sql, &[]).await?;
+            let sql = "SELECT holder_name FROM published WHERE until > clock_timestamp()
+                       UNION ALL
+                       SELECT concat(application_name, ' at ', coalesce(client_addr::text, 'a socket'))
+                       FROM pg_stat_activity
+                       WHERE datname = current_database() AND application_name = $1
+                       LIMIT 1";
+            let rows = session.query(sql, &[(&SERVICE, Type::TEXT)]).await?;
             Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
         }
         .boxed_local()

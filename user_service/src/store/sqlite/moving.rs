@@ -17,7 +17,7 @@ impl MoveEnd for SqliteStore {
     }
 
     /// The caller has claimed the data directory.
-    fn find_publisher(&self) -> LocalBoxFuture<'_, Result<Option<String>, StoreError>> {
+    fn find_service(&self) -> LocalBoxFuture<'_, Result<Option<String>, StoreError>> {
         ready(Ok(None)).boxed_local()
     }
 

@@ -9,6 +9,9 @@ use crate::domain::{Credentials, Precondition, User};
 use crate::store::moving::{Arrived, MoveEnd, MoveError, move_end, move_log};
 use crate::store::{DeleteUser, LEASE_LENGTH, LeaseClaim, Retention, in_file};
 
+/// A slow machine must not outlast it.
+pub(super) const LONG_LEASE: &str = "UPDATE published SET until = now() + interval '1 hour'";
+
 struct Ends {
     engine: PostgresEngine,
     directory: TempDir,
@@ -133,6 +136,7 @@ async fn a_move_refuses_a_target_in_use_another_log_and_a_service_that_runs() {
     ends.engine.server.sql("DELETE FROM moving");
     let mut writer = server.store().open_writer(5).await.unwrap().writer;
     writer.claim_lease(LeaseClaim { confirmed: None, length: LEASE_LENGTH }).await.unwrap();
+    ends.engine.server.sql(LONG_LEASE);
     for (from, to) in [(&file, &server), (&server, &other)] {
         assert!(matches!(move_all(&**from, &**to).await, Err(MoveError::Running(_))));
     }
