@@ -11,7 +11,7 @@ use clap::Args;
 use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
-use shared::cli::{Application, BrokerMissing};
+use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
@@ -33,6 +33,12 @@ pub struct BinaryConfig {
     config: Config,
     #[command(flatten)]
     hashing: HashingArgs,
+}
+
+impl ServiceCommand<BinaryConfig> for AuthCommand {
+    fn run(self, BinaryConfig { config, .. }: BinaryConfig) -> Result<(), CommandError> {
+        self.run_in(&config.common.data_dir)
+    }
 }
 
 impl Application for AuthServiceBinary {

@@ -94,7 +94,7 @@ impl Readiness {
         if self.fresh.is_direct() {
             degraded.push("following user_service directly".to_owned());
         }
-        ReadinessReport { reasons, degraded }
+        ReadinessReport { reasons, degraded, publisher: None }
     }
 
     fn judge_exchange(&self, reasons: &mut Vec<String>, degraded: &mut Vec<String>) {

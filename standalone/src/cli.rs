@@ -1,7 +1,6 @@
 //! Both services as one binary.
 
 use std::error::Error;
-use std::path::Path;
 use std::sync::Arc;
 
 use auth_service::cli::AuthCommand;
@@ -22,19 +21,19 @@ pub struct StandaloneBinary;
 /// The commands of both services.
 #[derive(Subcommand)]
 pub enum StandaloneCommand {
-    /// To auth_service.
+    /// Of auth_service.
     #[command(flatten)]
     Auth(AuthCommand),
-    /// To user_service.
+    /// Of user_service.
     #[command(flatten)]
     User(UserCommand),
 }
 
-impl ServiceCommand for StandaloneCommand {
-    fn run(self, data_dir: &Path) -> Result<(), CommandError> {
+impl ServiceCommand<Config> for StandaloneCommand {
+    fn run(self, config: Config) -> Result<(), CommandError> {
         match self {
-            Self::Auth(command) => command.run(data_dir),
-            Self::User(command) => command.run(data_dir),
+            Self::Auth(command) => command.run_in(&config.common.data_dir),
+            Self::User(command) => command.run_with(&config.for_user_service()),
         }
     }
 }

@@ -1,15 +1,17 @@
 //! This service as a separate binary.
 
+mod migrate;
+mod move_users;
 mod users;
 
 use std::error::Error;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
-use shared::cli::{Application, BrokerMissing};
+use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
@@ -18,7 +20,45 @@ use shared::telemetry::Registry;
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, start};
 
-pub use users::UserCommand;
+use move_users::Move;
+use users::UsersCommand;
+
+/// The commands of user_service.
+#[derive(Clone, Debug, Subcommand)]
+pub enum UserCommand {
+    /// The users of the running user_service: list, import and export them
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Bring the tables of the users up to date, and serve nothing
+    ///
+    /// A start does the same. Run it first where the service itself may not change tables. Several may run at once on
+    /// PostgreSQL, while services of the version before go on.
+    Migrate,
+    /// Copy all users and their log from one database into another, empty one, while no service runs
+    ///
+    /// A second run goes on where the first stopped. An auth_service that follows the log goes on where it is.
+    Move(Move),
+}
+
+impl UserCommand {
+    /// Does it, and prints what came of it.
+    ///
+    /// # Errors
+    /// It was not done.
+    pub fn run_with(self, config: &Config) -> Result<(), CommandError> {
+        match self {
+            Self::Users(command) => command.run(&config.common.data_dir),
+            Self::Migrate => migrate::migrate(config),
+            Self::Move(moving) => moving.run(config),
+        }
+    }
+}
+
+impl ServiceCommand<BinaryConfig> for UserCommand {
+    fn run(self, BinaryConfig { config, .. }: BinaryConfig) -> Result<(), CommandError> {
+        self.run_with(&config)
+    }
+}
 
 /// `user_service`.
 pub struct UserServiceBinary;
@@ -86,4 +126,24 @@ impl Application for UserServiceBinary {
     async fn stop(running: Running) {
         running.stop().await;
     }
+}
+
+/// The exit codes of sysexits.
+mod exit {
+    /// Some of the input is wrong.
+    pub(super) const DATA: u8 = 65;
+    /// A file cannot be read.
+    pub(super) const NO_INPUT: u8 = 66;
+    /// A file cannot be written.
+    pub(super) const CANT_CREATE: u8 = 73;
+    /// It stopped in the middle, and may go on later.
+    pub(super) const TEMPORARY: u8 = 75;
+    /// A setting is wrong.
+    pub(super) const CONFIG: u8 = 78;
+    /// A signal asked to stop: as shells have it.
+    pub(super) const INTERRUPTED: u8 = 130;
+}
+
+fn failed(exit_code: u8, message: impl Into<String>) -> CommandError {
+    CommandError::Other { message: message.into(), exit_code }
 }

@@ -235,6 +235,15 @@ impl Config {
         }
     }
 
+    /// The path or the URL of the database of users.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub fn place_of_users(&self) -> Result<SecretString, DatabaseError> {
+        let file = || self.common.data_dir.join(store::DATABASE).display().to_string().into();
+        Ok(self.service.database.url()?.unwrap_or_else(file))
+    }
+
     /// How long records of the log are kept.
     pub fn log_retention(&self) -> Retention {
         let age = self.service.log_retention.as_millis();

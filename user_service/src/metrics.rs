@@ -14,7 +14,7 @@ use shared::log_sync::Decision;
 use shared::telemetry::{encode_gauge, encode_seconds, encode_users_checksum};
 use tokio::sync::watch;
 
-use crate::actors::event_publisher::Published;
+use crate::actors::event_publisher::Publication;
 
 /// All metrics.
 #[derive(Clone)]
@@ -121,18 +121,23 @@ impl AnswerMetrics {
 pub struct AgreementMetrics {
     /// The end of the log; `None` until the database could be opened.
     pub head: watch::Receiver<Option<Head>>,
-    /// What the bus has confirmed; `None` until the recorded position was read.
-    pub published: watch::Receiver<Option<Published>>,
+    /// What the bus has confirmed, and who publishes.
+    pub publication: Publication,
 }
 
 impl Collector for AgreementMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
         // The order matters: a record that is written in between counts as not published.
-        let published = *self.published.borrow();
+        let published = *self.publication.published.borrow();
         let head = *self.head.borrow();
         let (Some(published), Some(Head { position, checksum, .. })) = (published, head) else {
             return Ok(());
         };
+        if let Some(tenure) = &*self.publication.tenure.borrow() {
+            let help = "1 if this process publishes the log, else 0";
+            let is_ours = i64::from(tenure.lease.is_ours);
+            encode_gauge(&mut encoder, "user_log_publisher", help, is_ours)?;
+        }
         let lag = position.seq.saturating_sub(published.seq).max(0);
         for (name, help, value) in [
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),

@@ -3,7 +3,7 @@
 //! | thread | actors and loops | why |
 //! |---|---|---|
 //! | `writing` | [`UserRepository`], [`Maintenance`] | a commit waits for the disk, and nobody else may |
-//! | `publishing` | [`EventPublisher`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, and encode or open hashes; requests wait for `SessionEnder` alone |
+//! | `publishing` | [`EventPublisher`], [`LogListener`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, or for other processes, and encode or open hashes; requests wait for `SessionEnder` alone |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 //! | the caller's | commands of operators, with a [`UserReader`]; the limiter behind [`GuessLimit`] | commands are rare; the limiter decides within microseconds; there is one, because guesses count over all workers |
@@ -43,12 +43,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::actors::consuming::BusAccess;
-use crate::actors::event_publisher::{FlushAndStop, Published, Publishing};
+use crate::actors::event_publisher::{FlushAndStop, Publication, Publishing, Tenure};
+use crate::actors::log_listener::Listening;
 use crate::actors::sync_responder::{DirectQuestions, Responding};
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{
-    EventPublisher, ForeignKeys, RehashReceiver, SessionEnder, SyncResponder, UserReader,
-    UserRepository,
+    EventPublisher, ForeignKeys, LogListener, RehashReceiver, SessionEnder, SyncResponder,
+    UserReader, UserRepository,
 };
 use crate::admin::{self, AdminActors};
 use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
@@ -162,8 +163,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let parts = ApiParts { store, hashing, secrets, clock, health, guesses, config };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
-    let (head, published) = (actors.head.clone(), actors.published.clone());
-    registry.register_collector(Box::new(AgreementMetrics { head, published }));
+    let (head, publication) = (actors.head.clone(), actors.publication.clone());
+    registry.register_collector(Box::new(AgreementMetrics { head, publication }));
     let readiness = readiness(&actors, &parts, bus, claim.watch());
     let probes = Probes { readiness, registry: Arc::new(registry) };
     let server = server_config(&parts.config, capacity);
@@ -231,9 +232,13 @@ fn readiness(
 ) -> Readiness {
     let (is_writable, health) = (Arc::clone(&actors.is_writable), parts.health.clone());
     let store = Arc::clone(&parts.store);
-    let foreign_keys = actors.foreign_keys.clone();
+    let (foreign_keys, tenure) = (actors.foreign_keys.clone(), actors.publication.tenure.clone());
     Arc::new(move || {
-        let mut report = ReadinessReport { reasons: health.reasons(), degraded: health.degraded() };
+        let mut report = ReadinessReport {
+            reasons: health.reasons(),
+            degraded: health.degraded(),
+            publisher: tenure.borrow().as_ref().map(Tenure::told),
+        };
         if !store.is_reachable() {
             report.reasons.push("the database cannot be reached".to_owned());
         } else if !is_writable.load(Ordering::Relaxed) {
@@ -322,6 +327,20 @@ impl ApiParts {
         admin::spawn_admin(&self.config.common.data_dir, actors, self.health.clone())
     }
 
+    /// Hears of other processes behind the same log.
+    fn log_listener(
+        &self,
+        repository: &Mailbox<UserRepository>,
+        head: &watch::Receiver<Option<Head>>,
+    ) -> LogListener {
+        LogListener::new(Listening {
+            store: Arc::clone(&self.store),
+            repository: repository.clone(),
+            head: head.clone(),
+            health: self.health.clone(),
+        })
+    }
+
     /// Starts the actors that run on separate threads.
     async fn launch_actors(
         &self,
@@ -339,15 +358,17 @@ impl ApiParts {
         let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
         let pruning = Maintenance::launch(&writing.handle(), PRUNING, writer, prune, health);
         let codec = Codec::new(Arc::clone(&self.secrets.sealing_key));
-        let (publisher, confirmed) = EventPublisher::new(Publishing {
+        let (publisher, publication) = EventPublisher::new(Publishing {
             bus: Arc::clone(&bus),
             store: Arc::clone(store),
             repository: repository.clone(),
             head: head.clone(),
             sealing_key: Arc::clone(&self.secrets.sealing_key),
             codec: codec.clone(),
+            clock: self.clock.clone(),
             health: health.clone(),
         });
+        let listener = self.log_listener(&repository, &head);
         let (key, taken) = (Arc::clone(&self.secrets.sealing_key), metrics.dead_letters.clone());
         let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
         let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
@@ -368,10 +389,11 @@ impl ApiParts {
         let on_publishing = publishing.handle();
         Ok(Actors {
             head,
-            published: confirmed,
+            publication,
             is_writable,
             foreign_keys,
             publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
+            _listener: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| listener),
             _pruning: pruning,
             _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
             _ender: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| ender),
@@ -388,7 +410,8 @@ impl ApiParts {
 struct Actors {
     repository: Mailbox<UserRepository>,
     publisher: Mailbox<EventPublisher>,
-    // These four actors stop when their last mailbox is dropped.
+    // These five actors stop when their last mailbox is dropped.
+    _listener: Mailbox<LogListener>,
     _pruning: Mailbox<Maintenance<UserRepository, Prune>>,
     _receiver: Mailbox<RehashReceiver>,
     _ender: Mailbox<SessionEnder>,
@@ -396,7 +419,7 @@ struct Actors {
     /// Leads to the responder.
     questions: DirectQuestions,
     head: watch::Receiver<Option<Head>>,
-    published: watch::Receiver<Option<Published>>,
+    publication: Publication,
     is_writable: Arc<AtomicBool>,
     foreign_keys: ForeignKeys,
     /// The writer's thread.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 use shared::admin::{ask_service, find_running};
-use shared::cli::{CommandError, ServiceCommand};
+use shared::cli::CommandError;
 
 use crate::admin::{AdminCommand, KeyState, ListedKey, SERVICE};
 
@@ -49,8 +49,12 @@ pub enum KeysCommand {
     },
 }
 
-impl ServiceCommand for AuthCommand {
-    fn run(self, data_dir: &Path) -> Result<(), CommandError> {
+impl AuthCommand {
+    /// Asks the service through the socket in its data directory, and prints the answer.
+    ///
+    /// # Errors
+    /// The service is not running, or has refused it.
+    pub fn run_in(self, data_dir: &Path) -> Result<(), CommandError> {
         let Self::Keys { replica, command } = self;
         let (command, is_json) = match command {
             KeysCommand::List { json } => (AdminCommand::ListKeys, json),

@@ -1,7 +1,6 @@
 //! What every binary does in the same way: read the settings, serve until a signal, exit.
 //!
-//! A subcommand is a variant of [`Action`] and a file here. Commands to the running service are the
-//! binary's own ([`ServiceCommand`]).
+//! A subcommand is a variant of [`Action`] and a file here, or the binary's own ([`ServiceCommand`]).
 
 use std::error::Error;
 use std::future::Future;
@@ -41,8 +40,8 @@ pub trait Application {
     type Config: Args;
     /// The running services.
     type Running;
-    /// The commands that only this binary has, for the running service.
-    type Command: ServiceCommand;
+    /// The commands that only this binary has.
+    type Command: ServiceCommand<Self::Config>;
     /// Name of the binary.
     const NAME: &'static str;
     /// A short description, for `--help`.
@@ -93,16 +92,17 @@ pub trait Application {
     fn stop(running: Self::Running) -> impl Future<Output = ()>;
 }
 
-/// A subcommand that asks the running service for something.
-pub trait ServiceCommand: Subcommand {
-    /// Asks it through the socket in its data directory, and prints the answer.
+/// A subcommand of one binary, with the settings `C`: it asks the running service for something, or
+/// works on its data.
+pub trait ServiceCommand<C>: Subcommand {
+    /// Does it, and prints what came of it.
     ///
     /// # Errors
-    /// The service is not running, or has refused it.
-    fn run(self, data_dir: &Path) -> Result<(), CommandError>;
+    /// It was not done.
+    fn run(self, config: C) -> Result<(), CommandError>;
 }
 
-/// A command to the running service failed.
+/// A command of one binary failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// It was not carried out.
@@ -207,7 +207,9 @@ Times are written as 500ms, 10s, 15m, 12h or 7d.
 Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not running, 78 settings
 are wrong. Of backup and restore: 65 a file is damaged or of a newer version, 66 a file is missing or
 cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted.
-Of users import and users export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
+Of migrate and move: 65 what arrived differs, 66 there is no such file, 73 the target has users of its
+own, 75 a service runs, or the database server cannot be reached: run it again. Of users import and users
+export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
 be written, 75 it stopped in the middle: run it again, 130 interrupted: run it again";
 
 /// The whole body of `main`.
@@ -236,7 +238,7 @@ fn run_action<A: Application>() -> Result<(), Failure> {
         Action::Restore { directory, json } => backup::restore::<A>(settings, &directory, json),
         Action::Service(command) => {
             let config = settings.into_config(Vec::new())?;
-            command.run(&A::common(&config).data_dir).map_err(Failure::Command)
+            command.run(config).map_err(Failure::Command)
         }
         Action::Completions { shell } => completions::print::<A>(shell).map_err(Failure::other),
     }

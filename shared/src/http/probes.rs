@@ -19,6 +19,8 @@ pub struct ReadinessReport {
     pub reasons: Vec<String>,
     /// Problems that do not stop the service from working.
     pub degraded: Vec<String>,
+    /// Which process publishes the log that this service writes, if it writes one and knows.
+    pub publisher: Option<String>,
 }
 
 /// Reports the current readiness.
@@ -40,6 +42,8 @@ struct ReadinessDocument<'a> {
     reasons: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     degraded: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<&'a str>,
 }
 
 impl Probes {
@@ -66,20 +70,23 @@ impl Probes {
 }
 
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(ReadinessDocument { status: "alive", reasons: &[], degraded: &[] })
+    HttpResponse::Ok().json(ReadinessDocument {
+        status: "alive",
+        reasons: &[],
+        degraded: &[],
+        publisher: None,
+    })
 }
 
 fn readyz(report: &ReadinessReport) -> HttpResponse {
-    let ReadinessReport { reasons, degraded } = report;
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(ReadinessDocument { status: "ready", reasons, degraded })
+    let ReadinessReport { reasons, degraded, publisher } = report;
+    let (mut response, status) = if reasons.is_empty() {
+        (HttpResponse::Ok(), "ready")
     } else {
-        HttpResponse::ServiceUnavailable().json(ReadinessDocument {
-            status: "not ready",
-            reasons,
-            degraded,
-        })
-    }
+        (HttpResponse::ServiceUnavailable(), "not ready")
+    };
+    let publisher = publisher.as_deref();
+    response.json(ReadinessDocument { status, reasons, degraded, publisher })
 }
 
 fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Problem> {

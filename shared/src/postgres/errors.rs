@@ -21,6 +21,9 @@ pub enum PostgresError {
     /// The connection failed, or could not be made.
     #[error("the connection to PostgreSQL failed")]
     Connection(#[source] tokio_postgres::Error),
+    /// The connection has ended while nothing was asked.
+    #[error("the connection to PostgreSQL has ended")]
+    Ended,
     /// The server did not answer within so many seconds.
     #[error("PostgreSQL did not answer within {0} s")]
     Late(u64),
@@ -45,7 +48,7 @@ impl From<tokio_postgres::Error> for StoreError {
 impl From<PostgresError> for StoreError {
     fn from(error: PostgresError) -> Self {
         match error {
-            PostgresError::Late(_) => Self::Unavailable(Arc::new(error)),
+            PostgresError::Late(_) | PostgresError::Ended => Self::Unavailable(Arc::new(error)),
             PostgresError::Connection(error) => error.into(),
             PostgresError::Refused { .. } => Self::Failed(Arc::new(error)),
         }

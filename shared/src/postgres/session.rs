@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Row};
@@ -60,8 +61,9 @@ impl Server {
         self.is_reachable.store(!is_unreachable, Ordering::Relaxed);
         let (client, connection) = connected?;
         let notices = Arc::new(AtomicU64::new(0));
-        tokio::spawn(drive(connection, Arc::clone(&notices)));
-        Ok(Session { client, notices, limit: STATEMENT_LIMIT })
+        let (notify, notified) = watch::channel(());
+        tokio::spawn(drive(connection, Arc::clone(&notices), notify));
+        Ok(Session { client, notices, notified, limit: STATEMENT_LIMIT })
     }
 
     /// Whether the last attempt to connect reached it.
@@ -81,8 +83,11 @@ fn tls_config(ssl_mode: SslMode) -> ClientConfig {
 }
 
 /// Moves data between the connection and its client until one of them ends.
-async fn drive<S, T>(mut connection: Connection<S, T>, notices: Arc<AtomicU64>)
-where
+async fn drive<S, T>(
+    mut connection: Connection<S, T>,
+    notices: Arc<AtomicU64>,
+    notify: watch::Sender<()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
@@ -92,6 +97,7 @@ where
                 notices.fetch_add(1, Ordering::Release);
                 tracing::debug!(message = notice.message(), "PostgreSQL notes");
             }
+            Ok(AsyncMessage::Notification(_)) => drop(notify.send(())),
             Ok(_) => {}
             // Those who wait for an answer get the error.
             Err(_) => break,
@@ -115,6 +121,8 @@ pub struct Session {
     client: Client,
     /// How often the server has sent a notice.
     notices: Arc<AtomicU64>,
+    /// Changes with each notification; ends with the connection.
+    notified: watch::Receiver<()>,
     limit: Duration,
 }
 
@@ -160,6 +168,15 @@ impl Session {
     /// As [`Self::query`].
     pub async fn run(&self, sql: &str) -> Result<(), StoreError> {
         self.within_limit(self.client.batch_execute(sql)).await
+    }
+
+    /// Waits for the next notification that was asked for with `LISTEN`. Several that come before
+    /// this is called count as one.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn notified(&mut self) -> Result<(), StoreError> {
+        self.notified.changed().await.map_err(|_| PostgresError::Ended.into())
     }
 
     /// Sends COMMIT, and waits for its answer for as long as the connection lives: nobody knows the

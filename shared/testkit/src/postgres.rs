@@ -129,6 +129,41 @@ impl Postgres {
         }
     }
 
+    /// Makes a base backup while the server runs, in the place of the last one.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn take_base_backup(&self) {
+        let (backup, port) = (self.base_backup(), self.port.to_string());
+        let _ = fs::remove_dir_all(&backup);
+        let mut command = Command::new(self.programs.join("pg_basebackup"));
+        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "root", "--checkpoint=fast", "-D"]);
+        run(as_server(command.arg(backup)).env("PGPASSWORD", PASSWORD).stdout(Stdio::null()));
+    }
+
+    /// Stops the server, and starts it from the base backup, as an operator does after a disaster.
+    pub async fn put_base_backup_back(&mut self) {
+        self.kill().await;
+        let data = self.directory.path().join("data");
+        fs::remove_dir_all(&data).expect("the data of PostgreSQL");
+        run(Command::new("cp").arg("-a").arg(self.base_backup()).arg(data));
+        self.restart().await;
+    }
+
+    /// Starts the server again as a standby, and promotes it: it goes on, on a new timeline.
+    pub async fn promote(&mut self) {
+        self.stop().await;
+        let data = self.directory.path().join("data");
+        fs::write(data.join("standby.signal"), "").expect("a file in the data of PostgreSQL");
+        give_to_server(&data);
+        self.restart().await;
+        self.sql_as_superuser("SELECT pg_promote()");
+    }
+
+    fn base_backup(&self) -> PathBuf {
+        self.directory.path().join("base-backup")
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()

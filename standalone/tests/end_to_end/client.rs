@@ -155,6 +155,17 @@ impl Client {
         self.send(method, self.users, path, &[header], None).await
     }
 
+    /// The same with a body.
+    pub(crate) async fn call_users_with(
+        &self,
+        method: Method,
+        path: &str,
+        header: (&str, &str),
+        body: Value,
+    ) -> Answer {
+        self.send(method, self.users, path, &[header], Some(body)).await
+    }
+
     async fn call_users(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.send(method, self.users, path, &[], body).await
     }

@@ -8,6 +8,7 @@ mod client;
 mod documented;
 mod freshness;
 mod journeys;
+mod moving;
 mod moving_in;
 mod nginx;
 mod old_data;
@@ -19,6 +20,7 @@ mod restores;
 mod sealing_keys;
 mod secrets;
 mod system;
+mod user_replicas;
 
 use system::System;
 

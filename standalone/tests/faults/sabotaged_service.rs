@@ -22,8 +22,8 @@ use shared::telemetry::init_logging;
 use standalone::{Config, start_with};
 use user_service::domain::Precondition;
 use user_service::store::{
-    Change, Committed, FollowerPlace, LogReader, Opened, Pruned, Reader, Retention, Store,
-    StoreError, UpdateUser, Writer,
+    Change, Committed, FollowerPlace, Lease, LeaseClaim, LogReader, LogWatch, Opened, Pruned,
+    Reader, Retention, Store, StoreError, UpdateUser, Writer,
 };
 
 /// Says which mistake to make, in the environment of the process.
@@ -123,6 +123,10 @@ struct SabotagedWriter {
 }
 
 impl Store for SabotagedStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.migrate()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             let opened = self.inside.open_writer(now_ms).await?;
@@ -141,6 +145,10 @@ impl Store for SabotagedStore {
 
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
         self.inside.open_log_reader()
+    }
+
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        self.inside.watch_log()
     }
 
     fn is_damaged(&self) -> bool {
@@ -191,8 +199,8 @@ impl Writer for SabotagedWriter {
         self.inside.keep_mark()
     }
 
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.inside.record_published(seq)
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
+        self.inside.claim_lease(claim)
     }
 
     fn prune(

@@ -14,6 +14,8 @@ mod backups;
 mod data_dir;
 mod keys;
 mod limits;
+mod migrate;
+mod moving;
 mod output;
 mod secret_files;
 mod signals;

@@ -1,40 +1,47 @@
 //! Publishes the log to the bus.
 //!
-//! **Owns** the position in the log up to which the bus has confirmed events.
+//! **Owns** the position in the log up to which the bus has confirmed events, and this process's claim
+//! to the lease without which it publishes nothing: of several processes behind one log, one does.
 //!
 //! **Promises** that every record is published at least once and in order, and that a `Head`
-//! announces the end of the log after each burst and every second.
+//! announces the end of the log after each burst and every second, by the process with the lease.
 //!
 //! **When full**: this cannot happen. Its only input is a hint that there are new records, and it
 //! reads the log at its own pace. While the bus is unreachable, the log simply grows.
 //!
-//! **When it dies** the next start continues from the recorded position; followers drop duplicates.
+//! **When it dies** another process takes the lease within seconds, or the next start does, and
+//! continues from the recorded position; followers drop duplicates.
+
+mod heads;
+mod lease_keeper;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use contract::Head;
-use shared::actors::{Ask, AskError, Backoff, Command, Health, Mailbox, ask, supervise};
+use contract::{Head, Position};
+use shared::actors::{Ask, Backoff, Command, Health, Mailbox, supervise};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusError, Outgoing};
+use shared::clock::Clock;
 use shared::fail_point::fail_point;
 use shared::secrets::SealingKeys;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 
 use super::sealed_records::seal_record;
-use super::user_repository::{RecordPublished, UserRepository};
-use crate::store::{LogReader, Records, Store, StoreError};
+use super::user_repository::UserRepository;
+use crate::store::{LEASE_LENGTH, LogReader, Records, Store, StoreError};
+use heads::Heads;
+use lease_keeper::{LeaseKeeper, Progress};
+
+pub use lease_keeper::Tenure;
 
 /// The name of the loop that publishes, in the log and at `/readyz`.
 const PUBLISHING: &str = "publishing events";
 /// How many events are published at once while the bus keeps up.
 const BATCH: u32 = 500;
-/// How often it looks for records without a hint, and publishes a `Head`. It records its position
-/// at most this often.
-const PERIOD: Duration = Duration::from_secs(1);
 
 /// "Publish what is there, and stop": answers when the position is recorded. If the bus is
 /// unreachable, the publisher tries only once.
@@ -50,7 +57,10 @@ impl Command for FlushAndStop {
 pub struct Published {
     /// The last record whose event the bus has confirmed.
     pub seq: i64,
-    /// When the bus had last confirmed the whole log; initially, the time of the start.
+    /// Its place, if this process has published it.
+    pub confirmed: Option<Position>,
+    /// When the bus had last confirmed the whole log, as far as this process knows; initially, the
+    /// time of the start.
     pub caught_up_at: Instant,
 }
 
@@ -60,7 +70,7 @@ pub struct Publishing {
     pub bus: Arc<dyn Bus>,
     /// Has the log.
     pub store: Arc<dyn Store>,
-    /// Records the position.
+    /// Has the lease, and records the position.
     pub repository: Mailbox<UserRepository>,
     /// The hint that there are new records, and the content of `Head`.
     pub head: watch::Receiver<Option<Head>>,
@@ -68,6 +78,8 @@ pub struct Publishing {
     pub sealing_key: Arc<SealingKeys>,
     /// Writes the events.
     pub codec: Codec,
+    /// Tells how long a lease holds.
+    pub clock: Clock,
     /// Watches the loops.
     pub health: Health,
 }
@@ -82,21 +94,25 @@ pub struct EventPublisher {
     stopped: Option<Ask<FlushAndStop>>,
 }
 
+/// What others may know of the publisher.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// How much the bus has confirmed; `None` until the recorded position is known.
+    pub published: watch::Receiver<Option<Published>>,
+    /// Which process publishes; `None` until that is known.
+    pub tenure: watch::Receiver<Option<Tenure>>,
+}
+
 impl EventPublisher {
-    /// The publisher, and how much the bus has confirmed: nothing until the recorded position was
-    /// read.
-    pub fn new(publishing: Publishing) -> (Self, watch::Receiver<Option<Published>>) {
+    /// The publisher, and what it tells.
+    pub fn new(publishing: Publishing) -> (Self, Publication) {
         let (stop, stopping) = watch::channel(());
-        let (published, seen) = watch::channel(None);
-        let relay = Relay {
-            publishing,
-            stopping,
-            published,
-            recorded: 0,
-            recorded_at: Instant::now(),
-            batch: BATCH,
-        };
-        (Self { relay: Some(relay), stop: Some(stop), stopped: None }, seen)
+        let (published, published_seen) = watch::channel(None);
+        let (tenure, tenure_seen) = watch::channel(None);
+        let progress = Progress { published, tenure, clock: publishing.clock.clone() };
+        let relay = Relay { publishing, stopping, progress: Arc::new(progress), batch: BATCH };
+        let publication = Publication { published: published_seen, tenure: tenure_seen };
+        (Self { relay: Some(relay), stop: Some(stop), stopped: None }, publication)
     }
 }
 
@@ -123,16 +139,12 @@ impl Handler<Ask<FlushAndStop>> for EventPublisher {
     }
 }
 
-/// The state of the loops.
+/// What publishes the events.
 struct Relay {
     publishing: Publishing,
     /// Closed when the loops are to end.
     stopping: watch::Receiver<()>,
-    /// The last record that the bus has confirmed. Read by `/metrics`.
-    published: watch::Sender<Option<Published>>,
-    /// The last confirmed record whose position is stored.
-    recorded: i64,
-    recorded_at: Instant,
+    progress: Arc<Progress>,
     /// How many events are published at once: halved when the bus did not confirm a batch, because
     /// a slow bus may never confirm so many in time; doubled when it did.
     batch: u32,
@@ -145,43 +157,60 @@ enum RelayError {
     Bus(#[from] BusError),
     #[error("the log cannot be read")]
     Log(#[from] StoreError),
-    #[error("the published position cannot be recorded")]
-    Record(#[from] AskError),
 }
 
 impl Relay {
     async fn work(mut self) {
         let (health, stopping) = (self.publishing.health.clone(), self.stopping.clone());
-        let heads = tell_heads(
-            health.clone(),
-            Arc::clone(&self.publishing.bus),
-            self.publishing.codec.clone(),
-            self.publishing.head.clone(),
-            stopping.clone(),
-        );
-        let publishing =
-            supervise(&health, PUBLISHING, until_closed(stopping), async || self.run().await);
-        tokio::join!(publishing, heads);
-        // The last attempt: the loop may have been stopped while it waited for the bus.
+        let (keeper, heads) = (self.keeper(), self.heads());
+        let stop = until_closed(stopping.clone());
+        let publishing = supervise(&health, PUBLISHING, stop, async || self.run().await);
+        let keeping = keeper.keep(&health, stopping.clone());
+        tokio::join!(publishing, keeping, heads.tell(&health, stopping));
+        // The last attempt: the loop may have been stopped while it waited for the bus, or for its
+        // first lease.
+        keeper.claim(LEASE_LENGTH).await;
         if let Err(error) = self.finish().await {
             tracing::warn!(
                 error = &error as &dyn Error,
                 "the last events were not published; the next start publishes them"
             );
         }
+        keeper.give_up().await;
+    }
+
+    fn keeper(&self) -> LeaseKeeper {
+        let Publishing { repository, bus, head, .. } = &self.publishing;
+        LeaseKeeper {
+            repository: repository.clone(),
+            bus: Arc::clone(bus),
+            head: head.clone(),
+            progress: Arc::clone(&self.progress),
+        }
+    }
+
+    fn heads(&self) -> Heads {
+        let Publishing { bus, codec, head, .. } = &self.publishing;
+        Heads {
+            bus: Arc::clone(bus),
+            codec: codec.clone(),
+            head: head.clone(),
+            progress: Arc::clone(&self.progress),
+        }
     }
 
     /// Publishes until it is stopped.
     async fn run(&mut self) -> Result<(), RelayError> {
-        let reader = self.open().await?;
-        let mut period = interval(PERIOD);
-        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let reader = self.publishing.store.open_log_reader().await?;
+        // Each claim of the lease wakes it as well: that repairs a hint that was lost.
+        let mut claimed = self.progress.tenure.subscribe();
+        claimed.mark_changed();
         let (stopping, mut backoff) = (self.stopping.clone(), Backoff::new(PUBLISHING));
         loop {
             tokio::select! {
                 () = until_closed(stopping.clone()) => return Ok(()),
                 Ok(()) = self.publishing.head.changed() => {}
-                _ = period.tick() => {}
+                Ok(()) = claimed.changed() => {}
             }
             match self.turn(&*reader).await {
                 Ok(()) => backoff.worked(),
@@ -191,37 +220,24 @@ impl Relay {
                 },
                 Err(error) => return Err(error),
             }
-            self.record_if_due().await?;
         }
-    }
-
-    async fn open(&mut self) -> Result<Box<dyn LogReader>, StoreError> {
-        let reader = self.publishing.store.open_log_reader().await?;
-        if self.published.borrow().is_none() {
-            self.recorded = reader.find_published().await?;
-            let published = Published { seq: self.recorded, caught_up_at: Instant::now() };
-            self.published.send_replace(Some(published));
-        }
-        Ok(reader)
     }
 
     async fn finish(&mut self) -> Result<(), RelayError> {
-        let reader = self.open().await?;
-        let published = self.turn(&*reader).await;
-        self.record().await?;
-        published
+        let reader = self.publishing.store.open_log_reader().await?;
+        self.turn(&*reader).await
     }
 
-    fn seq(&self) -> i64 {
-        self.published.borrow().map_or(self.recorded, |published| published.seq)
-    }
-
-    /// Publishes all records that are there.
+    /// Publishes all records that are there, if this process is the one that does.
     async fn turn(&mut self, reader: &dyn LogReader) -> Result<(), RelayError> {
         let began_at = Instant::now();
-        loop {
-            let Records { records, head } = reader.list_records(self.seq(), self.batch).await?;
-            let Some(last) = records.last().map(|stored| stored.record.position) else { break };
+        while self.progress.is_ours() {
+            let Records { records, head } =
+                reader.list_records(self.progress.seq(), self.batch).await?;
+            let Some(last) = records.last().map(|stored| stored.record.position) else {
+                self.progress.catch_up(began_at);
+                break;
+            };
             let Publishing { sealing_key, codec, .. } = &self.publishing;
             let mut batch: Vec<Outgoing> = records
                 .into_iter()
@@ -234,15 +250,18 @@ impl Relay {
                 batch.push(codec.encode_head(&head));
             }
             fail_point("log_read");
-            self.publish(batch).await?;
-            fail_point("published");
-            self.set_published(|published| published.seq = last.seq);
-            if is_end {
+            // The process may have been stopped while it read.
+            if !self.progress.is_ours() {
                 break;
             }
-            self.record_if_due().await?;
+            self.publish(batch).await?;
+            fail_point("published");
+            self.progress.confirm(last);
+            if is_end {
+                self.progress.catch_up(began_at);
+                break;
+            }
         }
-        self.set_published(|published| published.caught_up_at = began_at);
         Ok(())
     }
 
@@ -254,67 +273,6 @@ impl Relay {
         };
         taken
     }
-
-    fn set_published(&self, set: impl FnOnce(&mut Published)) {
-        self.published.send_modify(|published| {
-            if let Some(published) = published {
-                set(published);
-            }
-        });
-    }
-
-    /// Records the position, but not after each event: that would double the number of commits.
-    async fn record_if_due(&mut self) -> Result<(), RelayError> {
-        if self.recorded_at.elapsed() < PERIOD { Ok(()) } else { self.record().await }
-    }
-
-    /// Records the position.
-    async fn record(&mut self) -> Result<(), RelayError> {
-        let seq = self.seq();
-        if seq == self.recorded {
-            return Ok(());
-        }
-        self.recorded_at = Instant::now();
-        match ask(&self.publishing.repository, RecordPublished { seq }).await? {
-            Ok(()) => self.recorded = seq,
-            // The disk may be full. Events after the recorded position are published twice.
-            Err(error) => {
-                tracing::debug!(
-                    error = &error as &dyn Error,
-                    "the published position was not recorded"
-                );
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Publishes a `Head` every second, even if events cannot be published: followers repair themselves
-/// by it, even while one queue keeps the broker from confirming any event.
-async fn tell_heads(
-    health: Health,
-    bus: Arc<dyn Bus>,
-    codec: Codec,
-    head: watch::Receiver<Option<Head>>,
-    stopping: watch::Receiver<()>,
-) {
-    let stop = until_closed(stopping.clone());
-    supervise(&health, "publishing heads", stop, async || {
-        let mut period = interval(PERIOD);
-        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = until_closed(stopping.clone()) => return Ok::<(), BusError>(()),
-                _ = period.tick() => {}
-            }
-            let Some(now) = *head.borrow() else { continue };
-            if let Err(error) = bus.publish(vec![codec.encode_head(&now)]).await {
-                // The publishing loop warns of the same failure; the next second tries again.
-                tracing::debug!(error = &error as &dyn Error, "the head was not published");
-            }
-        }
-    })
-    .await;
 }
 
 async fn until_closed(mut stopping: watch::Receiver<()>) {

@@ -3,6 +3,7 @@
 pub mod consuming;
 pub mod event_publisher;
 pub mod foreign_keys;
+pub mod log_listener;
 pub mod rehash_receiver;
 mod sealed_records;
 pub mod session_ender;
@@ -18,6 +19,7 @@ pub mod user_repository;
 
 pub use event_publisher::EventPublisher;
 pub use foreign_keys::ForeignKeys;
+pub use log_listener::LogListener;
 pub use rehash_receiver::RehashReceiver;
 pub use session_ender::SessionEnder;
 pub use sync_responder::SyncResponder;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use actix::Arbiter;
-use contract::{Head, LogRecord, UserId};
+use contract::{Head, LogRecord, Position, UserId};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use shared::actors::{Health, Mailbox, ask};
@@ -21,7 +21,9 @@ use super::foreign_keys::ForeignKeys;
 use super::user_repository::{Close, UserRepository};
 use crate::domain::{Precondition, Written};
 use crate::metrics::ServiceMetrics;
-use crate::store::{self, Change, CreateUser, DeleteUser, LogReader, Store};
+use crate::store::{
+    self, Change, CreateUser, DeleteUser, LEASE_LENGTH, LeaseClaim, LogReader, Store,
+};
 
 pub(super) struct TestRepository {
     pub(super) mailbox: Mailbox<UserRepository>,
@@ -74,11 +76,26 @@ impl TestRepository {
         records.into_iter().map(|stored| stored.record).collect()
     }
 
+    /// The bus has confirmed everything up to this place.
+    pub(super) async fn confirm(&self, place: Position) {
+        let lease = ask(&self.mailbox, claim(Some(place))).await.unwrap().unwrap();
+        assert!(lease.is_ours && lease.published >= place.seq, "{lease:?}");
+    }
+
+    /// The last record that the bus has confirmed.
+    pub(super) async fn published(&self) -> i64 {
+        ask(&self.mailbox, claim(None)).await.unwrap().unwrap().published
+    }
+
     pub(super) async fn delete(&self, id: UserId) -> Written {
         let precondition = Precondition::None;
         let delete = DeleteUser { id, precondition, traceparent: None };
         ask(&self.mailbox, Change::Delete(delete)).await.unwrap().unwrap()
     }
+}
+
+pub(super) fn claim(confirmed: Option<Position>) -> LeaseClaim {
+    LeaseClaim { confirmed, length: LEASE_LENGTH }
 }
 
 pub(super) fn create(name: &str) -> Change {

@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::store::{
-    Change, Committed, FollowerPlace, LogReader, Opened, Pruned, Reader, Retention, Store,
-    StoreError, Writer,
+    Change, Committed, FollowerPlace, Lease, LeaseClaim, LogReader, LogWatch, Opened, Pruned,
+    Reader, Retention, Store, StoreError, Writer,
 };
 
 /// The faults that are switched on.
@@ -49,6 +49,10 @@ impl Troubles {
 }
 
 impl Store for TroubledStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        self.inside.migrate()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             self.troubles.check_room()?;
@@ -66,6 +70,10 @@ impl Store for TroubledStore {
 
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
         self.inside.open_log_reader()
+    }
+
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        self.inside.watch_log()
     }
 
     fn is_damaged(&self) -> bool {
@@ -113,8 +121,8 @@ impl Writer for TroubledWriter {
         self.inside.keep_mark()
     }
 
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.inside.record_published(seq)
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
+        self.inside.claim_lease(claim)
     }
 
     fn prune(

@@ -35,10 +35,11 @@ use shared::clock::Clock;
 use shared::full_disk::Writable;
 use tokio::sync::watch;
 
-pub use self::followers::HearFollower;
+pub use self::followers::{HearFollower, HearHead};
 use crate::metrics::WriterMetrics;
 use crate::store::{
-    Change, ChangeError, Committed, Opened, Outcome, Pruned, Retention, Store, StoreError, Writer,
+    Change, ChangeError, Committed, Lease, LeaseClaim, Opened, Outcome, Pruned, Retention, Store,
+    StoreError, Writer,
 };
 
 /// How many changes may wait while a commit is in progress.
@@ -50,15 +51,8 @@ impl Command for Change {
     type Reply = Outcome;
 }
 
-/// "The bus has confirmed all events up to this one": the next start continues from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordPublished {
-    /// The number of the last confirmed record.
-    pub seq: i64,
-}
-
-impl Command for RecordPublished {
-    type Reply = Result<(), StoreError>;
+impl Command for LeaseClaim {
+    type Reply = Result<Lease, StoreError>;
 }
 
 /// "Delete a chunk of the data beyond its retention." Answers whether there is more.
@@ -335,15 +329,15 @@ impl Handler<Ask<Change>> for UserRepository {
     }
 }
 
-impl Handler<Ask<RecordPublished>> for UserRepository {
+impl Handler<Ask<LeaseClaim>> for UserRepository {
     type Result = ();
 
-    fn handle(&mut self, ask: Ask<RecordPublished>, context: &mut Self::Context) {
-        let (RecordPublished { seq }, reply) = ask.into_parts();
+    fn handle(&mut self, ask: Ask<LeaseClaim>, context: &mut Self::Context) {
+        let (claim, reply) = ask.into_parts();
         self.with_writer(
             context,
-            async move |writer| writer.record_published(seq).await,
-            |_, recorded, _| reply.send(recorded),
+            async move |writer| writer.claim_lease(claim).await,
+            |_, lease, _| reply.send(lease),
         );
     }
 }

@@ -9,19 +9,12 @@ use std::path::Path;
 
 use clap::Subcommand;
 use shared::admin::{AdminError, ask_service};
-use shared::cli::{CommandError, ServiceCommand};
+use shared::cli::CommandError;
 
 use self::export::Export;
 use self::import::Import;
+use super::{exit, failed};
 use crate::admin::{AdminCommand, ListedUser, SERVICE};
-
-/// Commands to a running user_service.
-#[derive(Clone, Debug, Subcommand)]
-pub enum UserCommand {
-    /// The users of the running user_service: list, import and export them
-    #[command(subcommand)]
-    Users(UsersCommand),
-}
 
 /// What to do with the users.
 #[derive(Clone, Debug, Subcommand)]
@@ -41,13 +34,12 @@ pub enum UsersCommand {
     Export(Export),
 }
 
-impl ServiceCommand for UserCommand {
-    fn run(self, data_dir: &Path) -> Result<(), CommandError> {
-        let Self::Users(command) = self;
-        match command {
-            UsersCommand::List { json } => list::list(data_dir, json),
-            UsersCommand::Import(import) => import.run(data_dir),
-            UsersCommand::Export(export) => export.run(data_dir),
+impl UsersCommand {
+    pub(super) fn run(self, data_dir: &Path) -> Result<(), CommandError> {
+        match self {
+            Self::List { json } => list::list(data_dir, json),
+            Self::Import(import) => import.run(data_dir),
+            Self::Export(export) => export.run(data_dir),
         }
     }
 }
@@ -66,22 +58,4 @@ fn each_page<E: From<AdminError>>(
         after = last.id;
         each(page)?;
     }
-}
-
-/// The exit codes of sysexits.
-mod exit {
-    /// Some of the input is wrong.
-    pub(super) const DATA: u8 = 65;
-    /// A file cannot be read.
-    pub(super) const NO_INPUT: u8 = 66;
-    /// A file cannot be written.
-    pub(super) const CANT_CREATE: u8 = 73;
-    /// It stopped in the middle, and may go on later.
-    pub(super) const TEMPORARY: u8 = 75;
-    /// A signal asked to stop: as shells have it.
-    pub(super) const INTERRUPTED: u8 = 130;
-}
-
-fn failed(exit_code: u8, message: impl Into<String>) -> CommandError {
-    CommandError::Other { message: message.into(), exit_code }
 }

@@ -6,16 +6,16 @@ mod rewinding;
 
 use std::sync::Arc;
 
-use contract::{EventKind, Head, Position, UserChange, UserId, UsersChecksum};
+use contract::{EventKind, Head, Position, RecordHash, UserChange, UserId, UsersChecksum};
 use shared::hashing::PasswordHash;
 use shared::idempotency::{IdempotentRequest, RETENTION_MS};
 use shared::identity::Username;
 use shared::log_sync::{follows, user_checksum};
 
 use super::{
-    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, LogReader, Opened,
-    Outcome, Pruned, Reader, ReplaceHash, Retention, Store, StoreError, StoredRecord, UpdateUser,
-    Writer,
+    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, LEASE_LENGTH, Lease,
+    LeaseClaim, LogReader, Opened, Outcome, Pruned, Reader, ReplaceHash, Retention, Store,
+    StoreError, StoredRecord, UpdateUser, Writer,
 };
 use crate::domain::{NewPassword, PasswordPermit, Precondition, Tag, Tags, User, Written};
 
@@ -86,6 +86,7 @@ cases! { $
     expired_responses_are_pruned,
     a_snapshot_stays_at_its_place_while_others_write,
     the_published_place_is_kept_and_never_goes_back,
+    a_confirmed_place_that_the_log_does_not_have_is_not_recorded,
     the_checksum_is_that_of_the_users_after_every_change,
     a_restart_keeps_everything_and_begins_a_new_incarnation,
     users_are_found_by_id_and_name_and_listed_in_pages,
@@ -148,7 +149,19 @@ impl Db {
         self.log.list_records(0, 1_000).await.unwrap().records
     }
 
+    /// The bus has confirmed everything up to this record.
+    async fn publish_through(&mut self, seq: i64) {
+        let found = self.log.list_records(seq - 1, 1).await.unwrap().records;
+        self.claim(Some(found[0].record.position)).await;
+    }
+
+    async fn claim(&mut self, confirmed: Option<Position>) -> Lease {
+        let claim = LeaseClaim { confirmed, length: LEASE_LENGTH };
+        self.writer.claim_lease(claim).await.unwrap()
+    }
+
     async fn prune(&mut self, retention: Retention, now_ms: i64) -> Pruned {
+        self.claim(None).await;
         self.writer.prune(retention, now_ms).await.unwrap()
     }
 }
@@ -484,9 +497,10 @@ pub(super) async fn what_is_old_and_published_is_pruned_and_the_log_goes_on(engi
     let mut db = Db::open(engine).await;
     db.commit(vec![create("anna"), create("bert")]).await;
     let places = db.records().await;
-    db.writer.record_published(3).await.unwrap();
+    db.publish_through(2).await;
     db.prune(WEEK, NOW_MS).await;
     db.commit_at(vec![create("carl")], NOW_MS + DAY_MS).await;
+    db.publish_through(3).await;
     db.prune(WEEK, NOW_MS + DAY_MS).await;
     assert_eq!(db.prune(WEEK, NOW_MS + 7 * DAY_MS - 1).await.records, 0, "too young");
     let pruned = db.prune(WEEK, NOW_MS + 7 * DAY_MS).await;
@@ -512,11 +526,11 @@ pub(super) async fn what_is_not_published_or_among_the_newest_rows_stays(engine:
     db.commit(["a", "b", "c", "d", "e"].map(create).into()).await;
     let at_once = |rows| Retention { age_ms: 0, rows };
     assert_eq!(db.prune(at_once(0), NOW_MS).await.records, 0, "nothing is published");
-    db.writer.record_published(3).await.unwrap();
+    db.publish_through(3).await;
     assert_eq!(db.prune(at_once(5), NOW_MS).await.records, 0);
     assert_eq!(db.prune(at_once(4), NOW_MS).await.records, 1);
     assert_eq!(db.prune(at_once(0), NOW_MS).await.records, 2);
-    db.writer.record_published(5).await.unwrap();
+    db.publish_through(5).await;
     assert_eq!(db.prune(at_once(0), NOW_MS).await.records, 2);
 }
 
@@ -524,7 +538,7 @@ pub(super) async fn a_clock_that_was_wrong_does_not_stop_pruning(engine: &impl E
     let mut db = Db::open(engine).await;
     let far = NOW_MS + 40_000 * DAY_MS;
     db.commit_at(vec![create("anna"), create("bert")], far).await;
-    db.writer.record_published(2).await.unwrap();
+    db.publish_through(2).await;
     db.prune(WEEK, far).await;
     // The clock is right again.
     db.prune(WEEK, NOW_MS).await;
@@ -560,14 +574,32 @@ pub(super) async fn a_snapshot_stays_at_its_place_while_others_write(engine: &im
 
 pub(super) async fn the_published_place_is_kept_and_never_goes_back(engine: &impl Engine) {
     let mut db = Db::open(engine).await;
-    assert_eq!(db.log.find_published().await.unwrap(), 0);
-    for (recorded, expected) in [(7, 7), (5, 7), (8, 8)] {
-        db.writer.record_published(recorded).await.unwrap();
-        assert_eq!(db.log.find_published().await.unwrap(), expected);
+    let lease = db.claim(None).await;
+    assert_eq!((lease.is_ours, lease.published), (true, 0));
+    db.commit(["a", "b", "c"].map(create).into()).await;
+    let places: Vec<Position> =
+        db.records().await.into_iter().map(|stored| stored.record.position).collect();
+    for (confirmed, expected) in [(places[1], 2), (places[0], 2), (places[2], 3)] {
+        assert_eq!(db.claim(Some(confirmed)).await.published, expected);
     }
     db.writer.probe().await.unwrap();
-    let db = db.reopen(engine).await;
-    assert_eq!(db.log.find_published().await.unwrap(), 8);
+    let mut db = db.reopen(engine).await;
+    let claim = LeaseClaim { confirmed: None, length: LEASE_LENGTH };
+    assert_eq!(db.writer.claim_lease(claim).await.unwrap().published, 3);
+}
+
+pub(super) async fn a_confirmed_place_that_the_log_does_not_have_is_not_recorded(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    db.commit(["a", "b"].map(create).into()).await;
+    db.publish_through(1).await;
+    let place = db.head.position;
+    let elsewhere = Position { seq: place.seq, hash: RecordHash([7; 16]) };
+    let beyond = Position { seq: place.seq + 1, hash: place.hash };
+    for lost in [elsewhere, beyond] {
+        assert_eq!(db.claim(Some(lost)).await.published, 1, "what is there now was not published");
+    }
 }
 
 pub(super) async fn the_checksum_is_that_of_the_users_after_every_change(engine: &impl Engine) {

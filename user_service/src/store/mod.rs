@@ -12,6 +12,8 @@
 mod change;
 #[cfg(test)]
 mod conformance;
+mod lease;
+pub mod moving;
 mod new_record;
 mod postgres;
 mod rewound;
@@ -32,9 +34,13 @@ use shared::idempotency::IdempotentRequest;
 pub use change::{
     Change, ChangeError, CreateUser, DeleteUser, EndSessions, Outcome, ReplaceHash, UpdateUser,
 };
+pub use lease::{LEASE_LENGTH, Lease, LeaseClaim};
 pub use shared::store_error::StoreError;
 
 use crate::domain::{Credentials, User, Written};
+
+/// What the service calls itself where the database's operators see its sessions.
+const SERVICE: &str = "user_service";
 
 /// The name of the database's file.
 pub const DATABASE: &str = "users.db";
@@ -54,7 +60,7 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
 /// # Errors
 /// The URL cannot be used.
 pub fn at_url(url: &SecretString, data_dir: &Path) -> Result<Arc<dyn Store>, InvalidUrl> {
-    match postgres::PostgresStore::new(url, data_dir) {
+    match postgres::PostgresStore::new(url, SERVICE, data_dir) {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(InvalidUrl(error.to_string())),
     }
@@ -75,6 +81,9 @@ pub struct InvalidUrl(String);
 
 /// A database of users, not yet opened.
 pub trait Store: Send + Sync {
+    /// Makes the migrations that the schema lacks, and nothing else.
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+
     /// Opens the writer, of which there is only one at a time, at the time `now_ms` (milliseconds
     /// since 1970). Brings the schema and the compared forms of the names up to date, the latter
     /// with records in the log, and begins a new incarnation of the log. If the database shows that
@@ -86,6 +95,9 @@ pub trait Store: Send + Sync {
 
     /// Opens a reader of the log. Each belongs to one thread.
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>>;
+
+    /// Hears of what other processes write to the log.
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>>;
 
     /// Whether the writer or a reader of users has found the database damaged: trying again does not
     /// help.
@@ -145,11 +157,13 @@ pub trait Writer: Send {
     /// went back.
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Records that the bus has confirmed the log up to `seq`; never goes back.
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+    /// Claims the publisher's lease, and records how far the bus has confirmed the log. Where no
+    /// other process writes, the lease is always the claimant's.
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>>;
 
     /// Deletes a chunk of the data beyond its retention: records from the front of the log, without
-    /// a gap and never one that is not published, and stored responses that have expired.
+    /// a gap and never one that is not published, and stored responses that have expired. Does
+    /// nothing without the publisher's lease.
     fn prune(
         &mut self,
         retention: Retention,
@@ -216,6 +230,13 @@ pub struct Pruned {
     pub has_more: bool,
 }
 
+impl Pruned {
+    /// Nothing, of a log that begins after this record.
+    const fn nothing(log_start_seq: i64) -> Self {
+        Self { records: 0, responses: 0, log_start_seq, has_more: false }
+    }
+}
+
 /// Reads users. Every method sees everything that was committed before it was called.
 pub trait Reader: Send {
     /// The user with this id.
@@ -256,9 +277,6 @@ pub trait LogReader: Send {
     /// The end of the log, with the incarnation that vouches for it.
     fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>>;
 
-    /// The last record that the bus has confirmed, 0 before the first.
-    fn find_published(&self) -> LocalBoxFuture<'_, Result<i64, StoreError>>;
-
     /// The hash of the record `seq`; `None` if that record does not exist or was pruned. The hash
     /// of the last pruned record is still known, and so is that of the position before the first
     /// record.
@@ -275,6 +293,13 @@ pub trait LogReader: Send {
     /// All users in their current state, to be read page by page. Callers should not keep it for
     /// long: the engine retains old versions of the data for it.
     fn snapshot(&self) -> LocalBoxFuture<'_, Result<Box<dyn Snapshot + '_>, StoreError>>;
+}
+
+/// Tells that the log may have more records than before.
+pub trait LogWatch: Send {
+    /// Waits until another process may have written. It is a hint: one may be lost, and one may be
+    /// about a change of this process. Where no other process writes, it waits for ever.
+    fn changed(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 }
 
 /// Records of the log, with the end of the log at the same moment.

@@ -5,7 +5,7 @@ use contract::{Cursor, LogRewound};
 use serde::{Deserialize, Serialize};
 
 /// So many ids are left out, for those that were given in the lost records.
-const IDS_LEFT_OUT: i64 = 1_000_000;
+pub(super) const IDS_LEFT_OUT: i64 = 1_000_000;
 
 /// How far somebody has seen the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

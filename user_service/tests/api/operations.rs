@@ -17,6 +17,7 @@ async fn the_probes_the_metrics_and_the_documents_answer() {
     for line in [
         "user_log_head_seq 1",
         "user_log_published_seq ",
+        "user_log_publisher 1",
         "user_log_publish_lag ",
         "user_log_publish_lag_seconds ",
         "users_checksum_info{seq=\"1\",checksum=\"",

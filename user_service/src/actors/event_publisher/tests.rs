@@ -4,9 +4,11 @@ use super::*;
 use contract::event::header;
 use contract::topology::{HEAD_ROUTING_KEY, USERS_EXCHANGE};
 use futures_util::StreamExt;
+use shared::actors::ask;
 use shared::bus::{Binding, Message, QueueLifetime, QueueSpec, Subscription};
 use shared::log_sync::Input;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use testkit::wait::{until, within};
 
 const BOUND: Duration = Duration::from_secs(10);
@@ -51,6 +53,7 @@ fn publisher(repository: &TestRepository, bus: &Arc<dyn Bus>) -> Mailbox<EventPu
         head: repository.head.clone(),
         sealing_key: Arc::clone(&repository.key),
         codec: Codec::new(Arc::clone(&repository.key)),
+        clock: Clock::system(),
         health: repository.health.clone(),
     });
     Mailbox::start(&repository.health, 1, |_| publisher)
@@ -121,7 +124,7 @@ async fn a_stop_publishes_what_is_there_and_records_the_place() {
     create_as(&repository, "anna").await;
     ask(&stopped, FlushAndStop).await.unwrap();
     assert_eq!(next_seq(&mut events).await, 1);
-    assert_eq!(repository.log.find_published().await.unwrap(), 1);
+    assert_eq!(repository.published().await, 1);
     create_as(&repository, "bert").await;
     let _publisher = publisher(&repository, &bus);
     assert_eq!(next_seq(&mut events).await, 2, "the first one does not come again");
@@ -134,7 +137,7 @@ async fn a_stop_without_the_bus_ends() {
     let stopped = publisher(&repository, &bus);
     create_as(&repository, "anna").await;
     within("the end", BOUND, ask(&stopped, FlushAndStop)).await.unwrap();
-    assert_eq!(repository.log.find_published().await.unwrap(), 0);
+    assert_eq!(repository.published().await, 0);
 }
 
 fn is_head(outgoing: &Outgoing) -> bool {

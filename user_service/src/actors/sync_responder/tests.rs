@@ -1,6 +1,6 @@
 use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
 use super::super::test_repository::{TestRepository, access, create_as};
-use super::super::user_repository::{Prune, RecordPublished};
+use super::super::user_repository::Prune;
 use super::snapshots::CREDIT_DEADLINE;
 use super::*;
 use crate::store::Retention;
@@ -314,7 +314,7 @@ async fn after_pruning_who_stands_there_goes_on_and_who_is_further_back_gets_a_s
         create_as(&repository, name).await;
     }
     let places = repository.records().await;
-    ask(&repository.mailbox, RecordPublished { seq: 3 }).await.unwrap().unwrap();
+    repository.confirm(places[2].position).await;
     let retention = Retention { age_ms: 0, rows: 2 };
     ask(&repository.mailbox, Prune(retention)).await.unwrap().unwrap();
     assert_eq!(repository.metrics.writer.pruned_seq.get(), 2);

@@ -6,9 +6,11 @@ use std::error::Error;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler, Message};
+use contract::Head;
 use shared::actors::{Ask, Command, Reply};
 
 use super::UserRepository;
+use crate::actors::log_listener::is_beyond;
 use crate::store::{Change, ChangeError, FollowerPlace, Outcome, StoreError};
 
 /// How long changes wait, after a start, for the first question of a follower: it may know that the
@@ -25,6 +27,14 @@ pub struct HearFollower(pub FollowerPlace);
 
 impl Command for HearFollower {
     type Reply = Result<(), StoreError>;
+}
+
+/// "The log ends here, or further": what another process has written.
+#[derive(Clone, Copy, Debug)]
+pub struct HearHead(pub Head);
+
+impl Command for HearHead {
+    type Reply = ();
 }
 
 impl UserRepository {
@@ -106,6 +116,21 @@ impl Handler<Ask<HearFollower>> for UserRepository {
                 reply.send(heard.map(drop));
             },
         );
+    }
+}
+
+impl Handler<Ask<HearHead>> for UserRepository {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<HearHead>, _: &mut Self::Context) {
+        let (HearHead(head), reply) = ask.into_parts();
+        // It was read without the log's lock, so it may be older than what is known. Whether the log
+        // went back is found out under the lock.
+        let known = *self.head.borrow();
+        if is_beyond(known, head) {
+            self.announce(head);
+        }
+        reply.send(());
     }
 }
 

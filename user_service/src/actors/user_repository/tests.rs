@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use shared::actors::{AskError, Maintenance, ask};
 use testkit::wait::{until, until_holds};
 
-use super::super::test_repository::{TestRepository, create, create_as};
+use super::super::test_repository::{TestRepository, claim, create, create_as};
 use super::super::test_store::{TroubledStore, Troubles};
 use super::*;
 
@@ -111,7 +111,7 @@ async fn after_a_panic_the_log_is_pruned_all_the_same() {
     })
     .await;
     create_as(&repository, "anna").await;
-    ask(&repository.mailbox, RecordPublished { seq: 1 }).await.unwrap().unwrap();
+    repository.confirm(repository.head().position).await;
     troubles.prune_panics.store(true, Ordering::Relaxed);
     let retention = Retention { age_ms: 0, rows: 0 };
     let (thread, writer) = (Arbiter::current(), repository.mailbox.clone());
@@ -126,7 +126,7 @@ async fn after_a_panic_the_log_is_pruned_all_the_same() {
 async fn a_group_is_committed_when_what_came_after_it_has_given_the_writer_back() {
     let repository = TestRepository::start().await;
     create_as(&repository, "anna").await;
-    let publish = || ask(&repository.mailbox, RecordPublished { seq: 1 });
+    let publish = || ask(&repository.mailbox, claim(None));
     let bert = ask(&repository.mailbox, create("bert"));
     // The group is due between the two of them.
     let (bert, one, two) = tokio::join!(bert, publish(), publish());
@@ -139,7 +139,7 @@ async fn a_group_is_committed_when_what_came_after_it_has_given_the_writer_back(
 async fn closing_waits_for_what_has_borrowed_the_writer() {
     let repository = TestRepository::start().await;
     create_as(&repository, "anna").await;
-    let publish = || ask(&repository.mailbox, RecordPublished { seq: 1 });
+    let publish = || ask(&repository.mailbox, claim(None));
     let bert = ask(&repository.mailbox, create("bert"));
     let close = ask(&repository.mailbox, Close);
     let (bert, one, closed, _) = tokio::join!(bert, publish(), close, publish());

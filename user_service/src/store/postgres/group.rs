@@ -19,6 +19,8 @@ use super::super::{
 use super::StoreError;
 use super::log_reader::insert_records;
 use super::log_state::{LogState, stored_hash};
+use super::log_watch;
+use super::place::Place;
 use super::responses;
 use super::users;
 use crate::domain::{Credentials, User, Written};
@@ -29,6 +31,8 @@ pub(super) struct Group {
     pub(super) state: LogState,
     /// As it was read.
     former: LogState,
+    /// Where the log is now.
+    pub(super) here: Place,
     /// Who writes.
     pub(super) run: Incarnation,
     now_ms: i64,
@@ -101,12 +105,16 @@ impl Group {
         now_ms: i64,
     ) -> Result<(Self, bool), StoreError> {
         let Subjects { ids, keys, requests } = Subjects::of(changes);
-        let (state, hash_there, stored, owners, responses) = join5(
-            LogState::read(session),
-            stored_hash(session, seen.seq),
-            users::with_ids(session, &ids),
-            users::owners(session, &keys),
-            responses::find(session, &requests, now_ms),
+        // Polled together, they are sent together.
+        let (here, (state, hash_there, stored, owners, responses)) = join(
+            Place::read(session),
+            join5(
+                LogState::read(session),
+                stored_hash(session, seen.seq),
+                users::with_ids(session, &ids),
+                users::owners(session, &keys),
+                responses::find(session, &requests, now_ms),
+            ),
         )
         .await;
         let (state, hash_there) = (state?, hash_there?);
@@ -121,6 +129,7 @@ impl Group {
         };
         let group = Self {
             former: state.clone(),
+            here: here?,
             state,
             run,
             now_ms,
@@ -300,6 +309,7 @@ impl Group {
         }
         if self.has_records() {
             writes.push(insert_records(session, &self.records).boxed_local());
+            writes.push(log_watch::tell(session).boxed_local());
         }
         if !self.new_responses.is_empty() {
             let store = responses::record(session, &self.new_responses, self.now_ms);

@@ -31,11 +31,6 @@ impl PostgresLogReader {
         to_head(only(&self.link.query(SQL, &[]).await?)?)
     }
 
-    async fn published(&self) -> Result<i64, StoreError> {
-        let rows = self.link.query("SELECT seq FROM published", &[]).await?;
-        Ok(only(&rows)?.try_get(0)?)
-    }
-
     async fn record_hash(&self, seq: i64) -> Result<Option<RecordHash>, StoreError> {
         let sql = "SELECT start, (SELECT hash FROM user_log WHERE seq = $1) FROM log_state";
         let rows = self.link.query(sql, &[(&seq, Type::INT8)]).await?;
@@ -90,10 +85,6 @@ impl PostgresLogReader {
 impl LogReader for PostgresLogReader {
     fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
         self.head().boxed_local()
-    }
-
-    fn find_published(&self) -> LocalBoxFuture<'_, Result<i64, StoreError>> {
-        self.published().boxed_local()
     }
 
     fn find_record_hash(
@@ -228,5 +219,5 @@ fn only(rows: &[Row]) -> Result<&Row, StoreError> {
 
 /// The only row of a table was deleted.
 #[derive(Debug, thiserror::Error)]
-#[error("a row is missing in log_state or published")]
+#[error("the row of log_state is missing")]
 struct RowMissing;

@@ -5,6 +5,7 @@ use shared::postgres::{Row, Session, Type};
 
 use super::super::rewound::Seen;
 use super::StoreError;
+use super::place::Place;
 
 /// The row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub(super) struct LogState {
     pub(super) rewound: Position,
     /// The incarnation that it began.
     pub(super) rewound_by: Incarnation,
-    /// Which server, database and table this was when it was last opened.
-    pub(super) place: String,
+    /// Where the log was when this was written.
+    pub(super) place: Place,
     /// By which rules the compared names were made.
     pub(super) name_rules: String,
 }
@@ -54,7 +55,7 @@ impl LogState {
         const SQL: &str = concat!(
             "SELECT ",
             head_columns!(),
-            ", name, start, highest_id, rewound, rewound_by, place, name_rules FROM log_state"
+            ", name, start, highest_id, rewound, rewound_by, place, timeline, name_rules FROM log_state"
         );
         let row = session.query_one(SQL, &[]).await?;
         let Head { incarnation, position: end, .. } = to_head(&row)?;
@@ -67,15 +68,15 @@ impl LogState {
             highest_id: row.try_get(5)?,
             rewound: position(&row, 6)?,
             rewound_by: Incarnation(bytes(&row, 7)?),
-            place: row.try_get(8)?,
-            name_rules: row.try_get(9)?,
+            place: Place { database: row.try_get(8)?, timeline: row.try_get(9)? },
+            name_rules: row.try_get(10)?,
         })
     }
 
     /// Writes the row, except its name.
     pub(super) async fn write(&self, session: &Session) -> Result<(), StoreError> {
         let sql = "UPDATE log_state SET incarnation = $1, start = $2, \"end\" = $3, checksum = $4,
-                   highest_id = $5, rewound = $6, rewound_by = $7, place = $8, name_rules = $9";
+                   highest_id = $5, rewound = $6, rewound_by = $7, place = $8, timeline = $9, name_rules = $10";
         let (start, end) = (self.start.to_bytes(), self.end.to_bytes());
         let rewound = self.rewound.to_bytes();
         session
@@ -89,7 +90,8 @@ impl LogState {
                     (&self.highest_id, Type::INT8),
                     (&&rewound[..], Type::BYTEA),
                     (&&self.rewound_by.0[..], Type::BYTEA),
-                    (&self.place, Type::TEXT),
+                    (&self.place.database, Type::TEXT),
+                    (&self.place.timeline, Type::TEXT),
                     (&self.name_rules, Type::TEXT),
                 ],
             )

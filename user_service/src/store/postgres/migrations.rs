@@ -8,7 +8,12 @@ use super::StoreError;
 use super::transaction::commit_repeatable;
 
 /// All migrations, in order.
-const ALL: &[&str] = &[include_str!("../../../migrations/postgres/0001_users.sql")];
+const ALL: &[&str] = &[
+    include_str!("../../../migrations/postgres/0001_users.sql"),
+    include_str!("../../../migrations/postgres/0002_lease.sql"),
+    include_str!("../../../migrations/postgres/0003_timeline.sql"),
+    include_str!("../../../migrations/postgres/0004_moving.sql"),
+];
 
 /// The oldest server that the statements here are tested with.
 const OLDEST_SERVER: i32 = 15;

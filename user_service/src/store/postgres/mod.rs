@@ -5,10 +5,14 @@
 //! of changes costs three round trips and one flush, whatever its size.
 
 mod group;
+mod lease;
 mod log_reader;
 mod log_state;
+mod log_watch;
 mod migrations;
+mod moving;
 mod name_keys;
+mod place;
 mod pruning;
 mod reader;
 mod responses;
@@ -29,8 +33,9 @@ use secrecy::SecretString;
 pub(super) use shared::postgres::check_url;
 use shared::postgres::{InvalidDatabaseUrl, Link, Server, Session};
 
-use super::{LogReader, Opened, Reader, Store, StoreError};
+use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
 use log_reader::PostgresLogReader;
+use log_watch::PostgresLogWatch;
 use reader::PostgresReader;
 use writer::PostgresWriter;
 
@@ -47,8 +52,13 @@ pub(super) struct PostgresStore {
 }
 
 impl PostgresStore {
-    pub(super) fn new(url: &SecretString, data_dir: &Path) -> Result<Self, InvalidDatabaseUrl> {
-        let server = Arc::new(Server::new(url, "user_service")?);
+    /// `application` is what it shows to the server's operators.
+    pub(super) fn new(
+        url: &SecretString,
+        application: &str,
+        data_dir: &Path,
+    ) -> Result<Self, InvalidDatabaseUrl> {
+        let server = Arc::new(Server::new(url, application)?);
         Ok(Self { server, marked: data_dir.join(MARKED) })
     }
 
@@ -59,6 +69,10 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        async { migrations::run(&self.patient_session().await?).await }.boxed_local()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
             let session = self.patient_session().await?;
@@ -78,6 +92,14 @@ impl Store for PostgresStore {
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
         let reader: Box<dyn LogReader> = Box::new(PostgresLogReader::new(Arc::clone(&self.server)));
         ready(Ok(reader)).boxed_local()
+    }
+
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        async {
+            let watch: Box<dyn LogWatch> = Box::new(PostgresLogWatch::open(&self.server).await?);
+            Ok(watch)
+        }
+        .boxed_local()
     }
 
     fn is_damaged(&self) -> bool {

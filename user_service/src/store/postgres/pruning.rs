@@ -1,5 +1,5 @@
-//! Deletes data beyond its retention, a few rows at a time, so that no write waits long for it. Any
-//! process may: it holds the log's lock.
+//! Deletes data beyond its retention, a few rows at a time, so that no write waits long for it.
+//! The process with the publisher's lease does it.
 
 use shared::postgres::{Session, Type};
 

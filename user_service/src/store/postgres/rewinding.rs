@@ -19,6 +19,7 @@ use super::super::rewound::{Seen, announce, rewound};
 use super::StoreError;
 use super::group::Group;
 use super::log_state::{LogState, stored_hash};
+use super::place;
 
 /// The mark in the data directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,29 +60,19 @@ pub(super) async fn check_opened(
     session: &Session,
     marked: &Path,
 ) -> Result<(), StoreError> {
-    let place = place(session).await?;
     let seen = find_mark(marked, &group.state)?;
     if let Some(seen) = seen {
         hear(group, session, seen, Cause::BeforeMark).await?;
     }
-    let was_moved = !group.state.place.is_empty() && group.state.place != place;
+    let former = &group.state.place.database;
+    let was_moved = !former.is_empty() && *former != group.here.database;
     // A log that ends where this process saw it end has lost nothing.
     let is_whole = seen.is_some_and(|seen| seen.end.position == group.state.end);
     if was_moved && !is_whole && !group.has_records() {
         rewind(group, Cause::DatabasePutBack, None)?;
     }
-    group.state.place = place;
+    place::note(group);
     Ok(())
-}
-
-/// What tells this database from a copy of it: the server's identity, and those of the database and
-/// of the table. The timeline is left out: a clean failover loses nothing.
-async fn place(session: &Session) -> Result<String, StoreError> {
-    let sql = "SELECT concat_ws(' ', system_identifier,
-                   (SELECT oid FROM pg_database WHERE datname = current_database()),
-                   'user_log'::regclass::oid)
-               FROM pg_control_system()";
-    Ok(session.query_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// Learns where somebody has seen the log, and which ids: whether it went back since.

@@ -1,3 +1,10 @@
+#[cfg(test)]
+mod moving;
+#[cfg(test)]
+mod places;
+#[cfg(test)]
+mod processes;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +16,7 @@ use shared::identity::Username;
 use tempfile::TempDir;
 use testkit::postgres::{PASSWORD, Postgres};
 use testkit::tcp_proxy::TcpProxy;
-use testkit::wait::{until, until_holds};
+use testkit::wait::{until, until_holds, within};
 
 use super::super::conformance::{Engine, passes_conformance};
 use super::super::{Change, ChangeError, CreateUser, Store, StoreError, at_url};

@@ -9,18 +9,20 @@ use contract::{Head, Incarnation, Position, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use shared::fail_point::fail_point;
-use shared::postgres::{Confirmation, Server, Session, Type, while_unavailable};
+use shared::postgres::{Confirmation, Server, Session, while_unavailable};
 use shared::secrets::random_bytes;
 
+use super::super::moving::MoveNotEnded;
 use super::super::rewound::Seen;
 use super::super::{
-    Change, ChangeError, Committed, FollowerPlace, Opened, Outcome, Pruned, Retention, StoreError,
-    Writer,
+    Change, ChangeError, Committed, FollowerPlace, Lease, LeaseClaim, Opened, Outcome, Pruned,
+    Retention, StoreError, Writer,
 };
 use super::group::Group;
+use super::lease::Claimant;
 use super::log_state::{LogState, stored_hash};
 use super::rewinding::{self, Cause};
-use super::{name_keys, pruning, transaction};
+use super::{moving, name_keys, place, pruning, transaction};
 
 /// How long the outcome of a COMMIT is asked for when its answer was lost.
 const ASKING_LIMIT: Duration = Duration::from_secs(20);
@@ -36,6 +38,8 @@ pub(super) struct PostgresWriter {
     session: Option<Session>,
     /// Names this process in its records: none is ever the same as that of another process.
     run: Incarnation,
+    /// Names it where the publisher's lease is.
+    claimant: Claimant,
     /// The end of the log, and the ids, after the last transaction.
     seen: Seen,
     head: Head,
@@ -52,6 +56,9 @@ impl PostgresWriter {
         let run = Incarnation(random_bytes());
         transaction::begin_long(&session).await?;
         let (mut group, _) = Group::read(&session, &[], Position::default(), run, now_ms).await?;
+        if moving::is_unfinished(&session).await? {
+            return Err(StoreError::Failed(Arc::new(MoveNotEnded)));
+        }
         group.state.incarnation = run;
         // Before anything else writes a record.
         rewinding::check_opened(&mut group, &session, &marked).await?;
@@ -63,7 +70,8 @@ impl PostgresWriter {
         let (head, seen, log) = (group.state.head(), group.state.seen(), group.state.name);
         rewinding::keep_mark(&marked, log, seen)?;
         // Not this connection: it belongs to the thread that opens, and not to the one that writes.
-        let writer = Self { server, marked, log, session: None, run: group.run, seen, head };
+        let (session, run, claimant) = (None, group.run, Claimant::new());
+        let writer = Self { server, marked, log, session, run, claimant, seen, head };
         Ok(Opened { writer: Box::new(writer), head, is_followed })
     }
 
@@ -102,6 +110,7 @@ impl PostgresWriter {
         if !has_seen {
             rewinding::hear(&mut group, &session, seen, Cause::BeforeSeen).await?;
         }
+        place::note(&mut group);
         let done = work(&mut group, &session).await?;
         match group.commit(&session).await? {
             Confirmation::Confirmed => self.session = Some(session),
@@ -197,12 +206,11 @@ impl PostgresWriter {
         Ok(self.head)
     }
 
-    async fn advance_published(&mut self, seq: i64) -> Result<(), StoreError> {
+    async fn claim(&mut self, claim: LeaseClaim) -> Result<Lease, StoreError> {
         let session = self.take_session().await?;
-        let sql = "UPDATE published SET seq = $1 WHERE seq < $1";
-        session.execute(sql, &[(&seq, Type::INT8)]).await?;
+        let lease = self.claimant.claim(&session, claim).await?;
         self.session = Some(session);
-        Ok(())
+        Ok(lease)
     }
 
     async fn prune_chunk(
@@ -213,7 +221,11 @@ impl PostgresWriter {
         let session = self.take_session().await?;
         transaction::begin(&session).await?;
         let mut state = LogState::read(&session).await?;
-        let pruned = pruning::prune(&session, &mut state, retention, now_ms).await?;
+        let pruned = if self.claimant.is_holder(&session).await? {
+            pruning::prune(&session, &mut state, retention, now_ms).await?
+        } else {
+            Pruned::nothing(state.start.seq)
+        };
         transaction::commit_repeatable(&session).await?;
         self.session = Some(session);
         Ok(pruned)
@@ -262,8 +274,8 @@ impl Writer for PostgresWriter {
         async { rewinding::keep_mark(&self.marked, self.log, self.seen) }.boxed_local()
     }
 
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        self.advance_published(seq).boxed_local()
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
+        self.claim(claim).boxed_local()
     }
 
     fn prune(

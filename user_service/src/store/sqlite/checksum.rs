@@ -57,7 +57,8 @@ fn find(connection: &Connection) -> Result<Option<UsersChecksum>, StoreError> {
     Ok(statement.query_row([], |row| row.get(0).map(UsersChecksum)).optional()?)
 }
 
-fn write(connection: &Connection, checksum: UsersChecksum) -> Result<(), StoreError> {
+/// Stores it.
+pub(super) fn write(connection: &Connection, checksum: UsersChecksum) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO users_checksum VALUES (1, ?1)")?
         .execute([checksum.0])?;

@@ -29,7 +29,13 @@ pub(super) fn append(
         recorded_at_ms,
         traceparent,
     )?;
-    let LogRecord { position, kind, traceparent, data, .. } = record;
+    insert(connection, &record)?;
+    Ok(record.position)
+}
+
+/// Writes a record as it is.
+pub(super) fn insert(connection: &Connection, record: &LogRecord) -> Result<(), StoreError> {
+    let LogRecord { position, kind, recorded_at_ms, traceparent, data, .. } = record;
     let Position { seq, hash } = position;
     let sql = "INSERT INTO user_log (seq, hash, recorded_at_ms, kind, traceparent, data)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -41,7 +47,7 @@ pub(super) fn append(
         traceparent,
         data
     ])?;
-    Ok(position)
+    Ok(())
 }
 
 /// The end of the log. If all of it was pruned, that is its beginning.

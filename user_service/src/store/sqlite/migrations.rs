@@ -30,6 +30,7 @@ pub(super) fn all() -> Migrations<'static> {
             positions::fill,
         ),
         M::up(include_str!("../../../migrations/sqlite/0006_rewinding.sql")),
+        M::up(include_str!("../../../migrations/sqlite/0007_moving.sql")),
     ])
 }
 

@@ -4,6 +4,7 @@ mod checksum;
 mod incarnation;
 mod log;
 mod migrations;
+mod moving;
 mod name_keys;
 mod pruning;
 mod published;
@@ -16,16 +17,18 @@ mod users;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use contract::Head;
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, ready};
+use futures_util::future::{LocalBoxFuture, pending, ready};
 use rusqlite::Connection;
 use shared::backup::DatabaseFile;
-use shared::sqlite::{Durability, ReadConnection, open_reader, open_writer};
+use shared::sqlite::{Durability, ReadConnection, close_writer, open_reader, open_writer};
 use shared::store_error::Damage;
 
-use super::{LogReader, Opened, Reader, Store, StoreError};
+use super::moving::MoveNotEnded;
+use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
 use reader::{SqliteLogReader, SqliteReader};
 use writer::SqliteWriter;
 
@@ -45,9 +48,17 @@ impl SqliteStore {
         Self { path, damage: Damage::default() }
     }
 
-    fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
+    /// Opens it for writing, with its schema up to date.
+    fn connect(&self) -> Result<Connection, StoreError> {
         // This database is the source of truth: an acknowledged write survives a loss of power.
-        let mut connection = open_writer(&self.path, Durability::Full, &migrations::all())?;
+        Ok(open_writer(&self.path, Durability::Full, &migrations::all())?)
+    }
+
+    fn writer(&self, now_ms: i64) -> Result<Opened, StoreError> {
+        let mut connection = self.connect()?;
+        if moving::find_note(&connection)?.is_some() {
+            return Err(StoreError::Failed(Arc::new(MoveNotEnded)));
+        }
         incarnation::begin(&connection)?;
         // Before anything else writes a record.
         rewinding::check_opened(&mut connection, &self.path, now_ms)?;
@@ -64,6 +75,10 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn migrate(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        ready(self.connect().and_then(close_writer)).boxed_local()
+    }
+
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         ready(self.writer(now_ms)).boxed_local()
     }
@@ -82,12 +97,26 @@ impl Store for SqliteStore {
         ready(open()).boxed_local()
     }
 
+    fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
+        let watch: Box<dyn LogWatch> = Box::new(NobodyElse);
+        ready(Ok(watch)).boxed_local()
+    }
+
     fn is_damaged(&self) -> bool {
         self.damage.is_found()
     }
 
     fn is_reachable(&self) -> bool {
         true
+    }
+}
+
+/// No other process writes to a file that this one has claimed.
+struct NobodyElse;
+
+impl LogWatch for NobodyElse {
+    fn changed(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        pending().boxed_local()
     }
 }
 

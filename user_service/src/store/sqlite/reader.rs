@@ -8,7 +8,7 @@ use shared::idempotency::IdempotentRequest;
 use shared::sqlite::ReadConnection;
 
 use super::super::{ChangeError, LogReader, Reader, Records, Snapshot, StoreError};
-use super::{log, published, read_head, responses, users};
+use super::{log, read_head, responses, users};
 use crate::domain::{Credentials, User, Written};
 
 /// Reads users.
@@ -87,10 +87,6 @@ impl SqliteLogReader {
 impl LogReader for SqliteLogReader {
     fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
         ready(self.at_one_moment(read_head)).boxed_local()
-    }
-
-    fn find_published(&self) -> LocalBoxFuture<'_, Result<i64, StoreError>> {
-        ready(published::read(&self.connection)).boxed_local()
     }
 
     fn find_record_hash(

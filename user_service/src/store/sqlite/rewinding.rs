@@ -128,7 +128,7 @@ pub(super) fn hear(
     place: FollowerPlace,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    connection.prepare_cached("INSERT OR IGNORE INTO followed VALUES (1)")?.execute([])?;
+    note_follower(connection)?;
     let FollowerPlace { cursor, highest_id } = place;
     let highest_id = highest_id.map_or(0, |UserId(id)| id);
     if shows_loss(connection, cursor)? {
@@ -142,6 +142,12 @@ pub(super) fn hear(
     if highest_id > highest_given(connection)? {
         set_highest_given(connection, highest_id)?;
     }
+    Ok(())
+}
+
+/// A follower has asked.
+pub(super) fn note_follower(connection: &Connection) -> Result<(), StoreError> {
+    connection.prepare_cached("INSERT OR IGNORE INTO followed VALUES (1)")?.execute([])?;
     Ok(())
 }
 
@@ -166,13 +172,16 @@ fn may_have_undone(connection: &Connection, run: Incarnation) -> Result<bool, St
     Ok(!is_known)
 }
 
-fn note_undone(connection: &Connection, run: Incarnation) -> Result<(), StoreError> {
+/// Records of this run are lost.
+pub(super) fn note_undone(connection: &Connection, run: Incarnation) -> Result<(), StoreError> {
     connection.prepare_cached("INSERT OR IGNORE INTO undone_runs VALUES (?1)")?.execute([run.0])?;
     Ok(())
 }
 
 /// The place of the last `log.rewound`, and the run that wrote it.
-fn last_rewound(connection: &Connection) -> Result<Option<(i64, Incarnation)>, StoreError> {
+pub(super) fn last_rewound(
+    connection: &Connection,
+) -> Result<Option<(i64, Incarnation)>, StoreError> {
     let sql = "SELECT seq, incarnation FROM last_rewound";
     let read = connection
         .prepare_cached(sql)?
@@ -208,14 +217,14 @@ fn write_rewound(
 }
 
 /// No user had a higher id than this.
-fn highest_given(connection: &Connection) -> Result<i64, StoreError> {
+pub(super) fn highest_given(connection: &Connection) -> Result<i64, StoreError> {
     let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'users'";
     let read = connection.prepare_cached(sql)?.query_row([], |row| row.get(0));
     Ok(read.optional()?.unwrap_or(0))
 }
 
 /// The next user gets a higher id than this.
-fn set_highest_given(connection: &Connection, id: i64) -> Result<(), StoreError> {
+pub(super) fn set_highest_given(connection: &Connection, id: i64) -> Result<(), StoreError> {
     // The table belongs to SQLite, and has no key.
     if connection.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'users'", [id])? == 0 {
         connection.execute("INSERT INTO sqlite_sequence VALUES ('users', ?1)", [id])?;

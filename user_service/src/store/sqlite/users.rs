@@ -64,6 +64,25 @@ pub(super) fn insert(
         .map_err(name_taken_or_failed)
 }
 
+/// Adds a user as they were in another database.
+pub(super) fn insert_moved(connection: &Connection, known: &Credentials) -> Result<(), StoreError> {
+    let sql = "INSERT INTO users (id, username, username_key, version, password_version,
+                                  password_hash, changed, stamp)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let Credentials { user, password_hash } = known;
+    connection.prepare_cached(sql)?.execute(params![
+        user.id.0,
+        user.username,
+        user.username_key,
+        user.version,
+        user.password_version,
+        password_hash.expose_phc(),
+        user.changed.to_bytes(),
+        user.stamp.to_bytes()
+    ])?;
+    Ok(())
+}
+
 /// Writes the user's current state, except the positions, and the hash. If the name is taken, the transaction continues as
 /// if nothing was tried.
 pub(super) fn write(

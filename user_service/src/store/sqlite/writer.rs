@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::{EventKind, Head};
 use futures_util::FutureExt;
@@ -15,13 +16,17 @@ use shared::regular_file::directory_of;
 use shared::sqlite::{close_writer, in_savepoint};
 use shared::store_error::Damage;
 
+use super::super::lease::own_name;
 use super::super::rules::{self, Decision, Revision};
 use super::super::{
-    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, FollowerPlace, Outcome,
-    Pruned, ReplaceHash, Retention, StoreError, UpdateUser, Writer,
+    Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, FollowerPlace, Lease,
+    LeaseClaim, Outcome, Pruned, ReplaceHash, Retention, StoreError, UpdateUser, Writer,
 };
 use super::{checksum, log, pruning, published, read_head, responses, rewinding, users};
 use crate::domain::Written;
+
+/// How long the lease is said to hold: longer than the disk may stall a renewal.
+const ALONE: Duration = Duration::from_hours(1);
 
 /// Owns the only connection that writes.
 pub(super) struct SqliteWriter {
@@ -61,6 +66,11 @@ impl SqliteWriter {
         fail_point("committed");
         Ok(Committed { outcomes, head })
     }
+}
+
+/// Nobody else can have the lease: the data directory is claimed for this process.
+fn only_claimant(published: i64) -> Lease {
+    Lease { holder: own_name(), is_ours: true, published, left: ALONE }
 }
 
 /// Makes the changes, each in a savepoint of its own.
@@ -124,8 +134,9 @@ impl Writer for SqliteWriter {
         ready(rewinding::keep_mark(&self.connection, self.place.path())).boxed_local()
     }
 
-    fn record_published(&mut self, seq: i64) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        ready(published::advance(&self.connection, seq)).boxed_local()
+    fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
+        let published = published::record(&self.connection, claim.confirmed);
+        ready(published.map(only_claimant)).boxed_local()
     }
 
     fn prune(

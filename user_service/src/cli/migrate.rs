@@ -1,0 +1,45 @@
+//! `migrate`: the tables of the users, without serving.
+
+use std::io::{self, Write};
+
+use shared::cli::CommandError;
+use shared::secrets::{DataDirClaim, claim_data_dir};
+use shared::telemetry::ErrorChain;
+
+use super::{exit, failed};
+use crate::DATA;
+use crate::config::Config;
+use crate::store::StoreError;
+
+/// Makes the migrations that the database lacks.
+pub(super) fn migrate(config: &Config) -> Result<(), CommandError> {
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(failed(exit::CONFIG, problems.join("; ")));
+    }
+    let store = config.store().map_err(|error| wrong(&error))?;
+    let _claim = claim_file(config)?;
+    let migrating = async { store.migrate().await };
+    actix_web::rt::System::new().block_on(migrating).map_err(|error| refused(&error))?;
+    Ok(writeln!(io::stdout(), "the tables are up to date")?)
+}
+
+/// A database in a file is migrated while no service uses it: one of the version before could not
+/// go on.
+fn claim_file(config: &Config) -> Result<Option<DataDirClaim>, CommandError> {
+    if config.service.database.not_in_files().is_some() {
+        return Ok(None);
+    }
+    let claimed = claim_data_dir(&config.common.data_dir, DATA.service);
+    claimed.map(Some).map_err(|error| failed(exit::TEMPORARY, ErrorChain(&error).to_string()))
+}
+
+fn wrong(error: &(dyn std::error::Error + 'static)) -> CommandError {
+    failed(exit::CONFIG, ErrorChain(error).to_string())
+}
+
+/// What passes may be tried again; the rest is for the operator to settle.
+fn refused(error: &StoreError) -> CommandError {
+    let exit_code = if error.is_passing() { exit::TEMPORARY } else { exit::CONFIG };
+    failed(exit_code, ErrorChain(error).to_string())
+}

@@ -1,0 +1,67 @@
+//! The log in another place: restored, or on a standby that took over.
+
+use contract::EventKind;
+
+use super::*;
+use crate::store::Writer;
+
+/// A log with one user, kept in a base backup, and the one who writes it.
+async fn with_backup() -> (PostgresEngine, Box<dyn Writer>) {
+    let engine = PostgresEngine::start().await;
+    let mut writer = engine.store().open_writer(5).await.unwrap().writer;
+    writer.commit(vec![create("anna")], 5).await.unwrap();
+    engine.server.take_base_backup();
+    (engine, writer)
+}
+
+async fn create_as(writer: &mut Box<dyn Writer>, name: &str) -> (i64, contract::Head) {
+    // The first attempt may find the connection gone.
+    let committed = until("the server is back", Duration::from_secs(10), async || {
+        writer.commit(vec![create(name)], 5).await.ok()
+    })
+    .await;
+    (committed.outcomes[0].as_ref().unwrap().user.id.0, committed.head)
+}
+
+async fn kinds(engine: &PostgresEngine) -> Vec<EventKind> {
+    let log = engine.store().open_log_reader().await.unwrap();
+    let records = log.list_records(0, 100).await.unwrap().records;
+    records.into_iter().map(|stored| stored.record.kind).collect()
+}
+
+#[actix::test]
+async fn a_base_backup_that_is_restored_under_a_running_service_is_noticed_by_what_it_lost() {
+    let (mut engine, mut writer) = with_backup().await;
+    let (lost, before) = create_as(&mut writer, "bert").await;
+    engine.server.put_base_backup_back().await;
+    let (id, after) = create_as(&mut writer, "carl").await;
+    assert_eq!((lost, id), (2, 1_000_003), "no id is given twice");
+    assert_ne!(before.incarnation, after.incarnation);
+    let created = EventKind::CREATED;
+    assert_eq!(kinds(&engine).await, [created.clone(), EventKind::REWOUND, created]);
+}
+
+#[actix::test]
+async fn a_base_backup_that_lost_nothing_changes_nothing() {
+    let (mut engine, mut writer) = with_backup().await;
+    engine.server.put_base_backup_back().await;
+    assert_eq!(create_as(&mut writer, "bert").await.0, 2);
+    assert_eq!(kinds(&engine).await, [EventKind::CREATED, EventKind::CREATED]);
+}
+
+#[actix::test]
+async fn a_standby_that_took_over_begins_a_new_incarnation_and_leaves_ids_out() {
+    let (mut engine, mut writer) = with_backup().await;
+    let mut other = engine.store().open_writer(5).await.unwrap().writer;
+    let before = other.follow_others(5).await.unwrap().unwrap();
+    engine.server.promote().await;
+    let (id, after) = create_as(&mut writer, "bert").await;
+    assert_eq!(id, 1_000_002, "a process that is gone may have given others");
+    assert_ne!(before.incarnation, after.incarnation);
+    assert_eq!(kinds(&engine).await, [EventKind::CREATED, EventKind::CREATED], "nothing is lost");
+    // All processes notice it, and the first one alone acts on it.
+    let (id, last) = create_as(&mut other, "carl").await;
+    assert_eq!((id, last.incarnation), (1_000_003, after.incarnation));
+    let log = engine.store().open_log_reader().await.unwrap();
+    assert_eq!(log.find_head().await.unwrap(), last);
+}
