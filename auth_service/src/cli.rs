@@ -16,7 +16,7 @@ use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::secrets::first_place;
-use shared::telemetry::Registry;
+use shared::telemetry::registry_of;
 
 use crate::config::Config;
 use crate::{DATA, DataLayout, Deps, Running, start};
@@ -77,7 +77,7 @@ impl Application for AuthServiceBinary {
         bus: Option<AmqpBus>,
     ) -> Result<Running, Box<dyn Error>> {
         let bus = Arc::new(bus.ok_or(BrokerMissing)?);
-        let mut registry = Registry::default();
+        let mut registry = registry_of("auth_service");
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
         let hashing = HashingThreads::start(hashing, metrics)?;

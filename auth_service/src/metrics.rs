@@ -9,12 +9,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use shared::clock::Clock;
+use shared::http::ProblemKind;
+use shared::log_sync::AskReason;
 use shared::telemetry::{encode_gauge, encode_seconds, encode_users_checksum};
 use shared::tokens::token_set::BootTime;
 use tokio::sync::watch;
 
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{Applied, Progress, Replicas};
+use crate::actors::{Applied, Progress, Replicas, TokenSigner};
 
 /// All metrics.
 #[derive(Clone)]
@@ -69,7 +71,13 @@ struct Repair {
 impl FollowingMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { duplicates, repairs, .. } = metrics.clone();
+        let Self { duplicates, repairs, direct, .. } = metrics.clone();
+        for reason in AskReason::ALL {
+            repairs.get_or_create(&Repair { reason: reason.as_str() }).inc_by(0);
+        }
+        for outcome in ["answered", "failed"] {
+            direct.get_or_create(&Outcome { outcome }).inc_by(0);
+        }
         registry.register(
             "projection_duplicates",
             "Records that arrived although they had been applied",
@@ -86,7 +94,7 @@ impl FollowingMetrics {
         let help = "How often the users at a position were not those of user_service";
         registry.register("users_checksum_mismatches", help, metrics.checksum_mismatches.clone());
         let help = "Rounds of questions to user_service over HTTP";
-        registry.register("projection_direct_rounds", help, metrics.direct.clone());
+        registry.register("projection_direct_rounds", help, direct);
         metrics
     }
 
@@ -137,7 +145,7 @@ impl Collector for AgreementMetrics {
                 self.fresh.cut_off_s().unwrap_or(0),
             ),
             (
-                "projection_lag",
+                "projection_lag_records",
                 "Records that are known and not applied",
                 progress.lag(applied.seq()),
             ),
@@ -210,6 +218,23 @@ impl ExchangeMetrics {
     }
 }
 
+/// How old the key is that signs, computed at each scrape.
+pub struct KeyMetrics(pub TokenSigner);
+
+impl Collector for KeyMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let Some(age) = self.0.signing_for() else { return Ok(()) };
+        let help = "Time since the key that signs tokens began to; absent while none does";
+        encode_seconds(&mut encoder, "signing_key_age", help, age)
+    }
+}
+
+impl std::fmt::Debug for KeyMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyMetrics").finish_non_exhaustive()
+    }
+}
+
 /// What is known of the other replicas, computed at each scrape.
 #[derive(Debug)]
 pub struct ReplicaMetrics {
@@ -236,6 +261,9 @@ impl Collector for ReplicaMetrics {
     }
 }
 
+/// The result of a login that gave a token.
+pub const LOGGED_IN: &str = "ok";
+
 /// Metrics of logins. Clones share the counters.
 #[derive(Clone, Default)]
 pub struct LoginMetrics {
@@ -250,6 +278,9 @@ struct Login {
 impl LoginMetrics {
     fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        for result in [LOGGED_IN, ProblemKind::WrongCredentials.slug()] {
+            metrics.logins.get_or_create(&Login { result }).inc_by(0);
+        }
         registry.register("logins", "Attempts to log in", metrics.logins.clone());
         metrics
     }

@@ -22,9 +22,9 @@ use actix_web::web::ServiceConfig;
 use contract::UserId;
 use prometheus_client::metrics::gauge::Gauge;
 use shared::actors::{Health, Mailbox};
-use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
+use shared::bus::{Bus, BusMetrics};
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
 use shared::full_disk::open_when_there_is_space;
@@ -47,7 +47,7 @@ use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, CredentialReader, Replicas, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
 use crate::http::{self, Api, Authenticator, SessionEnder, Sessions, TokenChecker};
-use crate::metrics::{ExchangeMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
+use crate::metrics::{ExchangeMetrics, FollowingMetrics, KeyMetrics, LoginMetrics, ServiceMetrics};
 use crate::store::{Damage, PROJECTION, ProjectionReader, StoreError};
 
 mod actors;
@@ -191,6 +191,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     register_place(&mut registry, place.number);
     registry.register_collector(Box::new(actors.agreement()));
     registry.register_collector(Box::new(actors.replica_metrics(clock.clone())));
+    registry.register_collector(Box::new(KeyMetrics(actors.signer.clone())));
+    registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
     let admin = actors.answer_commands(&place.directory, &health);
     let watched = place.claim.watch();
     let probes = actors.probes(health, bus, watched, (clock, registry), refuse_after_ms);

@@ -26,5 +26,9 @@ async fn digest(service: &Service) -> String {
     let request = awc::Client::new().get(format!("http://{}/metrics", service.address));
     let mut answer = request.force_close().send().await.unwrap();
     let metrics = String::from_utf8(answer.body().await.unwrap().to_vec()).unwrap();
-    metrics.lines().find(|line| line.starts_with("users_checksum_info")).unwrap().to_owned()
+    metrics
+        .lines()
+        .find(|line| line.starts_with("lockstep_users_checksum_info"))
+        .unwrap()
+        .to_owned()
 }

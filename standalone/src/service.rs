@@ -8,7 +8,7 @@ use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::config::local_address;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingStartError, HashingThreads};
-use shared::telemetry::Registry;
+use shared::telemetry::registry_of;
 use user_service::AuthServiceAddress;
 use user_service::config::DatabaseError;
 use user_service::store::Store;
@@ -66,7 +66,7 @@ pub async fn start_with(
     clock: Clock,
 ) -> Result<Running, StartError> {
     // Each service has its own registry, as in separate processes; both show the shared threads.
-    let mut registries = [Registry::default(), Registry::default()];
+    let mut registries = ["user_service", "auth_service"].map(registry_of);
     let metrics = HashingMetrics::register(&mut registries[0]);
     metrics.register_again(&mut registries[1]);
     let hashing = HashingConfig::from_args(&config.hashing, capacity.hash_threads);

@@ -15,7 +15,7 @@ use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
-use shared::telemetry::Registry;
+use shared::telemetry::registry_of;
 
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, start};
@@ -112,7 +112,7 @@ impl Application for UserServiceBinary {
         bus: Option<AmqpBus>,
     ) -> Result<Running, Box<dyn Error>> {
         let bus = Arc::new(bus.ok_or(BrokerMissing)?);
-        let mut registry = Registry::default();
+        let mut registry = registry_of("user_service");
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
         let hashing = HashingThreads::start(hashing, metrics)?;

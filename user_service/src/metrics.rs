@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use shared::log_sync::Decision;
+use shared::log_sync::{Decision, SnapshotReason};
 use shared::telemetry::{encode_gauge, encode_seconds, encode_users_checksum};
 use tokio::sync::watch;
 
@@ -50,6 +50,10 @@ impl ServiceMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let answers = AnswerMetrics::default();
+        let snapshots = SnapshotReason::ALL.map(Decision::Snapshot);
+        for decision in [Decision::Continue].into_iter().chain(snapshots) {
+            answers.counter(decision).inc_by(0);
+        }
         let help = "Questions of followers, by kind of answer and reason";
         registry.register("sync_answers", help, answers.answers.clone());
         let dead_letters = Counter::default();
@@ -106,11 +110,15 @@ struct Answered {
 impl AnswerMetrics {
     /// Counts a question.
     pub fn count(&self, decision: Decision) {
+        self.counter(decision).inc();
+    }
+
+    fn counter(&self, decision: Decision) -> Counter {
         let (answer, reason) = match decision {
             Decision::Continue => ("records", "behind"),
             Decision::Snapshot(reason) => ("snapshot", reason.as_str()),
         };
-        self.answers.get_or_create(&Answered { answer, reason }).inc();
+        self.answers.get_or_create_owned(&Answered { answer, reason })
     }
 }
 
@@ -141,7 +149,7 @@ impl Collector for AgreementMetrics {
         let lag = position.seq.saturating_sub(published.seq).max(0);
         for (name, help, value) in [
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),
-            ("user_log_publish_lag", "Records that the bus has not confirmed", lag),
+            ("user_log_publish_lag_records", "Records that the bus has not confirmed", lag),
         ] {
             encode_gauge(&mut encoder, name, help, value)?;
         }

@@ -17,6 +17,7 @@ use super::problems::wrong_credentials;
 use super::wait_for_write::WaitFor;
 use crate::actors::RememberLogin;
 use crate::domain::Credential;
+use crate::metrics::LOGGED_IN;
 
 const SCOPE: &str = "POST /login";
 
@@ -39,7 +40,7 @@ pub(super) async fn login(
 ) -> Result<HttpResponse, Problem> {
     let outcome = try_login(after, key, (&client, address), members, &api).await;
     api.metrics.count(match &outcome {
-        Ok(_) => "ok",
+        Ok(_) => LOGGED_IN,
         Err(problem) => problem.kind().slug(),
     });
     Ok(HttpResponse::Ok().json(TokenResponse { token: outcome? }))

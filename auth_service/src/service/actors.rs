@@ -252,8 +252,7 @@ impl Actors {
             refuse_after_ms,
             clock,
         };
-        let readiness = Arc::new(move || readiness.report());
-        Probes { readiness, registry: Arc::new(registry) }
+        Probes::new(Arc::new(move || readiness.report()), registry)
     }
 
     /// Stops the consumer first, so that nothing more is to be written. All readers have gone with

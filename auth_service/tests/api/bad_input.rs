@@ -128,6 +128,6 @@ async fn the_document_and_the_metrics_are_there() {
     let app = TestApp::start().await;
     let document = app.get("/openapi.json").await.json();
     assert!(document["paths"]["/login"]["post"]["responses"]["401"].is_object());
-    assert_eq!(app.metric("projection_lag").await, 0);
+    assert_eq!(app.metric("lockstep_projection_lag_records").await, 0);
     app.stop().await;
 }

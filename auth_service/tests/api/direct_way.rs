@@ -61,7 +61,7 @@ async fn answer(mut stream: TcpStream, users: UserService) {
 }
 
 async fn is_followed_directly(app: &TestApp) -> bool {
-    app.metric("projection_followed_directly").await == 1
+    app.metric("lockstep_projection_followed_directly").await == 1
 }
 
 /// The service without a broker, in step with `app.users` over HTTP.
@@ -149,7 +149,7 @@ async fn a_broker_that_brings_heads_and_no_answers_is_not_followed() {
     app.users.create("newcomer", "testpassword");
     until("the newcomer is known directly", BOUND, async || {
         app.users.publish_head().await;
-        (app.metric("projection_seq").await == app.users.seq()).then_some(())
+        (app.metric("lockstep_projection_seq").await == app.users.seq()).then_some(())
     })
     .await;
     assert!(is_followed_directly(&app).await);
@@ -191,7 +191,7 @@ async fn neither_an_old_head_nor_anything_forged_keeps_a_follower_from_asking_di
         app.users.create("newcomer", "testpassword");
         until("the token is dead and the newcomer known", BOUND, async || {
             app.users.publish_again(again.clone()).await;
-            let is_known = app.metric("projection_seq").await == app.users.seq();
+            let is_known = app.metric("lockstep_projection_seq").await == app.users.seq();
             (is_known && !app.is_alive(&token).await).then_some(())
         })
         .await;

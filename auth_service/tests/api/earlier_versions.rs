@@ -18,7 +18,7 @@ async fn what_a_version_without_stamps_writes_is_applied_as_events_and_as_a_snap
     app.users.change_password(id, "otherpassword");
     app.users.create("another", "testpassword");
     app.bring().await;
-    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 1);
     assert_eq!(app.login("renamed", "otherpassword").await.status, 200);
     // It is upgraded.
     app.users.restart();
@@ -27,7 +27,7 @@ async fn what_a_version_without_stamps_writes_is_applied_as_events_and_as_a_snap
     app.bring().await;
     assert_eq!(app.login("renamed", "thirdpassword").await.status, 200);
     assert_eq!(app.login("renamed", "otherpassword").await.status, 401);
-    assert_eq!(app.metric("dead_letters_total").await, 0);
+    assert_eq!(app.metric("lockstep_dead_letters_total").await, 0);
     app.stop().await;
 }
 
@@ -53,6 +53,6 @@ async fn a_projection_without_stamps_gives_no_token_before_user_service_has_answ
     until("it is ready", BOUND, async || (app.get("/readyz").await.status == 200).then_some(()))
         .await;
     assert!(app.is_alive(&app.login("testuser", "testpassword").await.token()).await);
-    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 1);
     app.stop().await;
 }

@@ -66,7 +66,7 @@ async fn a_deletion_kills_tokens_even_while_the_projection_cannot_be_written() {
     app.users.delete(1);
     app.users.publish_last().await;
     until("the token is dead", BOUND, async || (!app.is_alive(&token).await).then_some(())).await;
-    assert_eq!(app.metric("projection_seq").await, 1);
+    assert_eq!(app.metric("lockstep_projection_seq").await, 1);
     database.execute_batch("DROP TRIGGER fault").unwrap();
     app.until_applied().await;
     assert_eq!(app.login("testuser", "testpassword").await.status, 401);
@@ -96,7 +96,8 @@ async fn hashes_that_cannot_be_opened_are_told_and_asked_for_anew_until_all_can_
     app.users.create("testuser", "testpassword");
     app.users.create("other", "testpassword");
     app.bring().await;
-    let (users, before) = (app.users.clone(), app.metric("projection_snapshots_total").await);
+    let (users, before) =
+        (app.users.clone(), app.metric("lockstep_projection_snapshots_total").await);
     let app = app
         .restart_after(|dir| {
             users.set_answers(false);
@@ -120,7 +121,7 @@ async fn hashes_that_cannot_be_opened_are_told_and_asked_for_anew_until_all_can_
         (app.get("/readyz").await.status == 200).then_some(())
     })
     .await;
-    assert!(before == 0 && app.metric("projection_snapshots_total").await >= 1);
+    assert!(before == 0 && app.metric("lockstep_projection_snapshots_total").await >= 1);
     for name in ["testuser", "other"] {
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
     }
@@ -147,7 +148,7 @@ async fn after_the_sealing_key_was_replaced_hashes_are_sealed_with_the_new_one_a
         })
         .await;
     let id = SealingKeys::parse(&new).unwrap().first_id().to_owned();
-    let resealed = format!("sealed_hashes{{key=\"{id}\",state=\"first\"}} 3");
+    let resealed = format!("lockstep_sealed_hashes{{key=\"{id}\",state=\"first\"}} 3");
     until("all are sealed with the new key", BOUND, async || {
         let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
         metrics.contains(&resealed).then_some(())
@@ -157,7 +158,7 @@ async fn after_the_sealing_key_was_replaced_hashes_are_sealed_with_the_new_one_a
     for name in &names {
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
     }
-    assert_eq!(app.metric("projection_snapshots_total").await, 0);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 0);
     app.stop().await;
 }
 
@@ -232,7 +233,7 @@ async fn after_a_panic_the_log_is_followed_and_dead_letters_are_sent_all_the_sam
     .await;
     let metrics = String::from_utf8(app.get("/metrics").await.body).unwrap();
     for name in ["following the log of user_service", "sending dead letters"] {
-        let counted = format!("loop_restarts_total{{loop=\"{name}\"}} 1");
+        let counted = format!("lockstep_loop_restarts_total{{loop=\"{name}\"}} 1");
         assert!(metrics.contains(&counted), "{metrics}");
     }
     app.stop().await;
@@ -257,10 +258,10 @@ async fn ended_sessions_are_forgotten_although_the_database_has_refused_it() {
         degraded.contains(shown).then_some(())
     })
     .await;
-    assert_eq!(app.metric("revoked_sessions").await, 1);
+    assert_eq!(app.metric("lockstep_revoked_sessions").await, 1);
     database.execute_batch("DROP TRIGGER fault").unwrap();
     until("it is forgotten", BOUND, async || {
-        (app.metric("revoked_sessions").await == 0).then_some(())
+        (app.metric("lockstep_revoked_sessions").await == 0).then_some(())
     })
     .await;
     app.stop().await;

@@ -5,7 +5,7 @@ use crate::test_app::TestApp;
 /// What a later version has written is applied by the state that it leaves.
 async fn assert_followed(app: &TestApp) {
     assert_eq!(app.checksum().await, app.users.checksum());
-    assert_eq!(app.metric("dead_letters_total").await, 0);
+    assert_eq!(app.metric("lockstep_dead_letters_total").await, 0);
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
 }
 
@@ -17,7 +17,7 @@ async fn a_kind_and_members_of_a_later_version_are_applied_live() {
     app.users.publish(1..=2).await;
     app.until_applied().await;
     assert_followed(&app).await;
-    assert_eq!(app.metric("projection_snapshots_total").await, 0);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 0);
     app.stop().await;
 }
 
@@ -29,7 +29,7 @@ async fn a_kind_and_members_of_a_later_version_are_applied_from_an_answer() {
     app.users.set_answers(true);
     app.until_applied().await;
     assert_followed(&app).await;
-    assert_eq!(app.metric("projection_snapshots_total").await, 0);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 0);
     app.stop().await;
 }
 
@@ -42,6 +42,6 @@ async fn a_user_whom_a_later_version_has_changed_comes_in_with_a_snapshot() {
     app.users.set_answers(true);
     app.until_applied().await;
     assert_followed(&app).await;
-    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 1);
     app.stop().await;
 }

@@ -123,7 +123,7 @@ async fn a_change_that_arrives_while_the_password_is_compared_counts() {
     app.bring().await;
     let meanwhile = async {
         until("the comparison has begun", BOUND, async || {
-            (app.metric("hash_wait_seconds_count").await == 1).then_some(())
+            (app.metric("lockstep_hash_wait_seconds_count").await == 1).then_some(())
         })
         .await;
         app.users.change_password(id, "otherpassword");

@@ -40,8 +40,12 @@ async fn an_event_that_cannot_be_decoded_is_kept_aside_and_asked_for_again() {
     assert_eq!((&letter.id, &letter.body), (&event.id, &event.body));
     assert!(event.headers.iter().all(|(name, value)| letter.headers.get(name) == Some(value)));
     assert_eq!(app.checksum().await, app.users.checksum());
-    assert_eq!(app.metric("dead_letters_total").await, 1);
-    assert_eq!(app.metric("projection_snapshots_total").await, 0, "the gap's answer was enough");
+    assert_eq!(app.metric("lockstep_dead_letters_total").await, 1);
+    assert_eq!(
+        app.metric("lockstep_projection_snapshots_total").await,
+        0,
+        "the gap's answer was enough"
+    );
     assert_eq!(app.login("garbled", "testpassword").await.status, 200);
     app.stop().await;
 }
@@ -59,14 +63,14 @@ async fn an_event_that_cannot_be_applied_is_kept_aside_and_a_snapshot_goes_past_
     assert_eq!(letter.headers[DEAD_LETTER_ROUTING_KEY], "user.created");
     assert_eq!(letter.headers[header::SEQUENCE], "2");
     assert_eq!(letter.body.as_ref(), br#"{"id":"x"}"#);
-    assert!(app.metric("dead_letters_total").await >= 1);
+    assert!(app.metric("lockstep_dead_letters_total").await >= 1);
     assert_eq!(app.checksum().await, app.users.checksum());
     // The others go on as events, one by one.
-    let snapshots = app.metric("projection_snapshots_total").await;
+    let snapshots = app.metric("lockstep_projection_snapshots_total").await;
     assert!(snapshots >= 1);
     app.users.create("later", "testpassword");
     app.bring().await;
-    assert_eq!(app.metric("projection_snapshots_total").await, snapshots);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, snapshots);
     assert_eq!(app.checksum().await, app.users.checksum());
     for name in ["before", "after", "later"] {
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
@@ -84,7 +88,7 @@ async fn a_user_of_a_snapshot_who_cannot_be_read_costs_the_others_nothing_and_is
     app.users.set_replay_limit(0);
     app.users.publish_last().await;
     until("the snapshot is loaded", BOUND, async || {
-        (app.metric("projection_snapshots_total").await == 1).then_some(())
+        (app.metric("lockstep_projection_snapshots_total").await == 1).then_some(())
     })
     .await;
     app.users.set_replay_limit(1000);
@@ -101,15 +105,15 @@ async fn a_user_of_a_snapshot_who_cannot_be_read_costs_the_others_nothing_and_is
         assert_eq!(app.login(name, "testpassword").await.status, 200, "{name}");
     }
     assert_eq!(app.login(ODD, "testpassword").await.status, 401);
-    assert_eq!(app.metric("users_checksum_mismatches_total").await, 0);
-    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    assert_eq!(app.metric("lockstep_users_checksum_mismatches_total").await, 0);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 1);
     // A change makes a user of them, and a snapshot finds that all are here.
     app.users.rename(2, "usual");
     app.bring().await;
     assert_eq!(app.login("usual", "testpassword").await.status, 200);
     until("both have the same users", BOUND, async || {
         app.users.publish_head().await;
-        let snapshots = app.metric("projection_snapshots_total").await;
+        let snapshots = app.metric("lockstep_projection_snapshots_total").await;
         (snapshots == 2 && app.checksum().await == app.users.checksum()).then_some(())
     })
     .await;
@@ -124,7 +128,7 @@ async fn a_name_that_this_version_would_not_take_is_followed_all_the_same() {
     app.users.publish(1..=2).await;
     app.until_applied().await;
     assert_eq!(app.checksum().await, app.users.checksum());
-    assert_eq!(app.metric("dead_letters_total").await, 0);
+    assert_eq!(app.metric("lockstep_dead_letters_total").await, 0);
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
     app.stop().await;
 }
@@ -141,7 +145,7 @@ async fn a_flood_of_messages_of_no_use_holds_up_no_event_and_each_is_counted() {
     app.bring().await;
     // The answer to a question may bring the user before the flood has passed.
     until("the whole flood is counted", BOUND, async || {
-        (app.metric("dead_letters_total").await == FLOOD).then_some(())
+        (app.metric("lockstep_dead_letters_total").await == FLOOD).then_some(())
     })
     .await;
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
@@ -186,10 +190,10 @@ async fn dead_letters_that_the_bus_does_not_take_hold_up_nothing_and_are_sent_la
     app.users.create("testuser", "testpassword");
     until("the event is applied", BOUND, async || {
         app.users.publish_last().await;
-        (app.metric("projection_seq").await == 1).then_some(())
+        (app.metric("lockstep_projection_seq").await == 1).then_some(())
     })
     .await;
-    assert_eq!(app.metric("dead_letters_total").await, 1);
+    assert_eq!(app.metric("lockstep_dead_letters_total").await, 1);
     takes_letters.store(true, Ordering::Relaxed);
     assert_eq!(dead_letter(&app.bus).await.id, "m");
     app.stop().await;

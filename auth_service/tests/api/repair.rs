@@ -80,7 +80,7 @@ async fn a_log_that_diverged_to_the_very_same_place_is_found_out_by_its_head() {
     }
     app.users.restore(1);
     app.users.create("different", "testpassword");
-    assert_eq!(app.metric("projection_seq").await, app.users.seq());
+    assert_eq!(app.metric("lockstep_projection_seq").await, app.users.seq());
     app.users.publish_head().await;
     until_agreed(&app).await;
     assert_eq!(app.login("forgotten", "testpassword").await.status, 401);
@@ -98,7 +98,7 @@ async fn a_restart_of_user_service_in_the_middle_of_a_snapshot_costs_only_time()
     app.users.set_parts_sent(1);
     app.users.publish_last().await;
     until("a part is there", BOUND, async || {
-        (app.metric("projection_head_seq").await == 5).then_some(())
+        (app.metric("lockstep_projection_head_seq").await == 5).then_some(())
     })
     .await;
     app.users.restart();
@@ -169,8 +169,8 @@ async fn a_projection_that_somebody_has_changed_is_found_out_and_replaced() {
         (app.checksum().await == app.users.checksum()).then_some(())
     })
     .await;
-    assert_eq!(app.metric("users_checksum_mismatches_total").await, 1);
-    assert_eq!(app.metric("projection_snapshots_total").await, 1);
+    assert_eq!(app.metric("lockstep_users_checksum_mismatches_total").await, 1);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 1);
     assert_eq!(app.login("testuser", "testpassword").await.status, 200);
     app.stop().await;
 }
@@ -194,16 +194,16 @@ async fn a_projection_that_differs_is_repaired_although_changes_keep_coming() {
     app.users.set_answer_time(Duration::from_millis(300));
     until("it is noticed", BOUND, async || {
         app.users.publish_head().await;
-        (app.metric("users_checksum_mismatches_total").await == 1).then_some(())
+        (app.metric("lockstep_users_checksum_mismatches_total").await == 1).then_some(())
     })
     .await;
     let mut number = 0;
-    assert_eq!(app.metric("projection_snapshots_total").await, 0);
+    assert_eq!(app.metric("lockstep_projection_snapshots_total").await, 0);
     until("it is repaired", BOUND, async || {
         number += 1;
         app.users.create(&format!("user{number}"), "testpassword");
         app.users.publish_last().await;
-        (app.metric("projection_snapshots_total").await == 1).then_some(())
+        (app.metric("lockstep_projection_snapshots_total").await == 1).then_some(())
     })
     .await;
     app.users.set_answer_time(Duration::ZERO);
@@ -261,12 +261,18 @@ async fn the_lag_grows_while_no_head_comes_and_is_gone_with_the_next_one() {
     app.users.create("other", "testpassword");
     app.users.publish_head().await;
     until("the head is known", BOUND, async || {
-        (app.metric("projection_head_seq").await == 2).then_some(())
+        (app.metric("lockstep_projection_head_seq").await == 2).then_some(())
     })
     .await;
     // Longer than it takes to begin anew with other subscriptions.
     until("the lag grows", BOUND, async || (app.lag_seconds().await > 3.0).then_some(())).await;
-    assert_eq!((app.metric("projection_lag").await, app.metric("projection_seq").await), (1, 1));
+    assert_eq!(
+        (
+            app.metric("lockstep_projection_lag_records").await,
+            app.metric("lockstep_projection_seq").await
+        ),
+        (1, 1)
+    );
     app.users.set_answers(true);
     until("the lag is gone", BOUND, async || {
         app.users.publish_head().await;

@@ -77,8 +77,8 @@ async fn what_ends_at_one_replica_ends_at_the_other() {
         (one.verify(&token).await.status == 401).then_some(())
     })
     .await;
-    assert_eq!(two.metric("auth_replicas").await, 1);
-    assert_eq!(two.metric("logouts_unconfirmed_total").await, 0);
+    assert_eq!(two.metric("lockstep_auth_replicas").await, 1);
+    assert_eq!(two.metric("lockstep_logouts_unconfirmed_total").await, 0);
     // The other goes away: it is missed.
     one.stop().await;
     until("it is missed", BOUND, async || {
@@ -112,7 +112,7 @@ async fn a_record_of_somebody_without_the_sealing_key_ends_nothing() {
     one.bus.publish(vec![forged, raw]).await.unwrap();
     for app in [&one, &two] {
         until("both are dead letters", BOUND, async || {
-            (app.metric("dead_letters_total").await == 2).then_some(())
+            (app.metric("lockstep_dead_letters_total").await == 2).then_some(())
         })
         .await;
         assert!(app.is_alive(&token).await);
@@ -123,7 +123,7 @@ async fn a_record_of_somebody_without_the_sealing_key_ends_nothing() {
     one.bus.publish(vec![ours.encode_token_records(&records)]).await.unwrap();
     for app in [&one, &two] {
         until("it is dead", BOUND, async || (!app.is_alive(&token).await).then_some(())).await;
-        assert!(app.metric("token_records_merged_total").await >= 1);
+        assert!(app.metric("lockstep_token_records_merged_total").await >= 1);
     }
     one.stop().await;
     two.stop().await;
@@ -144,7 +144,7 @@ async fn a_logout_without_a_confirm_is_answered_with_503_if_the_settings_want_on
         assert!(answer.header("retry-after").is_some());
         assert_eq!(app.verify(&token).await.status, 401, "it has ended here");
     }
-    assert_eq!(app.metric("logouts_unconfirmed_total").await, 2);
+    assert_eq!(app.metric("lockstep_logouts_unconfirmed_total").await, 2);
     let bus = Arc::new(app.bus.clone());
     let app = app.restart_with(&["--logout-acks", "1"], bus, |_| {}).await;
     until("the bus has it", BOUND, async || {

@@ -38,7 +38,7 @@ async fn expect_dead(app: &TestApp, tokens: &[&String]) {
 /// Waits until every ended session has been forgotten.
 async fn until_forgotten(app: &TestApp) {
     until("ended sessions are forgotten", BOUND, async || {
-        (app.metric("revoked_sessions").await == 0).then_some(())
+        (app.metric("lockstep_revoked_sessions").await == 0).then_some(())
     })
     .await;
 }
@@ -64,7 +64,11 @@ async fn a_lifetime_that_is_shortened_revives_nothing() {
     expect_dead(&app, &all).await;
     app.clock.advance_ms(15 * MINUTE_MS);
     expect_dead(&app, &all).await;
-    assert_eq!(app.metric("revoked_sessions").await, 1, "of a token that lives for 12 hours");
+    assert_eq!(
+        app.metric("lockstep_revoked_sessions").await,
+        1,
+        "of a token that lives for 12 hours"
+    );
     app.clock.advance_ms(12 * HOUR_MS);
     until_forgotten(&app).await;
     expect_dead(&app, &all).await;
@@ -219,7 +223,7 @@ async fn a_deletion_counts_before_the_records_before_it_have_come() {
     app.users.publish_last().await;
     until("the token is dead", BOUND, async || (!app.is_alive(&token).await).then_some(())).await;
     assert_eq!(app.login("deleted", "testpassword").await.status, 401);
-    assert_eq!(app.metric("projection_seq").await, 1, "nothing is applied");
+    assert_eq!(app.metric("lockstep_projection_seq").await, 1, "nothing is applied");
     app.users.set_answers(true);
     app.until_applied().await;
     expect_dead(&app, &[&token]).await;

@@ -35,11 +35,11 @@ async fn work_of(app: &TestApp, username: &str, password: &str) -> i64 {
 async fn filled_blocks(app: &TestApp) -> i64 {
     // An answer leaves before its hash is counted, but after its wait is.
     until("all hashes are counted", BOUND, async || {
-        let begun = app.metric("hash_wait_seconds_count").await;
-        (app.metric("hash_seconds_count").await == begun).then_some(())
+        let begun = app.metric("lockstep_hash_wait_seconds_count").await;
+        (app.metric("lockstep_hash_seconds_count").await == begun).then_some(())
     })
     .await;
-    app.metric("hash_blocks_total").await
+    app.metric("lockstep_hash_blocks_total").await
 }
 
 async fn work_of_unknown_names(app: &TestApp) -> Vec<i64> {

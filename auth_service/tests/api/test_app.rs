@@ -13,7 +13,7 @@ use shared::bus::{Bus, InProcessBus};
 use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
-use shared::telemetry::Registry;
+use shared::telemetry::registry_of;
 use tempfile::TempDir;
 use testkit::wait::until;
 
@@ -132,7 +132,7 @@ impl TestApp {
         let fixed = ["test", "--data-dir", &data_dir, "--auth-service-listen", "127.0.0.1:0"];
         let fixed = fixed.into_iter().chain(["--shutdown-grace", "1s"]);
         let Cli { config } = Cli::parse_from(fixed.chain(settings.iter().copied()));
-        let mut registry = Registry::default();
+        let mut registry = registry_of("auth_service");
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig { params: PARAMS, threads: 1, queue: 64 };
         let hashing = HashingThreads::start(hashing, metrics).unwrap();
@@ -244,7 +244,7 @@ impl TestApp {
     /// What all users come to.
     pub(crate) async fn checksum(&self) -> String {
         let text = String::from_utf8(self.get("/metrics").await.body).unwrap();
-        let (_, rest) = text.split_once("users_checksum_info{").unwrap();
+        let (_, rest) = text.split_once("lockstep_users_checksum_info{").unwrap();
         let (_, rest) = rest.split_once("checksum=\"").unwrap();
         rest[..32].to_owned()
     }
@@ -252,7 +252,8 @@ impl TestApp {
     /// Time since the projection was known to be level.
     pub(crate) async fn lag_seconds(&self) -> f64 {
         let text = String::from_utf8(self.get("/metrics").await.body).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("projection_lag_seconds "));
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("lockstep_projection_lag_seconds "));
         line.unwrap().parse().unwrap()
     }
 
@@ -260,7 +261,7 @@ impl TestApp {
     pub(crate) async fn until_applied(&self) {
         let seq = self.users.seq();
         until("the projection has caught up", BOUND, async || {
-            (self.metric("projection_seq").await == seq).then_some(())
+            (self.metric("lockstep_projection_seq").await == seq).then_some(())
         })
         .await;
     }

@@ -47,7 +47,7 @@ async fn of_logouts_of_one_token_at_the_same_moment_one_succeeds() {
     let (app, token) = app_with_testuser().await;
     let all = futures_util::future::join_all((0..8).map(|_| app.logout(&token))).await;
     assert_eq!(all.iter().filter(|answer| answer.status == 200).count(), 1);
-    assert_eq!(app.metric("revoked_sessions").await, 1);
+    assert_eq!(app.metric("lockstep_revoked_sessions").await, 1);
     app.stop().await;
 }
 

@@ -92,6 +92,11 @@ impl Health {
         });
     }
 
+    /// The loop counts from now on: what never failed is shown with 0.
+    pub(super) fn loop_started(&self, name: &'static str) {
+        self.0.restarts.get_or_create(&LoopLabels { r#loop: name }).inc_by(0);
+    }
+
     pub(super) fn loop_failed(&self, name: &'static str, error: &(dyn Error + 'static)) {
         self.0.restarts.get_or_create(&LoopLabels { r#loop: name }).inc();
         let failure = Failure { cause: ErrorChain(error).to_string(), at: Instant::now() };

@@ -33,6 +33,7 @@ pub async fn supervise<E>(
 ) where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
+    health.loop_started(what);
     let mut backoff = Backoff::new(what);
     let mut stopping = pin!(stopping);
     loop {

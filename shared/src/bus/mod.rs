@@ -12,6 +12,7 @@ pub mod cloud_event;
 mod dead_letters;
 pub mod direct;
 mod in_process;
+mod metrics;
 mod topic;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 pub use amqp::{AmqpBus, AmqpConfig, InvalidAmqpUrl};
 pub use dead_letters::DeadLetters;
 pub use in_process::InProcessBus;
+pub use metrics::BusMetrics;
 
 /// Publishes and subscribes.
 pub trait Bus: Send + Sync + 'static {

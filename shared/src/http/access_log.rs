@@ -2,35 +2,29 @@
 //! delays refusals.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, web};
+use actix_web::{HttpMessage, HttpRequest, web};
 use futures_util::FutureExt;
 
+use super::access_line::AccessLine;
 use super::answer_body::AnswerBody;
+use super::client_address::ClientAddress;
 use super::connection::{InHand, Link};
 use super::context::{RequestContext, RequestIds};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
-use super::problem::{Problem, shortened};
-use super::shown_path::shown;
+use super::problem::Problem;
 use super::unread_body::hold;
-
-/// The most characters of the path in a log line, and of the error with its causes.
-const MAX_PATH: usize = 256;
-const MAX_CAUSE: usize = 1024;
-/// The most characters of the method: HTTP allows any word.
-const MAX_METHOD: usize = 16;
-/// Machines ask these every few seconds: a line for each good answer would hide the others.
-const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The middleware function; needs `RequestIds`, `OverloadPacing` and `web::Data<HttpMetrics>` in the app.
 pub(super) async fn observe<B: MessageBody + 'static>(
@@ -43,11 +37,16 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         None => return Err(Problem::internal("the server has no RequestIds").into()),
     };
     request.extensions_mut().insert(context.clone());
+    let seen = Seen::of(request.request(), started_at);
     let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
     // The panic hook has logged the place and the reason.
-    let mut response = answered.unwrap_or_else(|_| Err(failed(&context)))?.map_into_boxed_body();
+    let panicked = |_| Err(Problem::internal("a handler panicked").into());
+    let mut response = match answered.unwrap_or_else(panicked) {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => return Err(seen.failed(error, &context)),
+    };
     hold_refusal(&response).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
@@ -64,7 +63,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         // actix ignores this header unless the connection type is set, too.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    record(&response, &context, started_at);
+    seen.answered(&response, &context);
     Ok(response.map_body(|_, sent| AnswerBody::new(sent, body, in_hand)))
 }
 
@@ -82,46 +81,76 @@ async fn hold_refusal<B>(response: &ServiceResponse<B>) {
     }
 }
 
-/// The answer after a handler panicked: the same as for an error, without the parts that need the
-/// request.
-fn failed(context: &RequestContext) -> actix_web::Error {
-    let request_id = &context.request_id;
-    tracing::error!(target: "access", status = 500, request_id, cause = "a handler panicked");
-    let name = HeaderName::from_static("x-request-id");
-    Problem::internal("a handler panicked").with_header(name, request_id).into()
+/// The request is gone without an answer. What happened is in the log.
+#[derive(Debug, thiserror::Error)]
+#[error("the request was not answered")]
+struct Unanswered;
+
+/// What is kept of a request, which its handler takes with it.
+struct Seen {
+    method: Method,
+    uri: Uri,
+    client: IpAddr,
+    metrics: Option<web::Data<HttpMetrics>>,
+    started_at: Instant,
 }
 
-fn record<B>(response: &ServiceResponse<B>, context: &RequestContext, started_at: Instant) {
-    let request = response.request();
-    let route = request.app_data::<Route>().map(|route| route.0);
-    let (method, status) = (request.method().as_str(), response.status().as_u16());
-    let seconds = started_at.elapsed().as_secs_f64();
-    if let Some(metrics) = request.app_data::<web::Data<HttpMetrics>>() {
-        metrics.observe(method, route.unwrap_or("unknown"), status, seconds);
+impl Seen {
+    fn of(request: &HttpRequest, started_at: Instant) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            client: ClientAddress::of(request).0,
+            metrics: request.app_data::<web::Data<HttpMetrics>>().cloned(),
+            started_at,
+        }
     }
-    let RequestContext { request_id, traceparent } = context;
-    let traceparent = traceparent.as_deref();
-    let path = shown(route, request.path());
-    let (path, latency_us) = (&*shortened(&path, MAX_PATH), micros_since(started_at));
-    let method = &*shortened(method, MAX_METHOD);
-    let cause = response.response().error().map(chain_of);
-    let cause = cause.as_deref().map(|cause| shortened(cause, MAX_CAUSE));
-    let cause = cause.as_deref();
-    if status == 503 || status == 507 {
-        // Refused on purpose: a client that floods the service must not flood the alarms, too. Of a
-        // full disk the writer tells once.
-        tracing::warn!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
-    } else if status >= 500 {
-        tracing::error!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
-    } else if PROBES.contains(&path) && status == 200 {
-        tracing::debug!(target: "access", method, path, status, latency_us, request_id);
-    } else {
-        tracing::info!(target: "access", method, path, status, latency_us, request_id, traceparent, cause);
+
+    fn record(
+        &self,
+        route: Option<&'static str>,
+        (status, bytes): (StatusCode, Option<u64>),
+        context: &RequestContext,
+        error: Option<&actix_web::Error>,
+    ) {
+        let cause = error.map(chain_of);
+        let line = AccessLine {
+            method: self.method.as_str(),
+            route,
+            path: self.uri.path(),
+            status: status.as_u16(),
+            latency: self.started_at.elapsed(),
+            bytes,
+            client: Some(self.client),
+            context,
+            cause: cause.as_deref(),
+        };
+        line.write(self.metrics.as_ref().map(|metrics| &***metrics));
+    }
+
+    /// Notes the answer of a handler, or of what stands for one.
+    fn answered(&self, response: &ServiceResponse<BoxBody>, context: &RequestContext) {
+        let route = response.request().app_data::<Route>().map(|route| route.0);
+        let answer = (response.status(), length_of(response.response().body()));
+        self.record(route, answer, context, response.response().error());
+    }
+
+    /// Notes an error that came without a response, and makes the answer: the same as for any other
+    /// fault, without the parts that need the request.
+    fn failed(&self, error: actix_web::Error, context: &RequestContext) -> actix_web::Error {
+        self.record(None, (error.as_response_error().status_code(), None), context, Some(&error));
+        let name = HeaderName::from_static("x-request-id");
+        Problem::internal(Unanswered).with_header(name, &context.request_id).into()
     }
 }
 
-fn micros_since(started_at: Instant) -> u64 {
-    u64::try_from(started_at.elapsed().as_micros()).unwrap_or(u64::MAX)
+/// The length of a body, if it is known before it is sent.
+fn length_of(body: &impl MessageBody) -> Option<u64> {
+    match body.size() {
+        BodySize::None => Some(0),
+        BodySize::Sized(bytes) => Some(bytes),
+        BodySize::Stream => None,
+    }
 }
 
 /// The error with all its causes.

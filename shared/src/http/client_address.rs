@@ -17,6 +17,16 @@ const X_FORWARDED_FOR: HeaderName = header::X_FORWARDED_FOR;
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
+    /// Where a request comes from.
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        // Only a request that a test has made has no peer.
+        let peer = request.peer_addr().map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        match request.app_data::<TrustedProxies>() {
+            Some(proxies) => proxies.client_of(peer, request.headers()),
+            None => Self(peer.to_canonical()),
+        }
+    }
+
     /// Identifies one customer of a network: an IPv4 address, or the /64 of an IPv6 address,
     /// because a client can choose the other half freely.
     pub fn prefix(self) -> IpAddr {
@@ -228,13 +238,7 @@ impl FromRequest for ClientAddress {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // Only a request that a test has made has no peer.
-        let peer = request.peer_addr().map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.ip());
-        let address = match request.app_data::<TrustedProxies>() {
-            Some(proxies) => proxies.client_of(peer, request.headers()),
-            None => Self(peer.to_canonical()),
-        };
-        ready(Ok(address))
+        ready(Ok(Self::of(request)))
     }
 }
 

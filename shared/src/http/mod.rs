@@ -1,6 +1,7 @@
 //! The HTTP layer that both services share. Handlers hold no state: they parse, send, and translate
 //! the answer.
 
+mod access_line;
 mod access_log;
 mod answer_body;
 mod bearer;

@@ -1,16 +1,20 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
-use prometheus_client::encoding::text::encode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 use super::exposition::MetricsFormat;
 use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::problem::{Problem, ProblemKind};
+use crate::telemetry::{encode_gauge, encode_process};
 
 /// Whether a service can do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,9 +34,29 @@ pub type Readiness = Arc<dyn Fn() -> ReadinessReport + Send + Sync>;
 #[derive(Clone)]
 pub struct Probes {
     /// For `/readyz`.
-    pub readiness: Readiness,
+    readiness: Readiness,
     /// For `/metrics`.
-    pub registry: Arc<Registry>,
+    registry: Arc<Registry>,
+}
+
+/// What `/readyz` answers, as metrics.
+struct ReadinessMetrics(Readiness);
+
+impl Collector for ReadinessMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let ReadinessReport { reasons, degraded, .. } = (self.0)();
+        let help = "1 if the service can do its work, 0 if not: /readyz tells why";
+        encode_gauge(&mut encoder, "ready", help, reasons.is_empty().into())?;
+        let help = "Problems that /readyz lists and that do not stop the service from working";
+        let problems = i64::try_from(degraded.len()).unwrap_or(i64::MAX);
+        encode_gauge(&mut encoder, "degraded_reasons", help, problems)
+    }
+}
+
+impl fmt::Debug for ReadinessMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadinessMetrics").finish_non_exhaustive()
+    }
 }
 
 #[derive(Serialize)]
@@ -47,6 +71,12 @@ struct ReadinessDocument<'a> {
 }
 
 impl Probes {
+    /// The probes of a service; its readiness becomes one of its metrics.
+    pub fn new(readiness: Readiness, mut registry: Registry) -> Self {
+        registry.register_collector(Box::new(ReadinessMetrics(readiness.clone())));
+        Self { readiness, registry: Arc::new(registry) }
+    }
+
     /// Adds the three paths, and one path for each kind of problem.
     pub(super) fn configure(&self, config: &mut web::ServiceConfig) {
         let get = || web::route().guard(get_or_head());
@@ -91,7 +121,8 @@ fn readyz(report: &ReadinessReport) -> HttpResponse {
 
 fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Problem> {
     let mut text = String::new();
-    encode(&mut text, registry).map_err(Problem::internal)?;
+    let encoded = encode_registry(&mut text, registry).and_then(|()| encode_process(&mut text));
+    encoded.and_then(|()| encode_eof(&mut text)).map_err(Problem::internal)?;
     let format = MetricsFormat::accepted(headers);
     Ok(HttpResponse::Ok()
         .content_type(format.content_type())

@@ -28,6 +28,21 @@ pub enum AskReason {
 }
 
 impl AskReason {
+    /// All reasons.
+    pub const ALL: [Self; 11] = [
+        Self::Connected,
+        Self::Incarnation,
+        Self::Gap,
+        Self::RecordHash,
+        Self::LostTail,
+        Self::More,
+        Self::Due,
+        Self::Unanswered,
+        Self::Unappliable,
+        Self::Difference,
+        Self::UnopenableHashes,
+    ];
+
     /// Records cannot repair this.
     pub fn needs_snapshot(self) -> bool {
         matches!(self, Self::Unappliable | Self::Difference | Self::UnopenableHashes)

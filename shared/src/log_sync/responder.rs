@@ -23,6 +23,9 @@ pub enum SnapshotReason {
 }
 
 impl SnapshotReason {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::Wanted, Self::NotOnTheLog, Self::FarBehind];
+
     /// The reason as a metric's label.
     pub fn as_str(self) -> &'static str {
         match self {

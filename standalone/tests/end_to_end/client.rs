@@ -110,13 +110,21 @@ impl Client {
         self.send(Method::GET, self.auth, path, &[], None).await.body["keys"].take()
     }
 
+    /// All metrics of a service, as OpenMetrics.
+    pub(crate) async fn metrics_of(&self, at: SocketAddr) -> String {
+        let accept = ("accept", "application/openmetrics-text; version=1.0.0");
+        let request = awc::Client::new().get(format!("http://{at}/metrics")).insert_header(accept);
+        let metrics = request.send().await.unwrap().body().await.unwrap();
+        String::from_utf8(metrics.to_vec()).unwrap()
+    }
+
     /// Which users the service has, and as of which place in the log.
     pub(crate) async fn users_checksum(&self, at: SocketAddr) -> Option<String> {
         let request = awc::Client::new().get(format!("http://{at}/metrics"));
         let metrics = request.send().await.unwrap().body().await.unwrap();
         let metrics = String::from_utf8(metrics.to_vec()).unwrap();
         let mut lines = metrics.lines().map(str::to_owned);
-        lines.find(|line| line.starts_with("users_checksum_info{"))
+        lines.find(|line| line.starts_with("lockstep_users_checksum_info{"))
     }
 
     /// The value of a metric of auth_service.

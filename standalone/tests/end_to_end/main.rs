@@ -8,6 +8,7 @@ mod client;
 mod documented;
 mod freshness;
 mod journeys;
+mod metrics;
 mod moving;
 mod moving_in;
 mod nginx;

@@ -54,7 +54,8 @@ impl Moving {
         (from, to): (&str, &str),
         name: &str,
     ) -> ServiceProcess {
-        let before = Client { users: auth, auth }.metric("projection_snapshots_total").await;
+        let before =
+            Client { users: auth, auth }.metric("lockstep_projection_snapshots_total").await;
         let refused = self.move_users(from, to);
         let told = String::from_utf8_lossy(&refused.stderr);
         assert_eq!((refused.status.code(), told.lines().count()), (Some(75), 1), "{told}");
@@ -76,7 +77,11 @@ impl Moving {
         })
         .await;
         assert_eq!(client.login("first", PASSWORD).await.status, 200);
-        assert_eq!(client.metric("projection_snapshots_total").await, before, "no snapshot");
+        assert_eq!(
+            client.metric("lockstep_projection_snapshots_total").await,
+            before,
+            "no snapshot"
+        );
         process
     }
 }

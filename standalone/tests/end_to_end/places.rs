@@ -44,7 +44,13 @@ async fn replicas_on_one_data_directory_keep_what_is_theirs() {
     let (beside, other) = system.start_auth_beside();
     until_login_gives(other, "Rosa", PASSWORD, 200).await;
     let second = tokens(other).await;
-    assert_eq!((client.metric("replica_place").await, other.metric("replica_place").await), (1, 2));
+    assert_eq!(
+        (
+            client.metric("lockstep_replica_place").await,
+            other.metric("lockstep_replica_place").await
+        ),
+        (1, 2)
+    );
     let unnamed = keys(&data_dir, &["list"]);
     assert!(!unnamed.status.success() && told(&unnamed).contains("1 or 2"), "{unnamed:?}");
     let [one, two] = ["1", "2"].map(|number| keys(&data_dir, &["--replica", number, "list"]));

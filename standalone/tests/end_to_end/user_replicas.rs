@@ -130,7 +130,7 @@ impl Client {
             ready.body["publisher"].as_str().is_some_and(|who| who.ends_with("(this process)"));
         let metrics = awc::Client::new().get(format!("http://{}/metrics", self.users));
         let metrics = metrics.send().await.unwrap().body().await.unwrap();
-        let counts = String::from_utf8_lossy(&metrics).contains("user_log_publisher 1\n");
+        let counts = String::from_utf8_lossy(&metrics).contains("lockstep_user_log_publisher 1\n");
         says && counts
     }
 

@@ -96,11 +96,11 @@ async fn without_a_broker_everything_goes_on() {
     };
     // The log's end is told after the answer to the write.
     until("the lag is what was created and renamed", Duration::from_secs(10), async || {
-        ((metric("user_log_publish_lag").await - 2.0).abs() < 0.1).then_some(())
+        ((metric("lockstep_user_log_publish_lag_records").await - 2.0).abs() < 0.1).then_some(())
     })
     .await;
     until("the lag grows", Duration::from_secs(10), async || {
-        (metric("user_log_publish_lag_seconds").await > 0.5).then_some(())
+        (metric("lockstep_user_log_publish_lag_seconds").await > 0.5).then_some(())
     })
     .await;
     app.stop().await;
@@ -143,6 +143,6 @@ async fn a_follower_with_another_sealing_key_is_told_at_readyz_with_what_to_do()
     })
     .await;
     let metrics = app.get("/metrics").await.text;
-    assert!(!metrics.contains("messages_with_foreign_key_total 0"), "{metrics}");
+    assert!(!metrics.contains("lockstep_messages_with_foreign_key_total 0"), "{metrics}");
     app.stop().await;
 }

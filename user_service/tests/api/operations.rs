@@ -15,15 +15,15 @@ async fn the_probes_the_metrics_and_the_documents_answer() {
     assert_eq!(app.get("/readyz").await.json()["status"], "ready");
     let metrics = app.get("/metrics").await.text;
     for line in [
-        "user_log_head_seq 1",
-        "user_log_published_seq ",
-        "user_log_publisher 1",
-        "user_log_publish_lag ",
-        "user_log_publish_lag_seconds ",
-        "users_checksum_info{seq=\"1\",checksum=\"",
-        "user_writes_total ",
-        "http_requests_total{",
-        "hash_seconds",
+        "lockstep_user_log_head_seq 1",
+        "lockstep_user_log_published_seq ",
+        "lockstep_user_log_publisher 1",
+        "lockstep_user_log_publish_lag_records ",
+        "lockstep_user_log_publish_lag_seconds ",
+        "lockstep_users_checksum_info{seq=\"1\",checksum=\"",
+        "lockstep_user_writes_total ",
+        "lockstep_http_requests_total{",
+        "lockstep_hash_seconds",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
@@ -42,17 +42,17 @@ async fn metrics_come_in_the_format_that_the_client_accepts() {
     let app = TestApp::start().await;
     app.create("anna").await;
     for (accept, content_type, counter, ends_with_eof) in [
-        ("*/*", "text/plain; version=0.0.4; charset=utf-8", "http_requests_total", false),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", "lockstep_http_requests_total", false),
         (
             "text/plain;version=0.0.4",
             "text/plain; version=0.0.4; charset=utf-8",
-            "http_requests_total",
+            "lockstep_http_requests_total",
             false,
         ),
         (
             "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            "http_requests",
+            "lockstep_http_requests",
             true,
         ),
     ] {

@@ -132,7 +132,7 @@ async fn a_process_that_writes_nothing_learns_what_another_writes_and_that_the_s
     first.create("Cleo").await;
     until("the other has heard", Duration::from_secs(5), async || {
         let metrics = second.get("/metrics").await.text;
-        metrics.contains("user_log_head_seq 3\n").then_some(())
+        metrics.contains("lockstep_user_log_head_seq 3\n").then_some(())
     })
     .await;
     server.kill().await;

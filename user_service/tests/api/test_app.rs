@@ -13,7 +13,7 @@ use shared::bus::{Bus, InProcessBus};
 use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::hashing::{HashParams, HashingConfig, HashingMetrics, HashingThreads};
-use shared::telemetry::Registry;
+use shared::telemetry::registry_of;
 use tempfile::TempDir;
 use user_service::config::Config;
 use user_service::store;
@@ -70,7 +70,7 @@ impl Setup {
             arguments.extend(["--database-url-file", &url_file]);
         }
         let config = Cli::parse_from(arguments).config;
-        let mut registry = Registry::default();
+        let mut registry = registry_of("user_service");
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
         let store = config.store().unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::Claims;
 use contract::token_record::KeyId;
@@ -79,6 +80,13 @@ impl TokenSigner {
     /// Whether a token could be signed now.
     pub fn is_ready(&self) -> bool {
         self.keys.borrow().schedule.signing().is_some()
+    }
+
+    /// For how long the key that signs now has signed.
+    pub fn signing_for(&self) -> Option<Duration> {
+        let since_s = self.keys.borrow().schedule.signing()?.signs_from_s?;
+        let age_s = self.clock.unix_s().saturating_sub(since_s).max(0);
+        Some(Duration::from_secs(age_s.unsigned_abs()))
     }
 
     fn present_key(&self) -> Option<Arc<SigningKey>> {

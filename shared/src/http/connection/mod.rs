@@ -224,7 +224,8 @@ pub(super) async fn run(
         End::Done if !link.is_closing.get() && stream.try_read(&mut [0; 1]).is_err() => {}
         End::Done => linger(&mut stream).await,
         End::Refused(kind) => {
-            let answer = refusals.answer(kind, link.is_head_request.get());
+            let client = stream.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+            let answer = refusals.answer(kind, link.is_head_request.get(), client);
             let sent = timeout(WRITE_TIMEOUT_AT_STOP, stream.write_all(&answer)).await;
             if matches!(sent, Ok(Ok(()))) {
                 linger(&mut stream).await;
