@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # Settings that the caller may have for another system must not affect the tests.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!DATABASE_@}" "${!ARGON2_@}" "${!HASH_@}" \
   "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!KEY_@}" "${!SESSION_@}" "${!PASSWORD_@}" "${!LOG_@}" \
-  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES REQUIRE_IF_MATCH
+  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES REQUIRE_IF_MATCH "${!CONSOLE@}"
 
 work=$(mktemp -d)
 standalone_pid=''
@@ -88,7 +88,8 @@ smoke_standalone() {
 }
 
 step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql nginx python3-jwt \
-  nodejs node-jose faketime
+  nodejs node-jose faketime chromium npm
+step 'What drives the browser' npm ci --prefix standalone/tests/browser --ignore-scripts --no-audit --no-fund --silent
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -91,7 +91,7 @@ impl Application for StandaloneBinary {
         Some(format!(
             r#"
 Lockstep is running.
-  user_service  http://{users}   its API: http://{users}/docs
+  user_service  http://{users}   its API: http://{users}/docs   to look at it: http://{users}/console
   auth_service  http://{auth}   its API: http://{auth}/docs
 
 Try it from another terminal:

@@ -24,6 +24,11 @@ impl AuthServiceAddress {
         // It is the same then.
         let _ = self.0.set(url);
     }
+
+    /// The address, if it is known.
+    pub(crate) fn get(&self) -> Option<&DirectUrl> {
+        self.0.get()
+    }
 }
 
 impl From<Option<DirectUrl>> for AuthServiceAddress {
@@ -66,7 +71,7 @@ pub(crate) struct AuthServiceClient {
 impl AuthServiceClient {
     /// What auth_service knows of the token.
     pub(crate) async fn judge(&self, token: &str) -> Result<TokenVerdict, NoVerdict> {
-        let url = self.address.0.get().ok_or(NoVerdict::NoAddress)?.clone();
+        let url = self.address.get().ok_or(NoVerdict::NoAddress)?.clone();
         let nonce = HEXLOWER.encode(&random_bytes::<16>());
         let question = TokenQuestion { nonce: nonce.clone(), token: token.to_owned() };
         let client = DirectClient::new(url, TOKENS_PATH);

@@ -50,6 +50,10 @@ pub struct UserServiceConfig {
     #[arg(long, env, value_name = "URL")]
     pub auth_service_url: Option<DirectUrl>,
 
+    /// Whether /console shows a page for looking at the service and its users
+    #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    pub console: Switch,
+
     /// Fewest characters of a new password
     #[arg(long, env, default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1024))]

@@ -6,7 +6,7 @@
 //! | `publishing` | [`EventPublisher`], [`LogListener`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, or for other processes, and encode or open hashes; requests wait for `SessionEnder` alone |
 //! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
-//! | the caller's | commands of operators, with a [`UserReader`]; the limiter behind [`GuessLimit`] | commands are rare; the limiter decides within microseconds; there is one, because guesses count over all workers |
+//! | the caller's | commands of operators, with a [`UserReader`]; [`ConsoleFeed`]; the limiter behind [`GuessLimit`] | commands are rare; the limiter decides within microseconds; there is one, because guesses count over all workers |
 //!
 //! The hashing threads belong to the caller, which may share them with auth_service.
 
@@ -42,19 +42,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::actors::console_feed::{EndStreams, Sources};
 use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Publication, Publishing, Tenure};
 use crate::actors::log_listener::Listening;
 use crate::actors::sync_responder::{DirectQuestions, Responding};
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{
-    EventPublisher, ForeignKeys, LogListener, RehashReceiver, SessionEnder, SyncResponder,
-    UserReader, UserRepository,
+    ConsoleFeed, EventPublisher, ForeignKeys, LogListener, RehashReceiver, SessionEnder,
+    SyncResponder, UserReader, UserRepository,
 };
 use crate::admin::{self, AdminActors};
 use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
 use crate::config::{self, Config};
-use crate::http::{self, Access, Api};
+use crate::http::{self, Access, Api, Console};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{self, Store, StoreError};
 
@@ -71,6 +72,9 @@ const PRUNING: (&str, Duration) = ("pruning the log", Duration::from_mins(1));
 
 /// Capacity of a mailbox whose actor only receives the command to stop.
 const STOPS_MAX: usize = 1;
+
+/// How many streams of the console may be opened at once.
+const WATCHING_MAX: usize = 32;
 
 /// What the service gets from its caller.
 pub struct Deps {
@@ -124,6 +128,8 @@ pub struct Running {
     actors: Actors,
     /// Answers commands of operators.
     admin: JoinHandle<()>,
+    /// Feeds the console's streams, if there is a console.
+    feed: Option<Mailbox<ConsoleFeed>>,
     /// Held until everything has stopped.
     _claim: DataDirClaim,
 }
@@ -132,6 +138,10 @@ impl Running {
     /// Stops accepting requests, finishes those in progress, publishes and records what is pending,
     /// and closes the database.
     pub async fn stop(self) {
+        if let Some(feed) = &self.feed {
+            // The server waits for answers in progress, and these have no end of their own.
+            let _ = ask(feed, EndStreams).await;
+        }
         self.http.stop().await;
         self.admin.abort();
         // It has dropped its reader of the database.
@@ -166,17 +176,24 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let (head, publication) = (actors.head.clone(), actors.publication.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, publication }));
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
-    let readiness = readiness(&actors, &parts, bus, claim.watch());
+    let readiness = readiness(&actors, &parts, Arc::clone(&bus), claim.watch());
     let probes = Probes::new(readiness, registry);
+    let console = parts.launch_console(&probes, bus);
+    let feed = console.as_ref().map(|console| console.feed.clone());
     let server = server_config(&parts.config, capacity);
     let access = parts.config.service.user_service_access;
     let admin = parts.spawn_admin(&actors.repository);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
-    let configure = move |app: &mut ServiceConfig| parts.configure(&repository, &questions, app);
+    let configure = move |app: &mut ServiceConfig| {
+        parts.configure(&repository, &questions, app);
+        if let Some(console) = &console {
+            http::configure_console(console.clone(), app);
+        }
+    };
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(access, http.address);
-            Ok(Running { address: http.address, http, actors, admin, _claim: claim })
+            Ok(Running { address: http.address, http, actors, admin, feed, _claim: claim })
         }
         Err(error) => {
             admin.abort();
@@ -319,6 +336,23 @@ impl ApiParts {
             questions: questions.clone(),
             codec,
         }
+    }
+
+    /// Starts what feeds the console, unless it is switched off.
+    fn launch_console(&self, probes: &Probes, bus: Arc<dyn Bus>) -> Option<Console> {
+        if self.config.service.console == config::Switch::Off {
+            return None;
+        }
+        let auth_service = self.secrets.auth_service.address.clone();
+        let sources = Sources {
+            registry: Arc::clone(&probes.registry),
+            readiness: Arc::clone(&probes.readiness),
+            bus,
+            auth_service: auth_service.clone(),
+            clock: self.clock.clone(),
+        };
+        let feed = Mailbox::start(&self.health, WATCHING_MAX, |_| ConsoleFeed::new(sources));
+        Some(Console { feed, auth_service })
     }
 
     /// Answers commands on the caller's thread, with a reader of its own.

@@ -6,36 +6,25 @@
 //! can delay and repeat it, and nothing else: an answer counts only with the nonce of the question
 //! that is open.
 
+mod exchange;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::{StatusCode, Uri};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::{Delivery, Destination, Message, Outgoing};
+
+pub use exchange::{PlainAnswer, PlainRequest};
 
 /// Where user_service takes questions and commands.
 pub const SYNC_PATH: &str = "/internal/sync";
 /// Where auth_service takes questions about tokens.
 pub const TOKENS_PATH: &str = "/internal/tokens";
-
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an answer may take to arrive completely.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes of an answer: several times what a follower gives credit for.
-const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
 /// A message as one line of JSON.
 #[derive(Serialize, Deserialize)]
@@ -176,54 +165,22 @@ impl DirectClient {
     /// # Errors
     /// See [`DirectError`].
     pub async fn ask(&self, question: Outgoing) -> Result<Vec<Delivery>, DirectError> {
-        let stream = self.connect().await?;
-        self.within(ANSWER_TIMEOUT, self.exchange(stream, question)).await?
-    }
-
-    async fn connect(&self) -> Result<TcpStream, DirectError> {
-        let DirectUrl { host, port } = &self.url;
-        // Brackets belong to the URL of an IPv6 address, not to the address.
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let connected = self.within(CONNECT_TIMEOUT, TcpStream::connect((host, *port))).await?;
-        connected.map_err(|source| DirectError::Unreachable { url: self.url.clone(), source })
-    }
-
-    async fn within<T>(
-        &self,
-        limit: Duration,
-        work: impl Future<Output = T>,
-    ) -> Result<T, DirectError> {
-        let url = || self.url.clone();
-        timeout(limit, work).await.map_err(|_| DirectError::TimedOut { url: url(), limit })
-    }
-
-    async fn exchange(
-        &self,
-        stream: TcpStream,
-        question: Outgoing,
-    ) -> Result<Vec<Delivery>, DirectError> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::post(self.path)
-            .header(HOST, format!("{}:{}", self.url.host, self.url.port))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(to_line(question))))
-            .map_err(|error| DirectError::Unreadable(error.into()))?;
-        let answering = async { read(sender.send_request(request).await?).await };
-        // The connection moves the bytes while the answer is awaited, and ends with it.
-        tokio::select! {
-            answer = answering => answer,
-            Err(error) = connection => Err(error.into()),
-        }
+        let request = PlainRequest {
+            method: "POST",
+            path: self.path,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: to_line(question).into(),
+        };
+        read(&self.url.exchange(request).await?)
     }
 }
 
-async fn read(answer: Response<hyper::body::Incoming>) -> Result<Vec<Delivery>, DirectError> {
-    if answer.status() != StatusCode::OK {
-        return Err(DirectError::Refused(answer.status()));
+fn read(answer: &PlainAnswer) -> Result<Vec<Delivery>, DirectError> {
+    if answer.status != StatusCode::OK.as_u16() {
+        let status = StatusCode::from_u16(answer.status);
+        return Err(DirectError::Refused(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
     }
-    let body = Limited::new(answer.into_body(), ANSWER_MAX).collect().await;
-    let body = body.map_err(DirectError::Unreadable)?.to_bytes();
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines
         .map(from_line)
         .collect::<Result<_, _>>()
@@ -233,6 +190,7 @@ async fn read(answer: Response<hyper::body::Incoming>) -> Result<Vec<Delivery>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use testkit::mute_server::{Manner, MuteServer};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -326,7 +284,7 @@ mod tests {
             "220 ready\r\n".to_owned(),
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
             "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}".to_owned(),
-            format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(ANSWER_MAX + 1)),
+            format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(exchange::ANSWER_MAX + 1)),
         ];
         for answer in broken {
             assert!(

@@ -1,5 +1,6 @@
 //! The actors: each owns one invariant.
 
+pub mod console_feed;
 pub mod consuming;
 pub mod event_publisher;
 pub mod foreign_keys;
@@ -17,6 +18,7 @@ mod test_store;
 pub mod user_reader;
 pub mod user_repository;
 
+pub use console_feed::ConsoleFeed;
 pub use event_publisher::EventPublisher;
 pub use foreign_keys::ForeignKeys;
 pub use log_listener::LogListener;

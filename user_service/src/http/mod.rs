@@ -3,6 +3,7 @@
 
 mod access;
 mod bodies;
+mod console;
 mod create_user;
 mod delete_user;
 mod end_sessions;
@@ -31,6 +32,7 @@ use crate::actors::sync_responder::DirectQuestions;
 use crate::actors::{UserReader, UserRepository};
 
 pub use access::Access;
+pub use console::{Console, configure as configure_console};
 pub use openapi::document;
 pub use routes::configure;
 

@@ -7,6 +7,7 @@ mod broken_requests;
 mod changing_users;
 mod concurrency;
 mod connections;
+mod console;
 mod creating_users;
 mod cutting_off;
 mod direct_way;
