@@ -3,10 +3,12 @@
 use contract::Claims;
 use secrecy::SecretString;
 use serde::Serialize;
+use serde_json::json;
 use shared::http::{Form, Members, Problem};
 use shared::identity::{Password, Username};
 use shared::tokens::Jwk;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ObjectBuilder, Type};
 
 /// A name and a password that a client claims to belong together.
 #[derive(ToSchema)]
@@ -52,14 +54,44 @@ pub(super) struct LogoutResponse {
 #[derive(Serialize, ToSchema)]
 pub(super) struct JwkSet {
     /// JSON Web Keys of type OKP on the curve Ed25519, or of type EC on the curve P-256
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = keys_schema)]
     pub(super) keys: Vec<Jwk>,
+}
+
+/// The keys are of a library's type, which has no schema.
+fn keys_schema() -> Array {
+    let text = |description: &str, example: &str| {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some(description)).examples([json!(example)])
+    };
+    let key = ObjectBuilder::new()
+        .property("kty", text("`OKP` or `EC`", "OKP"))
+        .property("crv", text("`Ed25519` or `P-256`", "Ed25519"))
+        .property(
+            "x",
+            text("The public key, in base64url", "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+        )
+        .property("y", text("Only of an EC key", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"))
+        .property(
+            "kid",
+            text("Its thumbprint (RFC 7638)", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+        )
+        .property("use", text("`sig`", "sig"))
+        .property("alg", text("`EdDSA` or `ES256`, as the tokens' header says", "EdDSA"))
+        .required("kty")
+        .required("crv")
+        .required("x")
+        .required("kid")
+        .required("use")
+        .required("alg");
+    Array::new(key)
 }
 
 /// The form of `/introspect` and `/revoke`. `token_type_hint` is ignored: there is one kind of token
 #[derive(ToSchema)]
 pub(super) struct TokenForm {
     /// A token from `POST /login`
+    #[schema(example = "eyJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiIxIn0.c2ln")]
     pub(super) token: String,
 }
 

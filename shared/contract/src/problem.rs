@@ -10,6 +10,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]
 pub struct ProblemDocument {
     /// Identifies the kind of problem; a URI reference to its documentation.
+    #[cfg_attr(feature = "openapi", schema(example = "/problems/refused-value"))]
     #[serde(rename = "type")]
     pub type_uri: String,
     /// The kind of problem in a few words, always the same for one `type`.
@@ -33,6 +34,7 @@ pub struct ProblemDocument {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MemberError {
     /// JSON pointer into the request body (RFC 6901), such as `/username`.
+    #[cfg_attr(feature = "openapi", schema(example = "/username"))]
     pub pointer: String,
     /// What is wrong with it.
     pub detail: String,

@@ -10,6 +10,10 @@ use super::user::UserId;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     /// A JWT, signed with EdDSA or ES256.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(example = "eyJ0eXAiOiJhdCtqd3QifQ.eyJzdWIiOiIxIn0.c2ln")
+    )]
     pub token: String,
 }
 

@@ -28,10 +28,10 @@ impl fmt::Display for UserId {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = User))]
 pub struct UserRepresentation {
     /// The user's number, never used again.
-    #[cfg_attr(feature = "openapi", schema(value_type = i64, minimum = 1))]
+    #[cfg_attr(feature = "openapi", schema(value_type = i64, minimum = 1, example = 1))]
     pub id: UserId,
     /// The name as it was given, in NFC.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64, example = "testuser"))]
     pub username: String,
 }
 

@@ -1,18 +1,24 @@
 //! The common part of the OpenAPI documents of both services: the problems of each operation, from
 //! one table.
 
+mod everywhere;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::StatusCode;
 use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
+use utoipa::openapi::example::ExampleBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, OpenApi, Ref, Response, ResponseBuilder};
+use utoipa::openapi::{
+    ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::problem::ProblemKind;
+use super::problem::{Problem, ProblemKind};
+pub(super) use everywhere::complete;
 
 /// An operation's id, and the problems that it can answer with, in addition to those of every
 /// operation.
@@ -52,8 +58,15 @@ pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
             of_status.entry(kind.status()).or_default().push(*kind);
         }
         for (status, kinds) in of_status {
-            let response = describe(status, &kinds);
-            operation.responses.responses.insert(status.as_str().to_owned(), response.into());
+            let problem = describe(status, &kinds);
+            match operation.responses.responses.get_mut(status.as_str()) {
+                // An answer of its own has the same status.
+                Some(RefOr::T(own)) => own.content.extend(problem.content),
+                _ => {
+                    let status = status.as_str().to_owned();
+                    operation.responses.responses.insert(status, problem.into());
+                }
+            }
         }
     }
 }
@@ -84,8 +97,15 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Opera
 
 fn describe(status: StatusCode, kinds: &[ProblemKind]) -> Response {
     let titles: Vec<&str> = kinds.iter().map(|kind| kind.title()).collect();
-    let content =
-        ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemDocument::name()))).build();
+    let mut content =
+        ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemDocument::name())));
+    for kind in kinds {
+        let document = Problem::new(*kind, kind.meaning()).document();
+        let value = serde_json::to_value(document).unwrap_or_default();
+        let example = ExampleBuilder::new().summary(kind.title()).value(Some(value)).build();
+        content = content.examples_from_iter([(kind.slug(), example)]);
+    }
+    let content = content.build();
     let response =
         ResponseBuilder::new().description(titles.join("; or: ")).content(PROBLEM_JSON, content);
     let (name, kind, description) = match status {

@@ -10,10 +10,11 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::exposition::MetricsFormat;
 use super::methods::{GET_OR_HEAD, get_or_head, resource};
-use super::problem::{Problem, ProblemKind};
+use super::problem::Problem;
 use crate::telemetry::{encode_gauge, encode_process};
 
 /// Whether a service can do its work.
@@ -59,13 +60,22 @@ impl fmt::Debug for ReadinessMetrics {
     }
 }
 
-#[derive(Serialize)]
+/// How a service is.
+#[derive(Serialize, ToSchema)]
 struct ReadinessDocument<'a> {
+    /// `alive`, `ready` or `not ready`
+    #[schema(example = "ready")]
     status: &'static str,
+    /// Why it cannot do its work
+    #[schema(required = false)]
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     reasons: &'a [String],
+    /// What is wrong and does not stop it
+    #[schema(required = false)]
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     degraded: &'a [String],
+    /// Of user_service: which process publishes the log
+    #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     publisher: Option<&'a str>,
 }
@@ -77,7 +87,7 @@ impl Probes {
         Self { readiness, registry: Arc::new(registry) }
     }
 
-    /// Adds the three paths, and one path for each kind of problem.
+    /// Adds the three paths.
     pub(super) fn configure(&self, config: &mut web::ServiceConfig) {
         let get = || web::route().guard(get_or_head());
         let readiness = self.readiness.clone();
@@ -92,14 +102,18 @@ impl Probes {
                 let registry = registry.clone();
                 async move { metrics(&registry, request.headers()) }
             }));
-        let problems = resource("/problems/{slug}", GET_OR_HEAD).route(get().to(describe_problem));
-        for resource in [healthz, readyz, metrics, problems] {
+        for resource in [healthz, readyz, metrics] {
             config.service(resource);
         }
     }
 }
 
-async fn healthz() -> HttpResponse {
+/// Ask whether the service is alive
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "isAlive", tag = "operation",
+    responses((status = 200, description = "It answers", body = ReadinessDocument)),
+)]
+pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(ReadinessDocument {
         status: "alive",
         reasons: &[],
@@ -108,7 +122,18 @@ async fn healthz() -> HttpResponse {
     })
 }
 
-fn readyz(report: &ReadinessReport) -> HttpResponse {
+/// Ask whether the service can do its work
+///
+/// `reasons` tell why not; `degraded` lists what is wrong and does not stop it. Proxies and orchestrators send
+/// requests only to a service that is ready.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "isReady", tag = "operation",
+    responses(
+        (status = 200, description = "It can", body = ReadinessDocument),
+        (status = 503, description = "It cannot, or is overloaded", body = ReadinessDocument),
+    ),
+)]
+pub(super) fn readyz(report: &ReadinessReport) -> HttpResponse {
     let ReadinessReport { reasons, degraded, publisher } = report;
     let (mut response, status) = if reasons.is_empty() {
         (HttpResponse::Ok(), "ready")
@@ -119,7 +144,16 @@ fn readyz(report: &ReadinessReport) -> HttpResponse {
     response.json(ReadinessDocument { status, reasons, degraded, publisher })
 }
 
-fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Problem> {
+/// Read the metrics
+///
+/// In the text format of Prometheus, or in OpenMetrics if the client accepts it.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "readMetrics", tag = "operation",
+    responses((status = 200, description = "The metrics", content(
+        (String = "text/plain"), (String = "application/openmetrics-text"),
+    ), headers(("Vary" = String, description = "Accept")))),
+)]
+pub(super) fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Problem> {
     let mut text = String::new();
     let encoded = encode_registry(&mut text, registry).and_then(|()| encode_process(&mut text));
     encoded.and_then(|()| encode_eof(&mut text)).map_err(Problem::internal)?;
@@ -128,15 +162,4 @@ fn metrics(registry: &Registry, headers: &HeaderMap) -> Result<HttpResponse, Pro
         .content_type(format.content_type())
         .insert_header((header::VARY, "Accept"))
         .body(format.convert(text)))
-}
-
-/// The documentation that a problem's `type` refers to.
-async fn describe_problem(slug: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let kind = ProblemKind::ALL.iter().find(|kind| kind.slug() == slug.as_str());
-    let kind = kind
-        .ok_or_else(|| Problem::new(ProblemKind::NoSuchPath, "no kind of problem has this name"))?;
-    let (status, title, meaning) = (kind.status(), kind.title(), kind.meaning());
-    Ok(HttpResponse::Ok()
-        .content_type("text/plain; charset=utf-8")
-        .body(format!("{title} ({status})\n\n{meaning}\n")))
 }

@@ -1,4 +1,4 @@
-//! Errors: one table from each kind of problem to its status, title and documentation.
+//! Errors: what becomes of them when they are sent to a client.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -14,108 +14,7 @@ use crate::store_error::StoreError;
 use contract::problem::PROBLEM_JSON;
 use contract::{MemberError, ProblemDocument};
 
-macro_rules! problem_table {
-    ($($kind:ident $status:literal $slug:literal $title:literal $meaning:literal;)*) => {
-        /// Every kind of problem that a client can get.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum ProblemKind { $(#[doc = $meaning] $kind,)* }
-
-        impl ProblemKind {
-            /// All kinds, roughly by status.
-            pub const ALL: &[Self] = &[$(Self::$kind,)*];
-
-            fn row(self) -> (u16, &'static str, &'static str, &'static str) {
-                match self { $(Self::$kind => ($status, $slug, $title, $meaning),)* }
-            }
-        }
-    };
-}
-
-problem_table! {
-    Malformed 400 "malformed-request" "Malformed request"
-        "The body, a header, the path or the query does not have the documented form.";
-    InvalidToken 401 "invalid-token" "Missing or invalid token"
-        "The Authorization header must carry a valid token from POST /login or /refresh. A token ends when it \
-         expires, with its session, and with every change of its user's password; an operator can end tokens, too. Log in again.";
-    WrongCredentials 401 "wrong-credentials" "Wrong username or password"
-        "No user has this name and password.";
-    InvalidClient 401 "invalid-client" "Unknown client or wrong secret"
-        "The Authorization header must carry the id and the secret of a client (HTTP Basic), as the \
-         setting INTROSPECTION_CLIENTS lists them.";
-    WrongCurrentPassword 403 "wrong-current-password" "Wrong current password"
-        "A change of password needs the user's current password in current_password.";
-    NotPermitted 403 "not-permitted" "Not permitted"
-        "The token is valid, but not that of an administrator, nor of the user whom the request is about.";
-    InvalidResetToken 403 "invalid-reset-token" "Invalid reset token"
-        "The token of a password reset is malformed, expired or used. One that was made before the user's password or sessions changed counts as used.";
-    NoSuchPath 404 "no-such-path" "Not found"
-        "This service has no resource at this path; /docs lists those that it has.";
-    NoSuchUser 404 "no-such-user" "User not found"
-        "The user does not exist or was deleted.";
-    NoClients 404 "no-clients" "Not switched on"
-        "The setting INTROSPECTION_CLIENTS lists no service that may introspect or revoke tokens.";
-    MethodNotAllowed 405 "method-not-allowed" "Method not allowed"
-        "The resource exists but does not support this method. The Allow header lists those that it supports.";
-    HeadTooSlow 408 "head-too-slow" "Request head timeout"
-        "The request line and the headers must arrive within 10 seconds.";
-    BodyTooSlow 408 "body-too-slow" "Request body timeout"
-        "The body must arrive within 10 seconds.";
-    UsernameTaken 409 "username-taken" "Username already taken"
-        "Another user has this name. Names are compared without regard to case, Unicode composition and width.";
-    PreconditionFailed 412 "precondition-failed" "Precondition failed"
-        "The user's current ETag does not satisfy If-Match or If-None-Match. Read the user again to get the current ETag.";
-    BodyTooLarge 413 "body-too-large" "Body too large"
-        "The body may have at most 16 KiB.";
-    TargetTooLong 414 "target-too-long" "Request target too long"
-        "The request line alone has more than 32 KiB.";
-    UnsupportedMediaType 415 "unsupported-media-type" "Unsupported media type"
-        "The body must be of the documented media type, in UTF-8, without compression. The Accept header names it.";
-    RefusedValue 422 "refused-value" "Invalid value"
-        "The body is well-formed, but a value breaks a rule. The errors member lists each value and its rule.";
-    IdempotencyKeyReused 422 "idempotency-key-reused" "Idempotency key reused"
-        "A different request was sent with the same Idempotency-Key. Use a new key for each new request.";
-    PreconditionRequired 428 "precondition-required" "Precondition required"
-        "This installation accepts changes only with an If-Match header.";
-    HeadTooLarge 431 "head-too-large" "Request head too large"
-        "The request line and the headers together may have at most 32 KiB.";
-    TooManyFailures 429 "too-many-failures" "Too many wrong passwords"
-        "Too many wrong passwords came for this user or from this address. Try again after the time in Retry-After.";
-    Internal 500 "internal-error" "Internal error"
-        "The request may or may not have been carried out. The service's log has the cause, under the X-Request-Id of this answer.";
-    Overloaded 503 "overloaded" "Service overloaded"
-        "The request was not carried out. Try again after the time in Retry-After.";
-    NotYetApplied 503 "not-yet-applied" "Write not yet applied"
-        "What the request depends on has not reached this service yet: the write that the Consistency-Token names, or what happened while it was interrupted. Try again.";
-    NotYetKnown 503 "not-yet-known" "Token cannot be judged yet"
-        "The service waits for news that tell whether the token is valid. It may be valid: keep it, and try again after the time in Retry-After.";
-    LogoutNotConfirmed 503 "logout-not-confirmed" "Logout not confirmed"
-        "The session has ended at this replica. The other replicas learn of it when the broker can be reached: until then they may accept its tokens.";
-    SessionsNotEnded 503 "sessions-not-ended" "Other sessions not ended"
-        "The session of this token has ended. The user's other sessions have not, because user_service has not confirmed it in time. Send the same request again.";
-    VersionNotSupported 505 "version-not-supported" "HTTP version not supported"
-        "The service speaks HTTP/1.1 and HTTP/1.0. A proxy in front can speak HTTP/2.";
-    StorageFull 507 "storage-full" "Storage full"
-        "The request was not carried out: the disk is full or read-only, or the database was removed.";
-}
-
-impl ProblemKind {
-    /// The HTTP status.
-    pub fn status(self) -> StatusCode {
-        StatusCode::from_u16(self.row().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-    /// The last part of the `type`.
-    pub fn slug(self) -> &'static str {
-        self.row().1
-    }
-    /// The kind in a few words, the same for every problem of this kind.
-    pub fn title(self) -> &'static str {
-        self.row().2
-    }
-    /// Documentation for developers of clients.
-    pub fn meaning(self) -> &'static str {
-        self.row().3
-    }
-}
+pub use super::problem_kind::ProblemKind;
 
 /// The most entries of a problem's `errors`: otherwise the request's body could make the list
 /// arbitrarily long.
@@ -216,7 +115,7 @@ impl Problem {
             errors.push(MemberError { pointer: String::new(), detail });
         }
         ProblemDocument {
-            type_uri: format!("/problems/{}", self.kind.slug()),
+            type_uri: self.kind.type_uri(),
             title: self.kind.title().into(),
             status: self.kind.status().as_u16(),
             detail: shortened(&self.detail, MAX_TEXT).into(),
@@ -355,16 +254,5 @@ mod tests {
         assert_eq!(document.errors[MAX_ERRORS].detail, "984 more errors are not listed");
         let body = to_bytes(problem.error_response().into_body()).await.unwrap();
         assert!(body.len() < 20_000, "{}", body.len());
-    }
-
-    #[test]
-    fn every_kind_has_a_slug_of_its_own_and_a_valid_status() {
-        let mut slugs: Vec<_> = ProblemKind::ALL.iter().map(|kind| kind.slug()).collect();
-        slugs.sort_unstable();
-        slugs.dedup();
-        assert_eq!(slugs.len(), ProblemKind::ALL.len());
-        for kind in ProblemKind::ALL {
-            assert_eq!(kind.status().as_u16(), kind.row().0);
-        }
     }
 }

@@ -27,6 +27,7 @@ use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
 use super::probes::Probes;
 use super::problem::{Problem, ProblemKind};
+use super::problem_pages;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -107,6 +108,7 @@ pub fn serve(
             // Paths are tried in this order: the most frequent ones first.
             .configure(&configure)
             .configure(|app| probes.configure(app))
+            .configure(problem_pages::configure)
             .configure(|app| docs::configure(openapi.clone(), app))
             .default_service(web::to(no_such_path))
             .wrap(from_fn(observe))

@@ -143,6 +143,7 @@ impl UserChanges {
 #[serde(deny_unknown_fields)]
 pub(super) struct PasswordReset {
     /// From `POST /users/{user_id}/reset-token`
+    #[schema(example = "AAAAAAAAAAE")]
     pub(super) reset_token: String,
     /// By default 8 to 128 characters of any kind but control characters
     #[schema(value_type = String, format = "password", example = "a new password")]
@@ -166,6 +167,7 @@ impl PasswordReset {
 #[derive(Serialize, ToSchema)]
 pub(super) struct ResetTokenResponse {
     /// Opaque
+    #[schema(example = "AAAAAAAAAAE")]
     pub(super) reset_token: String,
     /// Seconds until it expires
     #[schema(example = 900)]
