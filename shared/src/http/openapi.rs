@@ -59,13 +59,12 @@ pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
         }
         for (status, kinds) in of_status {
             let problem = describe(status, &kinds);
-            match operation.responses.responses.get_mut(status.as_str()) {
+            let responses = &mut operation.responses.responses;
+            if let Some(RefOr::T(own)) = responses.get_mut(status.as_str()) {
                 // An answer of its own has the same status.
-                Some(RefOr::T(own)) => own.content.extend(problem.content),
-                _ => {
-                    let status = status.as_str().to_owned();
-                    operation.responses.responses.insert(status, problem.into());
-                }
+                own.content.extend(problem.content);
+            } else {
+                responses.insert(status.as_str().to_owned(), problem.into());
             }
         }
     }
