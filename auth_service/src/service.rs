@@ -47,7 +47,7 @@ use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, CredentialReader, Replicas, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
 use crate::http::{self, Api, Authenticator, SessionEnder, Sessions, TokenChecker};
-use crate::metrics::{ExchangeMetrics, FollowingMetrics, KeyMetrics, LoginMetrics, ServiceMetrics};
+use crate::metrics::{ExchangeMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::store::{Damage, PROJECTION, ProjectionReader, StoreError};
 
 mod actors;
@@ -189,10 +189,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         login_wait: config.service.login_wait.into(),
     };
     register_place(&mut registry, place.number);
-    registry.register_collector(Box::new(actors.agreement()));
-    registry.register_collector(Box::new(actors.replica_metrics(clock.clone())));
-    registry.register_collector(Box::new(KeyMetrics(actors.signer.clone())));
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
+    actors.register_collectors(&mut registry, &clock);
     let admin = actors.answer_commands(&place.directory, &health);
     let watched = place.claim.watch();
     let probes = actors.probes(health, bus, watched, (clock, registry), refuse_after_ms);

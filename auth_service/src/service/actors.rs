@@ -32,7 +32,9 @@ use crate::actors::{
     ResealHashes, TokenExchange, TokenRevocations, TokenSigner, UserEventConsumer,
 };
 use crate::admin::spawn_admin;
-use crate::metrics::{AgreementMetrics, ExchangeMetrics, FollowingMetrics, ReplicaMetrics};
+use crate::metrics::{
+    AgreementMetrics, ExchangeMetrics, FollowingMetrics, KeyMetrics, ReplicaMetrics,
+};
 use crate::readiness::Readiness;
 use crate::store::Damage;
 
@@ -217,13 +219,14 @@ impl Actors {
         }
     }
 
-    pub(super) fn agreement(&self) -> AgreementMetrics {
+    /// Registers the metrics that are computed at a scrape.
+    pub(super) fn register_collectors(&self, registry: &mut Registry, clock: &Clock) {
         let (applied, progress) = (self.applied.clone(), self.progress.clone());
-        AgreementMetrics { applied, progress, fresh: self.fresh.clone() }
-    }
-
-    pub(super) fn replica_metrics(&self, clock: Clock) -> ReplicaMetrics {
-        ReplicaMetrics { replicas: self.replicas.clone(), clock }
+        let agreement = AgreementMetrics { applied, progress, fresh: self.fresh.clone() };
+        registry.register_collector(Box::new(agreement));
+        let (replicas, clock) = (self.replicas.clone(), clock.clone());
+        registry.register_collector(Box::new(ReplicaMetrics { replicas, clock }));
+        registry.register_collector(Box::new(KeyMetrics(self.signer.clone())));
     }
 
     pub(super) fn probes(

@@ -45,7 +45,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let panicked = |_| Err(Problem::internal("a handler panicked").into());
     let mut response = match answered.unwrap_or_else(panicked) {
         Ok(response) => response.map_into_boxed_body(),
-        Err(error) => return Err(seen.failed(error, &context)),
+        Err(error) => return Err(seen.failed(&error, &context)),
     };
     hold_refusal(&response).await;
     let headers = response.headers_mut();
@@ -137,8 +137,8 @@ impl Seen {
 
     /// Notes an error that came without a response, and makes the answer: the same as for any other
     /// fault, without the parts that need the request.
-    fn failed(&self, error: actix_web::Error, context: &RequestContext) -> actix_web::Error {
-        self.record(None, (error.as_response_error().status_code(), None), context, Some(&error));
+    fn failed(&self, error: &actix_web::Error, context: &RequestContext) -> actix_web::Error {
+        self.record(None, (error.as_response_error().status_code(), None), context, Some(error));
         let name = HeaderName::from_static("x-request-id");
         Problem::internal(Unanswered).with_header(name, &context.request_id).into()
     }

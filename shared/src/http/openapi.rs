@@ -59,12 +59,12 @@ pub fn add_problems(document: &mut OpenApi, table: &[OperationProblems]) {
         }
         for (status, kinds) in of_status {
             let problem = describe(status, &kinds);
-            let responses = &mut operation.responses.responses;
-            if let Some(RefOr::T(own)) = responses.get_mut(status.as_str()) {
+            let answers = &mut operation.responses.responses;
+            if let Some(RefOr::T(own)) = answers.get_mut(status.as_str()) {
                 // An answer of its own has the same status.
                 own.content.extend(problem.content);
             } else {
-                responses.insert(status.as_str().to_owned(), problem.into());
+                answers.insert(status.as_str().to_owned(), problem.into());
             }
         }
     }

@@ -35,9 +35,9 @@ pub type Readiness = Arc<dyn Fn() -> ReadinessReport + Send + Sync>;
 #[derive(Clone)]
 pub struct Probes {
     /// For `/readyz`.
-    readiness: Readiness,
+    pub readiness: Readiness,
     /// For `/metrics`.
-    registry: Arc<Registry>,
+    pub registry: Arc<Registry>,
 }
 
 /// What `/readyz` answers, as metrics.

@@ -1,6 +1,7 @@
 //! docs/metrics.md lists the metrics that both services show.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use crate::system::System;
@@ -52,7 +53,7 @@ fn table_of(metrics: &BTreeMap<String, Metric>) -> String {
         let services: Vec<&str> = services.iter().copied().collect();
         let of = if services.len() == 2 { "both" } else { services[0] };
         let (labels, help) = (labels.join(", "), help.trim_end_matches('.'));
-        table += &format!("| `{name}` | {kind} | {labels} | {of} | {help} |\n");
+        writeln!(table, "| `{name}` | {kind} | {labels} | {of} | {help} |").unwrap();
     }
     table
 }
@@ -63,9 +64,9 @@ fn page() -> PathBuf {
 }
 
 /// After a change of the metrics, `UPDATE_DOCS=1` writes the table anew.
-fn compare_with_the_page(scrapes: [(&'static str, String); 2]) {
+fn compare_with_the_page(scrapes: &[(&'static str, String); 2]) {
     let mut metrics = BTreeMap::new();
-    for (service, scrape) in &scrapes {
+    for (service, scrape) in scrapes {
         add_all(&mut metrics, service, scrape);
     }
     for (name, Metric { kind, .. }) in &metrics {
@@ -91,7 +92,7 @@ async fn the_page_of_metrics_lists_what_both_services_show() {
     let user = client.create("anna", "testpassword").await;
     let place = Some(&*user.consistency_token);
     assert_eq!(client.login_after("anna", "testpassword", place).await.status, 200);
-    compare_with_the_page([
+    compare_with_the_page(&[
         ("user_service", client.metrics_of(client.users).await),
         ("auth_service", client.metrics_of(client.auth).await),
     ]);

@@ -41,7 +41,7 @@ const PROBLEMS: [OperationProblems; 5] = [
 pub(in crate::http) fn complete(document: &mut OpenApi) {
     let mut paths = Paths::openapi();
     add_problems(&mut paths, &PROBLEMS);
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
+    document.info.version = env!("CARGO_PKG_VERSION").into();
     document.merge(paths);
     add_components(document);
     for operation in document.paths.paths.values_mut().flat_map(operations) {
