@@ -66,6 +66,10 @@ const OF_CAREFUL: [fn(usize) -> ReplicaFault; 3] = [Wiped, TokensRestored, AllRe
 const OF_ALL: [ReplicaFault; 6] =
     [Nothing, BrokerKilled, BrokerWiped, ExchangeDeleted, Replayed, UsersKilled];
 
+/// The faults of the default run: each takes about ten seconds.
+pub(crate) const BY_DEFAULT: [ReplicaFault; 6] =
+    [Suspended(0), Wiped(1), AllRestored(0), HalfOpen(2), BrokerWiped, Replayed];
+
 /// Each fault once, at a replica that can have it.
 pub(crate) fn each_once() -> Vec<ReplicaFault> {
     let of_any = OF_ANY.iter().enumerate().map(|(number, fault)| fault(number % 3));
