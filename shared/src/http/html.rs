@@ -5,7 +5,7 @@ use std::fmt::Write;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
-/// What a page may load: the style sheet of this service, and nothing else. There are no scripts.
+/// What a page may load: files of this service, and nothing from elsewhere. Nothing may be inline.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 /// Pages are part of the binary and change only with its version.
@@ -28,7 +28,6 @@ pub(super) fn answer(page: impl Into<actix_web::web::Bytes>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, CACHE_CONTROL))
         .body(page.into())
 }

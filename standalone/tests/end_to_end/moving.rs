@@ -11,10 +11,8 @@ use testkit::service_process::ServiceProcess;
 use testkit::wait::until;
 
 use crate::client::Client;
-use crate::system::path_of;
+use crate::system::{path_of, start_apart};
 
-/// 32 bytes: the processes have no directory in common.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const PASSWORD: &str = "testpassword";
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -26,18 +24,9 @@ struct Moving {
 
 impl Moving {
     fn serve(&self, binary: &str, name: &str, url: Option<&str>) -> ServiceProcess {
-        let (data_dir, broker) = (self.directory.path().join(name), self.broker.url());
-        let mut settings = vec![
-            ("DATA_DIR", data_dir.to_str().unwrap()),
-            ("AMQP_URL", &broker),
-            ("SEALING_KEY", SEALING_KEY),
-            ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
-            ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
-            // What hashing costs is not tested here.
-            ("ARGON2_MEMORY_KIB", "64"),
-        ];
-        settings.extend(url.map(|url| ("DATABASE_URL", url)));
-        ServiceProcess::start(&path_of(binary), &settings)
+        let data_dir = self.directory.path().join(name);
+        let extra: Vec<_> = url.map(|url| ("DATABASE_URL", url)).into_iter().collect();
+        start_apart(binary, &data_dir, &self.broker, &extra)
     }
 
     fn move_users(&self, from: &str, to: &str) -> Output {

@@ -11,10 +11,8 @@ use testkit::wait::until;
 
 use crate::client::Client;
 use crate::journeys::until_login_gives;
-use crate::system::path_of;
+use crate::system::start_apart;
 
-/// 32 bytes: the services have no directory in common.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const PASSWORD: &str = "testpassword";
 const BOUND: Duration = Duration::from_secs(30);
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -55,19 +53,8 @@ impl Fleet {
     }
 
     fn spawn(&self, binary: &str, name: &str, extra: &[(&str, &str)]) -> ServiceProcess {
-        let (data_dir, url) = (self.data_dir(name), self.broker.url());
-        let mut settings = vec![
-            ("DATA_DIR", data_dir.to_str().unwrap()),
-            ("AMQP_URL", &url),
-            ("SEALING_KEY", SEALING_KEY),
-            ("AUTH_REPLICA", name),
-            ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
-            ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
-            // What hashing costs is not tested here.
-            ("ARGON2_MEMORY_KIB", "64"),
-        ];
-        settings.extend(extra);
-        ServiceProcess::start(&path_of(binary), &settings)
+        let extra = [&[("AUTH_REPLICA", name)], extra].concat();
+        start_apart(binary, &self.data_dir(name), &self.broker, &extra)
     }
 
     fn launch(&mut self, replica: usize, extra: &[(&str, &str)]) {

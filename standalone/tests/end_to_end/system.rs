@@ -12,6 +12,30 @@ use testkit::service_process::ServiceProcess;
 use crate::client::Client;
 use crate::old_data::copy_privately;
 
+/// 32 bytes: services that are started apart have no directory in common.
+const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+/// Starts one service with a data directory of its own, on a broker that others use, too.
+pub(crate) fn start_apart(
+    binary: &str,
+    data_dir: &Path,
+    broker: &RabbitMq,
+    extra: &[(&str, &str)],
+) -> ServiceProcess {
+    let url = broker.url();
+    let mut settings = vec![
+        ("DATA_DIR", data_dir.to_str().unwrap()),
+        ("AMQP_URL", &url),
+        ("SEALING_KEY", SEALING_KEY),
+        ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
+        ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
+        // What hashing costs is not tested here.
+        ("ARGON2_MEMORY_KIB", "64"),
+    ];
+    settings.extend(extra);
+    ServiceProcess::start(&path_of(binary), &settings)
+}
+
 /// The system under test; its data outlives its processes.
 pub(crate) struct System {
     directory: TempDir,

@@ -12,10 +12,8 @@ use testkit::service_process::ServiceProcess;
 use testkit::wait::until;
 
 use crate::client::{Answer, Client};
-use crate::system::path_of;
+use crate::system::start_apart;
 
-/// 32 bytes: the processes have no directory in common.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const PASSWORD: &str = "testpassword";
 /// How soon auth_service has what was written, whatever happens to one process.
 const AGREEMENT: Duration = Duration::from_secs(5);
@@ -50,20 +48,11 @@ impl Fleet {
 
     fn spawn(&self, binary: &str, name: &str) -> ServiceProcess {
         let data_dir = self.directory.path().join(name);
-        let (broker, database) = (self.broker.url(), self.database.url());
-        let mut settings = vec![
-            ("DATA_DIR", data_dir.to_str().unwrap()),
-            ("AMQP_URL", &broker),
-            ("SEALING_KEY", SEALING_KEY),
-            ("USER_SERVICE_LISTEN", "127.0.0.1:0"),
-            ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
-            // What hashing costs is not tested here.
-            ("ARGON2_MEMORY_KIB", "64"),
-        ];
-        if binary == "user_service" {
-            settings.push(("DATABASE_URL", &database));
-        }
-        ServiceProcess::start(&path_of(binary), &settings)
+        let database = self.database.url();
+        let extra = [("DATABASE_URL", &*database)];
+        // auth_service has no such setting.
+        let extra = if binary == "user_service" { &extra[..] } else { &[] };
+        start_apart(binary, &data_dir, &self.broker, extra)
     }
 
     fn launch(&mut self, n: usize) {
