@@ -2,56 +2,42 @@
 //!
 //! | thread | actors and loops | why |
 //! |---|---|---|
-//! | `writing` | [`UserRepository`], [`Maintenance`] | a commit waits for the disk, and nobody else may |
-//! | `publishing` | [`EventPublisher`], [`LogListener`], [`RehashReceiver`], [`SessionEnder`], [`DeadLetters`] | they wait for the bus, or for other processes, and encode or open hashes; requests wait for `SessionEnder` alone |
-//! | `answering` | [`SyncResponder`] | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
+//! | `writing` | [`UserRepository`], `Maintenance` | a commit waits for the disk, and nobody else may |
+//! | `publishing` | `EventPublisher`, `LogListener`, `RehashReceiver`, `SessionEnder`, `DeadLetters` | they wait for the bus, or for other processes, and encode or open hashes; requests wait for `SessionEnder` alone |
+//! | `answering` | `SyncResponder` | a snapshot of all users keeps its thread busy for long, and the publisher must go on |
 //! | each HTTP worker | [`UserReader`], [`PasswordHasher`] | a question to them is a local message and no hop |
 //! | the caller's | commands of operators, with a [`UserReader`]; [`ConsoleFeed`]; the limiter behind [`GuessLimit`] | commands are rare; the limiter decides within microseconds; there is one, because guesses count over all workers |
 //!
 //! The hashing threads belong to the caller, which may share them with auth_service.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use actix::Arbiter;
 use actix_web::web::ServiceConfig;
-use contract::Head;
-use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
+use shared::actors::{Health, Mailbox, ask};
 use shared::backup::ServiceData;
 use shared::bus::cloud_event::Codec;
-use shared::bus::{Bus, BusMetrics, BusStatus, DeadLetters};
+use shared::bus::{Bus, BusMetrics};
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
 use shared::config::CommonConfig;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, HttpMetrics, HttpServerConfig, Probes, Readiness, ReadinessReport,
-    RunningHttpServer, ServeError, TrustedProxies, serve,
+    GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
+    TrustedProxies, serve,
 };
 use shared::secrets::{
-    AdminToken, AdminTokenError, DataDirClaim, DataDirError, DataDirPlace, SealingKeyError,
-    SealingKeys, claim_data_dir,
+    AdminToken, AdminTokenError, DataDirClaim, DataDirError, SealingKeyError, SealingKeys,
+    claim_data_dir,
 };
 use shared::telemetry::Registry;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::actors::console_feed::{EndStreams, Sources};
-use crate::actors::consuming::BusAccess;
-use crate::actors::event_publisher::{FlushAndStop, Publication, Publishing, Tenure};
-use crate::actors::log_listener::Listening;
-use crate::actors::sync_responder::{DirectQuestions, Responding};
-use crate::actors::user_repository::{Close, Prune};
-use crate::actors::{
-    ConsoleFeed, EventPublisher, ForeignKeys, LogListener, RehashReceiver, SessionEnder,
-    SyncResponder, UserReader, UserRepository,
-};
+use crate::actors::sync_responder::DirectQuestions;
+use crate::actors::{ConsoleFeed, UserReader, UserRepository};
 use crate::admin::{self, AdminActors};
 use crate::auth_service_client::{AuthServiceAddress, AuthServiceClient};
 use crate::config::{self, Config};
@@ -59,19 +45,13 @@ use crate::http::{self, Access, Api, Console};
 use crate::metrics::{AgreementMetrics, ServiceMetrics};
 use crate::store::{self, Store, StoreError};
 
+use self::actors::Actors;
+
+mod actors;
+
 /// What is in the data directory.
 pub const DATA: ServiceData =
     ServiceData { service: "user_service", databases: store::databases(), private_keys: None };
-
-/// How long the last events may take to reach the bus when the service stops. Events that do not
-/// arrive are published at the next start.
-const FLUSH_LIMIT: Duration = Duration::from_secs(3);
-
-/// Old records of the log are looked for so often.
-const PRUNING: (&str, Duration) = ("pruning the log", Duration::from_mins(1));
-
-/// Capacity of a mailbox whose actor only receives the command to stop.
-const STOPS_MAX: usize = 1;
 
 /// How many streams of the console may be opened at once.
 const WATCHING_MAX: usize = 32;
@@ -176,7 +156,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let (head, publication) = (actors.head.clone(), actors.publication.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, publication }));
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
-    let readiness = readiness(&actors, &parts, Arc::clone(&bus), claim.watch());
+    let readiness = actors.readiness(&parts, Arc::clone(&bus), claim.watch());
     let probes = Probes::new(readiness, registry);
     let console = parts.launch_console(&probes, bus);
     let feed = console.as_ref().map(|console| console.feed.clone());
@@ -240,39 +220,6 @@ fn announce(access: config::Access, address: SocketAddr) {
     }
     // Last: scripts that wait for this line find all the others before it.
     tracing::info!(%address, "user_service listens");
-}
-
-fn readiness(
-    actors: &Actors,
-    parts: &ApiParts,
-    bus: Arc<dyn Bus>,
-    place: DataDirPlace,
-) -> Readiness {
-    let (is_writable, health) = (Arc::clone(&actors.is_writable), parts.health.clone());
-    let store = Arc::clone(&parts.store);
-    let (foreign_keys, tenure) = (actors.foreign_keys.clone(), actors.publication.tenure.clone());
-    Arc::new(move || {
-        let mut report = ReadinessReport {
-            reasons: health.reasons(),
-            degraded: health.degraded(),
-            publisher: tenure.borrow().as_ref().map(Tenure::told),
-        };
-        if !store.is_reachable() {
-            report.reasons.push("the database cannot be reached".to_owned());
-        } else if !is_writable.load(Ordering::Relaxed) {
-            report.reasons.push("the database cannot be written: the disk is full or read-only, or the file was removed".into());
-        }
-        report.reasons.extend(place.problem());
-        if store.is_damaged() {
-            let advice = "the database is damaged: stop the service, and restore a backup";
-            report.reasons.push(advice.to_owned());
-        }
-        report.degraded.extend(foreign_keys.degraded());
-        if let BusStatus::Down { cause } = bus.status() {
-            report.degraded.push(cause);
-        }
-        report
-    })
 }
 
 /// Secrets, and what uses them.
@@ -360,120 +307,5 @@ impl ApiParts {
         let reader = UserReader::launch(Arc::clone(&self.store), self.clock.clone(), &self.health);
         let actors = AdminActors { repository: repository.clone(), reader };
         admin::spawn_admin(&self.config.common.data_dir, actors, self.health.clone())
-    }
-
-    /// Hears of other processes behind the same log.
-    fn log_listener(
-        &self,
-        repository: &Mailbox<UserRepository>,
-        head: &watch::Receiver<Option<Head>>,
-    ) -> LogListener {
-        LogListener::new(Listening {
-            store: Arc::clone(&self.store),
-            repository: repository.clone(),
-            head: head.clone(),
-            health: self.health.clone(),
-        })
-    }
-
-    /// Starts the actors that run on separate threads.
-    async fn launch_actors(
-        &self,
-        bus: Arc<dyn Bus>,
-        metrics: &ServiceMetrics,
-    ) -> Result<Actors, StartError> {
-        let (store, health, config) = (&self.store, &self.health, &self.config);
-        let writer = metrics.writer.clone();
-        let repository =
-            UserRepository::open(Arc::clone(store), self.clock.clone(), writer).await?;
-        let (head, is_writable) = (repository.head(), repository.is_writable());
-        let [writing, publishing, answering] = [(); 3].map(|()| Arbiter::new());
-        let repository = repository.launch(&writing.handle(), health);
-
-        let (writer, prune) = (repository.clone(), Prune(config.log_retention()));
-        let pruning = Maintenance::launch(&writing.handle(), PRUNING, writer, prune, health);
-        let codec = Codec::new(Arc::clone(&self.secrets.sealing_key));
-        let (publisher, publication) = EventPublisher::new(Publishing {
-            bus: Arc::clone(&bus),
-            store: Arc::clone(store),
-            repository: repository.clone(),
-            head: head.clone(),
-            sealing_key: Arc::clone(&self.secrets.sealing_key),
-            codec: codec.clone(),
-            clock: self.clock.clone(),
-            health: health.clone(),
-        });
-        let listener = self.log_listener(&repository, &head);
-        let (key, taken) = (Arc::clone(&self.secrets.sealing_key), metrics.dead_letters.clone());
-        let letters = DeadLetters::launch(&publishing.handle(), Arc::clone(&bus), health, taken);
-        let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
-        let access =
-            BusAccess { bus, codec, dead_letters: letters, foreign_keys: foreign_keys.clone() };
-        let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
-        let ender = SessionEnder::new(access.clone(), repository.clone(), health.clone());
-        let (responder, questions) = SyncResponder::new(Responding {
-            access,
-            store: Arc::clone(store),
-            repository: repository.clone(),
-            sealing_key: Arc::clone(&self.secrets.sealing_key),
-            directory: config.common.data_dir.clone(),
-            replay_limit: config.service.sync_replay_limit,
-            metrics: metrics.answers.clone(),
-            health: health.clone(),
-        });
-        let on_publishing = publishing.handle();
-        Ok(Actors {
-            head,
-            publication,
-            is_writable,
-            foreign_keys,
-            publisher: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| publisher),
-            _listener: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| listener),
-            _pruning: pruning,
-            _receiver: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| receiver),
-            _ender: Mailbox::start_on(&on_publishing, health, STOPS_MAX, |_| ender),
-            _responder: Mailbox::start_on(&answering.handle(), health, STOPS_MAX, |_| responder),
-            questions,
-            repository,
-            writing,
-            readers: [publishing, answering],
-        })
-    }
-}
-
-/// The actors that run on separate threads.
-struct Actors {
-    repository: Mailbox<UserRepository>,
-    publisher: Mailbox<EventPublisher>,
-    // These five actors stop when their last mailbox is dropped.
-    _listener: Mailbox<LogListener>,
-    _pruning: Mailbox<Maintenance<UserRepository, Prune>>,
-    _receiver: Mailbox<RehashReceiver>,
-    _ender: Mailbox<SessionEnder>,
-    _responder: Mailbox<SyncResponder>,
-    /// Leads to the responder.
-    questions: DirectQuestions,
-    head: watch::Receiver<Option<Head>>,
-    publication: Publication,
-    is_writable: Arc<AtomicBool>,
-    foreign_keys: ForeignKeys,
-    /// The writer's thread.
-    writing: Arbiter,
-    /// The threads of those that read the log.
-    readers: [Arbiter; 2],
-}
-
-impl Actors {
-    /// Stops the publisher first: it tells the writer which position it reached. Then all readers,
-    /// so that the writer can move everything into the database's main file.
-    async fn stop(self) {
-        if timeout(FLUSH_LIMIT, ask(&self.publisher, FlushAndStop)).await.is_err() {
-            tracing::warn!("the last events were not published; the next start publishes them");
-        }
-        join_threads(self.readers).await;
-        if let Err(error) = ask(&self.repository, Close).await {
-            tracing::error!(error = &error as &dyn Error, "the database was not closed cleanly");
-        }
-        join_threads([self.writing]).await;
     }
 }
