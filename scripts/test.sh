@@ -37,6 +37,22 @@ check_contract() {
   fi
 }
 
+# All tests. The faults wait more than they compute, so they run beside the others; what they print
+# comes at the end.
+run_tests() {
+  local others code=0
+  mapfile -t others < <(cargo metadata --format-version 1 --no-deps --locked |
+    jq -r '[.packages[].targets[] | select(.kind[] == "test") | .name] | unique - ["faults"] | "--test=" + .[]')
+  cargo test --workspace --all-targets --locked --no-run
+  cargo test --workspace --locked --test faults >"$work/faults.log" 2>&1 &
+  local faults=$!
+  cargo test --workspace --locked --lib --bins "${others[@]}" || code=$?
+  cargo test --workspace --locked --doc || code=$?
+  wait "$faults" || code=$?
+  cat "$work/faults.log"
+  return "$code"
+}
+
 # free_port FROM: the first port from FROM on which nothing listens.
 free_port() {
   local port=$1
@@ -94,7 +110,7 @@ step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'The contract stands alone' check_contract
-step 'Tests' cargo test --workspace --locked
+step 'Tests' run_tests
 step 'The tour and the smoke test of standalone' smoke_standalone
 
 printf '\nAll of it passed in %d s; the smoke test: %s\n' "$SECONDS" "$(tail -n 1 "$work/smoke.log")"
