@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, web};
@@ -19,7 +19,7 @@ use super::access_line::AccessLine;
 use super::answer_body::AnswerBody;
 use super::client_address::ClientAddress;
 use super::connection::{InHand, Link};
-use super::context::{RequestContext, RequestIds};
+use super::context::{RequestContext, RequestIds, X_REQUEST_ID};
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
@@ -50,7 +50,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     hold_refusal(&response).await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
-        headers.insert(HeaderName::from_static("x-request-id"), value);
+        headers.insert(X_REQUEST_ID.clone(), value);
     }
     // A browser must not interpret our JSON as anything else.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -139,8 +139,7 @@ impl Seen {
     /// fault, without the parts that need the request.
     fn failed(&self, error: &actix_web::Error, context: &RequestContext) -> actix_web::Error {
         self.record(None, (error.as_response_error().status_code(), None), context, Some(error));
-        let name = HeaderName::from_static("x-request-id");
-        Problem::internal(Unanswered).with_header(name, &context.request_id).into()
+        Problem::internal(Unanswered).with_header(X_REQUEST_ID.clone(), &context.request_id).into()
     }
 }
 

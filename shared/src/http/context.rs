@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use data_encoding::HEXLOWER;
 
 use super::problem::Problem;
 use crate::secrets::random_bytes;
+
+/// The headers, by names that are parsed once.
+pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The most characters of a request id that is accepted from a client.
 const REQUEST_ID_MAX: usize = 128;
@@ -26,9 +30,9 @@ pub struct RequestContext {
 impl RequestContext {
     /// Reads the headers, and generates what is missing.
     pub(super) fn from_headers(headers: &HeaderMap, ids: &RequestIds) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let request_id = text("x-request-id").filter(|id| is_request_id(id)).map(str::to_owned);
-        let traceparent = text("traceparent").filter(|text| is_traceparent(text));
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let request_id = text(&X_REQUEST_ID).filter(|id| is_request_id(id)).map(str::to_owned);
+        let traceparent = text(&TRACEPARENT).filter(|text| is_traceparent(text));
         Self {
             request_id: request_id.unwrap_or_else(|| ids.next()),
             traceparent: traceparent.map(str::to_owned),
