@@ -20,9 +20,34 @@ const INSUFFICIENT_SCOPE: &str =
 #[derive(PartialEq, Eq)]
 pub struct Bearer(pub String);
 
+/// Why a request has no token. Small, because where access is open every request without one gets this,
+/// and nobody asks for the problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBearer {
+    /// There is no header `Authorization`, or it has another scheme.
+    Missing,
+    /// The header is not of the form of RFC 6750 section 2.1.
+    Malformed,
+}
+
+impl From<NoBearer> for Problem {
+    fn from(reason: NoBearer) -> Self {
+        match reason {
+            NoBearer::Missing => missing_token(),
+            NoBearer::Malformed => invalid_token(),
+        }
+    }
+}
+
+impl From<NoBearer> for actix_web::Error {
+    fn from(reason: NoBearer) -> Self {
+        Problem::from(reason).into()
+    }
+}
+
 impl FromRequest for Bearer {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Error = NoBearer;
+    type Future = Ready<Result<Self, NoBearer>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(parse(request.headers()))
@@ -48,25 +73,25 @@ pub fn not_permitted() -> Problem {
         .with_header(WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)
 }
 
-fn parse(headers: &HeaderMap) -> Result<Bearer, Problem> {
+fn parse(headers: &HeaderMap) -> Result<Bearer, NoBearer> {
     let mut values = headers.get_all(AUTHORIZATION);
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(if headers.contains_key(AUTHORIZATION) {
-            invalid_token()
+            NoBearer::Malformed
         } else {
-            missing_token()
+            NoBearer::Missing
         });
     };
-    let value = str::from_utf8(value.as_bytes()).map_err(|_| invalid_token())?;
+    let value = str::from_utf8(value.as_bytes()).map_err(|_| NoBearer::Malformed)?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing_token());
+        return Err(NoBearer::Missing);
     }
     let token = token.trim_matches(' ');
     // Without an early end, so that the compiler compares many bytes at once: a token has hundreds.
     let is_graphic = token.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic());
     if token.is_empty() || !is_graphic {
-        return Err(invalid_token());
+        return Err(NoBearer::Malformed);
     }
     Ok(Bearer(token.to_owned()))
 }
@@ -83,8 +108,8 @@ mod tests {
             request = request.append_header((AUTHORIZATION, *value));
         }
         let parsed = parse(request.to_http_request().headers());
-        parsed.map(|Bearer(token)| token).map_err(|problem| {
-            let answer = problem.error_response();
+        parsed.map(|Bearer(token)| token).map_err(|reason| {
+            let answer = Problem::from(reason).error_response();
             answer.headers().get(WWW_AUTHENTICATE).unwrap().to_str().unwrap().to_owned()
         })
     }

@@ -30,7 +30,7 @@ mod server;
 mod shown_path;
 mod unread_body;
 
-pub use bearer::{Bearer, CHALLENGE, invalid_token, not_permitted};
+pub use bearer::{Bearer, CHALLENGE, NoBearer, invalid_token, not_permitted};
 pub use body::{BODY_LIMIT, DirectMessage, FormBody, IgnoredBody, JsonBody};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
 pub use client_presence::ClientPresence;

@@ -2,7 +2,7 @@
 
 use contract::{TokenVerdict, UserId};
 use shared::actors::{Mailbox, ask};
-use shared::http::{Bearer, Problem, ProblemKind, invalid_token, not_permitted};
+use shared::http::{Bearer, NoBearer, Problem, ProblemKind, invalid_token, not_permitted};
 use shared::secrets::AdminToken;
 
 use crate::actors::UserReader;
@@ -42,7 +42,7 @@ impl Access {
     /// 401, 403, or 503 if it cannot be told.
     pub(super) async fn require_admin(
         &self,
-        bearer: Result<Bearer, Problem>,
+        bearer: Result<Bearer, NoBearer>,
     ) -> Result<(), Problem> {
         match self.identify(bearer).await? {
             Caller::Administrator => Ok(()),
@@ -54,7 +54,7 @@ impl Access {
     ///
     /// # Errors
     /// As for [`Access::require_admin`].
-    pub(super) async fn may_list(&self, bearer: Result<Bearer, Problem>) -> Result<(), Problem> {
+    pub(super) async fn may_list(&self, bearer: Result<Bearer, NoBearer>) -> Result<(), Problem> {
         if self.is_open() { Ok(()) } else { self.require_admin(bearer).await }
     }
 
@@ -62,7 +62,7 @@ impl Access {
     ///
     /// # Errors
     /// As for [`Access::require_admin`].
-    pub(super) async fn may_create(&self, bearer: Result<Bearer, Problem>) -> Result<(), Problem> {
+    pub(super) async fn may_create(&self, bearer: Result<Bearer, NoBearer>) -> Result<(), Problem> {
         if self.is_open() || self.creators == Creators::Anyone {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Access {
     pub(super) async fn may_use(
         &self,
         user: UserId,
-        bearer: Result<Bearer, Problem>,
+        bearer: Result<Bearer, NoBearer>,
     ) -> Result<(), Problem> {
         if self.is_open() {
             return Ok(());
@@ -96,7 +96,7 @@ impl Access {
     pub(super) async fn is_admin(
         &self,
         user: UserId,
-        bearer: Result<Bearer, Problem>,
+        bearer: Result<Bearer, NoBearer>,
     ) -> Result<bool, Problem> {
         match self.identify(bearer).await? {
             Caller::Administrator => Ok(true),
@@ -111,7 +111,7 @@ impl Access {
 
     /// A token counts if auth_service accepts it and its security stamp is the user's present one: of
     /// that this service is the truth, and auth_service may learn of it a moment later.
-    async fn identify(&self, bearer: Result<Bearer, Problem>) -> Result<Caller, Problem> {
+    async fn identify(&self, bearer: Result<Bearer, NoBearer>) -> Result<Caller, Problem> {
         let Bearer(token) = bearer?;
         if self.admin_token.is(&token) {
             return Ok(Caller::Administrator);

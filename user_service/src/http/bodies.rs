@@ -225,7 +225,7 @@ pub(super) fn representation(user: &User) -> UserRepresentation {
 
 /// The entity tag of the user's current state.
 pub(super) fn etag(user: &User) -> (header::HeaderName, String) {
-    (header::ETAG, format!("\"{}\"", user.tag()))
+    (header::ETAG, ["\"", &user.tag(), "\""].concat())
 }
 
 /// The response to a write that leaves the user: that of [`written`], with the entity tag.

@@ -5,7 +5,9 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
-use shared::http::{Bearer, ClientPresence, IdempotencyKey, JsonBody, Problem, RequestContext};
+use shared::http::{
+    Bearer, ClientPresence, IdempotencyKey, JsonBody, NoBearer, Problem, RequestContext,
+};
 use shared::idempotency::IdempotentRequest;
 
 use super::Api;
@@ -36,7 +38,7 @@ const SCOPE: &str = "POST /users";
         ))),
 )]
 pub(super) async fn create_user(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     key: IdempotencyKey,
     conditions: ListConditions,

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{Bearer, IgnoredBody, Problem, RequestContext};
+use shared::http::{Bearer, IgnoredBody, NoBearer, Problem, RequestContext};
 
 use super::Api;
 use super::bodies::written;
@@ -23,7 +23,7 @@ use crate::store::{Change, DeleteUser};
         ))),
 )]
 pub(super) async fn delete_user(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,

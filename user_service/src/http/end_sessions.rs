@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use shared::actors::ask;
-use shared::http::{Bearer, CONSISTENCY_TOKEN, IgnoredBody, Problem, RequestContext};
+use shared::http::{Bearer, CONSISTENCY_TOKEN, IgnoredBody, NoBearer, Problem, RequestContext};
 
 use super::Api;
 use super::parsing::UserPath;
@@ -22,7 +22,7 @@ use crate::store::{Change, EndSessions};
     ))),
 )]
 pub(super) async fn end_sessions(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     path: UserPath,
     context: RequestContext,

@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{Bearer, Problem, ProblemKind};
+use shared::http::{Bearer, NoBearer, Problem, ProblemKind};
 
 use super::Api;
 use super::bodies::representation;
@@ -45,7 +45,7 @@ enum Wanted {
     ),
 )]
 pub(super) async fn list_users(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     request: HttpRequest,
     conditions: ListConditions,

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
 use shared::http::{
-    Bearer, ClientPresence, IgnoredBody, JsonBody, Problem, ProblemKind, RequestContext,
+    Bearer, ClientPresence, IgnoredBody, JsonBody, NoBearer, Problem, ProblemKind, RequestContext,
 };
 
 use super::Api;
@@ -31,7 +31,7 @@ use crate::store::{Change, ChangeError, UpdateUser};
     ))),
 )]
 pub(super) async fn make_reset_token(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     path: UserPath,
     _: IgnoredBody,

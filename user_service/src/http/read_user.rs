@@ -4,7 +4,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{Bearer, Problem};
+use shared::http::{Bearer, NoBearer, Problem};
 
 use super::Api;
 use super::bodies::{etag, representation};
@@ -32,7 +32,7 @@ const REVALIDATE: &str = "private, no-cache";
     ),
 )]
 pub(super) async fn read_user(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,

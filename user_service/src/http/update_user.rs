@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::{PasswordHash, Stored, Verification, VerifyPassword};
 use shared::http::{
-    Bearer, ClientAddress, ClientPresence, JsonBody, Problem, ProblemKind, RequestContext,
+    Bearer, ClientAddress, ClientPresence, JsonBody, NoBearer, Problem, ProblemKind, RequestContext,
 };
 use shared::identity::{Password, Username};
 
@@ -50,7 +50,7 @@ pub(super) async fn update_user(
     conditions: Conditions,
     (client, address): (ClientPresence, ClientAddress),
     context: RequestContext,
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let sets_unproved = members.contains("password") && !members.contains("current_password");

@@ -7,7 +7,7 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{StreamExt, iter, unfold};
 use shared::actors::ask;
-use shared::http::{Bearer, Problem, ProblemKind, resource};
+use shared::http::{Bearer, NoBearer, Problem, ProblemKind, resource};
 
 use super::Console;
 use crate::actors::console_feed::{NoMoreWatchers, SampleId, Watch, Watching};
@@ -22,7 +22,7 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
 
 /// Whoever may list users may see the figures: they tell when somebody logs in.
 async fn events(
-    bearer: Result<Bearer, Problem>,
+    bearer: Result<Bearer, NoBearer>,
     api: Data<Api>,
     console: Data<Console>,
     request: HttpRequest,
