@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools that are missing, with apt (as root, or through sudo):
-#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql nginx python3-jwt nodejs node-jose faketime chromium npm wrk valgrind
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt nodejs node-jose faketime chromium npm wrk valgrind
 set -euo pipefail
 
 as_root() {
@@ -16,6 +16,7 @@ for tool; do
     rabbitmq-server) packages=(rabbitmq-server) there=/usr/lib/rabbitmq/bin/rabbitmq-server ;;
     # The programs are in a directory of their version, which is on nobody's PATH.
     postgresql) packages=(postgresql) there=/usr/lib/postgresql ;;
+    pgbouncer) packages=(pgbouncer) there=/usr/sbin/pgbouncer ;; # not on the PATH of everybody
     nginx) packages=(nginx) there=/usr/sbin/nginx ;; # not on the PATH of everybody
     # A module of Debian's own Python; PyJWT only recommends the library that knows EdDSA.
     python3-jwt)
@@ -35,7 +36,7 @@ if ((${#missing[@]} == 0)); then
 fi
 echo "apt installs: ${missing[*]}"
 
-# RabbitMQ, PostgreSQL and nginx are for private processes: the packages must not start any for the
+# RabbitMQ, PostgreSQL, PgBouncer and nginx are for private processes: the packages must not start any for the
 # whole system.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then

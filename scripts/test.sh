@@ -103,7 +103,7 @@ smoke_standalone() {
   fi
 }
 
-step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql nginx python3-jwt \
+step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt \
   nodejs node-jose faketime chromium npm
 step 'What drives the browser' npm ci --prefix standalone/tests/browser --ignore-scripts --no-audit --no-fund --silent
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run

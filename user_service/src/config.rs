@@ -124,33 +124,77 @@ pub struct DatabaseConfig {
     /// File that contains DATABASE_URL
     #[arg(long, env, value_name = "FILE")]
     pub database_url_file: Option<PathBuf>,
+
+    /// URL of the same database without a pooler between, for notifications: they do not pass
+    /// PgBouncer in transaction mode, and without them changes of other processes are seen within a
+    /// second [default: DATABASE_URL]
+    #[arg(
+        long,
+        env,
+        value_name = "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        hide_env_values = true
+    )]
+    pub database_listen_url: Option<SecretString>,
+
+    /// File that contains DATABASE_LISTEN_URL
+    #[arg(long, env, value_name = "FILE")]
+    pub database_listen_url_file: Option<PathBuf>,
 }
 
 /// The database that the settings name cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The file cannot be read.
-    #[error("DATABASE_URL_FILE")]
-    File(#[from] KeyFileError),
+    #[error("{0}_FILE")]
+    File(&'static str, #[source] KeyFileError),
     /// The URL is wrong.
-    #[error("DATABASE_URL")]
-    Url(#[from] InvalidUrl),
+    #[error("{0}")]
+    Url(&'static str, #[source] InvalidUrl),
+    /// There is nothing to listen to.
+    #[error("DATABASE_LISTEN_URL is for a pooler at DATABASE_URL, which is not set")]
+    NothingToListenTo,
 }
+
+const URL: &str = "DATABASE_URL";
+const LISTEN_URL: &str = "DATABASE_LISTEN_URL";
 
 impl DatabaseConfig {
     fn problem(&self) -> Option<String> {
-        if self.database_url.is_some() && self.database_url_file.is_some() {
-            return Some("set DATABASE_URL or DATABASE_URL_FILE, not both".to_owned());
+        let listens_twice =
+            self.database_listen_url.is_some() && self.database_listen_url_file.is_some();
+        for (name, is_twice) in [
+            (URL, self.database_url.is_some() && self.database_url_file.is_some()),
+            (LISTEN_URL, listens_twice),
+        ] {
+            if is_twice {
+                return Some(format!("set {name} or {name}_FILE, not both"));
+            }
         }
-        let checked = self.url().and_then(|url| match url {
-            Some(url) => Ok(store::check_url(&url)?),
-            None => Ok(()),
-        });
-        checked.err().map(|error| ErrorChain(&error).to_string())
+        self.check().err().map(|error| ErrorChain(&error).to_string())
+    }
+
+    fn check(&self) -> Result<(), DatabaseError> {
+        let (url, listen_url) = (self.url()?, self.listen_url()?);
+        for (name, url) in [(URL, &url), (LISTEN_URL, &listen_url)] {
+            if let Some(url) = url {
+                store::check_url(url).map_err(|error| DatabaseError::Url(name, error))?;
+            }
+        }
+        if url.is_none() && listen_url.is_some() {
+            return Err(DatabaseError::NothingToListenTo);
+        }
+        Ok(())
     }
 
     fn url(&self) -> Result<Option<SecretString>, DatabaseError> {
-        Ok(secret_or_file(self.database_url.as_ref(), self.database_url_file.as_ref())?)
+        secret_or_file(self.database_url.as_ref(), self.database_url_file.as_ref())
+            .map_err(|error| DatabaseError::File(URL, error))
+    }
+
+    fn listen_url(&self) -> Result<Option<SecretString>, DatabaseError> {
+        let file = self.database_listen_url_file.as_ref();
+        secret_or_file(self.database_listen_url.as_ref(), file)
+            .map_err(|error| DatabaseError::File(LISTEN_URL, error))
     }
 
     /// Why a backup of the files would not have the users.
@@ -229,12 +273,19 @@ impl Config {
     /// # Errors
     /// See [`DatabaseError`].
     pub fn store(&self) -> Result<Arc<dyn Store>, DatabaseError> {
-        if let Some(path) = &self.service.database.database_url_file {
+        let database = &self.service.database;
+        for path in
+            [&database.database_url_file, &database.database_listen_url_file].into_iter().flatten()
+        {
             warn_if_open(path);
         }
         let data_dir = &self.common.data_dir;
-        match self.service.database.url()? {
-            Some(url) => Ok(store::at_url(&url, data_dir)?),
+        match database.url()? {
+            Some(url) => {
+                let listen_url = database.listen_url()?;
+                store::at_url(&url, listen_url.as_ref(), data_dir)
+                    .map_err(|error| DatabaseError::Url(URL, error))
+            }
             None => Ok(store::in_file(data_dir.join(store::DATABASE))),
         }
     }

@@ -7,12 +7,14 @@ mod errors;
 mod link;
 mod retry;
 mod session;
+mod timeline;
 mod url;
 
 pub use errors::PostgresError;
 pub use link::Link;
 pub use retry::while_unavailable;
 pub use session::{Confirmation, Server, Session};
+pub use timeline::Timeline;
 pub use tokio_postgres::Row;
 pub use tokio_postgres::types::{ToSql, Type};
 pub use url::{InvalidDatabaseUrl, check_url};

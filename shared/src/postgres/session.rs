@@ -14,6 +14,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::timeline::{NewestTimeline, Takeovers, Timeline};
 use super::url::parse;
 use super::{InvalidDatabaseUrl, Parameter, PostgresError};
 use crate::store_error::StoreError;
@@ -30,6 +31,8 @@ pub struct Server {
     tls: MakeRustlsConnect,
     /// Whether the last attempt to connect reached it.
     is_reachable: AtomicBool,
+    /// Which of several servers with the same history is the present one.
+    newest: NewestTimeline,
 }
 
 impl Server {
@@ -44,13 +47,14 @@ impl Server {
             config.application_name(application);
         }
         let tls = MakeRustlsConnect::new(tls_config(config.get_ssl_mode()));
-        Ok(Self { config, tls, is_reachable: AtomicBool::new(true) })
+        let (is_reachable, newest) = (AtomicBool::new(true), NewestTimeline::new());
+        Ok(Self { config, tls, is_reachable, newest })
     }
 
     /// Opens a connection, which is driven by a task on this thread.
     ///
     /// # Errors
-    /// There is no way to the server, or it refuses.
+    /// There is no way to the server, it refuses, or it is a former primary.
     pub async fn connect(&self) -> Result<Session, StoreError> {
         let connecting = self.config.connect(self.tls.clone());
         let connected = match timeout(CONNECT_LIMIT, connecting).await {
@@ -63,7 +67,30 @@ impl Server {
         let notices = Arc::new(AtomicU64::new(0));
         let (notify, notified) = watch::channel(());
         tokio::spawn(drive(connection, Arc::clone(&notices), notify));
-        Ok(Session { client, notices, notified, limit: STATEMENT_LIMIT })
+        let (takeovers, limit) = (self.newest.takeovers(), STATEMENT_LIMIT);
+        let mut session = Session { client, notices, notified, takeovers, limit };
+        self.meet(&NewestTimeline::read(&session).await?)?;
+        session.takeovers = self.newest.takeovers();
+        Ok(session)
+    }
+
+    /// A server on this timeline was met. If it is newer than any before, sessions that began
+    /// earlier count as closed.
+    ///
+    /// # Errors
+    /// A newer one of the same server was seen.
+    pub fn meet(&self, timeline: &Timeline) -> Result<(), StoreError> {
+        self.newest.meet(timeline)
+    }
+
+    /// The newest timeline that was seen.
+    pub fn newest_timeline(&self) -> Timeline {
+        self.newest.seen()
+    }
+
+    /// The last server that was met is on an older timeline than one before.
+    pub fn is_former_primary(&self) -> bool {
+        self.newest.has_met_older()
     }
 
     /// Whether the last attempt to connect reached it.
@@ -123,6 +150,7 @@ pub struct Session {
     notices: Arc<AtomicU64>,
     /// Changes with each notification; ends with the connection.
     notified: watch::Receiver<()>,
+    takeovers: Takeovers,
     limit: Duration,
 }
 
@@ -133,9 +161,9 @@ impl Session {
         Self { limit, ..self }
     }
 
-    /// Whether it can no longer be used.
+    /// Whether it can no longer be used: it has ended, or may be one of a former primary.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.takeovers.happened()
     }
 
     /// Runs a statement; returns its rows.

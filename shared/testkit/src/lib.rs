@@ -4,7 +4,9 @@
 //! here: a panic fails the test that called.
 #![expect(clippy::panic, clippy::expect_used, reason = "a panic here is a failed test")]
 
+pub mod certificates;
 pub mod mute_server;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod raw_amqp;

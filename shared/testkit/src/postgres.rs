@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,7 +22,7 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const BOUND: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The role that the tests use, which owns the database `lockstep`.
-const ROLE: &str = "lockstep";
+pub(crate) const ROLE: &str = "lockstep";
 /// Its password: nothing may ever show it.
 pub const PASSWORD: &str = "canary-password-of-postgres";
 
@@ -72,6 +73,14 @@ impl Postgres {
     /// # Panics
     /// It fails.
     pub fn sql(&self, sql: &str) -> String {
+        self.try_sql(sql).unwrap_or_else(|errors| panic!("{sql}: {errors}"))
+    }
+
+    /// The same, where the server may be away.
+    ///
+    /// # Errors
+    /// It fails, with what psql tells.
+    pub fn try_sql(&self, sql: &str) -> Result<String, String> {
         self.psql(&self.url(), sql)
     }
 
@@ -80,19 +89,59 @@ impl Postgres {
     /// # Panics
     /// It fails.
     pub fn sql_as_superuser(&self, sql: &str) -> String {
-        self.psql(&format!("postgres://root:{PASSWORD}@127.0.0.1:{}/postgres", self.port), sql)
+        let url = format!("postgres://root:{PASSWORD}@127.0.0.1:{}/postgres", self.port);
+        self.psql(&url, sql).unwrap_or_else(|errors| panic!("{sql}: {errors}"))
     }
 
-    fn psql(&self, url: &str, sql: &str) -> String {
+    fn psql(&self, url: &str, sql: &str) -> Result<String, String> {
         let output = Command::new(self.programs.join("psql"))
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
             .env_clear()
             .stdin(Stdio::null())
             .output()
             .expect("psql can be started");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{sql}: {errors}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// Offers TLS with this certificate from now on, beside connections without it.
+    ///
+    /// # Panics
+    /// The files cannot be read.
+    pub fn offer_tls(&self, (certificate, key): &(PathBuf, PathBuf)) {
+        let data = self.directory.path().join("data");
+        fs::copy(certificate, data.join("server.crt")).expect("a certificate");
+        fs::copy(key, data.join("server.key")).expect("a key");
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(data.join("server.key"), private).expect("a private key");
+        give_to_server(&data);
+        self.sql_as_superuser("ALTER SYSTEM SET ssl = on");
+        self.sql_as_superuser("SELECT pg_reload_conf()");
+        let asked = Instant::now();
+        while self.sql_as_superuser("SHOW ssl") != "on" {
+            assert!(asked.elapsed() < BOUND, "PostgreSQL offers no TLS:\n{}", self.log());
+        }
+    }
+
+    /// COMMIT is answered from now on when a standby has it as well.
+    ///
+    /// # Panics
+    /// It cannot be set.
+    pub fn wait_for_standby(&self) {
+        self.sql_as_superuser("ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.sql_as_superuser("SELECT pg_reload_conf()");
+    }
+
+    /// COMMIT waits for no standby from now on.
+    ///
+    /// # Panics
+    /// It cannot be set.
+    pub fn wait_for_nobody(&self) {
+        self.sql_as_superuser("ALTER SYSTEM RESET synchronous_standby_names");
+        self.sql_as_superuser("SELECT pg_reload_conf()");
     }
 
     /// Replaces the database by a copy of another, whose connections are ended.
@@ -134,11 +183,17 @@ impl Postgres {
     /// # Panics
     /// It fails.
     pub fn take_base_backup(&self) {
-        let (backup, port) = (self.base_backup(), self.port.to_string());
+        let backup = self.base_backup();
         let _ = fs::remove_dir_all(&backup);
+        self.back_up_to(&backup, &[]);
+    }
+
+    fn back_up_to(&self, directory: &Path, options: &[&str]) {
+        let port = self.port.to_string();
         let mut command = Command::new(self.programs.join("pg_basebackup"));
-        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "root", "--checkpoint=fast", "-D"]);
-        run(as_server(command.arg(backup)).env("PGPASSWORD", PASSWORD).stdout(Stdio::null()));
+        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "root", "--checkpoint=fast"]);
+        command.args(options).arg("-D").arg(directory);
+        run(as_server(&mut command).env("PGPASSWORD", PASSWORD).stdout(Stdio::null()));
     }
 
     /// Stops the server, and starts it from the base backup, as an operator does after a disaster.
@@ -157,6 +212,40 @@ impl Postgres {
         fs::write(data.join("standby.signal"), "").expect("a file in the data of PostgreSQL");
         give_to_server(&data);
         self.restart().await;
+        self.take_over();
+    }
+
+    /// Starts a standby of it, which receives what it writes.
+    pub async fn start_standby(&self) -> Self {
+        let directory = tempfile::tempdir().expect("a directory for a standby");
+        give_to_server(directory.path());
+        self.back_up_to(&directory.path().join("data"), &["--write-recovery-conf"]);
+        let programs = self.programs.clone();
+        let mut standby = Self { directory, programs, port: free_port(), server: None };
+        standby.restart().await;
+        standby
+    }
+
+    /// Whether this standby has received all that its primary has written.
+    pub fn is_level_with(&self, primary: &Self) -> bool {
+        let end = primary.sql_as_superuser("SELECT pg_current_wal_flush_lsn()");
+        let sql = format!("SELECT coalesce(pg_last_wal_receive_lsn() >= '{end}', false)");
+        self.sql_as_superuser(&sql) == "t"
+    }
+
+    /// This standby receives nothing more: what its primary writes from now on is never sent.
+    pub fn stop_receiving(&self) {
+        self.sql_as_superuser("ALTER SYSTEM SET primary_conninfo = ''");
+        self.sql_as_superuser("SELECT pg_reload_conf()");
+        let receiving = "SELECT count(*) FROM pg_stat_wal_receiver";
+        let asked = Instant::now();
+        while self.sql_as_superuser(receiving) != "0" {
+            assert!(asked.elapsed() < BOUND, "the standby goes on receiving:\n{}", self.log());
+        }
+    }
+
+    /// This standby becomes the primary, on a new timeline; returns when it can be written.
+    pub fn take_over(&self) {
         self.sql_as_superuser("SELECT pg_promote()");
     }
 
@@ -288,7 +377,7 @@ fn make_template(programs: &Path) -> TempDir {
 }
 
 /// Runs the program as a user who may run PostgreSQL, with nothing of this process's environment.
-fn as_server(command: &mut Command) -> &mut Command {
+pub(crate) fn as_server(command: &mut Command) -> &mut Command {
     command.env_clear().env("LANG", "C.UTF-8").current_dir("/").stdin(Stdio::null());
     if let Some((user, group)) = server_user() {
         command.uid(user).gid(group);
@@ -296,7 +385,7 @@ fn as_server(command: &mut Command) -> &mut Command {
     command
 }
 
-fn give_to_server(directory: &Path) {
+pub(crate) fn give_to_server(directory: &Path) {
     if let Some((user, group)) = server_user() {
         run(Command::new("chown").arg("-R").arg(format!("{user}:{group}")).arg(directory));
     }

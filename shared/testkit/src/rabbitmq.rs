@@ -62,10 +62,7 @@ impl RabbitMq {
         }
         let [first, others @ ..] = &nodes[..] else { return nodes };
         for node in others {
-            node.control(&["stop_app"]);
-            node.control(&["reset"]);
-            node.control(&["join_cluster", &first.name]);
-            node.control(&["start_app"]);
+            node.join(first);
         }
         for node in &mut nodes {
             node.wait_until_it_answers().await;
@@ -114,6 +111,44 @@ impl RabbitMq {
             signal("KILL", &format!("-{}", server.id()));
         }
         self.wait_until_ended().await;
+    }
+
+    /// Stands still, as a paused machine would, until [`Self::resume`].
+    pub fn suspend(&self) {
+        self.signal_group("STOP");
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.signal_group("CONT");
+    }
+
+    fn signal_group(&self, name: &str) {
+        if let Some(server) = &self.server {
+            signal(name, &format!("-{}", server.id()));
+        }
+    }
+
+    /// Joins the cluster of `other` with an empty disk, after that one has forgotten it.
+    ///
+    /// # Panics
+    /// It fails.
+    pub async fn join_again(&mut self, other: &Self) {
+        self.wipe();
+        other.control(&["forget_cluster_node", &self.name]);
+        self.restart().await;
+        self.join(other);
+        self.wait_until_it_answers().await;
+        // Every quorum queue gets a member here again, as `rabbitmq-queues grow` does.
+        let grow = "rabbit_quorum_queue:grow(node(), <<\".*\">>, <<\".*\">>, all).";
+        self.control(&["eval", grow]);
+    }
+
+    fn join(&self, other: &Self) {
+        self.control(&["stop_app"]);
+        self.control(&["reset"]);
+        self.control(&["join_cluster", &other.name]);
+        self.control(&["start_app"]);
     }
 
     /// Makes it write the list of its quorum queues to disk. It does so by itself within a second

@@ -110,6 +110,11 @@ impl ServiceProcess {
         number.and_then(|number| number.parse().ok()).expect("it runs")
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())

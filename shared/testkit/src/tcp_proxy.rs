@@ -27,6 +27,8 @@ struct Network {
     weather: Weather,
     /// How often it was cut: a connection must not survive a cut that was healed at once.
     cuts: u64,
+    /// Where new connections go.
+    target: SocketAddr,
 }
 
 /// A proxy between a client and a server on this machine. Dropping it closes all its connections.
@@ -45,8 +47,9 @@ impl TcpProxy {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port for the proxy");
         let port = listener.local_addr().expect("the proxy's own address").port();
-        let (network, watched) = watch::channel(Network { weather: Weather::Fair, cuts: 0 });
-        let accepting = tokio::spawn(accept(listener, target, watched));
+        let (network, watched) =
+            watch::channel(Network { weather: Weather::Fair, cuts: 0, target });
+        let accepting = tokio::spawn(accept(listener, watched));
         Self { port, network, accepting }
     }
 
@@ -61,6 +64,11 @@ impl TcpProxy {
             network.weather = Weather::Cut;
             network.cuts += 1;
         });
+    }
+
+    /// Forwards new connections to another server, as an address does that moves with its service.
+    pub fn redirect(&self, target: SocketAddr) {
+        self.network.send_modify(|network| network.target = target);
     }
 
     /// Forwards nothing more; neither side is notified.
@@ -90,16 +98,16 @@ impl Drop for TcpProxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, network: watch::Receiver<Network>) {
+async fn accept(listener: TcpListener, network: watch::Receiver<Network>) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(join(client, target, network.clone()));
+        tokio::spawn(join(client, network.clone()));
     }
 }
 
 /// Forwards both ways until either side or the network ends it.
-async fn join(client: TcpStream, target: SocketAddr, network: watch::Receiver<Network>) {
+async fn join(client: TcpStream, network: watch::Receiver<Network>) {
     let mut until_cut = network.clone();
-    let Network { weather, cuts } = *network.borrow();
+    let Network { weather, cuts, target } = *network.borrow();
     if weather == Weather::Cut {
         return;
     }

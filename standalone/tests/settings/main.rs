@@ -12,6 +12,7 @@ use testkit::wait::until;
 
 mod backups;
 mod data_dir;
+mod database_tls;
 mod keys;
 mod limits;
 mod migrate;

@@ -81,6 +81,9 @@ async fn what_cannot_be_migrated_is_told_in_one_line_without_the_password() {
     refused(&wrong, 78, "password authentication failed");
     server.sql("CREATE TABLE orders ()");
     refused(&server.url(), 78, "another application");
+    server.sql("DROP TABLE orders");
+    server.sql_as_superuser("ALTER DATABASE lockstep OWNER TO root");
+    refused(&server.url(), 78, "may not create tables");
     server.stop().await;
     refused(&server.url(), 75, "PostgreSQL");
 }

@@ -80,8 +80,8 @@ impl Store for TroubledStore {
         self.inside.is_damaged()
     }
 
-    fn is_reachable(&self) -> bool {
-        self.inside.is_reachable()
+    fn trouble(&self) -> Option<&'static str> {
+        self.inside.trouble()
     }
 }
 

@@ -188,8 +188,8 @@ impl Actors {
                 degraded: health.degraded(),
                 publisher: tenure.borrow().as_ref().map(Tenure::told),
             };
-            if !store.is_reachable() {
-                report.reasons.push("the database cannot be reached".to_owned());
+            if let Some(trouble) = store.trouble() {
+                report.reasons.push(trouble.to_owned());
             } else if !is_writable.load(Ordering::Relaxed) {
                 report.reasons.push("the database cannot be written: the disk is full or read-only, or the file was removed".into());
             }

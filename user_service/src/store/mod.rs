@@ -55,15 +55,22 @@ pub fn in_file(path: PathBuf) -> Arc<dyn Store> {
     Arc::new(sqlite::SqliteStore::new(path))
 }
 
-/// The database that this URL names; `data_dir` keeps what is known of it outside.
+/// The database that this URL names; `data_dir` keeps what is known of it outside. Notifications come
+/// by `listen_url`, if there is one: they do not pass every pooler.
 ///
 /// # Errors
 /// The URL cannot be used.
-pub fn at_url(url: &SecretString, data_dir: &Path) -> Result<Arc<dyn Store>, InvalidUrl> {
-    match postgres::PostgresStore::new(url, SERVICE, data_dir) {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(InvalidUrl(error.to_string())),
+pub fn at_url(
+    url: &SecretString,
+    listen_url: Option<&SecretString>,
+    data_dir: &Path,
+) -> Result<Arc<dyn Store>, InvalidUrl> {
+    let invalid = |error: shared::postgres::InvalidDatabaseUrl| InvalidUrl(error.to_string());
+    let mut store = postgres::PostgresStore::new(url, SERVICE, data_dir).map_err(invalid)?;
+    if let Some(url) = listen_url {
+        store = store.listening_at(url, SERVICE).map_err(invalid)?;
     }
+    Ok(Arc::new(store))
 }
 
 /// Whether this URL can be used.
@@ -103,8 +110,9 @@ pub trait Store: Send + Sync {
     /// help.
     fn is_damaged(&self) -> bool;
 
-    /// Whether the last attempt to reach the database succeeded. A file is always reached.
-    fn is_reachable(&self) -> bool;
+    /// Why the database could not be used when it was last tried; for operators. Of a file
+    /// the writer tells.
+    fn trouble(&self) -> Option<&'static str>;
 }
 
 /// An opened writer.

@@ -47,6 +47,8 @@ const LONG: Duration = Duration::from_hours(1);
 /// The database that a URL names.
 pub(super) struct PostgresStore {
     server: Arc<Server>,
+    /// Where notifications come from: the same database, without a pooler.
+    listening_at: Arc<Server>,
     /// The mark of how far the log has been lies beside this path, where there is no file.
     marked: PathBuf,
 }
@@ -59,7 +61,17 @@ impl PostgresStore {
         data_dir: &Path,
     ) -> Result<Self, InvalidDatabaseUrl> {
         let server = Arc::new(Server::new(url, application)?);
-        Ok(Self { server, marked: data_dir.join(MARKED) })
+        let listening_at = Arc::clone(&server);
+        Ok(Self { server, listening_at, marked: data_dir.join(MARKED) })
+    }
+
+    /// The same with another way for notifications.
+    pub(super) fn listening_at(
+        self,
+        url: &SecretString,
+        application: &str,
+    ) -> Result<Self, InvalidDatabaseUrl> {
+        Ok(Self { listening_at: Arc::new(Server::new(url, application)?), ..self })
     }
 
     /// A connection for statements that may take long.
@@ -75,6 +87,7 @@ impl Store for PostgresStore {
 
     fn open_writer(&self, now_ms: i64) -> LocalBoxFuture<'_, Result<Opened, StoreError>> {
         async move {
+            self.server.meet(&rewinding::marked_timeline(&self.marked)?)?;
             let session = self.patient_session().await?;
             migrations::run(&session).await?;
             let (server, marked) = (Arc::clone(&self.server), self.marked.clone());
@@ -96,7 +109,8 @@ impl Store for PostgresStore {
 
     fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
         async {
-            let watch: Box<dyn LogWatch> = Box::new(PostgresLogWatch::open(&self.server).await?);
+            let watch: Box<dyn LogWatch> =
+                Box::new(PostgresLogWatch::open(&self.listening_at).await?);
             Ok(watch)
         }
         .boxed_local()
@@ -106,7 +120,13 @@ impl Store for PostgresStore {
         false
     }
 
-    fn is_reachable(&self) -> bool {
-        self.server.is_reachable()
+    fn trouble(&self) -> Option<&'static str> {
+        if !self.server.is_reachable() {
+            Some("the database cannot be reached")
+        } else if self.server.is_former_primary() {
+            Some("the database is a former primary that runs again: stop that server")
+        } else {
+            None
+        }
     }
 }

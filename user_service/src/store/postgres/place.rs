@@ -5,7 +5,7 @@
 //! log from then on, which makes followers ask, and ids go on above all that may have been given.
 
 use contract::Incarnation;
-use shared::postgres::Session;
+use shared::postgres::{Session, Timeline};
 use shared::secrets::random_bytes;
 
 use super::super::rewound::IDS_LEFT_OUT;
@@ -17,8 +17,8 @@ use super::group::Group;
 pub(super) struct Place {
     /// The identities of server, database and table: what tells a database from a copy of it.
     pub(super) database: String,
-    /// The server's timeline, which a standby that takes over, and a restored backup that is
-    /// recovered, begin anew. Empty if no version so far has noted it.
+    /// The number of the server's timeline, which a standby that takes over, and a restored backup
+    /// that is recovered, begin anew. Empty if no version so far has noted it.
     pub(super) timeline: String,
 }
 
@@ -34,6 +34,12 @@ impl Place {
             FROM pg_control_system()";
         let row = session.query_one(sql, &[]).await?;
         Ok(Self { database: row.try_get(0)?, timeline: row.try_get(1)? })
+    }
+
+    /// The server's timeline.
+    pub(super) fn timeline(&self) -> Timeline {
+        let system = self.database.split(' ').next().unwrap_or_default().to_owned();
+        Timeline { system, number: self.timeline.clone() }
     }
 
     fn is_noted(&self) -> bool {

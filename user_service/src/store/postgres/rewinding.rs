@@ -12,7 +12,7 @@ use std::path::Path;
 use contract::{EventKind, Incarnation, Position, RecordData, RecordHash};
 use serde::{Deserialize, Serialize};
 use shared::file_mark::{Found, Mark};
-use shared::postgres::{Session, Type};
+use shared::postgres::{Session, Timeline, Type};
 use shared::secrets::random_bytes;
 
 use super::super::rewound::{Seen, announce, rewound};
@@ -28,6 +28,9 @@ struct LogMark {
     log: Incarnation,
     #[serde(flatten)]
     seen: Seen,
+    /// The newest timeline that was seen. Earlier versions have not noted it.
+    #[serde(default)]
+    timeline: Timeline,
 }
 
 /// Why the log is taken to have gone back.
@@ -178,7 +181,20 @@ fn find_mark(marked: &Path, state: &LogState) -> Result<Option<Seen>, StoreError
     })
 }
 
+/// The timeline that the mark names. An empty one if there is none.
+pub(super) fn marked_timeline(marked: &Path) -> Result<Timeline, StoreError> {
+    Ok(match Mark::beside(marked).find::<LogMark>()? {
+        Found::Kept(mark) | Found::Copy(mark) => mark.timeline,
+        Found::Nothing => Timeline::default(),
+    })
+}
+
 /// Keeps what was seen as the mark.
-pub(super) fn keep_mark(marked: &Path, log: [u8; 16], seen: Seen) -> Result<(), StoreError> {
-    Ok(Mark::beside(marked).keep(&LogMark { log: Incarnation(log), seen })?)
+pub(super) fn keep_mark(
+    marked: &Path,
+    log: [u8; 16],
+    seen: Seen,
+    timeline: Timeline,
+) -> Result<(), StoreError> {
+    Ok(Mark::beside(marked).keep(&LogMark { log: Incarnation(log), seen, timeline })?)
 }

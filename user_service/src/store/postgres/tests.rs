@@ -14,6 +14,7 @@ use futures_util::future::join;
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
 use tempfile::TempDir;
+use testkit::pgbouncer::PgBouncer;
 use testkit::postgres::{PASSWORD, Postgres};
 use testkit::tcp_proxy::TcpProxy;
 use testkit::wait::{until, until_holds, within};
@@ -34,7 +35,7 @@ impl PostgresEngine {
 
 impl Engine for PostgresEngine {
     fn store(&self) -> Arc<dyn Store> {
-        at_url(&self.server.url().into(), self.data_dir.path()).unwrap()
+        at_url(&self.server.url().into(), None, self.data_dir.path()).unwrap()
     }
 
     fn fail_to_record(&self, username: &str) {
@@ -129,7 +130,7 @@ async fn a_role_without_rights_can_use_tables_and_not_make_them() {
 async fn a_wrong_password_ends_the_start_and_is_not_told() {
     let engine = PostgresEngine::start().await;
     let url = engine.server.url().replace(PASSWORD, "a-wrong-canary");
-    let store = at_url(&url.into(), engine.data_dir.path()).unwrap();
+    let store = at_url(&url.into(), None, engine.data_dir.path()).unwrap();
     let refused = store.open_writer(5).await.err().unwrap();
     assert!(matches!(refused, StoreError::Failed(_)), "{refused:?}");
     let told = format!("{refused:?} {}", refused.cause());
@@ -150,10 +151,11 @@ async fn what_was_answered_survives_crashes_of_the_server_and_nothing_is_made_tw
         let refused = writer.commit(vec![create("nobody")], 5).await.unwrap_err();
         assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
         let refused = reader.list_users(0, 10).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Unavailable(_)) && !store.is_reachable());
+        assert!(matches!(refused, StoreError::Unavailable(_)));
+        assert_eq!(store.trouble(), Some("the database cannot be reached"));
         engine.server.restart().await;
         writer.probe().await.unwrap();
-        assert!(store.is_reachable());
+        assert_eq!(store.trouble(), None);
         until("the reader has connected again", Duration::from_secs(5), async || {
             reader.list_users(0, 10).await.ok()
         })
@@ -222,7 +224,7 @@ async fn a_commit_that_was_made_and_not_answered_is_found_in_the_log() {
     let engine = PostgresEngine::start().await;
     let proxy = TcpProxy::start(engine.server.address()).await;
     let url = engine.server.url_through(proxy.port());
-    let store = at_url(&url.into(), engine.data_dir.path()).unwrap();
+    let store = at_url(&url.into(), None, engine.data_dir.path()).unwrap();
     let mut writer = store.open_writer(5).await.unwrap().writer;
     slow_down(&engine);
     let cutting = async {
@@ -258,7 +260,7 @@ async fn a_write_under_faults_of_the_network_is_made_once_or_not_at_all() {
     let engine = PostgresEngine::start().await;
     let proxy = TcpProxy::start(engine.server.address()).await;
     let url = engine.server.url_through(proxy.port());
-    let store = at_url(&url.into(), engine.data_dir.path()).unwrap();
+    let store = at_url(&url.into(), None, engine.data_dir.path()).unwrap();
     let mut writer = store.open_writer(5).await.unwrap().writer;
     let made = Cell::new(0);
     // Each cut hits whatever step the writer is at.

@@ -56,6 +56,7 @@ impl PostgresWriter {
         let run = Incarnation(random_bytes());
         transaction::begin_long(&session).await?;
         let (mut group, _) = Group::read(&session, &[], Position::default(), run, now_ms).await?;
+        server.meet(&group.here.timeline())?;
         if moving::is_unfinished(&session).await? {
             return Err(StoreError::Failed(Arc::new(MoveNotEnded)));
         }
@@ -68,7 +69,7 @@ impl PostgresWriter {
             return Err(transaction::unconfirmed());
         }
         let (head, seen, log) = (group.state.head(), group.state.seen(), group.state.name);
-        rewinding::keep_mark(&marked, log, seen)?;
+        rewinding::keep_mark(&marked, log, seen, server.newest_timeline())?;
         // Not this connection: it belongs to the thread that opens, and not to the one that writes.
         let (session, run, claimant) = (None, group.run, Claimant::new());
         let writer = Self { server, marked, log, session, run, claimant, seen, head };
@@ -107,6 +108,8 @@ impl PostgresWriter {
         let seen = self.seen;
         let (mut group, has_seen) =
             Group::read(&session, about, seen.end.position, self.run, now_ms).await?;
+        // A pooler may serve each transaction by another server.
+        self.server.meet(&group.here.timeline())?;
         if !has_seen {
             rewinding::hear(&mut group, &session, seen, Cause::BeforeSeen).await?;
         }
@@ -123,6 +126,11 @@ impl PostgresWriter {
         }
         self.learn(&group);
         Ok(done)
+    }
+
+    fn note_mark(&self) -> Result<(), StoreError> {
+        let timeline = self.server.newest_timeline();
+        rewinding::keep_mark(&self.marked, self.log, self.seen, timeline)
     }
 
     fn learn(&mut self, group: &Group) {
@@ -271,7 +279,7 @@ impl Writer for PostgresWriter {
     }
 
     fn keep_mark(&mut self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        async { rewinding::keep_mark(&self.marked, self.log, self.seen) }.boxed_local()
+        async { self.note_mark() }.boxed_local()
     }
 
     fn claim_lease(&mut self, claim: LeaseClaim) -> LocalBoxFuture<'_, Result<Lease, StoreError>> {
@@ -291,6 +299,6 @@ impl Writer for PostgresWriter {
     }
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), StoreError>> {
-        async move { rewinding::keep_mark(&self.marked, self.log, self.seen) }.boxed_local()
+        async move { self.note_mark() }.boxed_local()
     }
 }

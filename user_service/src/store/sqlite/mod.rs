@@ -106,8 +106,8 @@ impl Store for SqliteStore {
         self.damage.is_found()
     }
 
-    fn is_reachable(&self) -> bool {
-        true
+    fn trouble(&self) -> Option<&'static str> {
+        None
     }
 }
 

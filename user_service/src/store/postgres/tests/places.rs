@@ -5,6 +5,9 @@ use contract::EventKind;
 use super::*;
 use crate::store::Writer;
 
+/// Longer than servers need.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A log with one user, kept in a base backup, and the one who writes it.
 async fn with_backup() -> (PostgresEngine, Box<dyn Writer>) {
     let engine = PostgresEngine::start().await;
@@ -64,4 +67,67 @@ async fn a_standby_that_took_over_begins_a_new_incarnation_and_leaves_ids_out() 
     assert_eq!((id, last.incarnation), (1_000_003, after.incarnation));
     let log = engine.store().open_log_reader().await.unwrap();
     assert_eq!(log.find_head().await.unwrap(), last);
+}
+
+#[actix::test]
+async fn a_former_primary_that_runs_again_is_not_used_and_its_records_are_not_published() {
+    let (engine, mut writer) = with_backup().await;
+    let standby = engine.server.start_standby().await;
+    until_holds("the standby has it all", PATIENCE, || standby.is_level_with(&engine.server)).await;
+    standby.stop_receiving();
+    // Two processes: one goes to the standby with its directory, the other stays.
+    standby.take_over();
+    let store = at_url(&standby.url().into(), None, engine.data_dir.path()).unwrap();
+    let mut successor = store.open_writer(5).await.unwrap().writer;
+    let (id, _) = create_as(&mut successor, "bert").await;
+    assert_eq!(id, 1_000_002);
+    successor.keep_mark().await.unwrap();
+    let (lost, _) = create_as(&mut writer, "lost").await;
+    assert_eq!(lost, 2, "nobody has told it");
+
+    // The next start on the former one knows from the mark.
+    let store = engine.store();
+    let refused = store.open_writer(5).await.err().unwrap();
+    let told = refused.cause().to_string();
+    assert!(told.contains("timeline 00000001") && told.contains("00000002"), "{told}");
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+    assert!(store.trouble().unwrap().contains("a former primary"), "{:?}", store.trouble());
+    let log = store.open_log_reader().await.unwrap();
+    assert!(log.find_head().await.is_err(), "followers get no answer from it");
+}
+
+#[actix::test]
+async fn who_has_seen_the_new_primary_leaves_the_former_one_and_refuses_it() {
+    let (engine, _) = with_backup().await;
+    let standby = engine.server.start_standby().await;
+    let address = TcpProxy::start(engine.server.address()).await;
+    let url = engine.server.url_through(address.port());
+    let store = at_url(&url.into(), None, engine.data_dir.path()).unwrap();
+    let mut writer = store.open_writer(5).await.unwrap().writer;
+    let reader = store.open_reader().await.unwrap();
+    assert_eq!(reader.list_users(0, 10).await.unwrap().len(), 1);
+    until_holds("the standby has it all", PATIENCE, || standby.is_level_with(&engine.server)).await;
+    standby.take_over();
+
+    // The connections to the former one stay open, and one that is new tells of the other.
+    address.redirect(standby.address());
+    let other = store.open_reader().await.unwrap();
+    assert_eq!(other.list_users(0, 10).await.unwrap().len(), 1);
+    create_as(&mut writer, "bert").await;
+    assert_eq!(standby.sql("SELECT count(*) FROM users"), "2");
+    assert_eq!(reader.list_users(0, 10).await.unwrap().len(), 2);
+
+    // The address goes back, and nobody has stopped the former one.
+    address.redirect(engine.server.address());
+    address.cut();
+    address.heal();
+    let refused = writer.commit(vec![create("carl")], 5).await.unwrap_err();
+    assert!(refused.cause().to_string().contains("former primary"), "{refused:?}");
+    assert!(reader.list_users(0, 10).await.is_err());
+    assert!(store.trouble().unwrap().contains("a former primary"), "{:?}", store.trouble());
+    assert_eq!(engine.server.sql("SELECT count(*) FROM users"), "1");
+
+    address.redirect(standby.address());
+    create_as(&mut writer, "carl").await;
+    assert_eq!(store.trouble(), None);
 }

@@ -76,3 +76,24 @@ async fn a_commit_wakes_other_processes_and_a_lost_connection_is_told() {
     engine.server.kill().await;
     within("word of the loss", bound, watch.changed()).await.unwrap_err();
 }
+
+#[actix::test]
+async fn behind_pgbouncer_all_works_and_notifications_come_beside_it() {
+    let engine = PostgresEngine::start().await;
+    let mut pooler = PgBouncer::start(engine.server.address().port()).await;
+    let (pooled, direct) = (pooler.url(&engine.server).into(), engine.server.url().into());
+    let store = at_url(&pooled, Some(&direct), engine.data_dir.path()).unwrap();
+    let mut writer = store.open_writer(5).await.unwrap().writer;
+    let (reader, mut watch) =
+        (store.open_reader().await.unwrap(), store.watch_log().await.unwrap());
+    writer.commit(vec![create("anna"), create("bert")], 5).await.unwrap();
+    within("word of the commit", Duration::from_secs(5), watch.changed()).await.unwrap();
+    assert_eq!(reader.list_users(0, 10).await.unwrap().len(), 2);
+
+    pooler.kill();
+    let refused = writer.commit(vec![create("carl")], 5).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+    pooler.restart().await;
+    writer.commit(vec![create("carl")], 5).await.unwrap();
+    assert_eq!(reader.list_users(0, 10).await.unwrap().len(), 3);
+}
