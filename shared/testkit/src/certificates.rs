@@ -18,7 +18,10 @@ impl Authority {
     pub fn new() -> Self {
         let authority = Self { directory: tempfile::tempdir().expect("a directory") };
         let (key, certificate) = (authority.path("ca.key"), authority.certificate());
-        run(openssl(&["req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=Lockstep tests"])
+        // A name of its own, as every authority has.
+        let name = authority.directory.path().file_name().unwrap_or_default().to_string_lossy();
+        let subject = format!("/CN=tests {name}");
+        run(openssl(&["req", "-x509", "-nodes", "-days", "2", "-subj", &subject])
             .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
             .args(["-addext", "keyUsage=critical,keyCertSign"])
             .arg("-keyout")
