@@ -42,7 +42,7 @@ impl PgBouncer {
              auth_file = {users}\n\
              pool_mode = transaction\n\
              default_pool_size = 10\n\
-             server_round_robin = 1\n",
+             server_login_retry = 1\n",
             users = directory.path().join("users").display(),
         );
         fs::write(directory.path().join("pgbouncer.ini"), settings).expect("its settings");

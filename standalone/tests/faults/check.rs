@@ -1,13 +1,11 @@
 //! Reads both databases as they lie on the disk, and compares them with what was acknowledged.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use contract::RecordHash;
-use rusqlite::{Connection, OpenFlags};
-
 use crate::history::{History, User, Users};
+use crate::users_at::{End, Found, Reading, UsersAt, list, open, read_end};
 
 /// The services agree within this time of a fault's end.
 pub(crate) const AGREEMENT_BOUND: Duration = Duration::from_secs(5);
@@ -92,18 +90,20 @@ impl fmt::Display for Report {
 }
 
 /// Waits until both databases agree, or the ask_interval ends, then checks them against the history.
-pub(crate) async fn check(
-    users: &Path,
+pub(crate) async fn check<'a>(
+    users: impl Into<UsersAt<'a>>,
     projection: &Path,
     history: &History,
     fault_ended: Instant,
     ask_interval: Duration,
 ) -> (Report, Option<Stored>) {
+    let users = users.into();
     loop {
         let is_over = fault_ended.elapsed() > ask_interval;
         // Cheap first: the rest is read only when it may be the end.
-        let ends = open(users, projection).and_then(|databases| read_ends(&databases));
-        if is_over || ends.is_ok_and(|(head, cursor)| head == cursor) {
+        let is_level =
+            || users.end().is_ok_and(|end| read_cursor(projection).is_ok_and(|at| at == end));
+        if is_over || is_level() {
             let elapsed = fault_ended.elapsed();
             match read(users, projection) {
                 Ok(stored) if is_over || stored.agrees() => {
@@ -184,67 +184,25 @@ fn compare_users(place: &str, history: &History, found: &Users, report: &mut Rep
     }
 }
 
-/// The log's end and the projection's cursor, each with its hash.
-type Ends = ((i64, String), (i64, String));
-
-fn open(users: &Path, projection: &Path) -> rusqlite::Result<[Connection; 2]> {
-    let open = |path| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    Ok([open(users)?, open(projection)?])
-}
-
-fn read_ends([users, projection]: &[Connection; 2]) -> rusqlite::Result<Ends> {
-    let read = |connection: &Connection, sql: &str, default: (i64, String)| {
-        let end = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        match end {
-            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(default),
-            other => other,
-        }
-    };
-    let head = "SELECT seq, lower(hex(hash)) FROM user_log ORDER BY seq DESC LIMIT 1";
-    let cursor = "SELECT seq, hash FROM projection_cursor";
-    let of_empty = (0, RecordHash::default().to_string());
-    Ok((read(users, head, of_empty)?, read(projection, cursor, (-1, String::new()))?))
+/// Where the projection says that it stands.
+fn read_cursor(projection: &Path) -> Reading<End> {
+    let sql = "SELECT seq, hash FROM projection_cursor";
+    Ok(read_end(&open(projection)?, sql, (-1, String::new()))?)
 }
 
 /// The number of the log's last record, and of the last that is applied.
-pub(crate) fn read_seqs(users: &Path, projection: &Path) -> rusqlite::Result<(i64, i64)> {
-    let ((head, _), (applied, _)) = read_ends(&open(users, projection)?)?;
+pub(crate) fn read_seqs(users: &PathBuf, projection: &Path) -> Reading<(i64, i64)> {
+    let (head, _) = UsersAt::from(users).end()?;
+    let (applied, _) = read_cursor(projection)?;
     Ok((head, applied))
 }
 
 /// Reads both databases. While somebody writes they need not agree.
-pub(crate) fn read(users: &Path, projection: &Path) -> rusqlite::Result<Stored> {
-    let databases = open(users, projection)?;
-    let (head, cursor) = read_ends(&databases)?;
-    let [users, projection] = databases;
-    let log_gaps = users.query_row(
-        "SELECT coalesce(max(seq) - min(seq) + 1, 0) - count(*) FROM user_log",
-        [],
-        |row| row.get(0),
-    )?;
-    let mut twice = users.prepare(
-        "SELECT data ->> '$.user.username' AS name FROM user_log WHERE kind = 'user.created.v1'
-         GROUP BY name HAVING count(*) > 1",
-    )?;
-    let created_twice = twice.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(Stored {
-        users: list(&users, "SELECT id, username, version, password_version FROM users")?,
-        head,
-        log_gaps,
-        created_twice,
-        projection: list(
-            &projection,
-            "SELECT user_id, username, version, password_version FROM credentials",
-        )?,
-        cursor,
-    })
-}
-
-fn list(connection: &Connection, sql: &str) -> rusqlite::Result<Users> {
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| {
-        let (username, version, password_version) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get(0)?, User { username, version, password_version }))
-    })?;
-    rows.collect()
+pub(crate) fn read<'a>(users: impl Into<UsersAt<'a>>, projection: &Path) -> Reading<Stored> {
+    let users = users.into();
+    let (head, cursor) = (users.end()?, read_cursor(projection)?);
+    let Found { users, log_gaps, created_twice } = users.read()?;
+    let sql = "SELECT user_id, username, version, password_version FROM credentials";
+    let projection = list(&open(projection)?, sql)?;
+    Ok(Stored { users, head, log_gaps, created_twice, projection, cursor })
 }

@@ -34,16 +34,16 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts clients that change the users that are there and make new ones, whose names begin
-    /// with `prefix`: no other load may have it.
-    pub(crate) fn start(at: SocketAddr, there: &Users, seed: u64, prefix: String) -> Self {
+    /// with `prefix`: no other load may have it. Each request goes to one of the addresses.
+    pub(crate) fn start(at: &[SocketAddr], there: &Users, seed: u64, prefix: String) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopping, history) = (Arc::clone(&stop), History::on(there));
+        let (stopping, history, at) = (Arc::clone(&stop), History::on(there), at.to_vec());
         let thread = thread::spawn(move || {
             let clients = share(&history, CLIENTS).into_iter().enumerate().map(|(number, mine)| {
                 let mut random = Random(seed.wrapping_add(number as u64));
                 random.next();
                 let prefix = format!("{prefix}c{number}");
-                ClientSeed { at, mine, random, prefix, stop: Arc::clone(&stopping) }
+                ClientSeed { at: at.clone(), mine, random, prefix, stop: Arc::clone(&stopping) }
             });
             let clients: Vec<_> = clients.collect();
             actix_web::rt::System::new().block_on(async move {
@@ -89,7 +89,7 @@ enum Answer {
 
 struct Client {
     http: awc::Client,
-    at: SocketAddr,
+    at: Vec<SocketAddr>,
     /// Users that this client may change.
     mine: Vec<(i64, User)>,
     random: Random,
@@ -220,7 +220,8 @@ impl Client {
         key: Option<&str>,
         body: Option<&Value>,
     ) -> Answer {
-        let mut request = self.http.request(method, format!("http://{}{path}", self.at));
+        let at = self.random.pick(&self.at);
+        let mut request = self.http.request(method, format!("http://{at}{path}"));
         if let Some(key) = key {
             request = request.insert_header(("idempotency-key", format!("\"{key}\"")));
         }
@@ -257,7 +258,7 @@ impl Client {
 
 /// A client before it has come to its thread.
 struct ClientSeed {
-    at: SocketAddr,
+    at: Vec<SocketAddr>,
     mine: Vec<(i64, User)>,
     random: Random,
     prefix: String,

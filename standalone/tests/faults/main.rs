@@ -28,6 +28,8 @@ mod rig;
 mod round;
 mod sabotage;
 mod sabotaged_service;
+mod scaled;
+mod users_at;
 
 use check::UNHURRIED_BOUND;
 use fault::{BROKER, CRASHES, FILES, Fault, IN_ONE_PROCESS, NETWORK, PROCESSES};

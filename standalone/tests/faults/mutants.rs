@@ -97,7 +97,7 @@ fn harm(database: &Path, sql: &str) {
 async fn the_checker_notices_what_is_taken_out_of_real_databases() {
     let _alone = alone();
     let mut rig = Rig::in_one_process();
-    let load = Load::start(rig.address(Side::User), &Users::new(), 7, "m".to_owned());
+    let load = Load::start(&[rig.address(Side::User)], &Users::new(), 7, "m".to_owned());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let history = load.stop();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));

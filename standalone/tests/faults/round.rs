@@ -43,7 +43,7 @@ impl Round {
         self.loads += 1;
         let prefix = format!("{}l{}", self.name, self.loads);
         let at = rig.address(Side::User);
-        self.load = Some(Load::start(at, &there, self.random.next(), prefix));
+        self.load = Some(Load::start(&[at], &there, self.random.next(), prefix));
     }
 
     /// Ends the load.

@@ -74,7 +74,7 @@ pub(crate) async fn run(
 ) -> Outcome {
     let mut random = Random(seed);
     let (_, theirs) = split(users_of(fleet), users);
-    let writes = Load::start(fleet.sites.users, &theirs, random.next(), format!("{name}w"));
+    let writes = Load::start(&[fleet.sites.users], &theirs, random.next(), format!("{name}w"));
     let clients = Clients::start(Arc::clone(&fleet.sites), std::mem::take(users), random.next());
     go_on(BEFORE_MS + random.below(300) as u64).await;
     fault.happen(fleet, &mut random).await;
