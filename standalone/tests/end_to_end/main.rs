@@ -5,7 +5,10 @@
 
 mod backups;
 mod client;
+mod contract_tools;
 mod documented;
+mod events;
+mod example_service;
 mod freshness;
 mod journeys;
 mod metrics;
@@ -13,6 +16,7 @@ mod moving;
 mod moving_in;
 mod nginx;
 mod old_data;
+mod openapi;
 mod owners;
 mod places;
 mod python_verifier;
