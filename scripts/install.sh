@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools that are missing, with apt (as root, or through sudo):
-#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt nodejs node-jose faketime chromium npm wrk valgrind
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt python3-venv nodejs node-jose faketime chromium npm wrk valgrind
 set -euo pipefail
 
 as_root() {
@@ -21,6 +21,8 @@ for tool; do
     # A module of Debian's own Python; PyJWT only recommends the library that knows EdDSA.
     python3-jwt)
       packages=(python3-jwt python3-cryptography) there=/usr/lib/python3/dist-packages/jwt ;;
+    # Makes environments for packages of PyPI, with Debian's own Python.
+    python3-venv) packages=(python3-venv) there=/usr/share/doc/python3-venv ;;
     # Debian's package of npm's jose; any Node.js runs it.
     node-jose) packages=(node-jose) there=/usr/share/nodejs/jose ;;
     nodejs) packages=(nodejs) there=node ;;

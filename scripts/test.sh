@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # Settings that the caller may have for another system must not affect the tests.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!DATABASE_@}" "${!ARGON2_@}" "${!HASH_@}" \
   "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!KEY_@}" "${!SESSION_@}" "${!PASSWORD_@}" "${!LOG_@}" \
-  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES REQUIRE_IF_MATCH "${!CONSOLE@}"
+  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES CORS_ORIGINS REQUIRE_IF_MATCH "${!CONSOLE@}"
 
 work=$(mktemp -d)
 standalone_pid=''
@@ -103,9 +103,10 @@ smoke_standalone() {
   fi
 }
 
-step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt \
-  nodejs node-jose faketime chromium npm
+step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx \
+  python3-jwt python3-venv nodejs node-jose faketime chromium npm
 step 'What drives the browser' npm ci --prefix standalone/tests/browser --ignore-scripts --no-audit --no-fund --silent
+step 'What checks the published contracts' scripts/contract-tools.sh
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -30,7 +30,8 @@ use shared::clock::{Clock, MonotonicClock};
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError, TrustedProxies, serve,
+    AllowedOrigins, GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError,
+    TrustedProxies, serve,
 };
 use shared::secrets::{
     ClientSecrets, DataDirClaim, DataDirError, ReplicaPlace, SealingKeyError, SealingKeys,
@@ -242,6 +243,7 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
         max_connections: capacity.connections,
         workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
+        cors_origins: AllowedOrigins::new(&config.common.cors_origins),
         shutdown_grace: config.common.shutdown_grace.into(),
     }
 }

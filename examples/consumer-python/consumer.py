@@ -90,7 +90,8 @@ class Consumer:
 
     def declare(self, channel):
         """The queue of events, which survives; and one for heads, which lives as long as the connection."""
-        channel.exchange_declare(EXCHANGE, "topic", durable=True)
+        # Passive: it is user_service's, and a read-only account may not make it.
+        channel.exchange_declare(EXCHANGE, passive=True)
         arguments = {"x-queue-type": "quorum", "x-max-length": 100_000}
         channel.queue_declare(QUEUE, durable=True, arguments=arguments)
         for routing_key in ("user.*", "log.rewound"):

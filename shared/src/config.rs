@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::bus::AmqpBus;
 use crate::capacity::WORKERS_MAX;
-use crate::http::Cidr;
+use crate::http::{Cidr, Origin};
 use crate::secrets::{KeyFileError, SealingKeys, read_secret_file};
 use crate::telemetry::{ErrorChain, LogFormat, check_filter};
 
@@ -34,6 +34,11 @@ pub struct CommonConfig {
     /// How guessing of passwords is slowed down.
     #[command(flatten)]
     pub guessing: GuessingArgs,
+
+    /// Origins whose pages may call the services from a browser, such as https://app.example.com; exact ones,
+    /// separated by commas. Without it, those of no other origin may
+    #[arg(long, env, value_name = "ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<Origin>,
 
     /// What to log: error, warn, info, debug, trace or off, or a filter such as
     /// info,auth_service=debug

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use contract::event::header;
-use contract::token_record::{KeyId, TokenSetSummary};
+use contract::token_record::{KeyId, TokenId, TokenSetSummary};
 use contract::topology::MAC;
 use contract::{
     Continue, Credit, Cursor, EndSessions, EventKind, Gaps, Head, Incarnation, LogRecord,
     LogRewound, PartsAnswer, PartsQuestion, PasswordRehashed, Position, RecordData, RecordHash,
-    RecordWithAge, ReplicaId, SealedHash, SentRecord, SnapshotPart, SnapshotUser, SyncAnswer,
-    SyncRequest, TokenAnswer, TokenMarker, TokenQuestion, TokenRecord, TokenRecords, TokenSetHead,
-    TokenVerdict, UserChange, UserId, UserState, UsersChecksum,
+    RecordWithAge, ReplicaId, SealedHash, SentRecord, SessionRevoked, SnapshotPart, SnapshotUser,
+    SyncAnswer, SyncRequest, TokenAnswer, TokenMarker, TokenQuestion, TokenRecord, TokenRecords,
+    TokenSetHead, TokenVerdict, UserChange, UserId, UserState, UsersChecksum,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -213,6 +213,21 @@ fn an_event_looks_as_it_is_documented() {
     let text = serde_json::to_string_pretty(&event).unwrap();
     assert!(documented.contains(&text), "docs/events.md lacks:\n{text}");
     insta::assert_json_snapshot!("event", event);
+}
+
+#[test]
+fn the_end_of_a_session_looks_as_it_is_documented() {
+    let outgoing = codec().encode_session_revoked(&SessionRevoked { sid: TokenId([1; 16]) });
+    let event = on_the_wire(&outgoing);
+    assert_eq!(event["to"], json!({"exchange": "sessions"}));
+    assert_eq!(event["routing_key"], "session.revoked");
+    assert_eq!(event["type"], "session.revoked.v1");
+    assert_eq!(event["is_persistent"], true);
+    assert_eq!(event["message_id"], event["body"]["sid"]);
+    let documented = include_str!("../../docs/events.md");
+    assert!(documented.contains(&event["body"].to_string()), "{event}");
+    // It is for others: no reader here takes it for something else.
+    assert!(readers(&delivered(&outgoing)).iter().all(Result::is_err));
 }
 
 #[test]

@@ -25,8 +25,8 @@ use shared::config::CommonConfig;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer, ServeError,
-    TrustedProxies, serve,
+    AllowedOrigins, GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer,
+    ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
     AdminToken, AdminTokenError, DataDirClaim, DataDirError, SealingKeyError, SealingKeys,
@@ -208,6 +208,7 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
         max_connections: capacity.connections,
         workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
+        cors_origins: AllowedOrigins::new(&config.common.cors_origins),
         shutdown_grace: config.common.shutdown_grace.into(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bad_input;
+mod cors;
 mod direct_way;
 mod earlier_versions;
 mod faults;

@@ -21,7 +21,7 @@ pub use sync::{
     Continue, Credit, EndSessions, Head, PasswordRehashed, SnapshotPart, SnapshotUser, SyncAnswer,
     SyncRequest,
 };
-pub use token::{Claims, TokenAnswer, TokenQuestion, TokenResponse, TokenVerdict};
+pub use token::{Claims, SessionRevoked, TokenAnswer, TokenQuestion, TokenResponse, TokenVerdict};
 pub use token_exchange::{
     Gaps, PartsAnswer, PartsQuestion, RecordWithAge, ReplicaId, TokenMarker, TokenRecords,
     TokenSetHead,

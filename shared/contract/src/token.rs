@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cursor::Position;
+use super::token_record::TokenId;
 use super::user::UserId;
 
 /// The answer of `/login`: exactly this member.
@@ -54,6 +55,14 @@ pub struct Claims {
 
 /// The `scope` of an administrator's token.
 pub const ADMIN_SCOPE: &str = "admin";
+
+/// "This session has ended": the event `session.revoked.v1`, for services that verify tokens by the public keys
+/// alone. Every token with this `sid` is refused from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRevoked {
+    /// The session: [`Claims::sid`].
+    pub sid: TokenId,
+}
 
 /// "Is this token alive?": what user_service asks auth_service over HTTP.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

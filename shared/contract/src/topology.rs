@@ -33,6 +33,10 @@ pub const TOKENS_EXCHANGE: &str = "auth.tokens";
 pub const TOKEN_RECORDS: &str = "token.records";
 /// Routing key of [`super::TokenSetHead`]s on [`TOKENS_EXCHANGE`].
 pub const TOKEN_SET_HEADS: &str = "token.heads";
+/// Topic exchange with the ends of sessions ([`super::SessionRevoked`]); any service may bind its own queue.
+pub const SESSIONS_EXCHANGE: &str = "sessions";
+/// Routing key of [`super::SessionRevoked`] on [`SESSIONS_EXCHANGE`].
+pub const SESSION_REVOKED: &str = "session.revoked";
 /// Header of every message between the services: `<key id>.<base64url(HMAC-SHA-256)>` over the
 /// message, under a key that the services share.
 pub const MAC: &str = "x-lockstep-mac";

@@ -10,6 +10,7 @@
 //! receives only [`crate::log_sync::Input`].
 
 mod commands;
+mod sessions;
 mod token_sets;
 
 use std::collections::BTreeMap;
@@ -59,6 +60,7 @@ enum Purpose {
     PartsQuestion,
     PartsAnswer,
     TokenMarker,
+    SessionRevoked,
 }
 
 impl Purpose {
@@ -79,6 +81,7 @@ impl Purpose {
             Self::PartsQuestion => "token.parts.request.v1",
             Self::PartsAnswer => "token.parts.answer.v1",
             Self::TokenMarker => "token.marker.v1",
+            Self::SessionRevoked => "session.revoked.v1",
         }
     }
 
@@ -93,7 +96,8 @@ impl Purpose {
             | Self::TokenSetHead
             | Self::PartsQuestion
             | Self::PartsAnswer
-            | Self::TokenMarker => AUTH_SERVICE,
+            | Self::TokenMarker
+            | Self::SessionRevoked => AUTH_SERVICE,
         }
     }
 }

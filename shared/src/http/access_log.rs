@@ -20,6 +20,7 @@ use super::answer_body::AnswerBody;
 use super::client_address::ClientAddress;
 use super::connection::{InHand, Link};
 use super::context::{RequestContext, RequestIds, X_REQUEST_ID};
+use super::cors::OriginVerdict;
 use super::methods::Route;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
@@ -48,7 +49,11 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         Err(error) => return Err(seen.failed(&error, &context)),
     };
     hold_refusal(&response).await;
+    let verdict = OriginVerdict::of(response.request());
     let headers = response.headers_mut();
+    if let Some(verdict) = verdict {
+        verdict.tell(headers);
+    }
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
         headers.insert(X_REQUEST_ID.clone(), value);
     }

@@ -80,14 +80,15 @@ impl Members {
         self.optional_string(name).map(SecretString::from)
     }
 
-    /// Takes an optional integer. One above `i64::MAX` counts as `i64::MAX`: no id is that large.
+    /// Takes an optional integer, which may be written as 1.0, as in JSON Schema. One above `i64::MAX` counts as
+    /// `i64::MAX`: no id is that large.
     pub fn optional_integer(&mut self, name: &str) -> Option<i64> {
         let taken = self.left.remove(name)?;
-        if taken.is_u64() || taken.is_i64() {
-            return Some(taken.as_i64().unwrap_or(i64::MAX));
+        let integer = taken.as_i64().or_else(|| taken.as_f64().and_then(whole));
+        if integer.is_none() {
+            self.note(name, "must be an integer");
         }
-        self.note(name, "must be an integer");
-        None
+        integer
     }
 
     /// Refuses the members that were not taken.
@@ -148,6 +149,11 @@ impl<'de> Deserialize<'de> for UniqueMembers {
 
         deserializer.deserialize_map(Collect)
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what is too large becomes the largest")]
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0).then_some(number as i64)
 }
 
 #[cfg(test)]
@@ -222,11 +228,12 @@ mod tests {
 
     #[test]
     fn only_an_integer_is_an_integer() {
-        let body = br#"{"a":7,"b":18446744073709551615,"c":1.0,"d":"1","e":null}"#;
+        let body = br#"{"a":7,"b":18446744073709551615,"c":1.0,"d":"1","e":null,"f":1.5}"#;
         let mut members = Members::parse(body).unwrap();
         assert_eq!(members.optional_integer("a"), Some(7));
         assert_eq!(members.optional_integer("b"), Some(i64::MAX));
-        assert!(["c", "d", "e", "f"].iter().all(|name| members.optional_integer(name).is_none()));
+        assert_eq!(members.optional_integer("c"), Some(1));
+        assert!(["d", "e", "f", "g"].iter().all(|name| members.optional_integer(name).is_none()));
         assert_eq!(errors(&members.finish().unwrap_err()).len(), 3);
     }
 

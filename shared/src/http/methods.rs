@@ -2,8 +2,9 @@
 
 use actix_web::guard::{self, Guard};
 use actix_web::http::header;
-use actix_web::{Resource, web};
+use actix_web::{HttpRequest, Resource, web};
 
+use super::cors;
 use super::problem::{Problem, ProblemKind};
 
 /// The pattern of the requested path. Every resource carries it among its data, because matching
@@ -12,14 +13,18 @@ use super::problem::{Problem, ProblemKind};
 #[derive(Clone, Copy)]
 pub(super) struct Route(pub(super) &'static str);
 
-/// The resource at `path`. Methods that have no route are answered with 405; `allow` lists the
+/// The resource at `path`. Methods that have no route are answered with 405, except for the question of a browser
+/// whether a page may send something; `allow` lists the
 /// methods that have one.
 #[must_use]
 pub fn resource(path: &'static str, allow: &'static str) -> Resource {
-    let refuse = move || async move {
+    let refuse = move |request: HttpRequest| async move {
+        if let Some(answer) = cors::preflight(&request, allow) {
+            return Ok(answer);
+        }
         let detail = format!("this path supports {allow}");
         let problem = Problem::new(ProblemKind::MethodNotAllowed, detail);
-        Err::<&str, _>(problem.with_header(header::ALLOW, allow))
+        Err(problem.with_header(header::ALLOW, allow))
     };
     web::resource(path).app_data(Route(path)).default_service(web::to(refuse))
 }

@@ -22,6 +22,7 @@ use super::access_log::observe;
 use super::client_address::TrustedProxies;
 use super::connection::{Link, Refusals, RequestStream, run};
 use super::context::RequestIds;
+use super::cors::AllowedOrigins;
 use super::docs;
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
@@ -45,6 +46,8 @@ pub struct HttpServerConfig {
     pub workers: usize,
     /// The proxies that are trusted to report where a request comes from.
     pub trusted_proxies: TrustedProxies,
+    /// The pages of other origins that may call it from a browser.
+    pub cors_origins: AllowedOrigins,
     /// How long requests in progress may take to finish when it is stopped.
     pub shutdown_grace: Duration,
 }
@@ -92,6 +95,7 @@ pub fn serve(
     let failed = |source| ServeError::Listen { listen: listen.clone(), source };
     let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
     let trusted_proxies = config.trusted_proxies.clone();
+    let cors_origins = config.cors_origins.clone();
     let pace = OverloadPacing::new(config.workers);
     let openapi = docs::rendered(openapi);
     let listeners = bind(listen.all()).map_err(failed)?;
@@ -105,6 +109,7 @@ pub fn serve(
             .app_data(RequestIds::new())
             .app_data(pace.clone())
             .app_data(trusted_proxies.clone())
+            .app_data(cors_origins.clone())
             // Paths are tried in this order: the most frequent ones first.
             .configure(&configure)
             .configure(|app| probes.configure(app))

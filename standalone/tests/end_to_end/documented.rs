@@ -1,15 +1,16 @@
-//! What docs/proxies.md shows, word for word, except for the addresses.
+//! What docs/proxies.md and docs/integrate.md show, word for word, except for the addresses.
 
 use std::net::SocketAddr;
 
-const PAGE: &str = include_str!("../../../docs/proxies.md");
+pub(crate) const PROXIES: &str = include_str!("../../../docs/proxies.md");
+pub(crate) const INTEGRATE: &str = include_str!("../../../docs/integrate.md");
 
 /// The only fenced block of the page in this language, with addresses of the page replaced.
-pub(crate) fn block(language: &str, addresses: &[(&str, SocketAddr)]) -> String {
+pub(crate) fn block(page: &str, language: &str, addresses: &[(&str, SocketAddr)]) -> String {
     let fence = format!("```{language}\n");
-    let mut blocks = PAGE.split(&fence).skip(1);
+    let mut blocks = page.split(&fence).skip(1);
     let (Some(block), None) = (blocks.next(), blocks.next()) else {
-        panic!("docs/proxies.md must have one block {language}");
+        panic!("the page must have one block {language}");
     };
     let mut text = block.split("```").next().unwrap().to_owned();
     for (documented, actual) in addresses {

@@ -5,7 +5,11 @@
 
 mod backups;
 mod client;
+mod contract_tools;
 mod documented;
+mod documented_verifiers;
+mod events;
+mod example_service;
 mod freshness;
 mod journeys;
 mod metrics;
@@ -13,9 +17,9 @@ mod moving;
 mod moving_in;
 mod nginx;
 mod old_data;
+mod openapi;
 mod owners;
 mod places;
-mod python_verifier;
 mod replicas;
 mod restores;
 mod sealing_keys;

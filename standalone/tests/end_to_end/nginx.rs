@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use testkit::service_process::ServiceProcess;
 use testkit::wait::until_holds;
 
-use crate::documented;
+use crate::documented::{INTEGRATE, PROXIES, block};
 use crate::journeys::until_login_gives;
 use crate::system::System;
 
@@ -65,7 +65,7 @@ impl Proxy {
         let prefix = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(prefix.path().join(name), text);
         write("nginx.conf", FRAME).unwrap();
-        write("documented.conf", &documented::block("nginx", &addresses)).unwrap();
+        write("documented.conf", &with_cookies(&block(PROXIES, "nginx", &addresses))).unwrap();
         let mut command = Command::new(NGINX);
         command.arg("-p").arg(prefix.path()).args(["-e", "stderr", "-c", "nginx.conf"]);
         let nginx = ServiceProcess::spawn(command, &[]);
@@ -92,6 +92,15 @@ impl Proxy {
     async fn get_as(&self, token: &str) -> Answer {
         self.get("/", &[("authorization", &format!("Bearer {token}"))]).await
     }
+}
+
+/// The configuration with what docs/integrate.md adds, so that a token may also come in a cookie.
+fn with_cookies(configuration: &str) -> String {
+    let added = block(INTEGRATE, "nginx", &[]);
+    let (map, header) = added.split_once("# in location = /_verify:").unwrap();
+    let place = "location = /_verify {";
+    assert_eq!(configuration.matches(place).count(), 1);
+    format!("{map}{}", configuration.replace(place, &format!("{place}{header}")))
 }
 
 /// An application that answers with its request's headers, and at `/broken` with 500.
@@ -129,6 +138,8 @@ async fn nginx_as_documented_lets_through_what_carries_a_live_token_and_nothing_
     what_a_client_says_of_itself_is_replaced(&proxy, &token, user.id).await;
     no_other_form_of_the_header_passes(&proxy, &token).await;
 
+    a_token_in_a_cookie_passes(&proxy, &token, user.id).await;
+
     let inside = proxy.get("/_verify", &[("authorization", &format!("Bearer {token}"))]).await;
     assert_eq!(inside.status, 404, "the inner location is for nginx alone");
     let broken = proxy.get("/broken", &[("authorization", &format!("Bearer {token}"))]).await;
@@ -156,6 +167,17 @@ async fn a_live_token_passes(proxy: &Proxy, token: &str, id: i64) {
     assert_eq!(answer.all_seen("x-user-id"), [id.to_string()]);
     assert_eq!(answer.all_seen("x-username"), ["Zo%C3%AB"]);
     assert!(answer.all_seen("authorization").is_empty(), "{answer:?}");
+}
+
+async fn a_token_in_a_cookie_passes(proxy: &Proxy, token: &str, id: i64) {
+    let cookie = format!("other=1; token={token}");
+    let answer = proxy.get("/", &[("cookie", &cookie)]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.all_seen("x-user-id"), [id.to_string()]);
+    for cookie in ["token=", "token=x", "other=1"] {
+        let answer = proxy.get("/", &[("cookie", cookie)]).await;
+        assert_eq!((answer.status.as_u16(), answer.seen), (401, Value::Null), "{cookie}");
+    }
 }
 
 async fn what_a_client_says_of_itself_is_replaced(proxy: &Proxy, token: &str, id: i64) {

@@ -16,6 +16,8 @@ use crate::domain::{User, Written};
 /// A user to create.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
+// The name, and one of the others.
+#[schema(min_properties = 2)]
 pub(super) struct NewUser {
     /// 1 to 64 characters allowed by RFC 8265 `UsernameCaseMapped`
     #[schema(value_type = String, min_length = 1, max_length = 64, example = "testuser")]

@@ -51,7 +51,6 @@ pub(super) async fn create_user(
     } else {
         api.access.may_create(bearer).await?;
     }
-    conditions.for_write()?;
     let idempotency = key.key.map(|key| {
         let members = members.canonical();
         let parts = [SCOPE.as_bytes(), members.expose_secret()];
@@ -59,6 +58,7 @@ pub(super) async fn create_user(
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
     let NewUser { username, password, .. } = NewUser::parse(members, &api)?;
+    conditions.for_write()?;
     if let Some(request) = idempotency.clone()
         && let Some(first) = ask(&api.reader, FindResponse(request)).await??
     {

@@ -51,10 +51,12 @@ pub(super) async fn list_users(
     conditions: ListConditions,
 ) -> Result<HttpResponse, Problem> {
     api.access.may_list(bearer).await?;
+    // Before the conditions: they count only where the answer without them is a good one (RFC 9110 section 13.2.1).
+    let wanted = parse(request.query_string())?;
     if !conditions.wants()? {
         return Ok(HttpResponse::NotModified().finish());
     }
-    match parse(request.query_string())? {
+    match wanted {
         Wanted::Name(name) => find_by_name(&api, &name).await,
         Wanted::Page { after, limit } => page(&api, after, limit).await,
     }

@@ -42,12 +42,12 @@ pub(super) struct Conditions {
     /// Entity tags, or `*`: the request is carried out only if one of them is the user's current
     /// ETag; otherwise the answer is 412
     #[param(rename = "If-Match", value_type = Option<String>,
-            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#)]
+            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)?$"#)]
     if_match: Option<Tags>,
     /// Entity tags, or `*`: the request is carried out only if none of them is the user's current
     /// ETag; otherwise the answer to GET is 304, and to other methods 412
     #[param(rename = "If-None-Match", value_type = Option<String>,
-            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#)]
+            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)?$"#)]
     if_none_match: Option<Tags>,
 }
 
@@ -67,11 +67,11 @@ pub(super) struct ListConditions {
     /// Entity tags, or `*`. The list has no ETag: only `*` lets the request pass; otherwise the
     /// answer is 412
     #[param(rename = "If-Match", value_type = Option<String>,
-            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#)]
+            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)?$"#)]
     if_match: Option<EntityTags>,
     /// Entity tags, or `*`. The list exists: with `*` the answer to GET is 304, and to POST 412
     #[param(rename = "If-None-Match", value_type = Option<String>,
-            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)$"#)]
+            pattern = r#"^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*((W/)?"[!#-~]*")?)*)?$"#)]
     if_none_match: Option<EntityTags>,
 }
 

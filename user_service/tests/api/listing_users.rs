@@ -78,6 +78,7 @@ async fn the_list_exists_and_has_no_etag() {
         ("if-match", "*", 200, 201),
         ("if-match", "\"q\"", 412, 412),
         ("if-match", "nonsense", 400, 400),
+        ("if-none-match", "", 200, 201),
     ] {
         let conditions = [(name, value)];
         assert_eq!(
@@ -85,10 +86,16 @@ async fn the_list_exists_and_has_no_etag() {
             read,
             "{name}: {value}"
         );
-        let user = json!({"username": format!("user{read}{name}"), "password": "testpassword"});
+        let user = json!({"username": format!("user{}", value.len()), "password": "testpassword"});
         let answer = app.send_json("POST", "/users", &conditions, &user).await;
         assert_eq!(answer.status, written, "{name}: {value}");
     }
-    assert_eq!(app.records().len(), 2);
+    assert_eq!(app.records().len(), 3);
+    // What is wrong without a condition is wrong with one (RFC 9110 section 13.2.1).
+    let conditions = [("if-none-match", "*")];
+    let read = app.send("GET", "/users?limit=0", &conditions, "").await;
+    read.assert_problem(400, "malformed-request");
+    let written = app.send_json("POST", "/users", &conditions, &json!({"username": "anna"})).await;
+    written.assert_problem(400, "malformed-request");
     app.stop().await;
 }

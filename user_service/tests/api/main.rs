@@ -8,6 +8,7 @@ mod changing_users;
 mod concurrency;
 mod connections;
 mod console;
+mod cors;
 mod creating_users;
 mod cutting_off;
 mod direct_way;

@@ -1,6 +1,7 @@
-//! Publishing the records of this replica until the bus has confirmed them.
+//! Publishing the records of this replica until the bus has confirmed them: sealed to the other replicas, and
+//! the ends of sessions to services of others.
 
-use contract::TokenRecords;
+use contract::{SessionRevoked, TokenRecord, TokenRecords};
 use shared::actors::ask;
 use shared::tokens::token_set::record_id;
 
@@ -21,10 +22,21 @@ impl Exchange {
                 continue;
             }
             let ids: Vec<_> = records.iter().map(record_id).collect();
-            let message = TokenRecords { from: self.me, records };
-            self.bus.publish(vec![self.codec.encode_token_records(&message)]).await?;
+            let ended: Vec<_> = records.iter().filter_map(ended_session).collect();
+            let records = TokenRecords { from: self.me, records };
+            let mut batch = vec![self.codec.encode_token_records(&records)];
+            batch.extend(ended.iter().map(|event| self.codec.encode_session_revoked(event)));
+            self.bus.publish(batch).await?;
             self.metrics.sent.inc_by(ids.len() as u64);
             ask(&self.revocations, Confirmed(ids)).await?;
         }
+    }
+}
+
+/// What services of others are told of the record.
+fn ended_session(record: &TokenRecord) -> Option<SessionRevoked> {
+    match record {
+        TokenRecord::SessionRevoked { sid, .. } => Some(SessionRevoked { sid: *sid }),
+        _ => None,
     }
 }
