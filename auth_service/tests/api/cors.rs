@@ -2,8 +2,9 @@
 
 use awc::http::Method;
 use shared::clock::Clock;
+use testkit::wait::until;
 
-use crate::test_app::TestApp;
+use crate::test_app::{BOUND, TestApp};
 
 const APP: &str = "https://app.example.com";
 
@@ -11,6 +12,10 @@ const APP: &str = "https://app.example.com";
 async fn a_page_of_a_named_origin_may_log_in() {
     let app = TestApp::start_with(&["--cors-origins", APP], Clock::system()).await;
     app.users.create("testuser", "testpassword");
+    until("the first login", BOUND, async || {
+        (app.login("testuser", "testpassword").await.status == 200).then_some(())
+    })
+    .await;
     let question = app.request(Method::OPTIONS, "/login").insert_header(("origin", APP));
     let question = question.insert_header(("access-control-request-method", "POST"));
     let answer = question.send().await.unwrap();
