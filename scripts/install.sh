@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools that are missing, with apt (as root, or through sudo):
-#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt python3-venv nodejs node-jose faketime chromium npm wrk valgrind
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt python3-venv nodejs node-jose faketime chromium npm prometheus wrk valgrind
 set -euo pipefail
 
 as_root() {

@@ -107,10 +107,11 @@ smoke_standalone() {
 }
 
 step 'Tools' scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx \
-  python3-jwt python3-venv nodejs node-jose faketime chromium npm
+  python3-jwt python3-venv nodejs node-jose faketime chromium npm prometheus
 step 'What drives the browser' npm ci --prefix standalone/tests/browser --ignore-scripts --no-audit --no-fund --silent
 step 'What checks the published contracts' scripts/contract-tools.sh
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
+step 'Alert rules' promtool check config docs/observe/prometheus.yml
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'The contract stands alone' check_contract

@@ -1,9 +1,10 @@
-//! docs/metrics.md lists the metrics that both services show.
+//! docs/metrics.md lists the metrics that both services show, and docs/observe asks for no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use crate::alerts::metrics_observed;
 use crate::system::System;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
@@ -73,6 +74,9 @@ fn compare_with_the_page(scrapes: &[(&'static str, String); 2]) {
         let is_named = name.starts_with("lockstep_") || name.starts_with("process_");
         assert!(is_named, "{name}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+    }
+    for name in metrics_observed() {
+        assert!(metrics.contains_key(&name), "{name} of docs/observe does not exist");
     }
     let (before, rest) = PAGE.split_once(MARKS[0]).unwrap();
     let (there, after) = rest.split_once(MARKS[1]).unwrap();
