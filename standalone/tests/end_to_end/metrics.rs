@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use testkit::wait::until;
 
 use crate::alerts::metrics_observed;
 use crate::system::System;
@@ -96,6 +99,11 @@ async fn the_page_of_metrics_lists_what_both_services_show() {
     let user = client.create("anna", "testpassword").await;
     let place = Some(&*user.consistency_token);
     assert_eq!(client.login_after("anna", "testpassword", place).await.status, 200);
+    let marker = "lockstep_token_marker_age_seconds ";
+    until("a marker has come back", Duration::from_secs(30), async || {
+        client.metrics_of(client.auth).await.contains(marker).then_some(())
+    })
+    .await;
     compare_with_the_page(&[
         ("user_service", client.metrics_of(client.users).await),
         ("auth_service", client.metrics_of(client.auth).await),
