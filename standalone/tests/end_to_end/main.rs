@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
 mod alerts;
+mod audit;
 mod backups;
 mod client;
 mod contract_tools;
