@@ -119,7 +119,7 @@ impl Prometheus {
 /// The rules without the time that a fault has to last before somebody is called.
 fn at_once(rules: &str) -> String {
     let lines = rules.lines().filter(|line| !line.trim_start().starts_with("for: "));
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// YAML reads JSON.
@@ -134,7 +134,7 @@ fn configuration(targets: [SocketAddr; 2]) -> Value {
 
 fn check(config: &Path) {
     let output = Command::new("promtool").args(["check", "config"]).arg(config).output();
-    let output = output.expect("scripts/install.sh prometheus");
+    let output = output.unwrap_or_else(|error| panic!("{error}: scripts/install.sh prometheus"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
