@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools that are missing, with apt (as root, or through sudo):
-#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt python3-venv nodejs node-jose faketime chromium npm wrk valgrind
+#   scripts/install.sh cc curl jq shellcheck rabbitmq-server postgresql pgbouncer openssl nginx python3-jwt python3-venv nodejs node-jose faketime chromium npm prometheus wrk valgrind
 set -euo pipefail
 
 as_root() {
@@ -26,6 +26,7 @@ for tool; do
     # Debian's package of npm's jose; any Node.js runs it.
     node-jose) packages=(node-jose) there=/usr/share/nodejs/jose ;;
     nodejs) packages=(nodejs) there=node ;;
+    systemd-analyze) packages=(systemd) there=systemd-analyze ;;
     # With letters of every script, which usernames may have.
     chromium) packages=(chromium fonts-dejavu-core fonts-noto-color-emoji) there=chromium ;;
     *) packages=("$tool") there=$tool ;;

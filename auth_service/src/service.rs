@@ -27,11 +27,12 @@ use shared::bus::direct::DirectClient;
 use shared::bus::{Bus, BusMetrics};
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
+use shared::config::AuditNames;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    AllowedOrigins, GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError,
-    TrustedProxies, serve,
+    AllowedOrigins, AuditTrail, GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer,
+    ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
     ClientSecrets, DataDirClaim, DataDirError, ReplicaPlace, SealingKeyError, SealingKeys,
@@ -176,6 +177,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         fresh: actors.fresh.clone(),
         sealing_key,
         guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
+        audit_names: config.common.audit_names,
         clock: clock.clone(),
         metrics: metrics.logins,
         exchange_metrics: metrics.exchange,
@@ -299,6 +301,7 @@ struct ApiParts {
     fresh: UsersFreshness,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
+    audit_names: AuditNames,
     clock: Clock,
     metrics: LoginMetrics,
     exchange_metrics: ExchangeMetrics,
@@ -360,6 +363,7 @@ impl ApiParts {
             signer: parts.signer,
             token_set: parts.token_set,
             applied: parts.applied,
+            audit: AuditTrail::new(Arc::clone(&parts.sealing_key), parts.audit_names),
             sealing_key: parts.sealing_key,
             guesses: parts.guesses,
             clock: parts.clock,

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use humantime::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -49,6 +49,10 @@ pub struct CommonConfig {
     #[arg(long, env, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
 
+    /// Whether the audit trail shows the names that people log in with; off: only their fingerprints
+    #[arg(long, env, value_enum, default_value_t = AuditNames::Off, value_name = "on|off")]
+    pub audit_names: AuditNames,
+
     /// Threads of each service that answer HTTP, up to 512 [default: one for each core]
     #[arg(long, env, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX)))]
@@ -57,6 +61,15 @@ pub struct CommonConfig {
     /// How long requests in progress may take to finish after SIGTERM
     #[arg(long, env, default_value = "10s", value_name = "TIME")]
     pub shutdown_grace: Duration,
+}
+
+/// Whether the audit trail shows names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditNames {
+    /// Beside their fingerprints.
+    On,
+    /// Only their fingerprints.
+    Off,
 }
 
 /// How to reach the broker.

@@ -25,8 +25,8 @@ use shared::config::CommonConfig;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    AllowedOrigins, GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer,
-    ServeError, TrustedProxies, serve,
+    AllowedOrigins, AuditTrail, GuessLimit, HttpMetrics, HttpServerConfig, Probes,
+    RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
     AdminToken, AdminTokenError, DataDirClaim, DataDirError, SealingKeyError, SealingKeys,
@@ -261,6 +261,7 @@ impl ApiParts {
         let reader = UserReader::launch(store, self.clock.clone(), &self.health);
         let settings = &self.config.service;
         let Secrets { sealing_key, admin_token, auth_service } = self.secrets.clone();
+        let audit = AuditTrail::new(Arc::clone(&sealing_key), self.config.common.audit_names);
         let codec = auth_service.codec.clone();
         let access = Access {
             mode: settings.user_service_access,
@@ -275,6 +276,7 @@ impl ApiParts {
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key,
             guesses: self.guesses.clone(),
+            audit,
             access,
             clock: self.clock.clone(),
             reset_lifetime_s: self.config.reset_lifetime_s(),

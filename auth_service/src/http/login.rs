@@ -6,7 +6,8 @@ use contract::{Position, RecordHash, TokenResponse};
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::http::{
-    ClientAddress, ClientPresence, IdempotencyKey, JsonBody, Members, Problem, ProblemKind,
+    Action, AuditRecord, ClientAddress, ClientPresence, IdempotencyKey, JsonBody, Members, Problem,
+    ProblemKind, RequestOrigin,
 };
 use shared::idempotency::IdempotentRequest;
 
@@ -34,11 +35,14 @@ const SCOPE: &str = "POST /login";
 pub(super) async fn login(
     after: WaitFor,
     key: IdempotencyKey,
-    (client, address): (ClientPresence, ClientAddress),
+    (client, address, origin): (ClientPresence, ClientAddress, RequestOrigin),
     JsonBody(members): JsonBody,
     api: Data<Api>,
 ) -> Result<HttpResponse, Problem> {
-    let outcome = try_login(after, key, (&client, address), members, &api).await;
+    let attempt = async |record: &mut AuditRecord| {
+        try_login(after, key, (&client, address), members, &api, record).await
+    };
+    let outcome = api.audit.follow(Action::Login, origin, attempt).await;
     api.metrics.count(match &outcome {
         Ok(_) => LOGGED_IN,
         Err(problem) => problem.kind().slug(),
@@ -61,6 +65,7 @@ async fn try_login(
     (client, address): (&ClientPresence, ClientAddress),
     members: Members,
     api: &Api,
+    record: &mut AuditRecord,
 ) -> Result<String, Problem> {
     // First: a request that is refused for overload should cost next to nothing.
     api.authenticator.check_capacity().await?;
@@ -70,17 +75,19 @@ async fn try_login(
         IdempotentRequest { scope: SCOPE, key, fingerprint: api.sealing_key.fingerprint(&parts) }
     });
     let attempt = LoginAttempt::parse(members)?;
+    // All names that are too long to exist are counted as one.
+    let name = attempt.username_keys.last().map_or("", String::as_str);
+    record.claims(name);
     after.wait(api).await?;
     // A password that was changed while this process was stopped is not accepted.
     let known = api.tokens.until_known().await;
     known.map_err(|unknown| not_yet_applied().with_source(unknown))?;
     let present = api.authenticator.present_password(&attempt).await?;
-    // All names that are too long to exist are counted as one.
-    let name = attempt.username_keys.last().map_or("", String::as_str);
     let guess = api.guesses.begin(name, present, address).await?;
     let found = client.hashed(api.authenticator.authenticate(&attempt)).await?;
     guess.settle(found.is_some());
     let credential = found.ok_or_else(wrong_credentials)?;
+    record.about(credential.id);
     if credential.stamp == NO_STAMP {
         return Err(not_yet_applied());
     }

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use shared::actors::ask;
-use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem};
+use shared::http::{
+    Action, Actor, AuditRecord, Bearer, IdempotencyKey, IgnoredBody, Problem, RequestOrigin,
+};
 use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;
@@ -28,24 +30,39 @@ pub(super) async fn logout(
     bearer: Bearer,
     key: IdempotencyKey,
     api: Data<Api>,
+    origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    let Bearer(token) = bearer;
+    let work = async |record: &mut AuditRecord| end(&bearer, key, &api, record).await;
+    api.audit.follow(Action::Logout, origin, work).await?;
+    Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" }))
+}
+
+async fn end(
+    Bearer(token): &Bearer,
+    key: IdempotencyKey,
+    api: &Api,
+    record: &mut AuditRecord,
+) -> Result<(), Problem> {
     let request = key.key.map(|key| {
         let fingerprint = api.sealing_key.fingerprint(&[SCOPE.as_bytes(), token.as_bytes()]);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    match (api.tokens.check(&token).await, request) {
-        (Ok(live), request) => api.sessions.end(&live, request).await?,
-        (Err(dead), Some(request)) if dead.is_ours() => {
-            repeat(dead, request, &api).await?;
-            if let Ok(ended) = api.tokens.check_signed(&token).await {
-                api.sessions.await_others(&ended).await?;
-            }
+    match (api.tokens.check(token).await, request) {
+        (Ok(live), request) => {
+            record.by(Actor::User(live.user));
+            record.about(live.user);
+            api.sessions.end(&live, request).await
         }
-        (Err(dead), _) => return Err(dead.into()),
+        (Err(dead), Some(request)) if dead.is_ours() => {
+            repeat(dead, request, api).await?;
+            let Ok(ended) = api.tokens.check_signed(token).await else { return Ok(()) };
+            record.by(Actor::User(ended.user));
+            record.about(ended.user);
+            api.sessions.await_others(&ended).await
+        }
+        (Err(dead), _) => Err(dead.into()),
     }
-    Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" }))
 }
 
 /// The token is dead. If this request was answered before, it was this request that ended it.

@@ -14,7 +14,9 @@ use shared::actors::ask;
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
-use shared::http::{Bearer, IgnoredBody, Problem, ProblemKind};
+use shared::http::{
+    Action, Actor, AuditRecord, Bearer, IgnoredBody, Problem, ProblemKind, RequestOrigin,
+};
 use shared::tokens::VerifiedToken;
 use tokio::time::{sleep, timeout};
 
@@ -81,14 +83,23 @@ fn note_failure<T>(sent: Result<T, impl std::error::Error + 'static>) {
 pub(super) async fn logout_all(
     bearer: Bearer,
     api: Data<Api>,
+    origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
+    let work = async |record: &mut AuditRecord| end(&bearer, &api, record).await;
+    api.audit.follow(Action::LogoutAll, origin, work).await?;
+    Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" }))
+}
+
+async fn end(bearer: &Bearer, api: &Api, record: &mut AuditRecord) -> Result<(), Problem> {
     let token = api.tokens.check_signed(&bearer.0).await?;
+    record.by(Actor::User(token.user));
+    record.about(token.user);
     // A failure here matters no more once the new stamp ends this session, too.
     let revoked = ask(&api.revocations, RevokeSession::of(&token, None)).await;
-    let ended = end_all(&api, &token).await;
+    let ended = end_all(api, &token).await;
     match (ended, revoked) {
-        (Ok(()), _) => Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" })),
+        (Ok(()), _) => Ok(()),
         (Err(problem), Ok(Ok(()) | Err(RevokeRefused::AlreadyDead))) => Err(problem),
         // Not even this session has ended.
         (Err(_), Ok(Err(refused))) => Err(refused.into()),

@@ -30,7 +30,7 @@ use std::time::Duration;
 use contract::UserId;
 use shared::actors::Mailbox;
 use shared::clock::Clock;
-use shared::http::GuessLimit;
+use shared::http::{AuditTrail, GuessLimit};
 use shared::secrets::{ClientSecrets, SealingKeys};
 use shared::tokens::TokenRules;
 use shared::tokens::token_set_view::TokenSetView;
@@ -68,6 +68,8 @@ pub struct Api {
     pub sealing_key: Arc<SealingKeys>,
     /// Slows the guessing of passwords down.
     pub guesses: GuessLimit,
+    /// Writes down who did what.
+    pub audit: AuditTrail,
     /// Tells the time.
     pub clock: Clock,
     /// Counts logins.

@@ -5,7 +5,10 @@ use actix_web::web::Data;
 use contract::token_record::{TokenLife, Trade};
 use contract::{TokenRecord, TokenResponse};
 use shared::actors::ask;
-use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem, ProblemKind, invalid_token};
+use shared::http::{
+    Action, Actor, AuditRecord, Bearer, IdempotencyKey, IgnoredBody, Problem, ProblemKind,
+    RequestOrigin, invalid_token,
+};
 use shared::tokens::VerifiedToken;
 use shared::tokens::token_set::TradeVerdict;
 
@@ -44,6 +47,7 @@ pub(super) async fn refresh(
     bearer: Bearer,
     key: IdempotencyKey,
     api: Data<Api>,
+    origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
     let old = api.tokens.check(&bearer.0).await?;
@@ -51,11 +55,16 @@ pub(super) async fn refresh(
         let detail = "a token is not traded before it is known that its session goes on";
         return Err(Problem::new(ProblemKind::NotYetKnown, detail));
     }
-    let token = trade(&old, key.key.as_deref(), &api).await?;
+    let token = trade(&old, key.key.as_deref(), &api, origin).await?;
     Ok(HttpResponse::Ok().json(TokenResponse { token }))
 }
 
-async fn trade(old: &VerifiedToken, key: Option<&str>, api: &Api) -> Result<String, Problem> {
+async fn trade(
+    old: &VerifiedToken,
+    key: Option<&str>,
+    api: &Api,
+    origin: RequestOrigin,
+) -> Result<String, Problem> {
     let username = api.tokens.find_username(old.user).map_err(Problem::internal)?;
     let username = username.ok_or_else(|| refused(RefreshRefused::UserGone))?;
     let subject = Subject { id: old.user, username, stamp: old.stamp };
@@ -83,7 +92,12 @@ async fn trade(old: &VerifiedToken, key: Option<&str>, api: &Api) -> Result<Stri
         }
         TradeVerdict::Stolen => {
             tracing::warn!(sid = %old.sid, "a token was traded twice: its session was ended");
-            Err(refused(RefreshRefused::Stolen))
+            let refuse = async |record: &mut AuditRecord| {
+                record.by(Actor::User(old.user));
+                record.about(old.user);
+                Err(refused(RefreshRefused::Stolen))
+            };
+            api.audit.follow(Action::ReuseToken, origin, refuse).await
         }
         TradeVerdict::SessionEnded => Err(refused(RefreshRefused::SessionEnded)),
     }

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
-use shared::http::{FormBody, Problem};
+use shared::http::{Action, Actor, AuditRecord, FormBody, Problem, RequestOrigin};
 
 use super::Api;
 use super::bodies::TokenForm;
@@ -24,10 +24,16 @@ pub(super) async fn revoke(
     _: KnownClient,
     FormBody(form): FormBody,
     api: Data<Api>,
+    origin: RequestOrigin,
 ) -> Result<HttpResponse, Problem> {
     let TokenForm { token } = TokenForm::parse(form)?;
     if let Some(token) = api.tokens.judge(&token).await? {
-        api.sessions.end_or_find_ended(&token).await?;
+        let end = async |record: &mut AuditRecord| {
+            record.by(Actor::Client);
+            record.about(token.user);
+            api.sessions.end_or_find_ended(&token).await
+        };
+        api.audit.follow(Action::Revoke, origin, end).await?;
     }
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish())
 }

@@ -4,6 +4,7 @@
 mod access_line;
 mod access_log;
 mod answer_body;
+mod audit;
 mod bearer;
 mod body;
 mod client_address;
@@ -31,6 +32,7 @@ mod server;
 mod shown_path;
 mod unread_body;
 
+pub use audit::{Action, Actor, AuditRecord, AuditTrail, RequestOrigin};
 pub use bearer::{Bearer, CHALLENGE, NoBearer, invalid_token, not_permitted};
 pub use body::{BODY_LIMIT, DirectMessage, FormBody, IgnoredBody, JsonBody};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};

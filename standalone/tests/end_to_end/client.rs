@@ -178,7 +178,8 @@ impl Client {
         self.send(method, self.users, path, &[], body).await
     }
 
-    async fn send(
+    /// A call of either service.
+    pub(crate) async fn send(
         &self,
         method: Method,
         to: SocketAddr,

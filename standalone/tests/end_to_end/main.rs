@@ -3,6 +3,8 @@
 //! RabbitMQ between them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
+mod alerts;
+mod audit;
 mod backups;
 mod client;
 mod contract_tools;

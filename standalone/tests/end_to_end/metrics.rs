@@ -1,9 +1,13 @@
-//! docs/metrics.md lists the metrics that both services show.
+//! docs/metrics.md lists the metrics that both services show, and docs/observe asks for no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use testkit::wait::until;
+
+use crate::alerts::metrics_observed;
 use crate::system::System;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
@@ -74,6 +78,9 @@ fn compare_with_the_page(scrapes: &[(&'static str, String); 2]) {
         assert!(is_named, "{name}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
     }
+    for name in metrics_observed() {
+        assert!(metrics.contains_key(&name), "{name} of docs/observe does not exist");
+    }
     let (before, rest) = PAGE.split_once(MARKS[0]).unwrap();
     let (there, after) = rest.split_once(MARKS[1]).unwrap();
     let table = table_of(&metrics);
@@ -92,6 +99,11 @@ async fn the_page_of_metrics_lists_what_both_services_show() {
     let user = client.create("anna", "testpassword").await;
     let place = Some(&*user.consistency_token);
     assert_eq!(client.login_after("anna", "testpassword", place).await.status, 200);
+    let marker = "lockstep_token_marker_age_seconds ";
+    until("a marker has come back", Duration::from_secs(30), async || {
+        client.metrics_of(client.auth).await.contains(marker).then_some(())
+    })
+    .await;
     compare_with_the_page(&[
         ("user_service", client.metrics_of(client.users).await),
         ("auth_service", client.metrics_of(client.auth).await),

@@ -2,7 +2,7 @@
 
 use contract::{TokenVerdict, UserId};
 use shared::actors::{Mailbox, ask};
-use shared::http::{Bearer, NoBearer, Problem, ProblemKind, invalid_token, not_permitted};
+use shared::http::{Actor, Bearer, NoBearer, Problem, ProblemKind, invalid_token, not_permitted};
 use shared::secrets::AdminToken;
 
 use crate::actors::UserReader;
@@ -43,9 +43,9 @@ impl Access {
     pub(super) async fn require_admin(
         &self,
         bearer: Result<Bearer, NoBearer>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Actor, Problem> {
         match self.identify(bearer).await? {
-            Caller::Administrator => Ok(()),
+            Caller::Administrator => Ok(Actor::Administrator),
             Caller::User(_) => Err(not_permitted()),
         }
     }
@@ -55,22 +55,28 @@ impl Access {
     /// # Errors
     /// As for [`Access::require_admin`].
     pub(super) async fn may_list(&self, bearer: Result<Bearer, NoBearer>) -> Result<(), Problem> {
-        if self.is_open() { Ok(()) } else { self.require_admin(bearer).await }
+        if !self.is_open() {
+            self.require_admin(bearer).await?;
+        }
+        Ok(())
     }
 
     /// Lets those pass who may create users.
     ///
     /// # Errors
     /// As for [`Access::require_admin`].
-    pub(super) async fn may_create(&self, bearer: Result<Bearer, NoBearer>) -> Result<(), Problem> {
+    pub(super) async fn may_create(
+        &self,
+        bearer: Result<Bearer, NoBearer>,
+    ) -> Result<Actor, Problem> {
         if self.is_open() || self.creators == Creators::Anyone {
-            return Ok(());
+            return Ok(Actor::Anybody);
         }
         self.require_admin(bearer).await
     }
 
     /// Lets those pass who may read, change and delete this user. Whether the user exists is not told
-    /// to others.
+    /// to others. Returns who it is, as far as that is asked.
     ///
     /// # Errors
     /// As for [`Access::require_admin`].
@@ -78,29 +84,29 @@ impl Access {
         &self,
         user: UserId,
         bearer: Result<Bearer, NoBearer>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Actor, Problem> {
         if self.is_open() {
-            return Ok(());
+            return Ok(Actor::Anybody);
         }
         match self.identify(bearer).await? {
             Caller::User(id) if id != user => Err(not_permitted()),
-            _ => Ok(()),
+            Caller::User(id) => Ok(Actor::User(id)),
+            Caller::Administrator => Ok(Actor::Administrator),
         }
     }
 
     /// The same, also where access is open, for a change that administrators alone may make in this form.
-    /// Whether it is one of them.
     ///
     /// # Errors
     /// As for [`Access::require_admin`].
-    pub(super) async fn is_admin(
+    pub(super) async fn may_set_password(
         &self,
         user: UserId,
         bearer: Result<Bearer, NoBearer>,
-    ) -> Result<bool, Problem> {
+    ) -> Result<Actor, Problem> {
         match self.identify(bearer).await? {
-            Caller::Administrator => Ok(true),
-            Caller::User(id) if id == user || self.is_open() => Ok(false),
+            Caller::Administrator => Ok(Actor::Administrator),
+            Caller::User(id) if id == user || self.is_open() => Ok(Actor::User(id)),
             Caller::User(_) => Err(not_permitted()),
         }
     }

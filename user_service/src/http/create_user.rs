@@ -6,7 +6,8 @@ use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
 use shared::http::{
-    Bearer, ClientPresence, IdempotencyKey, JsonBody, NoBearer, Problem, RequestContext,
+    Action, AuditRecord, Bearer, ClientPresence, IdempotencyKey, JsonBody, Members, NoBearer,
+    Problem, RequestContext, RequestOrigin,
 };
 use shared::idempotency::IdempotentRequest;
 
@@ -43,34 +44,52 @@ pub(super) async fn create_user(
     key: IdempotencyKey,
     conditions: ListConditions,
     client: ClientPresence,
-    context: RequestContext,
+    (context, origin): (RequestContext, RequestOrigin),
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
-    if members.contains(PASSWORD_HASH) {
-        api.access.require_admin(bearer).await?;
-    } else {
-        api.access.may_create(bearer).await?;
-    }
+    let create = async |record: &mut AuditRecord| {
+        record.by(if members.contains(PASSWORD_HASH) {
+            api.access.require_admin(bearer).await?
+        } else {
+            api.access.may_create(bearer).await?
+        });
+        create(&api, (key, conditions), &client, context, members, record).await
+    };
+    api.audit.follow(Action::CreateUser, origin, create).await
+}
+
+async fn create(
+    api: &Api,
+    (key, conditions): (IdempotencyKey, ListConditions),
+    client: &ClientPresence,
+    context: RequestContext,
+    members: Members,
+    record: &mut AuditRecord,
+) -> Result<HttpResponse, Problem> {
     let idempotency = key.key.map(|key| {
         let members = members.canonical();
         let parts = [SCOPE.as_bytes(), members.expose_secret()];
         let fingerprint = api.sealing_key.fingerprint(&parts);
         IdempotentRequest { scope: SCOPE, key, fingerprint }
     });
-    let NewUser { username, password, .. } = NewUser::parse(members, &api)?;
+    let NewUser { username, password, .. } = NewUser::parse(members, api)?;
+    record.claims(username.key());
     conditions.for_write()?;
     if let Some(request) = idempotency.clone()
         && let Some(first) = ask(&api.reader, FindResponse(request)).await??
     {
+        record.about(first.user.id);
         return Ok(answer(&first));
     }
     let password_hash = match password {
-        GivenPassword::Password(password) => api.hash(&client, password).await?,
+        GivenPassword::Password(password) => api.hash(client, password).await?,
         GivenPassword::Hash(hash) => hash,
     };
     let traceparent = context.traceparent;
     let create = CreateUser { username, password_hash, idempotency, traceparent };
-    Ok(answer(&ask(&api.repository, Change::Create(create)).await??))
+    let created = ask(&api.repository, Change::Create(create)).await??;
+    record.about(created.user.id);
+    Ok(answer(&created))
 }
 
 fn answer(created: &Written) -> HttpResponse {

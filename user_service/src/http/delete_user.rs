@@ -3,7 +3,9 @@
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{Bearer, IgnoredBody, NoBearer, Problem, RequestContext};
+use shared::http::{
+    Action, AuditRecord, Bearer, IgnoredBody, NoBearer, Problem, RequestContext, RequestOrigin,
+};
 
 use super::Api;
 use super::bodies::written;
@@ -28,11 +30,17 @@ pub(super) async fn delete_user(
     path: UserPath,
     conditions: Conditions,
     context: RequestContext,
+    origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    api.access.may_use(path.user_id, bearer).await?;
-    let precondition = conditions.for_write(&api)?;
-    let delete = DeleteUser { id: path.user_id, precondition, traceparent: context.traceparent };
-    let deleted = ask(&api.repository, Change::Delete(delete)).await??;
-    Ok(written(HttpResponse::Ok(), &deleted))
+    let id = path.user_id;
+    let delete = async |record: &mut AuditRecord| {
+        record.about(id);
+        record.by(api.access.may_use(id, bearer).await?);
+        let precondition = conditions.for_write(&api)?;
+        let delete = DeleteUser { id, precondition, traceparent: context.traceparent };
+        let deleted = ask(&api.repository, Change::Delete(delete)).await??;
+        Ok(written(HttpResponse::Ok(), &deleted))
+    };
+    api.audit.follow(Action::DeleteUser, origin, delete).await
 }

@@ -2,7 +2,10 @@
 
 use actix_web::{HttpResponse, web};
 use shared::actors::ask;
-use shared::http::{Bearer, CONSISTENCY_TOKEN, IgnoredBody, NoBearer, Problem, RequestContext};
+use shared::http::{
+    Action, AuditRecord, Bearer, CONSISTENCY_TOKEN, IgnoredBody, NoBearer, Problem, RequestContext,
+    RequestOrigin,
+};
 
 use super::Api;
 use super::parsing::UserPath;
@@ -26,9 +29,24 @@ pub(super) async fn end_sessions(
     api: web::Data<Api>,
     path: UserPath,
     context: RequestContext,
+    origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    api.access.require_admin(bearer).await?;
+    let end = async |record: &mut AuditRecord| {
+        record.about(path.user_id);
+        end(bearer, &api, path, context, record).await
+    };
+    api.audit.follow(Action::EndSessions, origin, end).await
+}
+
+async fn end(
+    bearer: Result<Bearer, NoBearer>,
+    api: &Api,
+    path: UserPath,
+    context: RequestContext,
+    record: &mut AuditRecord,
+) -> Result<HttpResponse, Problem> {
+    record.by(api.access.require_admin(bearer).await?);
     let end = EndSessions { id: path.user_id, stamp: None, traceparent: context.traceparent };
     let ended = ask(&api.repository, Change::EndSessions(end)).await??;
     let position = ended.position.encode();

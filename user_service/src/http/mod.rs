@@ -24,7 +24,7 @@ use shared::actors::{Mailbox, ask};
 use shared::bus::cloud_event::Codec;
 use shared::clock::Clock;
 use shared::hashing::{HashPassword, PasswordHash, PasswordHasher};
-use shared::http::{ClientPresence, GuessLimit, Problem};
+use shared::http::{AuditTrail, ClientPresence, GuessLimit, Problem};
 use shared::identity::{Password, PasswordBlocklist, PasswordPolicy};
 use shared::secrets::SealingKeys;
 
@@ -49,6 +49,8 @@ pub struct Api {
     pub sealing_key: Arc<SealingKeys>,
     /// Limits the guessing of current passwords.
     pub guesses: GuessLimit,
+    /// Writes down who did what.
+    pub audit: AuditTrail,
     /// Decides who may do what.
     pub access: Access,
     /// Tells the time.

@@ -5,7 +5,8 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
 use shared::http::{
-    Bearer, ClientPresence, IgnoredBody, JsonBody, NoBearer, Problem, ProblemKind, RequestContext,
+    Action, AuditRecord, Bearer, ClientPresence, IgnoredBody, JsonBody, Members, NoBearer, Problem,
+    ProblemKind, RequestContext, RequestOrigin,
 };
 
 use super::Api;
@@ -34,9 +35,23 @@ pub(super) async fn make_reset_token(
     bearer: Result<Bearer, NoBearer>,
     api: web::Data<Api>,
     path: UserPath,
+    origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    api.access.require_admin(bearer).await?;
+    let make = async |record: &mut AuditRecord| {
+        record.about(path.user_id);
+        make(bearer, &api, path, record).await
+    };
+    api.audit.follow(Action::MakeResetToken, origin, make).await
+}
+
+async fn make(
+    bearer: Result<Bearer, NoBearer>,
+    api: &Api,
+    path: UserPath,
+    record: &mut AuditRecord,
+) -> Result<HttpResponse, Problem> {
+    record.by(api.access.require_admin(bearer).await?);
     let user = ask(&api.reader, FindUser(path.user_id)).await??.ok_or_else(no_such_user)?;
     let expires_s = api.clock.unix_s().saturating_add(api.reset_lifetime_s);
     let token = ResetToken { id: user.id, expires_s, stamp: user.stamp };
@@ -61,16 +76,30 @@ pub(super) async fn reset_password(
     api: web::Data<Api>,
     client: ClientPresence,
     context: RequestContext,
+    origin: RequestOrigin,
     JsonBody(members): JsonBody,
+) -> Result<HttpResponse, Problem> {
+    let reset =
+        async |record: &mut AuditRecord| reset(&api, &client, context, members, record).await;
+    api.audit.follow(Action::ResetPassword, origin, reset).await
+}
+
+async fn reset(
+    api: &Api,
+    client: &ClientPresence,
+    context: RequestContext,
+    members: Members,
+    record: &mut AuditRecord,
 ) -> Result<HttpResponse, Problem> {
     let PasswordReset { reset_token, password } = PasswordReset::parse(members, api.policy)?;
     let token = ResetToken::decode(&reset_token, &api.sealing_key, api.clock.unix_s());
     let ResetToken { id, stamp, .. } = token.ok_or_else(invalid_reset_token)?;
+    record.about(id);
     let permit = PasswordPermit::ResetOf(stamp);
     let found = ask(&api.reader, FindUser(id)).await??;
     let user = found.filter(|user| permit.permits(user)).ok_or_else(invalid_reset_token)?;
-    check_guessable(&password, &user.username_key, &api)?;
-    let hash = api.hash(&client, password).await?;
+    check_guessable(&password, &user.username_key, api)?;
+    let hash = api.hash(client, password).await?;
     let update = UpdateUser {
         id,
         username: None,

@@ -1,12 +1,13 @@
 //! `PUT /users/{user_id}`.
 
 use actix_web::{HttpResponse, web};
-use contract::UserRepresentation;
+use contract::{UserId, UserRepresentation};
 use secrecy::SecretString;
 use shared::actors::ask;
 use shared::hashing::{PasswordHash, Stored, Verification, VerifyPassword};
 use shared::http::{
-    Bearer, ClientAddress, ClientPresence, JsonBody, NoBearer, Problem, ProblemKind, RequestContext,
+    Action, Actor, AuditRecord, Bearer, ClientAddress, ClientPresence, JsonBody, Members, NoBearer,
+    Problem, ProblemKind, RequestContext, RequestOrigin,
 };
 use shared::identity::{Password, Username};
 
@@ -20,6 +21,16 @@ use crate::store::{Change, ChangeError, UpdateUser};
 
 /// How often the current password is checked at most, if other requests change it meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// A request without its members.
+struct Request {
+    id: UserId,
+    conditions: Conditions,
+    client: ClientPresence,
+    address: ClientAddress,
+    context: RequestContext,
+    bearer: Result<Bearer, NoBearer>,
+}
 
 /// A change of password, and the address that the request came from.
 struct PasswordChange {
@@ -48,22 +59,38 @@ pub(super) async fn update_user(
     api: web::Data<Api>,
     path: UserPath,
     conditions: Conditions,
-    (client, address): (ClientPresence, ClientAddress),
+    (client, address, origin): (ClientPresence, ClientAddress, RequestOrigin),
     context: RequestContext,
     bearer: Result<Bearer, NoBearer>,
     JsonBody(members): JsonBody,
 ) -> Result<HttpResponse, Problem> {
+    let action =
+        if members.contains("password") { Action::ChangePassword } else { Action::UpdateUser };
+    let request = Request { id: path.user_id, conditions, client, address, context, bearer };
+    let update = async |record: &mut AuditRecord| update(&api, request, members, record).await;
+    api.audit.follow(action, origin, update).await
+}
+
+async fn update(
+    api: &Api,
+    request: Request,
+    members: Members,
+    record: &mut AuditRecord,
+) -> Result<HttpResponse, Problem> {
+    let Request { id, conditions, client, address, context, bearer } = request;
+    record.about(id);
     let sets_unproved = members.contains("password") && !members.contains("current_password");
-    let is_admin = if sets_unproved && bearer.is_ok() {
-        api.access.is_admin(path.user_id, bearer).await?
+    let actor = if sets_unproved && bearer.is_ok() {
+        api.access.may_set_password(id, bearer).await?
     } else {
-        api.access.may_use(path.user_id, bearer).await?;
-        false
+        api.access.may_use(id, bearer).await?
     };
-    let precondition = conditions.for_write(&api)?;
-    let changes = UserChanges::parse(members, path.user_id, api.policy, !is_admin)?;
+    record.by(actor);
+    let proves_itself = !(sets_unproved && actor == Actor::Administrator);
+    let precondition = conditions.for_write(api)?;
+    let changes = UserChanges::parse(members, id, api.policy, proves_itself)?;
     let command = UpdateUser {
-        id: path.user_id,
+        id,
         username: changes.username,
         password: None,
         precondition,
@@ -74,7 +101,7 @@ pub(super) async fn update_user(
         Some(new) => {
             let current = changes.current_password;
             let change = PasswordChange { new, current, client, address };
-            change_password(&api, command, &change).await?
+            change_password(api, command, &change).await?
         }
     };
     Ok(left(HttpResponse::Ok(), &updated))

@@ -1,0 +1,82 @@
+//! Somebody guesses a password and takes an account over: the audit trail tells all of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use awc::http::Method;
+use serde_json::{Value, json};
+use testkit::wait::until;
+
+use crate::client::Answer;
+use crate::system::System;
+
+const ATTACKER: &str = "192.0.2.9";
+const OWNER: &str = "198.51.100.4";
+const BOUND: Duration = Duration::from_secs(30);
+
+async fn login(system: &System, from: &str, name: &str, password: &str) -> Answer {
+    let body = json!({"username": name, "password": password});
+    let from = [("x-forwarded-for", from)];
+    system.client.send(Method::POST, system.client.auth, "/login", &from, Some(body)).await
+}
+
+/// The lines of the trail up to the one with this event.
+async fn trail_until(system: &System, last: &str) -> Vec<Value> {
+    let mut trail: Vec<Value> = Vec::new();
+    until("the trail is written", BOUND, async || {
+        let lines = system.auth_service().take_log().into_iter();
+        let entries = lines.filter_map(|line| serde_json::from_str(&line).ok());
+        trail.extend(entries.filter(|entry: &Value| entry["target"] == "audit"));
+        trail.iter().any(|entry| entry["event.name"] == last).then_some(())
+    })
+    .await;
+    trail
+}
+
+#[actix_web::test]
+async fn an_attack_is_traced_from_the_address_to_what_was_done_with_the_account() {
+    let mut system = System::with_settings(vec![("TRUSTED_PROXIES", "127.0.0.1")]);
+    let anna = system.client.create("Anna", "testpassword").await;
+    until("she can log in", BOUND, async || {
+        (login(&system, OWNER, "Anna", "testpassword").await.status == 200).then_some(())
+    })
+    .await;
+    for guess in ["password1", "password2", "password3"] {
+        assert_eq!(login(&system, ATTACKER, "aNNa", guess).await.status, 401);
+    }
+    assert_eq!(login(&system, ATTACKER, "nobody", "password1").await.status, 401);
+    assert_eq!(login(&system, ATTACKER, "anna", "testpassword").await.status, 200);
+    let path = format!("/users/{}", anna.id);
+    let change = json!({"current_password": "testpassword", "password": "it is mine now"});
+    let from = ("x-forwarded-for", ATTACKER);
+    let taken = system.client.call_users_with(Method::PUT, &path, from, change).await;
+    assert_eq!(taken.status, 200, "{:?}", taken.body);
+    let sessions = format!("{path}/sessions");
+    let admin = system.admin_token();
+    let ended = system.client.call_as(admin.trim(), Method::DELETE, &sessions, None).await;
+    assert_eq!(ended.status, 204);
+
+    let trail = trail_until(&system, "sessions.end").await;
+    let of_attacker = |entry: &&Value| entry["client.address"] == ATTACKER;
+    let failed =
+        |entry: &&Value| entry["event.name"] == "login" && entry["event.outcome"] == "failure";
+    let failures: Vec<&Value> = trail.iter().filter(of_attacker).filter(failed).collect();
+    assert_eq!(failures.len(), 4, "{trail:#?}");
+    let tried: BTreeSet<&str> =
+        failures.iter().map(|entry| entry["user.hash"].as_str().unwrap()).collect();
+    assert_eq!(tried.len(), 2, "one name in three spellings, and another");
+
+    let succeeded = |entry: &&Value| entry["event.outcome"] == "success";
+    let done: Vec<&Value> = trail.iter().filter(of_attacker).filter(succeeded).collect();
+    let [entered, changed] = done[..] else { panic!("{done:#?}") };
+    assert_eq!((&entered["event.name"], &entered["user.id"]), (&json!("login"), &json!(anna.id)));
+    assert_eq!(entered["user.hash"], failures[0]["user.hash"], "this name was guessed");
+    assert_eq!(changed["event.name"], "password.change");
+    assert_eq!(changed["user.id"], anna.id);
+
+    let end = trail.last().unwrap();
+    assert_eq!((&end["actor.kind"], &end["user.id"]), (&json!("administrator"), &json!(anna.id)));
+    let text = serde_json::to_string(&trail).unwrap().to_lowercase();
+    assert!(!text.contains("anna") && !text.contains("password1"), "{text}");
+    system.stop();
+}
