@@ -21,7 +21,7 @@ say() { printf '%(%T)T %s\n' -1 "$*"; }
 run() { "${compose[@]}" "${files[@]}" "$@"; }
 fail() { say "FAILED: $*"; run logs --tail=40 >&2; exit 1; }
 clean_up() {
-  files=(-f docker-compose.yml -f docker-compose.scale.yml)
+  files=(-f docker-compose.yml -f docker-compose.replicas.yml)
   run down -v &>/dev/null || true
   rm -rf "$work"
 }
@@ -87,7 +87,7 @@ smoke 'after down and up'
 run down &>/dev/null
 
 say 'three replicas behind nginx, on the same volumes'
-files=(-f docker-compose.yml -f docker-compose.scale.yml)
+files=(-f docker-compose.yml -f docker-compose.replicas.yml)
 scale=(--scale auth_service=3)
 up "${scale[@]}"
 mapfile -t replicas < <(addresses)

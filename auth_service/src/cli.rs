@@ -15,11 +15,11 @@ use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
-use shared::secrets::first_place;
+use shared::secrets::{DataLayout, first_place};
 use shared::telemetry::registry_of;
 
 use crate::config::Config;
-use crate::{DATA, DataLayout, Deps, Running, start};
+use crate::{DATA, Deps, Running, start};
 
 pub use keys::AuthCommand;
 

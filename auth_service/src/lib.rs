@@ -14,4 +14,4 @@ mod readiness;
 mod service;
 pub mod store;
 
-pub use service::{DATA, DataLayout, Deps, Running, StartError, start};
+pub use service::{DATA, Deps, Running, StartError, start};

@@ -35,7 +35,8 @@ use shared::http::{
     ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
-    ClientSecrets, DataDirClaim, DataDirError, ReplicaPlace, SealingKeyError, SealingKeys,
+    ClientSecrets, DataDirClaim, DataDirError, DataLayout, ReplicaPlace, SealingKeyError,
+    SealingKeys,
 };
 use shared::telemetry::Registry;
 use shared::tokens::key_schedule::KeyRules;
@@ -56,8 +57,8 @@ mod actors;
 mod files;
 
 use actors::{Actors, Exchanging, Following};
+pub use files::DATA;
 use files::Files;
-pub use files::{DATA, DataLayout};
 
 /// By how many seconds clocks may differ.
 const LEEWAY_S: i64 = 5;

@@ -8,6 +8,7 @@ use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::config::local_address;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingStartError, HashingThreads};
+use shared::secrets::DataLayout;
 use shared::telemetry::registry_of;
 use user_service::AuthServiceAddress;
 use user_service::config::DatabaseError;
@@ -50,7 +51,10 @@ pub async fn start(
     bus: Arc<dyn Bus>,
     clock: Clock,
 ) -> Result<Running, StartError> {
-    let users = config.for_user_service().store()?;
+    let users = {
+        let config = config.for_user_service();
+        config.store(&config.common.data_dir)?
+    };
     start_with(config, capacity, users, bus, clock).await
 }
 
@@ -73,7 +77,9 @@ pub async fn start_with(
     let hashing = HashingThreads::start(hashing, metrics)?;
     let [registry, auth_registry] = registries;
     let auth_address = AuthServiceAddress::from(config.user_service.auth_service_url.clone());
+    let user_config = config.for_user_service();
     let deps = user_service::Deps {
+        place: user_service::claim(&user_config, DataLayout::Whole).await?,
         store: users,
         bus: Arc::clone(&bus),
         hashing: hashing.clone(),
@@ -82,8 +88,8 @@ pub async fn start_with(
         registry,
         auth_service: auth_address.clone(),
     };
-    let user_service = user_service::start(config.for_user_service(), deps).await?;
-    let (layout, registry) = (auth_service::DataLayout::Whole, auth_registry);
+    let user_service = user_service::start(user_config, deps).await?;
+    let (layout, registry) = (DataLayout::Whole, auth_registry);
     let deps = auth_service::Deps { bus, hashing, capacity, layout, clock, registry };
     match auth_service::start(config.for_auth_service(), deps).await {
         Ok(auth_service) => {

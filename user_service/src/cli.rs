@@ -18,7 +18,7 @@ use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
 use shared::telemetry::registry_of;
 
 use crate::config::{Access, Config, UserServiceConfig};
-use crate::{AuthServiceAddress, DATA, Deps, Running, start};
+use crate::{AuthServiceAddress, DATA, Deps, Running, claim, start};
 
 use move_users::Move;
 use users::UsersCommand;
@@ -116,10 +116,11 @@ impl Application for UserServiceBinary {
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingConfig::from_args(&hashing, capacity.hash_threads);
         let hashing = HashingThreads::start(hashing, metrics)?;
-        let store = config.store()?;
+        let place = claim(&config, config.layout()).await?;
+        let store = config.store(&place.directory)?;
         let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
         let clock = Clock::system();
-        let deps = Deps { store, bus, hashing, capacity, clock, registry, auth_service };
+        let deps = Deps { place, store, bus, hashing, capacity, clock, registry, auth_service };
         Ok(start(config, deps).await?)
     }
 

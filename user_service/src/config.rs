@@ -2,6 +2,7 @@
 
 mod database;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use shared::bus::direct::DirectUrl;
 use shared::config::{CommonConfig, ListenAddress};
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
+use shared::secrets::DataLayout;
 
 use crate::store::{self, Retention, Store};
 
@@ -169,12 +171,19 @@ impl Config {
         [self.common.problems(), self.service.problems()].concat()
     }
 
-    /// The database of users.
+    /// The database of users. Its file, or what is known of its server, is in `directory`.
     ///
     /// # Errors
     /// See [`DatabaseError`].
-    pub fn store(&self) -> Result<Arc<dyn Store>, DatabaseError> {
-        self.service.database.store(&self.common.data_dir)
+    pub fn store(&self, directory: &Path) -> Result<Arc<dyn Store>, DatabaseError> {
+        self.service.database.store(directory)
+    }
+
+    /// Where the files of a process of its own are: several may share a data directory, unless the
+    /// users are in it.
+    pub fn layout(&self) -> DataLayout {
+        let has_users = self.service.database.not_in_files().is_none();
+        if has_users { DataLayout::Whole } else { DataLayout::Places }
     }
 
     /// The path or the URL of the database of users.

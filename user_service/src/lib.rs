@@ -15,4 +15,4 @@ mod service;
 pub mod store;
 
 pub use auth_service_client::AuthServiceAddress;
-pub use service::{DATA, Deps, Running, StartError, start};
+pub use service::{DATA, Deps, Running, StartError, claim, start};

@@ -11,6 +11,7 @@
 //! The hashing threads belong to the caller, which may share them with auth_service.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ use shared::http::{
     RunningHttpServer, ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
-    AdminToken, AdminTokenError, DataDirClaim, DataDirError, SealingKeyError, SealingKeys,
-    claim_data_dir,
+    AdminToken, AdminTokenError, DataDirClaim, DataDirError, DataLayout, ReplicaPlace,
+    SealingKeyError, SealingKeys, claim_data_dir, claim_place,
 };
 use shared::telemetry::Registry;
 use tokio::task::JoinHandle;
@@ -58,6 +59,8 @@ const WATCHING_MAX: usize = 32;
 
 /// What the service gets from its caller.
 pub struct Deps {
+    /// Where the files of this process are.
+    pub place: ReplicaPlace,
     /// The database of users.
     pub store: Arc<dyn Store>,
     /// The connection to the other service.
@@ -131,6 +134,23 @@ impl Running {
     }
 }
 
+/// Claims where the files of this process are. Waits while the disk is full.
+///
+/// # Errors
+/// See [`DataDirError`].
+pub async fn claim(config: &Config, layout: DataLayout) -> Result<ReplicaPlace, StartError> {
+    let data_dir = &config.common.data_dir;
+    let claim = || match layout {
+        // An auth_service may have its places in the same directory.
+        DataLayout::Whole => {
+            let claim = claim_data_dir(data_dir, DATA.service)?;
+            Ok(ReplicaPlace { number: 1, directory: data_dir.clone(), claim })
+        }
+        DataLayout::Places => claim_place(data_dir, DATA.service, store::is_kept_outside),
+    };
+    open_when_there_is_space(async || claim().map_err(StartError::DataDir)).await
+}
+
 /// Starts the service. It does not wait for the bus, which may be unreachable. While the disk is
 /// full it does without writing; it waits only for space for the sealing key.
 ///
@@ -141,8 +161,8 @@ impl Running {
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     check(&config)?;
     let files = open_when_there_is_space(async || open_files(&config.common));
-    let Files { claim, sealing_key, admin_token } = files.await?;
-    let Deps { store, bus, hashing, capacity, clock, mut registry, auth_service } = deps;
+    let Files { sealing_key, admin_token } = files.await?;
+    let Deps { place, store, bus, hashing, capacity, clock, mut registry, auth_service } = deps;
     let codec = Codec::new(Arc::clone(&sealing_key));
     let auth_service = AuthServiceClient { address: auth_service, codec };
     let secrets = Secrets { sealing_key, admin_token, auth_service };
@@ -150,13 +170,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
     let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
-    let parts = ApiParts { store, hashing, secrets, clock, health, guesses, config };
+    let directory = place.directory.clone();
+    let parts = ApiParts { directory, store, hashing, secrets, clock, health, guesses, config };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, publication) = (actors.head.clone(), actors.publication.clone());
     registry.register_collector(Box::new(AgreementMetrics { head, publication }));
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
-    let readiness = actors.readiness(&parts, Arc::clone(&bus), claim.watch());
+    let readiness = actors.readiness(&parts, Arc::clone(&bus), place.claim.watch());
     let probes = Probes::new(readiness, registry);
     let console = parts.launch_console(&probes, bus);
     let feed = console.as_ref().map(|console| console.feed.clone());
@@ -173,7 +194,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(access, http.address);
-            Ok(Running { address: http.address, http, actors, admin, feed, _claim: claim })
+            Ok(Running { address: http.address, http, actors, admin, feed, _claim: place.claim })
         }
         Err(error) => {
             admin.abort();
@@ -185,16 +206,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
 
 /// What is on the disk beside the database.
 struct Files {
-    claim: DataDirClaim,
     sealing_key: Arc<SealingKeys>,
     admin_token: AdminToken,
 }
 
 fn open_files(common: &CommonConfig) -> Result<Files, StartError> {
-    let claim = claim_data_dir(&common.data_dir, DATA.service)?;
     let sealing_key = Arc::new(SealingKeys::from_config(&common.sealing_key, &common.data_dir)?);
     let admin_token = AdminToken::load_or_create(&common.data_dir)?;
-    Ok(Files { claim, sealing_key, admin_token })
+    Ok(Files { sealing_key, admin_token })
 }
 
 fn check(config: &Config) -> Result<(), StartError> {
@@ -234,6 +253,8 @@ struct Secrets {
 /// What the actors and the handlers are made from.
 #[derive(Clone)]
 struct ApiParts {
+    /// Where the files of this process are.
+    directory: PathBuf,
     store: Arc<dyn Store>,
     hashing: HashingThreads,
     secrets: Secrets,
@@ -309,6 +330,6 @@ impl ApiParts {
     fn spawn_admin(&self, repository: &Mailbox<UserRepository>) -> JoinHandle<()> {
         let reader = UserReader::launch(Arc::clone(&self.store), self.clock.clone(), &self.health);
         let actors = AdminActors { repository: repository.clone(), reader };
-        admin::spawn_admin(&self.config.common.data_dir, actors, self.health.clone())
+        admin::spawn_admin(&self.directory, actors, self.health.clone())
     }
 }

@@ -8,7 +8,8 @@ use shared::backup::{DatabaseFile, ServiceData};
 use shared::clock::Clock;
 use shared::file_mark::Mark;
 use shared::secrets::{
-    ClientSecrets, DataDirError, ReplicaPlace, SealingKeys, claim_only_place, claim_place,
+    ClientSecrets, DataDirError, DataLayout, ReplicaPlace, SealingKeys, claim_only_place,
+    claim_place,
 };
 use shared::tokens::token_set::BootTime;
 
@@ -26,21 +27,10 @@ pub const DATA: ServiceData = ServiceData {
     private_keys: Some(PRIVATE_KEY_PREFIX),
 };
 
-/// Where in the data directory the files of this service are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataLayout {
-    /// In the directory itself, which no other auth_service uses.
-    Whole,
-    /// In the first place that no other replica has taken.
-    Places,
-}
-
-impl DataLayout {
-    fn claim(self, data_dir: &Path) -> Result<ReplicaPlace, DataDirError> {
-        match self {
-            Self::Whole => claim_only_place(data_dir, DATA.service),
-            Self::Places => claim_place(data_dir, DATA.service, is_own_file),
-        }
+fn claim(layout: DataLayout, data_dir: &Path) -> Result<ReplicaPlace, DataDirError> {
+    match layout {
+        DataLayout::Whole => claim_only_place(data_dir, DATA.service),
+        DataLayout::Places => claim_place(data_dir, DATA.service, is_own_file),
     }
 }
 
@@ -78,7 +68,7 @@ impl Files {
         let data_dir = &config.common.data_dir;
         let clients = config.service.clients()?;
         config.service.warn_of_open_files();
-        let place = layout.claim(data_dir)?;
+        let place = claim(layout, data_dir)?;
         let directory = &place.directory;
         let sealing_key = SealingKeys::from_config(&config.common.sealing_key, data_dir)?;
         let sealing_key = Arc::new(sealing_key);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_service::config::Config;
-use auth_service::{DataLayout, Deps, Running, start};
+use auth_service::{Deps, Running, start};
 use awc::http::{Method, StatusCode};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -13,6 +13,7 @@ use shared::bus::{Bus, InProcessBus};
 use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
+use shared::secrets::DataLayout;
 use shared::telemetry::registry_of;
 use tempfile::TempDir;
 use testkit::wait::until;

@@ -76,16 +76,32 @@ pub fn find_running(
         };
         return named.map(|(_, place)| place).ok_or_else(missing);
     }
-    let listens = |place: &Path| {
-        socket_of(place, service).is_ok_and(|socket| UnixStream::connect(socket).is_ok())
-    };
-    let running: Vec<_> = places.iter().filter(|(_, place)| listens(place)).collect();
+    let running: Vec<_> = places.iter().filter(|(_, place)| listens(place, service)).collect();
     match (&*running, &*places) {
         ([], []) => Ok(path()),
         // It does not run, and says so when it is asked.
         ([], [(_, place), ..]) | ([(_, place)], _) => Ok(place.clone()),
         _ => Err(AdminError::SeveralRun(running.iter().map(|(number, _)| *number).collect())),
     }
+}
+
+/// The directory to ask a service in of which each process can answer for all.
+///
+/// # Errors
+/// The data directory cannot be read.
+pub fn find_any_running(data_dir: &Path, service: &str) -> Result<PathBuf, AdminError> {
+    let whole = data_dir.to_owned();
+    let places = places(data_dir)
+        .map_err(|source| AdminError::DataDir { path: whole.clone(), source })?
+        .into_iter()
+        .map(|(_, place)| place);
+    let mut directories = std::iter::once(whole.clone()).chain(places);
+    // If none runs, the one that asks is told so.
+    Ok(directories.find(|directory| listens(directory, service)).unwrap_or(whole))
+}
+
+fn listens(directory: &Path, service: &str) -> bool {
+    socket_of(directory, service).is_ok_and(|socket| UnixStream::connect(socket).is_ok())
 }
 
 /// Asks the service that runs on this data directory, and waits for the answer.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::client::{AdminError, ask_service, find_running};
+pub use self::client::{AdminError, ask_service, find_any_running, find_running};
 pub use self::server::CommandSocket;
 
 /// The longest path of a socket, in bytes: `sun_path` of `unix(7)`, with its final zero byte.

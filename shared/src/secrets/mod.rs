@@ -16,6 +16,8 @@ pub use client_secrets::{ClientSecrets, NotAClient};
 pub use data_dir::{DataDirClaim, DataDirError, DataDirPlace, claim_data_dir};
 pub use key_file::{KeyFileError, load_or_create, read_secret_file, warn_if_open};
 pub use random::random_bytes;
-pub use replica_place::{ReplicaPlace, claim_only_place, claim_place, first_place, places};
+pub use replica_place::{
+    DataLayout, ReplicaPlace, claim_only_place, claim_place, first_place, places,
+};
 pub use sealing::{NotAuthentic, SealingKeys, UnsealError};
 pub use sealing_source::SealingKeyError;

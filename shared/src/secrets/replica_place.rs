@@ -16,6 +16,15 @@ const PLACES_MAX: u32 = 64;
 /// How the names of places begin.
 const PREFIX: &str = "replica-";
 
+/// Where in a data directory the files of a service are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataLayout {
+    /// In the directory itself, which no other process of this service uses.
+    Whole,
+    /// In the first place that no other process of this service has taken.
+    Places,
+}
+
 /// The place of a replica, which nobody else can take until the claim is dropped.
 #[derive(Debug)]
 pub struct ReplicaPlace {

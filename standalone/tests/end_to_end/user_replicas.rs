@@ -1,6 +1,8 @@
 //! Two processes of user_service on one PostgreSQL, which one auth_service follows over RabbitMQ.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use awc::http::Method;
@@ -12,12 +14,13 @@ use testkit::service_process::ServiceProcess;
 use testkit::wait::until;
 
 use crate::client::{Answer, Client};
-use crate::system::start_apart;
+use crate::system::{path_of, start_apart};
 
 const PASSWORD: &str = "testpassword";
+/// The data directory that both share.
+const USERS: &str = "users";
 /// How soon auth_service has what was written, whatever happens to one process.
 const AGREEMENT: Duration = Duration::from_secs(5);
-const NAMES: [&str; 2] = ["one", "two"];
 
 struct Fleet {
     broker: RabbitMq,
@@ -56,7 +59,7 @@ impl Fleet {
     }
 
     fn launch(&mut self, n: usize) {
-        let process = self.spawn("user_service", NAMES[n]);
+        let process = self.spawn("user_service", USERS);
         let users = process.address_of("user_service");
         let auth = self.auth.as_ref().unwrap().1;
         ServiceProcess::wait_until_ready(users);
@@ -167,6 +170,33 @@ async fn of_two_processes_one_publishes_and_the_other_takes_over_when_it_stops_o
     fleet.user_services[holder].take().unwrap().0.stop();
     fleet.create(other, "alone").await;
     fleet.until_agreed(other, "the holder was stopped").await;
+}
+
+#[actix_web::test]
+async fn processes_that_share_a_data_directory_have_places_there_and_one_administrator() {
+    let mut fleet = Fleet::start().await;
+    let data_dir = fleet.directory.path().join(USERS);
+    for place in ["replica-1", "replica-2"].map(|place| data_dir.join(place)) {
+        assert!(place.join("users-postgres.mark").is_file(), "{}", place.display());
+        assert!(!place.join("admin.token").exists(), "{}", place.display());
+    }
+    assert!(data_dir.join("admin.token").is_file());
+
+    // A command asks whoever runs.
+    let id = fleet.create(0, "anna").await;
+    let anna = format!("{id:>10}  anna\n");
+    assert_eq!(users_listed(&data_dir), anna);
+    fleet.user_services[0].take().unwrap().0.kill();
+    assert_eq!(users_listed(&data_dir), anna);
+    fleet.user_services[1].take().unwrap().0.stop();
+    assert_eq!(users_listed(&data_dir), "", "none runs");
+}
+
+/// What `user_service users list` prints.
+fn users_listed(data_dir: &Path) -> String {
+    let mut command = Command::new(path_of("user_service"));
+    command.args(["users", "list"]).env("DATA_DIR", data_dir);
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
 
 #[actix_web::test]

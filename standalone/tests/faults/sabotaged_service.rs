@@ -82,7 +82,7 @@ async fn serves_until_it_is_killed() {
     let mistake = Mistake::from_environment();
     let config = Cli::parse_from(["sabotaged"]).config;
     let _log = init_logging(&config.common.log, config.common.log_format).unwrap();
-    let inside = config.for_user_service().store().unwrap();
+    let inside = config.for_user_service().store(&config.common.data_dir).unwrap();
     let path = config.common.data_dir.join("users.db");
     let store = Arc::new(SabotagedStore { inside, mistake, path });
     let bus = Arc::new(InProcessBus::new());

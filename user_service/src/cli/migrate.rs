@@ -17,7 +17,7 @@ pub(super) fn migrate(config: &Config) -> Result<(), CommandError> {
     if !problems.is_empty() {
         return Err(failed(exit::CONFIG, problems.join("; ")));
     }
-    let store = config.store().map_err(|error| wrong(&error))?;
+    let store = config.store(&config.common.data_dir).map_err(|error| wrong(&error))?;
     let _claim = claim_file(config)?;
     let migrating = async { store.migrate().await };
     actix_web::rt::System::new().block_on(migrating).map_err(|error| refused(&error))?;

@@ -8,7 +8,7 @@ mod list;
 use std::path::Path;
 
 use clap::Subcommand;
-use shared::admin::{AdminError, ask_service};
+use shared::admin::{AdminError, ask_service, find_any_running};
 use shared::cli::CommandError;
 
 use self::export::Export;
@@ -36,6 +36,7 @@ pub enum UsersCommand {
 
 impl UsersCommand {
     pub(super) fn run(self, data_dir: &Path) -> Result<(), CommandError> {
+        let data_dir = &find_any_running(data_dir, SERVICE)?;
         match self {
             Self::List { json } => list::list(data_dir, json),
             Self::Import(import) => import.run(data_dir),

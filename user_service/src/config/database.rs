@@ -113,14 +113,14 @@ impl DatabaseConfig {
         )
     }
 
-    /// The database; `data_dir` has the file, or what is known of the server.
-    pub(super) fn store(&self, data_dir: &Path) -> Result<Arc<dyn Store>, DatabaseError> {
+    /// The database; `directory` has the file, or what is known of the server.
+    pub(super) fn store(&self, directory: &Path) -> Result<Arc<dyn Store>, DatabaseError> {
         let files = [&self.database_url_file, &self.database_listen_url_file];
         files.into_iter().flatten().for_each(|path| warn_if_open(path));
         let Some(url) = self.url()? else {
-            return Ok(store::in_file(data_dir.join(store::DATABASE)));
+            return Ok(store::in_file(directory.join(store::DATABASE)));
         };
-        store::at_url(&url, self.listen_url()?.as_ref(), data_dir)
+        store::at_url(&url, self.listen_url()?.as_ref(), directory)
             .map_err(|error| DatabaseError::Url(URL, error))
     }
 }

@@ -163,7 +163,7 @@ impl ApiParts {
             store: Arc::clone(&self.store),
             repository: repository.clone(),
             sealing_key: Arc::clone(&self.secrets.sealing_key),
-            directory: self.config.common.data_dir.clone(),
+            directory: self.directory.clone(),
             replay_limit: self.config.service.sync_replay_limit,
             metrics: metrics.answers.clone(),
             health: self.health.clone(),

@@ -73,6 +73,11 @@ pub fn at_url(
     Ok(Arc::new(store))
 }
 
+/// Whether this file in a data directory is what is known of a database that is elsewhere.
+pub(crate) fn is_kept_outside(name: &str) -> bool {
+    postgres::is_mark(name)
+}
+
 /// Whether this URL can be used.
 ///
 /// # Errors

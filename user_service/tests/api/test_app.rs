@@ -13,11 +13,12 @@ use shared::bus::{Bus, InProcessBus};
 use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::hashing::{HashParams, HashingConfig, HashingMetrics, HashingThreads};
+use shared::secrets::DataLayout;
 use shared::telemetry::registry_of;
 use tempfile::TempDir;
 use user_service::config::Config;
 use user_service::store;
-use user_service::{AuthServiceAddress, Deps, Running, StartError, start};
+use user_service::{AuthServiceAddress, Deps, Running, StartError, claim, start};
 
 pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
@@ -73,10 +74,12 @@ impl Setup {
         let mut registry = registry_of("user_service");
         let metrics = HashingMetrics::register(&mut registry);
         let hashing = HashingThreads::start(self.hashing, metrics).unwrap();
-        let store = config.store().unwrap();
+        let place = claim(&config, DataLayout::Whole).await?;
+        let store = config.store(&place.directory).unwrap();
         let capacity = Capacity { http_workers: 2, connections: 1024, hash_threads: 1 };
         let auth_service = AuthServiceAddress::from(config.service.auth_service_url.clone());
         let deps = Deps {
+            place,
             store,
             bus: self.bus,
             hashing,

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_service::{DataLayout, Deps};
+use auth_service::Deps;
 use clap::Parser;
 use contract::TokenRecord;
 use contract::topology::TOKENS_EXCHANGE;
@@ -23,7 +23,7 @@ use shared::capacity::Capacity;
 use shared::clock::Clock;
 use shared::config::HashingArgs;
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
-use shared::secrets::SealingKeys;
+use shared::secrets::{DataLayout, SealingKeys};
 use shared::telemetry::{Registry, init_logging};
 
 /// The process that makes the mistake, but for its settings.

@@ -30,6 +30,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use secrecy::SecretString;
+use shared::file_mark::Mark;
 pub(super) use shared::postgres::check_url;
 use shared::postgres::{InvalidDatabaseUrl, Link, Server, Session};
 
@@ -43,6 +44,11 @@ use writer::PostgresWriter;
 const MARKED: &str = "users-postgres.db";
 /// How long statements over all users may take.
 const LONG: Duration = Duration::from_hours(1);
+
+/// Whether this file in a data directory is the mark.
+pub(super) fn is_mark(name: &str) -> bool {
+    Path::new(name) == Mark::path_beside(Path::new(MARKED))
+}
 
 /// The database that a URL names.
 pub(super) struct PostgresStore {
