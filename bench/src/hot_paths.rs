@@ -195,8 +195,14 @@ fn records() -> impl Iterator<Item = SentRecord> {
     (1..).map(move |seq| {
         let name = format!("user{seq}");
         let (username, username_key) = (name.clone(), name);
-        let state =
-            UserState { username, username_key, version: 1, password_version: 1, stamp: None };
+        let state = UserState {
+            username,
+            username_key,
+            version: 1,
+            password_version: 1,
+            stamp: None,
+            is_admin: false,
+        };
         let change = UserChange { id: UserId(seq), user: Some(state), written_by: None };
         let (kind, data) = (EventKind::CREATED, serde_json::to_string(&change).unwrap());
         let prev_hash = end.hash;

@@ -30,7 +30,8 @@ fn codec() -> Codec {
 fn state(username: &str, version: i64) -> UserState {
     let (username, username_key) = (username.into(), username.to_lowercase());
     let stamp = Some(Position { seq: 40, hash: RecordHash([0xee; 16]) });
-    UserState { username, username_key, version, password_version: 1, stamp }
+    let is_admin = false;
+    UserState { username, username_key, version, password_version: 1, stamp, is_admin }
 }
 
 fn record(kind: &str, data: String) -> LogRecord {

@@ -3,6 +3,7 @@
 mod importing;
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::Path;
 
 use contract::UserId;
@@ -12,9 +13,12 @@ use shared::admin::CommandSocket;
 use shared::telemetry::ErrorChain;
 use tokio::task::JoinHandle;
 
-use crate::actors::user_reader::{FindCredentials, ListUsers};
+use crate::actors::user_reader::{
+    FindCredentials, FindUser, FindUserByName, ListAdmins, ListUsers,
+};
 use crate::actors::{UserReader, UserRepository};
 use crate::domain::User;
+use crate::store::{Change, SetRole};
 
 /// The name of the socket.
 pub(crate) const SERVICE: &str = "user_service";
@@ -38,6 +42,27 @@ pub(crate) enum AdminCommand {
         /// With the hashes of their passwords.
         with_hashes: bool,
     },
+    /// Who is an administrator? The answer is of [`ListedUser`]s, in order of their ids.
+    ListAdmins,
+    /// Make this user an administrator, or no longer. The answer is [`RoleSet`].
+    SetRole { user: UserRef, is_admin: bool },
+}
+
+/// Names a user.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UserRef {
+    Id(i64),
+    Name(String),
+}
+
+/// What became of a user's role.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct RoleSet {
+    pub(crate) id: i64,
+    pub(crate) username: String,
+    /// It was another before.
+    pub(crate) is_changed: bool,
 }
 
 /// A user to create.
@@ -70,9 +95,21 @@ pub(crate) struct ListedUser {
     pub(crate) password_hash: Option<String>,
 }
 
+impl ListedUser {
+    /// Writes the user as one line: a JSON object, or id and name.
+    pub(crate) fn write_line(&self, output: &mut impl Write, is_json: bool) -> io::Result<()> {
+        if is_json {
+            serde_json::to_writer(&mut *output, self)?;
+            return output.write_all(b"\n");
+        }
+        writeln!(output, "{:>10}  {}", self.id, self.username)
+    }
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
 enum AdminAnswer {
+    Role(RoleSet),
     Fates(Vec<Fate>),
     Users(Vec<ListedUser>),
 }
@@ -102,6 +139,10 @@ impl AdminActors {
             AdminCommand::List { after, with_hashes } => {
                 self.list(after, with_hashes).await.map(AdminAnswer::Users)
             }
+            AdminCommand::ListAdmins => self.list_admins().await.map(AdminAnswer::Users),
+            AdminCommand::SetRole { user, is_admin } => {
+                self.set_role(user, is_admin).await.map(AdminAnswer::Role)
+            }
         }
     }
 
@@ -117,6 +158,26 @@ impl AdminActors {
             }
         }
         Ok(listed.into_iter().flatten().collect())
+    }
+
+    async fn list_admins(&self) -> Result<Vec<ListedUser>, String> {
+        let admins = ask(&self.reader, ListAdmins).await.map_err(told)?.map_err(told)?;
+        let listed =
+            |User { id, username, .. }| ListedUser { id: id.0, username, password_hash: None };
+        Ok(admins.into_iter().map(listed).collect())
+    }
+
+    async fn set_role(&self, user: UserRef, is_admin: bool) -> Result<RoleSet, String> {
+        let found = match user {
+            UserRef::Id(id) => ask(&self.reader, FindUser(UserId(id))).await,
+            UserRef::Name(name) => ask(&self.reader, FindUserByName(name)).await,
+        };
+        let user = found.map_err(told)?.map_err(told)?;
+        let user = user.ok_or_else(|| "there is no such user".to_owned())?;
+        let change = Change::SetRole(SetRole { id: user.id, is_admin });
+        let written = ask(&self.repository, change).await.map_err(told)?.map_err(told)?;
+        let User { id, username, .. } = written.user;
+        Ok(RoleSet { id: id.0, username, is_changed: user.is_admin != is_admin })
     }
 
     /// `None` if the user was deleted meanwhile. The name is that of the same moment as the hash.

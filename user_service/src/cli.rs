@@ -1,5 +1,6 @@
 //! This service as a separate binary.
 
+mod admins;
 mod migrate;
 mod move_users;
 mod users;
@@ -20,6 +21,7 @@ use shared::telemetry::registry_of;
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, claim, start};
 
+use admins::AdminsCommand;
 use move_users::Move;
 use users::UsersCommand;
 
@@ -29,6 +31,9 @@ pub enum UserCommand {
     /// The users of the running user_service: list, import and export them
     #[command(subcommand)]
     Users(UsersCommand),
+    /// The administrators among the users of the running user_service: list, add and remove them
+    #[command(subcommand)]
+    Admins(AdminsCommand),
     /// Bring the tables of the users up to date, and serve nothing
     ///
     /// A start does the same. Run it first where the service itself may not change tables. Several may run at once on
@@ -48,6 +53,7 @@ impl UserCommand {
     pub fn run_with(self, config: &Config) -> Result<(), CommandError> {
         match self {
             Self::Users(command) => command.run(&config.common.data_dir),
+            Self::Admins(command) => command.run(&config.common.data_dir),
             Self::Migrate => migrate::migrate(config),
             Self::Move(moving) => moving.run(config),
         }

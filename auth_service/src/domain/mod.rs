@@ -3,5 +3,5 @@
 mod credential;
 mod stand_in;
 
-pub use credential::Credential;
+pub use credential::{Credential, Profile};
 pub use stand_in::Lot;

@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use shared::secrets::random_bytes;
 
 use super::Api;
+use crate::domain::Profile;
 
 /// `client_id`: there is one client, for everybody who knows a password.
 const CLIENT: &str = "lockstep";
@@ -13,7 +14,7 @@ const CLIENT: &str = "lockstep";
 /// The user whom a token is for.
 pub(super) struct Subject {
     pub(super) id: UserId,
-    pub(super) username: String,
+    pub(super) profile: Profile,
     pub(super) stamp: Position,
 }
 
@@ -37,6 +38,8 @@ pub(super) fn new_claims(subject: Subject, session: Session, api: &Api) -> Claim
         Session::New => (jti.clone(), now_s),
         Session::Continued { sid, auth_time } => (sid, auth_time),
     };
+    let Profile { username, is_admin } = subject.profile;
+    let is_admin = is_admin || api.admins.contains(&subject.id);
     let session_ends_s = auth_time.saturating_add(api.session_max_age_s);
     Claims {
         iss: api.rules.issuer.clone(),
@@ -49,8 +52,8 @@ pub(super) fn new_claims(subject: Subject, session: Session, api: &Api) -> Claim
         jti,
         auth_time,
         client_id: CLIENT.to_owned(),
-        username: subject.username,
+        username,
         stamp: subject.stamp.encode(),
-        scope: api.admins.contains(&subject.id).then(|| ADMIN_SCOPE.to_owned()),
+        scope: is_admin.then(|| ADMIN_SCOPE.to_owned()),
     }
 }

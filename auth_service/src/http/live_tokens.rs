@@ -20,6 +20,7 @@ use super::token_rejection::TokenRejection;
 use super::waiters::{WAIT_MAX, Waiters};
 use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, Replicas};
+use crate::domain::Profile;
 use crate::store::{ProjectionReader, StoreError};
 
 /// Tells which tokens are alive, on one worker's thread, by the rule of [`shared::tokens::liveness`].
@@ -219,9 +220,9 @@ impl TokenChecker {
         self.replicas.freshness(users, self.fresh.now())
     }
 
-    /// The name of the user with this id.
-    pub(super) fn find_username(&self, user: UserId) -> Result<Option<String>, StoreError> {
-        self.reader.find_username(user)
+    /// What a token of the user with this id says of them.
+    pub(super) fn find_profile(&self, user: UserId) -> Result<Option<Profile>, StoreError> {
+        self.reader.find_profile(user)
     }
 
     fn ask_projection(&self, token: &VerifiedToken) -> Result<StampAnswer, StoreError> {

@@ -91,8 +91,8 @@ async fn try_login(
     if credential.stamp == NO_STAMP {
         return Err(not_yet_applied());
     }
-    let Credential { id, username, stamp, .. } = credential;
-    let mut claims = new_claims(Subject { id, username, stamp }, Session::New, api);
+    let Credential { id, profile, stamp, .. } = credential;
+    let mut claims = new_claims(Subject { id, profile, stamp }, Session::New, api);
     if let Some(request) = request {
         claims = ask(&api.revocations, RememberLogin { request, claims }).await??;
     }

@@ -65,9 +65,9 @@ async fn trade(
     api: &Api,
     origin: RequestOrigin,
 ) -> Result<String, Problem> {
-    let username = api.tokens.find_username(old.user).map_err(Problem::internal)?;
-    let username = username.ok_or_else(|| refused(RefreshRefused::UserGone))?;
-    let subject = Subject { id: old.user, username, stamp: old.stamp };
+    let profile = api.tokens.find_profile(old.user).map_err(Problem::internal)?;
+    let profile = profile.ok_or_else(|| refused(RefreshRefused::UserGone))?;
+    let subject = Subject { id: old.user, profile, stamp: old.stamp };
     let (sid, auth_time) = (old.claims.sid.clone(), old.claims.auth_time);
     let claims = new_claims(subject, Session::Continued { sid, auth_time }, api);
     if claims.exp <= claims.iat {

@@ -9,7 +9,7 @@ use shared::store_error::Damage;
 
 use super::StoreError;
 use super::sqlite::{hashes, migrations, projection, staging, totals};
-use crate::domain::{Credential, Lot};
+use crate::domain::{Credential, Lot, Profile};
 
 /// Why records were not applied. None of them was.
 #[derive(Debug, thiserror::Error)]
@@ -169,9 +169,9 @@ impl ProjectionReader {
         self.connection.with(|connection| projection::find_stamp(connection, user))
     }
 
-    /// The name of the user with this id, as shown.
-    pub fn find_username(&self, user: UserId) -> Result<Option<String>, StoreError> {
-        self.connection.with(|connection| projection::find_username(connection, user))
+    /// What a token of the user with this id says of them.
+    pub fn find_profile(&self, user: UserId) -> Result<Option<Profile>, StoreError> {
+        self.connection.with(|connection| projection::find_profile(connection, user))
     }
 
     /// The user on whom the lot falls, or the next one who is there; none if there are no users.

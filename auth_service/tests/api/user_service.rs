@@ -490,6 +490,7 @@ fn new_user(username: &str) -> UserState {
         version: 1,
         password_version: 1,
         stamp,
+        is_admin: false,
     };
     with_name(&user, username)
 }

@@ -32,6 +32,9 @@ impl EventKind {
     /// All sessions of the user were ended: the record is the new security stamp, and nothing else
     /// changed.
     pub const SESSIONS_ENDED: Self = Self(Cow::Borrowed("user.sessions_ended.v1"));
+    /// The user became an administrator or is one no longer. All their sessions were ended, so the
+    /// record is the new security stamp.
+    pub const ROLE_CHANGED: Self = Self(Cow::Borrowed("user.role_changed.v1"));
 
     /// Parses words between dots and a version, such as `user.locked.v9`; `None` if it is malformed
     /// or too long. Words consist of `a-z`, `0-9` and `_`.
@@ -177,11 +180,14 @@ pub struct UserState {
     /// Counts the user's security stamps, from 1; the sealed hash is bound to it.
     pub password_version: i64,
     /// The user's security stamp: the record that set the present password, or ended all sessions
-    /// since, or the last [`LogRewound`] if that is later. Absent from that very
+    /// since, or changed the role since, or the last [`LogRewound`] if that is later. Absent from that very
     /// record, which is the stamp itself, and from records and snapshots of versions that knew no
     /// stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<Position>,
+    /// The user is an administrator: tokens that are made now have the scope `admin`. Absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_admin: bool,
 }
 
 /// A password's Argon2id hash, sealed for the other service (`shared::secrets::SealingKeys`).

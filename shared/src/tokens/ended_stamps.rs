@@ -120,7 +120,14 @@ mod tests {
 
     fn state(stamp: Option<Position>) -> UserState {
         let (username, username_key) = ("anna".to_owned(), "anna".to_owned());
-        UserState { username, username_key, version: 1, password_version: 1, stamp }
+        UserState {
+            username,
+            username_key,
+            version: 1,
+            password_version: 1,
+            stamp,
+            is_admin: false,
+        }
     }
 
     #[test]

@@ -72,7 +72,8 @@ fn follower(cursor: Cursor, session: usize) -> Follower {
 /// Each record creates a user, so that a projection shows what it was made of.
 fn state_of(username: String) -> UserState {
     let (username_key, version, password_version) = (username.clone(), 1, 1);
-    UserState { username, username_key, version, password_version, stamp: None }
+    let (stamp, is_admin) = (None, false);
+    UserState { username, username_key, version, password_version, stamp, is_admin }
 }
 
 pub(crate) fn name_of(record: &ReceivedRecord) -> &String {

@@ -46,7 +46,7 @@ def channel_of(routing_key):
     raise SystemExit(f"no channel has the address {routing_key}")
 
 
-wanted = {"user.created", "user.updated", "user.sessions_ended", "user.deleted", "log.head", "session.revoked"}
+wanted = {"user.created", "user.updated", "user.sessions_ended", "user.role_changed", "user.deleted", "log.head", "session.revoked"}
 counts = collections.Counter()
 connection = pika.BlockingConnection(pika.URLParameters(url))
 channel = connection.channel()

@@ -13,6 +13,7 @@ use testkit::wait::until_holds;
 use crate::contract_tools::{Program, contracts, printed_by, python, repository};
 use crate::example_service::the_service_honours_logouts;
 use crate::journeys::until_login_gives;
+use crate::owners::admins;
 use crate::system::System;
 
 const PASSWORD: &str = "testpassword";
@@ -54,11 +55,15 @@ async fn every_message_on_the_wire_is_as_documented(system: &mut System) {
     let (admin, path) = (system.admin_token(), format!("/users/{id}/sessions"));
     let ended = system.client.call_as(admin.trim(), Method::DELETE, &path, None).await;
     assert_eq!(ended.status, 204, "{ended:?}");
+    let made = admins(&system, &["add", "newusername"]).await;
+    assert!(made.status.success(), "{made:?}");
     assert_eq!(system.client.delete(id).await.status, 200);
 
     let counts: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
     assert!(checker.0.wait().unwrap().success());
-    for kind in ["user.created", "user.updated", "user.sessions_ended", "user.deleted"] {
+    for kind in
+        ["user.created", "user.updated", "user.sessions_ended", "user.role_changed", "user.deleted"]
+    {
         assert_eq!(counts[kind], 1, "{counts}");
     }
     assert_eq!(counts["session.revoked"], 1, "{counts}");

@@ -1,11 +1,14 @@
 //! `USER_SERVICE_ACCESS=owner`: who may do what, with both services.
 
+use std::process::{Command, Output};
+
+use actix_web::rt::task::spawn_blocking;
 use awc::http::Method;
 use serde_json::json;
 
 use crate::client::Client;
 use crate::journeys::until_login_gives;
-use crate::system::System;
+use crate::system::{System, path_of};
 
 const PASSWORD: &str = "testpassword";
 
@@ -81,6 +84,68 @@ async fn a_token_that_has_ended_gives_no_access() {
         [(Method::DELETE, sessions), (Method::POST, format!("{path}/reset-token"))]
     {
         assert_eq!(client.call_as(&token, method, &path, None).await.status, 403);
+    }
+    system.stop();
+}
+
+/// `admins` with these arguments, beside the running service.
+pub(crate) async fn admins(system: &System, arguments: &[&str]) -> Output {
+    let mut command = Command::new(path_of("standalone"));
+    command.env_clear().env("DATA_DIR", system.data_dir()).arg("admins").args(arguments);
+    spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[actix_web::test]
+async fn a_command_makes_an_administrator_and_takes_that_back_at_once() {
+    let mut system = System::with_settings(vec![("USER_SERVICE_ACCESS", "owner")]);
+    let client = system.client;
+    let (_, before) = new_user(client, "anna").await;
+    let (bert_path, _) = new_user(client, "bert").await;
+    assert_eq!(printed(&admins(&system, &["list"]).await), "");
+
+    let made = printed(&admins(&system, &["add", "Anna"]).await);
+    assert!(made.contains("anna (id 1) is an administrator now"), "{made}");
+    let again = printed(&admins(&system, &["add", "--id", "1", "--json"]).await);
+    assert_eq!(
+        again.trim(),
+        json!({"id": 1, "username": "anna", "is_admin": true, "changed": false}).to_string()
+    );
+    assert_eq!(
+        printed(&admins(&system, &["list", "--json"]).await).trim(),
+        json!({"id": 1, "username": "anna"}).to_string()
+    );
+    let old = client.call_as(&before, Method::GET, &bert_path, None).await;
+    assert_eq!(old.status, 401, "the sessions of before have ended");
+    let scope = async || {
+        until_login_gives(client, "anna", PASSWORD, 200).await;
+        let token = client.token("anna", PASSWORD).await;
+        let list = client.call_as(&token, Method::GET, "/users", None).await;
+        (list.status, token)
+    };
+    let list_as_admin = async || Some(scope().await).filter(|(status, _)| *status == 200);
+    let wait = std::time::Duration::from_secs(30);
+    let (_, admin) = testkit::wait::until("anna lists all users", wait, list_as_admin).await;
+    assert_eq!(client.call_as(&admin, Method::GET, &bert_path, None).await.status, 200);
+
+    let removed = printed(&admins(&system, &["remove", "anna"]).await);
+    assert!(removed.contains("is no administrator now"), "{removed}");
+    for path in ["/users", &bert_path] {
+        assert_eq!(client.call_as(&admin, Method::GET, path, None).await.status, 401, "{path}");
+    }
+    let list_as_user = async || Some(scope().await).filter(|(status, _)| *status == 403);
+    testkit::wait::until("anna lists nothing", wait, list_as_user).await;
+
+    for wrong in
+        [&["add", "nobody"][..], &["remove", "--id", "99"], &["add"], &["add", "--id", "0"]]
+    {
+        let output = admins(&system, wrong).await;
+        assert!(!output.status.success() && output.stdout.is_empty(), "{wrong:?}");
+        assert!(!output.stderr.is_empty(), "{wrong:?}");
     }
     system.stop();
 }

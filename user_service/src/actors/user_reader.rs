@@ -48,6 +48,10 @@ pub struct ListUsers {
     pub limit: u32,
 }
 
+/// "Who is an administrator?", in order of their ids.
+#[derive(Clone, Copy, Debug)]
+pub struct ListAdmins;
+
 /// "What was the first response to this request?" A repeated request needs no hashing then; the
 /// writer makes the final decision.
 #[derive(Clone, Debug)]
@@ -66,6 +70,10 @@ impl Command for FindCredentials {
 }
 
 impl Command for ListUsers {
+    type Reply = Result<Vec<User>, StoreError>;
+}
+
+impl Command for ListAdmins {
     type Reply = Result<Vec<User>, StoreError>;
 }
 
@@ -145,6 +153,14 @@ impl Handler<Ask<ListUsers>> for UserReader {
         ask.answer_later(async move |ListUsers { after, limit }| {
             reader.get().await?.list_users(after, limit).await
         });
+    }
+}
+
+impl Handler<Ask<ListAdmins>> for UserReader {
+    type Result = ();
+    fn handle(&mut self, ask: Ask<ListAdmins>, _: &mut Self::Context) {
+        let reader = Rc::clone(&self.reader);
+        ask.answer_later(async move |ListAdmins| reader.get().await?.list_admins().await);
     }
 }
 

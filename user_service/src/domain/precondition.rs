@@ -91,6 +91,7 @@ mod tests {
             password_version: 1,
             changed: position(2),
             stamp: position(1),
+            is_admin: false,
         }
     }
 

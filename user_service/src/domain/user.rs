@@ -14,14 +14,16 @@ pub struct User {
     pub username_key: String,
     /// Counts the user's changes, from 1. A rehash of the same password does not count.
     pub version: i64,
-    /// Counts the user's passwords, from 1.
+    /// Counts the user's security stamps, from 1.
     pub password_version: i64,
     /// The record that last changed the name or the password. A rehash of the same password does
     /// not count.
     pub changed: Position,
     /// The user's security stamp: the record that set the present password, or ended all sessions
-    /// since, or the last `log.rewound` if that is later.
+    /// since, or changed the role since, or the last `log.rewound` if that is later.
     pub stamp: Position,
+    /// The user is an administrator.
+    pub is_admin: bool,
 }
 
 impl User {
@@ -39,6 +41,7 @@ impl User {
             version: self.version,
             password_version: self.password_version,
             stamp: Some(self.stamp),
+            is_admin: self.is_admin,
         }
     }
 
@@ -48,8 +51,8 @@ impl User {
         UserChange { id: self.id, user: Some(self.state()), written_by: None }
     }
 
-    /// The content of a record that sets the user's password or ends all sessions: that record is the
-    /// stamp.
+    /// The content of a record that sets the user's password, or ends all sessions, or changes the
+    /// role: that record is the stamp.
     pub fn left_with_new_stamp(&self) -> UserChange {
         let state = UserState { stamp: None, ..self.state() };
         UserChange { id: self.id, user: Some(state), written_by: None }

@@ -21,6 +21,8 @@ pub enum Change {
     ReplaceHash(ReplaceHash),
     /// See [`EndSessions`].
     EndSessions(EndSessions),
+    /// See [`SetRole`].
+    SetRole(SetRole),
 }
 
 /// "Create this user": records `user.created`, unless the name is taken.
@@ -69,7 +71,7 @@ pub struct DeleteUser {
 pub struct ReplaceHash {
     /// The user.
     pub id: UserId,
-    /// The version of the password that was rehashed.
+    /// The user's `password_version` when the hash was made.
     pub password_version: i64,
     /// The user's security stamp then, if the sender knows it.
     pub stamp: Option<Position>,
@@ -90,6 +92,17 @@ pub struct EndSessions {
     pub stamp: Option<Position>,
     /// W3C trace context of the request.
     pub traceparent: Option<String>,
+}
+
+/// "Make this user an administrator", or no longer: records `user.role_changed`, unless the user is
+/// that already. Like [`EndSessions`] it is the new security stamp, so that no token says other than
+/// the user is.
+#[derive(Clone, Debug)]
+pub struct SetRole {
+    /// The user.
+    pub id: UserId,
+    /// What they are from now on.
+    pub is_admin: bool,
 }
 
 /// The outcome of one change.

@@ -14,7 +14,7 @@ use shared::log_sync::{follows, user_checksum};
 
 use super::{
     Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, LEASE_LENGTH, Lease,
-    LeaseClaim, LogReader, Opened, Outcome, Pruned, Reader, ReplaceHash, Retention, Store,
+    LeaseClaim, LogReader, Opened, Outcome, Pruned, Reader, ReplaceHash, Retention, SetRole, Store,
     StoreError, StoredRecord, UpdateUser, Writer,
 };
 use crate::domain::{NewPassword, PasswordPermit, Precondition, Tag, Tags, User, Written};
@@ -80,6 +80,7 @@ cases! { $
     a_new_hash_is_stored_for_the_present_password_alone,
     a_password_is_set_for_the_stamp_of_a_reset_or_by_an_administrator,
     the_end_of_all_sessions_changes_the_stamp_and_nothing_that_is_shown,
+    a_role_is_kept_in_the_log_and_a_new_one_ends_all_sessions,
     what_is_old_and_published_is_pruned_and_the_log_goes_on,
     what_is_not_published_or_among_the_newest_rows_stays,
     a_clock_that_was_wrong_does_not_stop_pruning,

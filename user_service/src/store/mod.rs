@@ -32,7 +32,8 @@ use shared::hashing::PasswordHash;
 use shared::idempotency::IdempotentRequest;
 
 pub use change::{
-    Change, ChangeError, CreateUser, DeleteUser, EndSessions, Outcome, ReplaceHash, UpdateUser,
+    Change, ChangeError, CreateUser, DeleteUser, EndSessions, Outcome, ReplaceHash, SetRole,
+    UpdateUser,
 };
 pub use lease::{LEASE_LENGTH, Lease, LeaseClaim};
 pub use shared::store_error::StoreError;
@@ -273,6 +274,9 @@ pub trait Reader: Send {
         after: i64,
         limit: u32,
     ) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>>;
+
+    /// The administrators, in order of their ids.
+    fn list_admins(&self) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>>;
 
     /// The first response to this request; `None` if this is the first request. "The name was
     /// taken" is such a response, too. [`ChangeError::KeyReused`] means that the key was used with

@@ -4,7 +4,7 @@
 use contract::{EventKind, Position, UserChange};
 use shared::hashing::PasswordHash;
 
-use super::{ChangeError, DeleteUser, EndSessions, ReplaceHash, UpdateUser};
+use super::{ChangeError, DeleteUser, EndSessions, ReplaceHash, SetRole, UpdateUser};
 use crate::domain::{Credentials, NewPassword, User};
 
 /// What is to be written.
@@ -116,13 +116,31 @@ pub(super) fn end_sessions(
     found: Option<Credentials>,
     end: &EndSessions,
 ) -> Result<Decision, ChangeError> {
-    let Credentials { mut user, password_hash } = found.ok_or(ChangeError::NoSuchUser)?;
-    if end.stamp.is_some_and(|stamp| stamp != user.stamp) {
-        return Ok(Decision::Nothing(user));
+    let found = found.ok_or(ChangeError::NoSuchUser)?;
+    if end.stamp.is_some_and(|stamp| stamp != found.user.stamp) {
+        return Ok(Decision::Nothing(found.user));
     }
-    // Followers take a record for the stamp if it counts on, also those that do not know this kind.
+    Ok(Decision::Write(with_new_stamp(found, EventKind::SESSIONS_ENDED)))
+}
+
+/// Decides a [`SetRole`].
+pub(super) fn set_role(
+    found: Option<Credentials>,
+    role: &SetRole,
+) -> Result<Decision, ChangeError> {
+    let mut found = found.ok_or(ChangeError::NoSuchUser)?;
+    if found.user.is_admin == role.is_admin {
+        return Ok(Decision::Nothing(found.user));
+    }
+    found.user.is_admin = role.is_admin;
+    Ok(Decision::Write(with_new_stamp(found, EventKind::ROLE_CHANGED)))
+}
+
+/// The same user with the same password and ETag, whose sessions the record ends.
+fn with_new_stamp(found: Credentials, kind: EventKind) -> Revision {
+    let Credentials { mut user, password_hash } = found;
+    // Followers take a record for the stamp if it counts on, also those that do not know its kind.
     user.password_version += 1;
-    let kind = EventKind::SESSIONS_ENDED;
     let (before, is_shown, is_stamp) = (None, false, true);
-    Ok(Decision::Write(Revision { before, user, password_hash, kind, is_shown, is_stamp }))
+    Revision { before, user, password_hash, kind, is_shown, is_stamp }
 }

@@ -57,9 +57,17 @@ fn decode(stored: &str) -> Result<Outcome, StoreError> {
         StoredResponse::NameTaken => Err(ChangeError::NameTaken),
         StoredResponse::Created { id, username, username_key, position } => {
             let (version, password_version) = (1, 1);
-            let (changed, stamp) = (position, position);
-            let user =
-                User { id, username, username_key, version, password_version, changed, stamp };
+            let (changed, stamp, is_admin) = (position, position, false);
+            let user = User {
+                id,
+                username,
+                username_key,
+                version,
+                password_version,
+                changed,
+                stamp,
+                is_admin,
+            };
             Ok(Written { user, position })
         }
     })

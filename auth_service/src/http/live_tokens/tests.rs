@@ -34,7 +34,8 @@ fn record(seq: i64, user: i64, left: Option<UserState>) -> ReceivedRecord {
 fn created(user: i64) -> ReceivedRecord {
     let username = format!("user{user}");
     let (username_key, version, password_version) = (username.clone(), 1, 1);
-    let left = UserState { username, username_key, version, password_version, stamp: None };
+    let (stamp, is_admin) = (None, false);
+    let left = UserState { username, username_key, version, password_version, stamp, is_admin };
     record(user, user, Some(left))
 }
 

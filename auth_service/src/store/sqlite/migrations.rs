@@ -12,6 +12,7 @@ pub(in crate::store) fn projection() -> Migrations<'static> {
         M::up(include_str!("../../../migrations/projection/0004_hash_counts.sql")),
         M::up(include_str!("../../../migrations/projection/0005_stamps.sql")),
         M::up(include_str!("../../../migrations/projection/0006_highest_id.sql")),
+        M::up(include_str!("../../../migrations/projection/0007_administrators.sql")),
     ])
 }
 

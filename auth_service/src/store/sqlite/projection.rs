@@ -9,7 +9,7 @@ use shared::log_sync::NextChange;
 
 use super::super::{ApplyError, StoreError};
 use super::totals::{Totals, share_of};
-use crate::domain::{Credential, Lot};
+use crate::domain::{Credential, Lot, Profile};
 
 impl From<rusqlite::Error> for ApplyError {
     fn from(error: rusqlite::Error) -> Self {
@@ -187,13 +187,14 @@ fn stamp_of(
 }
 
 /// A record without a hash leaves the one of the same password as it is.
-const UPSERT: &str = "INSERT INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+const UPSERT: &str = "INSERT INTO credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (user_id) DO UPDATE SET
     username = excluded.username, username_key = excluded.username_key, version = excluded.version,
     sealed_hash = CASE WHEN excluded.sealed_hash IS NULL
                         AND excluded.password_version = password_version
                        THEN sealed_hash ELSE excluded.sealed_hash END,
-    password_version = excluded.password_version, stamp = excluded.stamp";
+    password_version = excluded.password_version, stamp = excluded.stamp,
+    is_admin = excluded.is_admin";
 
 /// Why a user was not written.
 pub(super) enum WriteError {
@@ -218,13 +219,21 @@ pub(super) fn write(
     sql: &str,
     (id, state, sealed_hash, stamp): (UserId, &UserState, Option<&SealedHash>, Option<Position>),
 ) -> Result<(), WriteError> {
-    let UserState { username, username_key, version, password_version, .. } = state;
+    let UserState { username, username_key, version, password_version, is_admin, .. } = state;
     let stamp = stamp.map(Position::to_bytes);
     let sealed_hash = sealed_hash.map(SealedHash::as_str);
     let prepared = connection.prepare_cached(sql);
     let mut statement = prepared.map_err(|error| WriteError::Store(error.into()))?;
-    let columns =
-        params![id.0, username, username_key, sealed_hash, version, password_version, stamp];
+    let columns = params![
+        id.0,
+        username,
+        username_key,
+        sealed_hash,
+        version,
+        password_version,
+        stamp,
+        is_admin
+    ];
     statement.execute(columns).map(drop).map_err(|error| match error.sqlite_error_code() {
         // The library's message names the column, not the value.
         Some(rusqlite::ErrorCode::ConstraintViolation) => WriteError::Refused(error.to_string()),
@@ -243,15 +252,16 @@ pub(in crate::store) fn find_credential(
     username_key: &str,
 ) -> Result<Option<Credential>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT user_id, username, version, password_version, sealed_hash, stamp, TRUE
+        "SELECT user_id, username, version, password_version, sealed_hash, stamp, is_admin, TRUE
          FROM credentials WHERE username_key = ?1
          UNION ALL
-         SELECT * FROM (SELECT user_id, username, version, password_version, sealed_hash, stamp, FALSE
+         SELECT * FROM (SELECT user_id, username, version, password_version, sealed_hash, stamp,
+                               is_admin, FALSE
                         FROM credentials LIMIT 1)
          LIMIT 1",
     )?;
     let read = statement.query_row([username_key], |row| {
-        let has_name: bool = row.get(6)?;
+        let has_name: bool = row.get(7)?;
         Ok((has_name, read_credential(row)?))
     });
     Ok(read.optional()?.filter(|(has_name, _)| *has_name).map(|(_, credential)| credential))
@@ -268,20 +278,21 @@ pub(in crate::store) fn find_stamp(
     Ok(found.optional()?)
 }
 
-/// The name of the user with this id, as shown.
-pub(in crate::store) fn find_username(
+/// What a token of the user with this id says of them.
+pub(in crate::store) fn find_profile(
     connection: &Connection,
     user: UserId,
-) -> Result<Option<String>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT username FROM credentials WHERE user_id = ?1")?;
-    Ok(statement.query_row([user.0], |row| row.get(0)).optional()?)
+) -> Result<Option<Profile>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT username, is_admin FROM credentials WHERE user_id = ?1")?;
+    let read = |row: &Row<'_>| Ok(Profile { username: row.get(0)?, is_admin: row.get(1)? });
+    Ok(statement.query_row([user.0], read).optional()?)
 }
 
 fn read_credential(row: &Row<'_>) -> rusqlite::Result<Credential> {
     Ok(Credential {
         id: UserId(row.get(0)?),
-        username: row.get(1)?,
+        profile: Profile { username: row.get(1)?, is_admin: row.get(6)? },
         version: row.get(2)?,
         password_version: row.get(3)?,
         sealed_hash: row.get::<_, Option<String>>(4)?.map(SealedHash::new),
@@ -298,7 +309,7 @@ pub(in crate::store) fn find_stand_in(
     let highest: Option<i64> = statement.query_row([], |row| row.get(0))?;
     let Some(highest) = highest else { return Ok(None) };
     let mut statement = connection.prepare_cached(
-        "SELECT user_id, username, version, password_version, sealed_hash, stamp
+        "SELECT user_id, username, version, password_version, sealed_hash, stamp, is_admin
          FROM credentials WHERE user_id >= ?1 ORDER BY user_id LIMIT 1",
     )?;
     let from = lot.among(UserId(highest)).0;

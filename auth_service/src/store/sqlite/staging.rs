@@ -7,7 +7,7 @@ use super::super::{Refused, StoreError};
 use super::projection::{WriteError, note_id, write, write_cursor};
 use super::totals::Totals;
 
-const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const INSERT: &str = "INSERT INTO staged_credentials VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// Stages a part of a snapshot; the first part deletes what was staged before. Answers with the users
 /// who were left out: one user whom this version cannot store must not keep all others out.
@@ -48,7 +48,7 @@ pub(in crate::store) fn swap_in(
     transaction.execute(
         "INSERT INTO credentials
          SELECT user_id, username, username_key, sealed_hash, version, password_version,
-                coalesce(stamp, ?1)
+                coalesce(stamp, ?1), is_admin
          FROM staged_credentials",
         [cursor.position.to_bytes()],
     )?;
@@ -78,7 +78,9 @@ mod tests {
     fn user(id: i64, username: &str, password_version: i64) -> SnapshotUser {
         let (username, username_key) = (username.to_owned(), username.to_lowercase());
         let version = password_version;
-        let state = UserState { username, username_key, version, password_version, stamp: None };
+        let (stamp, is_admin) = (None, false);
+        let state =
+            UserState { username, username_key, version, password_version, stamp, is_admin };
         SnapshotUser { id: UserId(id), state, sealed_hash: Some(SealedHash::new("v2.k.x")) }
     }
 

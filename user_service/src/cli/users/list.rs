@@ -11,12 +11,7 @@ pub(super) fn list(data_dir: &Path, is_json: bool) -> Result<(), CommandError> {
     let mut output = BufWriter::new(io::stdout().lock());
     each_page(data_dir, false, |page| {
         for user in page {
-            if is_json {
-                serde_json::to_writer(&mut output, &user).map_err(io::Error::from)?;
-                output.write_all(b"\n")?;
-            } else {
-                writeln!(output, "{:>10}  {}", user.id, user.username)?;
-            }
+            user.write_line(&mut output, is_json)?;
         }
         Ok::<_, CommandError>(())
     })?;

@@ -93,6 +93,47 @@ pub(in crate::store) async fn the_end_of_all_sessions_changes_the_stamp_and_noth
     assert!(matches!(nobody, Err(ChangeError::NoSuchUser)), "{nobody:?}");
 }
 
+pub(in crate::store) async fn a_role_is_kept_in_the_log_and_a_new_one_ends_all_sessions(
+    engine: &impl Engine,
+) {
+    let mut db = Db::open(engine).await;
+    let (anna, bert) = (db.create("anna").await, db.create("bert").await);
+    let set = |id, is_admin| Change::SetRole(SetRole { id, is_admin });
+    let unchanged = db.one(set(anna.id, false)).await.unwrap();
+    assert_eq!((unchanged.user, unchanged.position), (anna.clone(), bert.changed));
+
+    let made = db.one(set(anna.id, true)).await.unwrap();
+    let expected = User {
+        is_admin: true,
+        password_version: anna.password_version + 1,
+        stamp: made.position,
+        ..anna.clone()
+    };
+    assert_eq!(made.user, expected, "the version and the ETag stay");
+    let last = db.records().await.pop().unwrap();
+    assert_eq!(
+        (&last.record.kind, last.record.position),
+        (&EventKind::ROLE_CHANGED, made.position)
+    );
+    assert_eq!(state_of(&last), made.user.left_with_new_stamp());
+    assert!(last.password.is_some(), "followers get the hash, under the new version");
+    let again = db.one(set(anna.id, true)).await.unwrap();
+    assert_eq!((again.user, again.position), (made.user.clone(), made.position));
+
+    // Whatever else changes, the role stays, and every record tells it.
+    let renamed = db.one(Change::Update(update(anna.id, Some("anne"), None))).await.unwrap().user;
+    assert!(renamed.is_admin);
+    assert!(state_of(&db.records().await.pop().unwrap()).user.unwrap().is_admin);
+    assert_eq!(db.reader.list_admins().await.unwrap(), [renamed]);
+    assert_eq!(db.reader.find_user(bert.id).await.unwrap(), Some(bert));
+
+    let removed = db.one(set(anna.id, false)).await.unwrap();
+    assert_eq!((removed.user.is_admin, removed.user.stamp), (false, removed.position));
+    assert_eq!(db.reader.list_admins().await.unwrap(), []);
+    let nobody = db.one(set(UserId(9), true)).await;
+    assert!(matches!(nobody, Err(ChangeError::NoSuchUser)), "{nobody:?}");
+}
+
 pub(in crate::store) async fn a_password_is_set_for_the_stamp_of_a_reset_or_by_an_administrator(
     engine: &impl Engine,
 ) {

@@ -88,6 +88,7 @@ impl<'a> Subjects<'a> {
                 Change::Delete(delete) => all.ids.push(delete.id.0),
                 Change::ReplaceHash(replace) => all.ids.push(replace.id.0),
                 Change::EndSessions(end) => all.ids.push(end.id.0),
+                Change::SetRole(role) => all.ids.push(role.id.0),
             }
         }
         all
@@ -157,6 +158,9 @@ impl Group {
                 let decision = rules::end_sessions(self.find(end.id), &end)?;
                 self.decided(decision, end.traceparent.as_deref())
             }
+            Change::SetRole(role) => {
+                self.decided(rules::set_role(self.find(role.id), &role)?, None)
+            }
         }
     }
 
@@ -186,6 +190,7 @@ impl Group {
             password_version: 1,
             changed: Position::default(),
             stamp: Position::default(),
+            is_admin: false,
         };
         let left = user.left_with_new_stamp().into();
         let position = self.append(&EventKind::CREATED, left, traceparent.as_deref())?;

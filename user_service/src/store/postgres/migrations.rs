@@ -13,6 +13,7 @@ const ALL: &[&str] = &[
     include_str!("../../../migrations/postgres/0002_lease.sql"),
     include_str!("../../../migrations/postgres/0003_timeline.sql"),
     include_str!("../../../migrations/postgres/0004_moving.sql"),
+    include_str!("../../../migrations/postgres/0005_administrators.sql"),
 ];
 
 /// The oldest server that the statements here are tested with.

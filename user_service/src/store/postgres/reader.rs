@@ -50,6 +50,10 @@ impl Reader for PostgresReader {
         users::list(&self.link, after, limit).boxed_local()
     }
 
+    fn list_admins(&self) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>> {
+        users::list_admins(&self.link).boxed_local()
+    }
+
     fn find_response<'a>(
         &'a self,
         request: &'a IdempotentRequest,

@@ -13,7 +13,7 @@ use crate::domain::{Credentials, User};
 macro_rules! columns {
     () => {
         "id, username, username_key, version, password_version, changed,
-         greatest(stamp, (SELECT rewound FROM log_state)) AS stamp"
+         greatest(stamp, (SELECT rewound FROM log_state)) AS stamp, is_admin"
     };
 }
 
@@ -34,12 +34,13 @@ pub(super) fn to_user(row: &Row) -> Result<User, StoreError> {
         password_version: row.try_get(4)?,
         changed: position(row, 5)?,
         stamp: position(row, 6)?,
+        is_admin: row.try_get(7)?,
     })
 }
 
 /// From a row of `columns_with_hash!`.
 pub(super) fn to_credentials(row: &Row) -> Result<Credentials, StoreError> {
-    let password_hash = PasswordHash::from_phc(row.try_get::<_, String>(7)?);
+    let password_hash = PasswordHash::from_phc(row.try_get::<_, String>(8)?);
     Ok(Credentials { user: to_user(row)?, password_hash })
 }
 
@@ -78,7 +79,13 @@ pub(super) async fn list(link: &Link, after: i64, limit: u32) -> Result<Vec<User
     link.query(SQL, &page(&after, &i64::from(limit))).await?.iter().map(to_user).collect()
 }
 
-/// The same with their hashes.
+/// The administrators, in order of their ids.
+pub(super) async fn list_admins(link: &Link) -> Result<Vec<User>, StoreError> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM users WHERE is_admin ORDER BY id");
+    link.query(SQL, &[]).await?.iter().map(to_user).collect()
+}
+
+/// Like [`list`], with their hashes.
 pub(super) async fn list_credentials(
     session: &Session,
     after: i64,
@@ -123,8 +130,8 @@ pub(super) async fn delete(session: &Session, ids: &[i64]) -> Result<(), StoreEr
 /// Adds these users.
 pub(super) async fn insert(session: &Session, users: &[&Credentials]) -> Result<(), StoreError> {
     let sql = "INSERT INTO users (id, version, password_version, username, username_key,
-                                  password_hash, changed, stamp)
-               SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)";
+                                  password_hash, changed, stamp, is_admin)
+               SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     Columns::of(users).execute(session, sql).await
 }
 
@@ -132,10 +139,11 @@ pub(super) async fn insert(session: &Session, users: &[&Credentials]) -> Result<
 pub(super) async fn update(session: &Session, users: &[&Credentials]) -> Result<(), StoreError> {
     let sql = "UPDATE users SET version = new.version, password_version = new.password_version,
                    username = new.username, username_key = new.username_key,
-                   password_hash = new.password_hash, changed = new.changed, stamp = new.stamp
-               FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+                   password_hash = new.password_hash, changed = new.changed, stamp = new.stamp,
+                   is_admin = new.is_admin
+               FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
                    AS new (id, version, password_version, username, username_key,
-                           password_hash, changed, stamp)
+                           password_hash, changed, stamp, is_admin)
                WHERE users.id = new.id";
     Columns::of(users).execute(session, sql).await
 }
@@ -145,6 +153,7 @@ struct Columns<'a> {
     numbers: [Vec<i64>; 3],
     texts: [Vec<&'a str>; 3],
     positions: [Vec<Vec<u8>>; 2],
+    are_admins: Vec<bool>,
 }
 
 impl<'a> Columns<'a> {
@@ -165,16 +174,18 @@ impl<'a> Columns<'a> {
                 each().map(|user| user.changed.to_bytes().to_vec()).collect(),
                 each().map(|user| user.stamp.to_bytes().to_vec()).collect(),
             ],
+            are_admins: each().map(|user| user.is_admin).collect(),
         }
     }
 
     async fn execute(&self, session: &Session, sql: &str) -> Result<(), StoreError> {
-        let Self { numbers, texts, positions } = self;
+        let Self { numbers, texts, positions, are_admins } = self;
         let numbers = numbers.iter().map(|column| -> Parameter<'_> { (column, Type::INT8_ARRAY) });
         let texts = texts.iter().map(|column| -> Parameter<'_> { (column, Type::TEXT_ARRAY) });
         let positions =
             positions.iter().map(|column| -> Parameter<'_> { (column, Type::BYTEA_ARRAY) });
-        let all: Vec<_> = numbers.chain(texts).chain(positions).collect();
+        let are_admins: Parameter<'_> = (are_admins, Type::BOOL_ARRAY);
+        let all: Vec<_> = numbers.chain(texts).chain(positions).chain([are_admins]).collect();
         session.execute(sql, &all).await.map(drop)
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn all() -> Migrations<'static> {
         ),
         M::up(include_str!("../../../migrations/sqlite/0006_rewinding.sql")),
         M::up(include_str!("../../../migrations/sqlite/0007_moving.sql")),
+        M::up(include_str!("../../../migrations/sqlite/0008_administrators.sql")),
     ])
 }
 
@@ -99,7 +100,8 @@ fn restate(transaction: &Transaction<'_>, former: &FormerRecord) -> Result<UserC
         return Ok(UserChange { id, user: None, written_by: None });
     }
     let username_key = key_of(transaction, id, &username)?;
-    let state = UserState { username, username_key, version, password_version, stamp: None };
+    let (stamp, is_admin) = (None, false);
+    let state = UserState { username, username_key, version, password_version, stamp, is_admin };
     Ok(UserChange { id, user: Some(state), written_by: None })
 }
 

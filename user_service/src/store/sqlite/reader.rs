@@ -53,6 +53,10 @@ impl Reader for SqliteReader {
         ready(listed).boxed_local()
     }
 
+    fn list_admins(&self) -> LocalBoxFuture<'_, Result<Vec<User>, StoreError>> {
+        ready(self.connection.with(users::list_admins)).boxed_local()
+    }
+
     fn find_response<'a>(
         &'a self,
         request: &'a IdempotentRequest,

@@ -14,7 +14,7 @@ use crate::domain::{Credentials, User};
 /// and by a migration.
 macro_rules! columns {
     () => {
-        "id, username, username_key, version, password_version, changed, stamp"
+        "id, username, username_key, version, password_version, changed, stamp, is_admin"
     };
 }
 
@@ -34,11 +34,12 @@ fn to_user(row: &Row<'_>) -> rusqlite::Result<User> {
         password_version: row.get(4)?,
         changed: Position::from_bytes(row.get(5)?),
         stamp: Position::from_bytes(row.get(6)?),
+        is_admin: row.get(7)?,
     })
 }
 
 fn to_credentials(row: &Row<'_>) -> rusqlite::Result<Credentials> {
-    let password_hash = PasswordHash::from_phc(row.get::<_, String>(7)?);
+    let password_hash = PasswordHash::from_phc(row.get::<_, String>(8)?);
     Ok(Credentials { user: to_user(row)?, password_hash })
 }
 
@@ -67,8 +68,8 @@ pub(super) fn insert(
 /// Adds a user as they were in another database.
 pub(super) fn insert_moved(connection: &Connection, known: &Credentials) -> Result<(), StoreError> {
     let sql = "INSERT INTO users (id, username, username_key, version, password_version,
-                                  password_hash, changed, stamp)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                                  password_hash, changed, stamp, is_admin)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let Credentials { user, password_hash } = known;
     connection.prepare_cached(sql)?.execute(params![
         user.id.0,
@@ -78,7 +79,8 @@ pub(super) fn insert_moved(connection: &Connection, known: &Credentials) -> Resu
         user.password_version,
         password_hash.expose_phc(),
         user.changed.to_bytes(),
-        user.stamp.to_bytes()
+        user.stamp.to_bytes(),
+        user.is_admin
     ])?;
     Ok(())
 }
@@ -91,13 +93,13 @@ pub(super) fn write(
     password_hash: &PasswordHash,
 ) -> Result<(), ChangeError> {
     let sql = "UPDATE users SET username = ?2, username_key = ?3, version = ?4,
-               password_version = ?5, password_hash = ?6 WHERE id = ?1";
-    let User { id, username, username_key, version, password_version, .. } = user;
+               password_version = ?5, password_hash = ?6, is_admin = ?7 WHERE id = ?1";
+    let User { id, username, username_key, version, password_version, is_admin, .. } = user;
     let hash = password_hash.expose_phc();
     connection
         .prepare_cached(sql)
         .map_err(StoreError::from)?
-        .execute(params![id.0, username, username_key, version, password_version, hash])
+        .execute(params![id.0, username, username_key, version, password_version, hash, is_admin])
         .map(drop)
         .map_err(name_taken_or_failed)
 }
@@ -156,6 +158,14 @@ pub(super) fn list(
     const SQL: &str =
         concat!("SELECT ", columns!(), " FROM users WHERE id > ?1 ORDER BY id LIMIT ?2");
     page(connection, SQL, after, limit, to_user)
+}
+
+/// The administrators, in order of their ids.
+pub(super) fn list_admins(connection: &Connection) -> Result<Vec<User>, StoreError> {
+    const SQL: &str = concat!("SELECT ", columns!(), " FROM users WHERE is_admin ORDER BY id");
+    let mut statement = connection.prepare_cached(SQL)?;
+    let rows = statement.query_map([], to_user)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Like [`list`], with their hashes.

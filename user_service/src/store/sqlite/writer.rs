@@ -20,7 +20,7 @@ use super::super::lease::own_name;
 use super::super::rules::{self, Decision, Revision};
 use super::super::{
     Change, ChangeError, Committed, CreateUser, DeleteUser, EndSessions, FollowerPlace, Lease,
-    LeaseClaim, Outcome, Pruned, ReplaceHash, Retention, StoreError, UpdateUser, Writer,
+    LeaseClaim, Outcome, Pruned, ReplaceHash, Retention, SetRole, StoreError, UpdateUser, Writer,
 };
 use super::{checksum, log, pruning, published, read_head, responses, rewinding, users};
 use crate::domain::Written;
@@ -171,6 +171,7 @@ fn apply(connection: &Connection, change: Change, now_ms: i64) -> Outcome {
         Change::Delete(delete) => delete_user(connection, &delete, now_ms),
         Change::ReplaceHash(replace) => replace_hash(connection, &replace, now_ms),
         Change::EndSessions(end) => end_sessions(connection, &end, now_ms),
+        Change::SetRole(role) => set_role(connection, &role, now_ms),
     }
 }
 
@@ -218,6 +219,11 @@ fn end_sessions(connection: &Connection, end: &EndSessions, now_ms: i64) -> Outc
     let found = users::find_credentials(connection, end.id)?;
     let decision = rules::end_sessions(found, end)?;
     decided(connection, decision, now_ms, end.traceparent.as_deref())
+}
+
+fn set_role(connection: &Connection, role: &SetRole, now_ms: i64) -> Outcome {
+    let found = users::find_credentials(connection, role.id)?;
+    decided(connection, rules::set_role(found, role)?, now_ms, None)
 }
 
 fn decided(

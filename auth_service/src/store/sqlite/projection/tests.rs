@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::super::{migrations, totals};
+use super::super::{migrations, staging, totals};
 use super::*;
-use contract::{EventKind, LogRewound, UserChange};
+use contract::{EventKind, LogRewound, SnapshotUser, UserChange};
 use shared::log_sync::record_hash;
 use shared::secrets::SealingKeys;
 
@@ -66,6 +66,30 @@ fn user(id: i64, username: &str, password_version: i64) -> String {
 
 fn gone(id: i64) -> String {
     format!(r#"{{"id":{id},"user":null}}"#)
+}
+
+#[test]
+fn a_role_is_known_from_a_record_and_from_a_snapshot_and_goes_with_the_next_that_does_not_tell_it()
+{
+    let mut projected = Projected::new();
+    let admin = user(1, "anna", 1).replace(r#""new":"member""#, r#""is_admin":true"#);
+    projected.apply(&[&admin, &user(2, "bert", 1)]).unwrap();
+    let is_admin = |projected: &Projected, id| {
+        let profile = find_profile(&projected.connection, UserId(id)).unwrap().unwrap();
+        let key = profile.username.clone();
+        assert!(projected.find(&key).unwrap().profile == profile, "{id}");
+        profile.is_admin
+    };
+    assert_eq!((is_admin(&projected, 1), is_admin(&projected, 2)), (true, false));
+    projected.apply(&[&user(1, "anna", 2)]).unwrap();
+    assert!(!is_admin(&projected, 1));
+
+    let state = |text: &str| serde_json::from_str::<UserChange>(text).unwrap().user.unwrap();
+    let users = [(1, user(1, "anna", 2)), (2, admin.replace("anna", "bert"))]
+        .map(|(id, text)| SnapshotUser { id: UserId(id), state: state(&text), sealed_hash: None });
+    staging::stage(&mut projected.connection, 1, users.into()).unwrap();
+    staging::swap_in(&mut projected.connection, &projected.cursor).unwrap();
+    assert_eq!((is_admin(&projected, 1), is_admin(&projected, 2)), (false, true));
 }
 
 #[test]
