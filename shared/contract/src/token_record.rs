@@ -88,6 +88,11 @@ impl SigningAlgorithm {
         }
     }
 
+    /// The algorithm of this `alg`; `None` if it is not one of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::EdDsa, Self::Es256].into_iter().find(|algorithm| algorithm.as_str() == text)
+    }
+
     /// Length of a public key in bytes: the point of Ed25519, or x and y of P-256.
     pub fn public_key_length(self) -> usize {
         match self {

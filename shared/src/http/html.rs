@@ -5,8 +5,8 @@ use std::fmt::Write;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
-/// What a page may load: files of this service, and nothing from elsewhere. Nothing may be inline.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; \
+/// What a page may load: style sheets of this service, and nothing else. Nothing may be inline.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 /// Pages are part of the binary and change only with its version.
 pub(super) const CACHE_CONTROL: &str = "max-age=3600";

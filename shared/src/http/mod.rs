@@ -53,5 +53,5 @@ pub use problem::{Problem, ProblemKind};
 pub use rate_limit::{Guess, GuessLimit};
 pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};
 
-/// Carries a `ConsistencyToken` in answers to writes and in requests that wait for them.
+/// The header with a write's position, in answers to writes and in logins that wait for them.
 pub const CONSISTENCY_TOKEN: &str = "consistency-token";

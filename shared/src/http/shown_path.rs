@@ -7,13 +7,22 @@
 use std::borrow::Cow;
 
 /// The words of both services' paths: a request to the wrong service can be recognised.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 24] = [
     "users",
+    "sessions",
+    "reset-token",
+    "password-reset",
+    "console",
     "login",
     "logout",
+    "all",
+    "refresh",
+    "introspect",
+    "revoke",
     "verify",
     ".well-known",
     "jwks.json",
+    "oauth-authorization-server",
     "healthz",
     "readyz",
     "metrics",
@@ -22,6 +31,7 @@ const WORDS: [&str; 14] = [
     "openapi.json",
     "internal",
     "sync",
+    "tokens",
 ];
 /// The digits of the longest id. What is longer is none.
 const ID_DIGITS: usize = 19;

@@ -126,11 +126,6 @@ impl Follower {
         self.question.as_ref().map(|question| question.nonce.as_str())
     }
 
-    /// The parts of a snapshot are on their way.
-    pub fn is_loading(&self) -> bool {
-        self.question.as_ref().is_some_and(|question| question.staging.is_some())
-    }
-
     /// Questions from now on are answered to this queue.
     pub fn reply_to(&mut self, queue: String) {
         self.reply_to = queue;

@@ -63,22 +63,30 @@ impl NewestTimeline {
 
     /// A server on this timeline was met.
     pub(super) fn meet(&self, met: &Timeline) -> Result<(), StoreError> {
-        let seen = self.seen.borrow().clone();
-        let is_comparable = met.system == seen.system && !met.number.is_empty();
-        let is_older = is_comparable && met.number < seen.number;
-        let was_older = self.has_met_older.swap(is_older, Ordering::Relaxed);
-        if is_older {
-            let error = FormerPrimary { met: met.number.clone(), seen: seen.number };
-            if !was_older {
-                tracing::error!("{error}");
+        let mut newer = None;
+        // Compared and replaced as one: of two threads that meet two servers, none goes back.
+        let has_changed = self.seen.send_if_modified(|seen| {
+            let is_comparable = met.system == seen.system && !met.number.is_empty();
+            if is_comparable && met.number < seen.number {
+                newer = Some(seen.number.clone());
+                return false;
             }
-            return Err(StoreError::Unavailable(Arc::new(error)));
-        }
-        if !met.number.is_empty() && *met != seen {
-            self.seen.send_replace(met.clone());
+            let is_another = !met.number.is_empty() && met != seen;
+            if is_another {
+                seen.clone_from(met);
+            }
+            is_another
+        });
+        if has_changed {
             self.takeovers.fetch_add(1, Ordering::AcqRel);
         }
-        Ok(())
+        let was_older = self.has_met_older.swap(newer.is_some(), Ordering::Relaxed);
+        let Some(seen) = newer else { return Ok(()) };
+        let error = FormerPrimary { met: met.number.clone(), seen };
+        if !was_older {
+            tracing::error!("{error}");
+        }
+        Err(StoreError::Unavailable(Arc::new(error)))
     }
 
     pub(super) fn seen(&self) -> Timeline {

@@ -33,7 +33,8 @@ pub struct VerifiedToken {
     pub stamp: Position,
     /// Everything that it says.
     pub claims: Claims,
-    /// For who asks the projection: the state of it, by a number of theirs, that has this stamp.
+    /// The state of the projection, by a number of the caller's, that is known to have this stamp. It
+    /// says nothing of any other state.
     pub present_in: Cell<Option<u64>>,
 }
 
@@ -69,7 +70,8 @@ pub enum NotVerified {
 }
 
 /// The verifier of one HTTP worker. The claims of a token never change, so a token that was
-/// verified is recognised by its text. Nothing else is remembered.
+/// verified is recognised by its text. Whether it is alive is asked every time; see
+/// [`VerifiedToken::present_in`] for the one answer that is kept with it.
 pub struct CachedVerifier {
     rules: TokenRules,
     keys: TokenSetView,

@@ -3,7 +3,8 @@
 //! A token is alive if and only if its signature, claims and times are good, its lifetime is no
 //! longer than its key's statement allows, its key was not killed, it does not lie behind its
 //! key's horizon, its session was not ended, and the projection holds its user with the same
-//! security stamp. Nothing else decides, and only the signature may be remembered between requests.
+//! security stamp. Nothing else decides. Between requests only what cannot change may be
+//! remembered: that the signature is good, and what one state of the projection says.
 //!
 //! A replica that knows that a token is dead says so at once. A replica that cannot know says
 //! "unknown" (503), never "dead" (401): a client throws a token away when it hears 401.

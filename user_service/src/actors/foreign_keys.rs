@@ -8,7 +8,7 @@ use shared::secrets::NotAuthentic;
 use shared::telemetry::Sparingly;
 use tokio::sync::watch;
 
-/// How long a key is shown after it was last used: a follower asks every few seconds.
+/// How long a key is shown after it was last used: a follower asks once a second.
 const SHOWN: Duration = Duration::from_secs(30);
 
 /// Hears of keys that are not here, and says what to do. Clones hear the same.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use contract::token_record::{KeyId, SigningAlgorithm, TokenLife, TokenRecordError};
 use contract::{ReplicaId, TokenRecord};
+use rusqlite::Error::FromSqlConversionFailure;
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use shared::tokens::key_schedule::{OwnKey, Stage};
 use shared::tokens::token_set::{BootTime, Change, TokenSet, record_id};
@@ -157,10 +159,14 @@ pub(in crate::store) fn find_own_keys(
 
 fn own_key(row: &Row<'_>, now: BootTime) -> rusqlite::Result<OwnKey> {
     let (algorithm, stage): (String, String) = (row.get(1)?, row.get(6)?);
-    let is_es256 = algorithm == SigningAlgorithm::Es256.as_str();
+    // A key that is taken for another kind would sign what nobody can verify.
+    let unknown = |column, text: &str| {
+        let message = format!("{text:?} is not known to this version");
+        FromSqlConversionFailure(column, Type::Text, message.into())
+    };
     Ok(OwnKey {
         kid: KeyId(row.get(0)?),
-        algorithm: if is_es256 { SigningAlgorithm::Es256 } else { SigningAlgorithm::EdDsa },
+        algorithm: SigningAlgorithm::parse(&algorithm).ok_or_else(|| unknown(1, &algorithm))?,
         lifetime_s: row.get(2)?,
         boot_id: row.get(3)?,
         ceiling_s: row.get(4)?,
@@ -170,7 +176,8 @@ fn own_key(row: &Row<'_>, now: BootTime) -> rusqlite::Result<OwnKey> {
         stage: match stage.as_str() {
             "next" => Stage::Next,
             "signing" => Stage::Signing,
-            _ => Stage::Retired(now),
+            "retired" => Stage::Retired(now),
+            other => return Err(unknown(6, other)),
         },
     })
 }

@@ -99,7 +99,7 @@ mod tests {
     async fn the_page_shows_the_document_and_has_all_its_parts_and_nothing_from_elsewhere() {
         let (status, policy, page) = get("/docs/").await;
         assert_eq!(status, 200);
-        assert!(policy.unwrap().starts_with("default-src 'none'; script-src 'self'"));
+        assert!(policy.unwrap().starts_with("default-src 'none'; style-src 'self'"));
         assert!(page.contains("/readyz"), "{page}");
         assert!(!page.contains("<script") && !page.contains("style=\""), "{page}");
         assert!(

@@ -85,7 +85,7 @@ impl<'a> Answering<'a> {
         self.with.metrics.count(decision);
         let head = head.position.seq;
         if decision == Decision::Continue {
-            // Each follower asks every few seconds.
+            // Each follower asks once a second.
             tracing::debug!(at, head, "received a question from a follower");
         } else {
             tracing::info!(?decision, at, head, "received a question from a follower");
