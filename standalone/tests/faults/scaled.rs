@@ -3,6 +3,7 @@
 
 mod fault;
 mod fleet;
+mod questions;
 mod round;
 
 use std::collections::BTreeMap;

@@ -1,16 +1,24 @@
 //! Receives the questions and commands that come to this service through a queue.
+//!
+//! All processes of the service share each queue. So a process that cannot reach the database takes
+//! nothing: it gives back what it has and leaves the queue to the others until it can.
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use shared::actors::{Backoff, Health, supervise};
 use shared::bus::cloud_event::{Codec, Undecodable};
 use shared::bus::{Bus, BusError, DeadLetters, Delivery, QueueLifetime, QueueSpec, Subscription};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::foreign_keys::ForeignKeys;
+use crate::store::{Store, StoreError};
+
+/// How long reading for one message may take, before the message is left to another process.
+pub(super) const READING_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a consumer of this service's queues works with. Clones share it.
 #[derive(Clone)]
@@ -19,10 +27,42 @@ pub struct BusAccess {
     pub bus: Arc<dyn Bus>,
     /// Decodes and encodes them.
     pub codec: Codec,
+    /// What they are about. Nothing is taken from a queue while it cannot be reached.
+    pub store: Arc<dyn Store>,
     /// Takes the messages that cannot be used.
     pub dead_letters: DeadLetters,
     /// Hears of sealing keys that are not here.
     pub foreign_keys: ForeignKeys,
+}
+
+/// This process cannot do now what a message wants. Another one may.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum NotNow {
+    #[error(transparent)]
+    Unavailable(StoreError),
+    #[error("the database did not answer within {READING_LIMIT:?}")]
+    Late,
+}
+
+impl NotNow {
+    /// Whether a failure of the database is this process's alone, as far as it can tell.
+    pub(super) fn because_of(error: &StoreError) -> Result<(), Self> {
+        match error {
+            StoreError::Unavailable(_) => Err(Self::Unavailable(error.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a queue is not consumed.
+#[derive(Debug, thiserror::Error)]
+enum Interruption {
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl BusAccess {
@@ -31,6 +71,12 @@ impl BusAccess {
         self.foreign_keys.note(error);
         self.dead_letters.send(message.clone(), routing_key.clone(), error.to_string());
     }
+
+    async fn check_store(&self) -> Result<(), Interruption> {
+        let reading = async { self.store.open_log_reader().await?.find_head().await };
+        timeout(READING_LIMIT, reading).await.map_err(|_| NotNow::Late)??;
+        Ok(())
+    }
 }
 
 /// A queue whose consumers, in all processes of this service, share the work.
@@ -38,53 +84,66 @@ pub(super) fn shared_queue(name: &str, prefetch: u16) -> QueueSpec {
     QueueSpec { name: name.into(), lifetime: QueueLifetime::Shared, bindings: vec![], prefetch }
 }
 
-/// Takes the messages of a queue for ever, one after the other, whatever fails. A message that cannot
-/// be read goes to the dead letters. `what` names the loop, in the log and at `/readyz`.
+/// Takes the messages of a queue for ever, as many at a time as its prefetch allows, whatever fails. A
+/// message that cannot be read goes to the dead letters. One that `take` refuses goes back to the
+/// queue with all after it. `what` names the loop, in the log and at `/readyz`.
 pub(super) async fn receive<T>(
     access: &BusAccess,
     health: &Health,
     (what, queue): (&'static str, QueueSpec),
     read: impl Fn(&Codec, &Delivery) -> Result<T, Undecodable>,
-    take: impl AsyncFn(T),
+    take: impl AsyncFn(T) -> Result<(), NotNow>,
 ) {
     let handle = async |delivery: &Delivery| match read(&access.codec, delivery) {
         Ok(message) => take(message).await,
-        Err(error) => access.bury(delivery, &error),
+        Err(error) => {
+            access.bury(delivery, &error);
+            Ok(())
+        }
     };
-    let run = async || consume(&*access.bus, queue.clone(), what, &handle).await;
+    let run = async || consume(access, &queue, what, &handle).await;
     supervise(health, what, pending(), run).await;
 }
 
-/// Passes each delivery to `handle`, one after the other, and then acknowledges it. Never returns:
-/// after any failure of the bus it subscribes again. `what` is its name in the log.
+/// Passes the deliveries to `handle`, and acknowledges them in order. Never returns: after any failure
+/// it subscribes again. `what` is its name in the log.
 async fn consume(
-    bus: &dyn Bus,
-    queue: QueueSpec,
+    access: &BusAccess,
+    queue: &QueueSpec,
     what: &'static str,
-    handle: &impl AsyncFn(&Delivery),
+    handle: &impl AsyncFn(&Delivery) -> Result<(), NotNow>,
 ) -> Result<(), Infallible> {
     let mut backoff = Backoff::new(what);
     loop {
-        let error = match bus.subscribe(queue.clone()).await {
-            Ok(subscription) => {
-                backoff.worked();
-                until_cut_off(subscription, handle).await
-            }
-            Err(error) => error,
-        };
+        let Err(error) = subscribe_once(access, queue, &mut backoff, handle).await;
         sleep(backoff.failed(&error)).await;
     }
 }
 
-async fn until_cut_off(
-    mut subscription: Subscription,
-    handle: &impl AsyncFn(&Delivery),
-) -> BusError {
-    while let Some(delivery) = subscription.next().await {
-        handle(&delivery).await;
-        if let Err(error) = subscription.acknowledge_through(delivery.tag).await {
-            return error;
-        }
+async fn subscribe_once(
+    access: &BusAccess,
+    queue: &QueueSpec,
+    backoff: &mut Backoff,
+    handle: &impl AsyncFn(&Delivery) -> Result<(), NotNow>,
+) -> Result<Infallible, Interruption> {
+    access.check_store().await?;
+    let subscription = access.bus.subscribe(queue.clone()).await?;
+    backoff.worked();
+    until_interrupted(subscription, queue.prefetch, handle).await
+}
+
+/// Returns what is not acknowledged to the queue.
+async fn until_interrupted(
+    subscription: Subscription,
+    prefetch: u16,
+    handle: &impl AsyncFn(&Delivery) -> Result<(), NotNow>,
+) -> Result<Infallible, Interruption> {
+    let (deliveries, acknowledger) = subscription.split();
+    let handling = deliveries.map(async |delivery| (delivery.tag, handle(&delivery).await));
+    let mut handled = handling.buffered(usize::from(prefetch));
+    while let Some((tag, outcome)) = handled.next().await {
+        outcome?;
+        acknowledger.acknowledge_through(tag).await?;
     }
-    BusError::Unreachable("cut off".into())
+    Err(BusError::Unreachable("cut off".into()).into())
 }

@@ -18,9 +18,9 @@ use shared::actors::{Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
 use shared::secrets::{SealingKeys, UnsealError};
 
-use super::consuming::{BusAccess, receive, shared_queue};
+use super::consuming::{BusAccess, NotNow, receive, shared_queue};
 use super::user_repository::UserRepository;
-use crate::store::{Change, ReplaceHash};
+use crate::store::{Change, ChangeError, ReplaceHash};
 
 /// The name of the loop, in the log and at `/readyz`.
 const RECEIVING: &str = "receiving new hashes";
@@ -77,18 +77,22 @@ impl Actor for RehashReceiver {
 }
 
 impl Receiving {
-    async fn take(&self, rehashed: PasswordRehashed) {
+    async fn take(&self, rehashed: PasswordRehashed) -> Result<(), NotNow> {
         let user_id = rehashed.id.0;
         let replace = match self.unseal(&rehashed) {
             Ok(replace) => replace,
             Err(error) => {
                 let error = &error as &dyn Error;
-                return tracing::warn!(error, user_id, "a rehashed password was refused");
+                tracing::warn!(error, user_id, "a rehashed password was refused");
+                return Ok(());
             }
         };
         match ask(&self.repository, Change::ReplaceHash(replace)).await {
             Ok(Ok(_)) => tracing::debug!(user_id, "a new hash is stored"),
             Ok(Err(error)) => {
+                if let ChangeError::Store(error) = &error {
+                    NotNow::because_of(error)?;
+                }
                 let error = &error as &dyn Error;
                 tracing::debug!(error, user_id, "a new hash was not stored");
             }
@@ -97,6 +101,7 @@ impl Receiving {
                 tracing::debug!(error, user_id, "a new hash was dropped");
             }
         }
+        Ok(())
     }
 
     fn unseal(&self, rehashed: &PasswordRehashed) -> Result<ReplaceHash, ReceiveError> {

@@ -19,7 +19,7 @@ use contract::topology::END_SESSIONS_QUEUE;
 use shared::actors::{AskError, Health, Mailbox, ask};
 use shared::bus::cloud_event::Codec;
 
-use super::consuming::{BusAccess, receive, shared_queue};
+use super::consuming::{BusAccess, NotNow, receive, shared_queue};
 use super::user_repository::UserRepository;
 use crate::store::{self, Change, ChangeError};
 
@@ -57,14 +57,20 @@ impl Actor for SessionEnder {
     }
 }
 
-async fn take(repository: &Mailbox<UserRepository>, command: EndSessions) {
+async fn take(repository: &Mailbox<UserRepository>, command: EndSessions) -> Result<(), NotNow> {
     let user_id = command.id.0;
     let failure: Box<dyn Error> = match end_sessions(repository, command).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.into(),
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => {
+            if let ChangeError::Store(error) = &error {
+                NotNow::because_of(error)?;
+            }
+            error.into()
+        }
         Err(error) => error.into(),
     };
     tracing::warn!(error = &*failure, user_id, "sessions were not ended");
+    Ok(())
 }
 
 /// Ends the sessions. When this returns without an error, they have ended for good: the record is in

@@ -8,6 +8,9 @@
 //! if that cursor is on the log and near its end; otherwise all users at one position of the log, in
 //! parts, and never more parts at a time than the follower has given credit for.
 //!
+//! **Promises** too that while the database cannot be reached, questions stay in their queue, for other
+//! processes behind the same log.
+//!
 //! **When full** questions wait in their queue. A follower that waits too long asks again, and only
 //! its last question is answered. Questions over HTTP are refused.
 //!
@@ -22,7 +25,7 @@ use futures_util::future::pending;
 use shared::actors::{Health, Mailbox, supervise};
 use shared::bus::cloud_event::Codec;
 use shared::secrets::SealingKeys;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::UserRepository;
 use super::consuming::{BusAccess, receive, shared_queue};
@@ -40,10 +43,9 @@ mod spool;
 
 /// The name of one of the loops, in the log and at `/readyz`.
 const RECEIVING: &str = "receiving questions";
-/// How many questions may be on their way to the responder.
-const PREFETCH: u16 = 4;
-/// How many questions may wait for their answers.
-const WAITING_MAX: usize = 64;
+/// How many questions may wait here for their answers. More than there are followers: only the last
+/// question of each is answered.
+const WAITING_MAX: u16 = 64;
 
 /// What the responder works with.
 #[derive(Clone)]
@@ -93,11 +95,16 @@ impl Responding {
     /// Runs three loops: one takes questions from the bus, one answers them, and one answers those
     /// over HTTP, because an answer to a bus that hangs takes long.
     async fn work(self, direct: mpsc::Receiver<Asked>) {
-        let (asked, inbox) = mpsc::channel(WAITING_MAX);
+        let (asked, inbox) = mpsc::channel(WAITING_MAX.into());
         let (mut questions, mut direct) = (Questions::new(inbox), Questions::new(direct));
-        let queue = (RECEIVING, shared_queue(SYNC_REQUESTS_QUEUE, PREFETCH));
+        let queue = (RECEIVING, shared_queue(SYNC_REQUESTS_QUEUE, WAITING_MAX));
         // The loop that answers lives as long as this one.
-        let put = async |request| drop(asked.send(Asked { request, way: Way::Bus }).await);
+        let put = async |request| {
+            let (giving_back, given_back) = oneshot::channel();
+            let giving_back = Some(giving_back);
+            drop(asked.send(Asked { request, way: Way::Bus, giving_back }).await);
+            given_back.await.map_or(Ok(()), Err)
+        };
         let receiving = receive(&self.access, &self.health, queue, Codec::decode_question, put);
         let answering = supervise(&self.health, "answering followers", pending(), async || {
             Answering::open(&self).await?.run(&mut questions).await

@@ -117,5 +117,6 @@ pub(in crate::actors) fn access(repository: &TestRepository, bus: &Arc<dyn Bus>)
     let dead_letters = DeadLetters::launch(&here, Arc::clone(bus), health, Counter::default());
     let codec = Codec::new(Arc::clone(&repository.key));
     let foreign_keys = ForeignKeys::default();
-    BusAccess { bus: Arc::clone(bus), codec, dead_letters, foreign_keys }
+    let (bus, store) = (Arc::clone(bus), Arc::clone(&repository.store));
+    BusAccess { bus, codec, store, dead_letters, foreign_keys }
 }

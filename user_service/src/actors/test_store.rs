@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use contract::Head;
+use contract::{Head, RecordHash};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use crate::store::{
     Change, Committed, FollowerPlace, Lease, LeaseClaim, LogReader, LogWatch, Opened, Pruned,
-    Reader, Retention, Store, StoreError, Writer,
+    Reader, Records, Retention, Snapshot, Store, StoreError, Writer,
 };
 
 /// The faults that are switched on.
@@ -17,6 +17,8 @@ use crate::store::{
 pub(super) struct Troubles {
     /// Every write fails.
     pub(super) is_full: Arc<AtomicBool>,
+    /// The database cannot be reached: no reader of the log can be opened or asked.
+    pub(super) is_away: Arc<AtomicBool>,
     /// The next pruning panics.
     pub(super) prune_panics: Arc<AtomicBool>,
     /// The next commit panics.
@@ -39,6 +41,14 @@ impl Troubles {
         assert!(!panics.swap(false, Ordering::Relaxed), "as the test wants it");
         if self.is_full.load(Ordering::Relaxed) {
             return Err(StoreError::Full(Arc::new(std::io::Error::other("as the test wants it"))));
+        }
+        Ok(())
+    }
+
+    fn check_reach(&self) -> Result<(), StoreError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            let cause = std::io::Error::other("as the test wants it");
+            return Err(StoreError::Unavailable(Arc::new(cause)));
         }
         Ok(())
     }
@@ -69,7 +79,14 @@ impl Store for TroubledStore {
     }
 
     fn open_log_reader(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogReader>, StoreError>> {
-        self.inside.open_log_reader()
+        async {
+            self.troubles.check_reach()?;
+            let inside = self.inside.open_log_reader().await?;
+            let reader: Box<dyn LogReader> =
+                Box::new(TroubledLogReader { inside, troubles: self.troubles.clone() });
+            Ok(reader)
+        }
+        .boxed_local()
     }
 
     fn watch_log(&self) -> LocalBoxFuture<'_, Result<Box<dyn LogWatch>, StoreError>> {
@@ -82,6 +99,40 @@ impl Store for TroubledStore {
 
     fn trouble(&self) -> Option<&'static str> {
         self.inside.trouble()
+    }
+}
+
+struct TroubledLogReader {
+    inside: Box<dyn LogReader>,
+    troubles: Troubles,
+}
+
+impl LogReader for TroubledLogReader {
+    fn find_head(&self) -> LocalBoxFuture<'_, Result<Head, StoreError>> {
+        async {
+            self.troubles.check_reach()?;
+            self.inside.find_head().await
+        }
+        .boxed_local()
+    }
+
+    fn find_record_hash(
+        &self,
+        seq: i64,
+    ) -> LocalBoxFuture<'_, Result<Option<RecordHash>, StoreError>> {
+        self.inside.find_record_hash(seq)
+    }
+
+    fn list_records(
+        &self,
+        seq: i64,
+        limit: u32,
+    ) -> LocalBoxFuture<'_, Result<Records, StoreError>> {
+        self.inside.list_records(seq, limit)
+    }
+
+    fn snapshot(&self) -> LocalBoxFuture<'_, Result<Box<dyn Snapshot + '_>, StoreError>> {
+        self.inside.snapshot()
     }
 }
 

@@ -149,7 +149,8 @@ impl ApiParts {
         let (thread, taken) = (publishing.handle(), metrics.dead_letters.clone());
         let dead_letters = DeadLetters::launch(&thread, Arc::clone(&bus), &self.health, taken);
         let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
-        BusAccess { bus, codec: self.codec(), dead_letters, foreign_keys }
+        let (codec, store) = (self.codec(), Arc::clone(&self.store));
+        BusAccess { bus, codec, store, dead_letters, foreign_keys }
     }
 
     fn responder(

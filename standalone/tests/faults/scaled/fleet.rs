@@ -15,7 +15,7 @@ use crate::history::Users;
 use crate::replicas::fleet::path_of;
 
 /// 32 bytes: the services have no directory in common.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub(crate) const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 /// How many user_services there are.
 pub(crate) const USERS: usize = 2;
 /// The one that reaches PostgreSQL through PgBouncer.

@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
-use contract::{Continue, SentRecord, SyncAnswer};
+use contract::{Continue, Head, SentRecord, SyncAnswer, SyncRequest};
 use shared::actors::{AskError, ask};
 use shared::bus::BusError;
 use shared::log_sync::{Decision, SnapshotReason, decide};
+use tokio::time::timeout;
 
+use super::super::consuming::{NotNow, READING_LIMIT};
 use super::super::sealed_records::seal_record;
 use super::super::user_repository::HearFollower;
 use super::Responding;
@@ -31,6 +33,19 @@ pub(super) enum AnswerError {
     Writer(#[from] AskError),
     #[error("cannot make a snapshot")]
     Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
+}
+
+impl AnswerError {
+    /// Another process may answer.
+    fn not_now(&self) -> Option<NotNow> {
+        match self {
+            Self::NotNow(not_now) => Some(not_now.clone()),
+            Self::Log(error) => NotNow::because_of(error).err(),
+            _ => None,
+        }
+    }
 }
 
 /// Answers with one reader of the log.
@@ -50,9 +65,14 @@ impl<'a> Answering<'a> {
         loop {
             tokio::select! {
                 asked = questions.next() => {
-                    let Some(asked) = asked else { return Ok(()) };
+                    let Some(mut asked) = asked else { return Ok(()) };
+                    let giving_back = asked.giving_back.take();
                     if let Err(error) = self.answer(asked, &mut snapshots).await {
                         warn(&error);
+                        if let (Some(giving_back), Some(not_now)) = (giving_back, error.not_now()) {
+                            // Whoever would give it back may be gone, and has then given it back.
+                            let _ = giving_back.send(not_now);
+                        }
                     }
                 }
                 outcome = snapshots.next_ended() => {
@@ -71,19 +91,10 @@ impl<'a> Answering<'a> {
             tracing::debug!("a follower wants more of a snapshot that is gone; it will ask anew");
             return Ok(());
         }
-        let place = FollowerPlace { cursor: request.cursor, highest_id: request.highest_id };
-        let told = ask(&self.with.repository, HearFollower(place)).await;
-        let head = self.reader.find_head().await?;
-        let at = request.cursor.position.seq;
-        let hash_there = self.reader.find_record_hash(at).await?;
-        let decision = decide(request, head.position, hash_there, self.with.replay_limit);
-        if decision == Decision::Snapshot(SnapshotReason::NotOnTheLog) {
-            // If the log went back, it must say so before its users are told: else tokens would live
-            // again. While the disk is full, the follower asks in vain.
-            told??;
-        }
+        let (decision, head) =
+            timeout(READING_LIMIT, self.decide(request)).await.map_err(|_| NotNow::Late)??;
         self.with.metrics.count(decision);
-        let head = head.position.seq;
+        let (at, head) = (request.cursor.position.seq, head.position.seq);
         if decision == Decision::Continue {
             // Each follower asks once a second.
             tracing::debug!(at, head, "received a question from a follower");
@@ -97,6 +108,21 @@ impl<'a> Answering<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// What to answer, and where the log ends.
+    async fn decide(&self, request: &SyncRequest) -> Result<(Decision, Head), AnswerError> {
+        let place = FollowerPlace { cursor: request.cursor, highest_id: request.highest_id };
+        let told = ask(&self.with.repository, HearFollower(place)).await;
+        let head = self.reader.find_head().await?;
+        let hash_there = self.reader.find_record_hash(request.cursor.position.seq).await?;
+        let decision = decide(request, head.position, hash_there, self.with.replay_limit);
+        if decision == Decision::Snapshot(SnapshotReason::NotOnTheLog) {
+            // If the log went back, it must say so before its users are told: else tokens would live
+            // again. While the disk is full, the follower asks in vain.
+            told??;
+        }
+        Ok((decision, head))
     }
 
     async fn send_records(&self, mut asked: Asked) -> Result<(), AnswerError> {

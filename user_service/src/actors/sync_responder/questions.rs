@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use contract::{SyncAnswer, SyncRequest};
 use shared::bus::{BusError, Outgoing};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use super::super::consuming::BusAccess;
+use super::super::consuming::{BusAccess, NotNow};
 
 /// How many questions over HTTP may wait for the responder.
 const DIRECT_WAITING_MAX: usize = 16;
@@ -18,6 +18,8 @@ const DIRECT_WAITING_MAX: usize = 16;
 pub(super) struct Asked {
     pub(super) request: SyncRequest,
     pub(super) way: Way,
+    /// Gives it back to the queue that it came from. Dropped without use, it is done with.
+    pub(super) giving_back: Option<oneshot::Sender<NotNow>>,
 }
 
 /// The way of the answers.
@@ -29,6 +31,11 @@ pub(super) enum Way {
 }
 
 impl Asked {
+    /// Whether it is back in its queue, with others that were taken after one that was given back.
+    fn is_back(&self) -> bool {
+        self.giving_back.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
     /// Sends an answer, or a part of it.
     pub(super) async fn give(
         &mut self,
@@ -65,7 +72,7 @@ impl DirectQuestions {
     /// The question is refused, because too many wait.
     pub fn ask(&self, request: SyncRequest) -> Result<mpsc::Receiver<Outgoing>, TooManyQuestions> {
         let (client, answers) = mpsc::channel(1);
-        let asked = Asked { request, way: Way::Direct(client) };
+        let asked = Asked { request, way: Way::Direct(client), giving_back: None };
         self.0.try_send(asked).map(|()| answers).map_err(|_| TooManyQuestions)
     }
 }
@@ -84,13 +91,17 @@ impl Questions {
 
     /// The next question, or `None` when no more can come. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Option<Asked> {
-        self.take_what_is_there();
-        if self.waiting.is_empty() {
-            let asked = self.inbox.recv().await?;
-            self.put(asked);
+        loop {
             self.take_what_is_there();
+            if self.waiting.is_empty() {
+                let asked = self.inbox.recv().await?;
+                self.put(asked);
+                self.take_what_is_there();
+            }
+            if let Some(asked) = self.waiting.pop_front().filter(|asked| !asked.is_back()) {
+                return Some(asked);
+            }
         }
-        self.waiting.pop_front()
     }
 
     fn take_what_is_there(&mut self) {
@@ -115,7 +126,7 @@ mod tests {
         let cursor = Cursor::default();
         let (snapshot, credit, highest_id) = (false, None, None);
         let request = SyncRequest { nonce, reply_to, cursor, snapshot, credit, highest_id };
-        Asked { request, way: Way::Bus }
+        Asked { request, way: Way::Bus, giving_back: None }
     }
 
     #[tokio::test]
@@ -130,5 +141,18 @@ mod tests {
             let next = questions.next().await;
             assert_eq!(next.as_ref().map(|asked| asked.request.nonce.as_str()), expected);
         }
+    }
+    #[tokio::test]
+    async fn a_question_that_is_back_in_its_queue_is_not_answered_here() {
+        let (asked, inbox) = mpsc::channel(10);
+        let mut questions = Questions::new(inbox);
+        let (giving_back, receiver) = oneshot::channel();
+        let back = Asked { giving_back: Some(giving_back), ..question("a", "1") };
+        drop(receiver);
+        for one in [back, question("b", "2")] {
+            assert!(asked.send(one).await.is_ok());
+        }
+        let next = questions.next().await;
+        assert_eq!(next.as_ref().map(|asked| asked.request.nonce.as_str()), Some("2"));
     }
 }

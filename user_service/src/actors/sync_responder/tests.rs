@@ -1,5 +1,6 @@
 use super::super::test_bus::{Call, TestBus, Trouble, panics_once};
 use super::super::test_repository::{TestRepository, access, create_as};
+use super::super::test_store::{TroubledStore, Troubles};
 use super::super::user_repository::Prune;
 use super::snapshots::CREDIT_DEADLINE;
 use super::*;
@@ -16,6 +17,7 @@ use shared::bus::{
 };
 use shared::hashing::PasswordHash;
 use shared::log_sync::{Effect, Follower, Input, user_checksum};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use testkit::wait::until;
 
@@ -40,17 +42,7 @@ async fn answers_over(
     repository: &TestRepository,
     replay_limit: i64,
 ) -> Answers {
-    let (responder, _) = SyncResponder::new(Responding {
-        access: access(repository, &bus),
-        store: Arc::clone(&repository.store),
-        repository: repository.mailbox.clone(),
-        sealing_key: Arc::clone(&repository.key),
-        directory: repository.directory.path().to_owned(),
-        replay_limit,
-        metrics: repository.metrics.answers.clone(),
-        health: repository.health.clone(),
-    });
-    let responder = Mailbox::start(&repository.health, 1, |_| responder);
+    let responder = responder(repository, &bus, replay_limit);
     let spec = QueueSpec {
         name: "answers".into(),
         lifetime: QueueLifetime::Transient,
@@ -60,6 +52,24 @@ async fn answers_over(
     let inbox = bus.subscribe(spec).await.unwrap();
     let codec = Codec::new(Arc::clone(&repository.key));
     Answers { bus, codec, inbox, _responder: responder }
+}
+
+fn responder(
+    repository: &TestRepository,
+    bus: &Arc<dyn Bus>,
+    replay_limit: i64,
+) -> Mailbox<SyncResponder> {
+    let (responder, _) = SyncResponder::new(Responding {
+        access: access(repository, bus),
+        store: Arc::clone(&repository.store),
+        repository: repository.mailbox.clone(),
+        sealing_key: Arc::clone(&repository.key),
+        directory: repository.directory.path().to_owned(),
+        replay_limit,
+        metrics: repository.metrics.answers.clone(),
+        health: repository.health.clone(),
+    });
+    Mailbox::start(&repository.health, 1, |_| responder)
 }
 
 impl Answers {
@@ -361,4 +371,36 @@ async fn after_a_panic_followers_are_answered_all_the_same() {
     assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
     let failed = "answering followers: panicked: as the test wants it";
     assert_eq!(repository.health.degraded(), [failed]);
+}
+
+#[actix::test]
+async fn without_a_database_questions_stay_for_another_process_until_it_is_back() {
+    let troubles = Troubles::default();
+    let cut_off = TestRepository::with_store(|inside| {
+        Arc::new(TroubledStore { inside, troubles: troubles.clone() })
+    })
+    .await;
+    let bus: Arc<dyn Bus> = TestBus::new(|_| Trouble::No);
+    let mut answers = answers_over(Arc::clone(&bus), &cut_off, 100).await;
+    assert!(matches!(answers.ask(Cursor::default()).await, SyncAnswer::Continue(_)));
+
+    // It has subscribed, and takes the question.
+    troubles.is_away.store(true, Ordering::Relaxed);
+    answers.send(&SyncRequest { snapshot: false, credit: None, ..wants_snapshot("n", 0, 0) }).await;
+    let key = Arc::clone(&cut_off.key);
+    let other = TestRepository { key, ..TestRepository::start().await };
+    create_as(&other, "anna").await;
+    let _other = responder(&other, &bus, 100);
+    let Input::Continue(answer) = answers.next_input().await else { panic!("no records") };
+    assert_eq!((answer.nonce.as_str(), answer.head_seq), ("n", 1), "by the other process");
+
+    // They share the questions again.
+    troubles.is_away.store(false, Ordering::Relaxed);
+    until("both answer", Duration::from_secs(10), async || {
+        let SyncAnswer::Continue(answer) = answers.ask(Cursor::default()).await else {
+            panic!("no records")
+        };
+        (answer.head_seq == 0).then_some(())
+    })
+    .await;
 }
