@@ -1,5 +1,6 @@
 //! This service as a separate binary.
 
+pub mod check;
 mod migrate;
 mod move_users;
 mod users;
@@ -15,7 +16,7 @@ use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
-use shared::telemetry::registry_of;
+use shared::telemetry::{ErrorChain, registry_of};
 
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, claim, start};
@@ -54,9 +55,29 @@ impl UserCommand {
     }
 }
 
-impl ServiceCommand<BinaryConfig> for UserCommand {
+/// The commands of the binary `user_service`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum UserBinaryCommand {
+    /// Those that standalone has, too.
+    #[command(flatten)]
+    Service(UserCommand),
+    /// Check whether the users, their checksum and the log fit each other; changes nothing
+    ///
+    /// It works while the service runs and while it does not, and says of each problem what would repair
+    /// it. `auth_service check --against FILE` compares what --json prints with a projection.
+    Check {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl ServiceCommand<BinaryConfig> for UserBinaryCommand {
     fn run(self, BinaryConfig { config, .. }: BinaryConfig) -> Result<(), CommandError> {
-        self.run_with(&config)
+        match self {
+            Self::Service(command) => command.run_with(&config),
+            Self::Check { json } => check::check(&config, json),
+        }
     }
 }
 
@@ -75,7 +96,7 @@ pub struct BinaryConfig {
 impl Application for UserServiceBinary {
     type Config = BinaryConfig;
     type Running = Running;
-    type Command = UserCommand;
+    type Command = UserBinaryCommand;
     const NAME: &'static str = "user_service";
     const ABOUT: &'static str = "Creates, reads, renames and deletes users";
     const DATA: &'static [ServiceData] = &[DATA];
@@ -147,4 +168,8 @@ mod exit {
 
 fn failed(exit_code: u8, message: impl Into<String>) -> CommandError {
     CommandError::Other { message: message.into(), exit_code }
+}
+
+fn wrong(error: &(dyn Error + 'static)) -> CommandError {
+    failed(exit::CONFIG, ErrorChain(error).to_string())
 }

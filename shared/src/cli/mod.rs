@@ -19,6 +19,7 @@ use crate::config::{BusConfig, CommonConfig, HashingArgs, ListenAddress};
 use crate::telemetry::ErrorChain;
 
 mod backup;
+mod check;
 mod completions;
 mod config;
 mod healthcheck;
@@ -26,6 +27,7 @@ mod serve;
 mod settings;
 mod signals;
 
+pub use check::tell_check;
 pub use settings::command;
 pub use signals::stop_on_signal;
 
@@ -208,8 +210,9 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not
 are wrong. Of backup and restore: 65 a file is damaged or of a newer version, 66 a file is missing or
 cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted.
 Of migrate and move: 65 what arrived differs, 66 there is no such file, 73 the target has users of its
-own, 75 a service runs, or the database server cannot be reached: run it again. Of users import and users
-export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
+own, 75 a service runs, or the database server cannot be reached: run it again. Of check: 65 something is
+wrong, 66 a file is missing or cannot be read, 75 the services could not be compared, or the database server
+cannot be reached: run it again, 130 interrupted. Of users import and users export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
 be written, 75 it stopped in the middle: run it again, 130 interrupted: run it again";
 
 /// The whole body of `main`.

@@ -11,6 +11,7 @@ use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
 mod backups;
+mod check;
 mod data_dir;
 mod database_tls;
 mod keys;
