@@ -27,7 +27,7 @@ use users::UsersCommand;
 /// The commands of user_service.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UserCommand {
-    /// The users of the running user_service: list, import and export them
+    /// The users of the running user_service: create, list, import and export them
     #[command(subcommand)]
     Users(UsersCommand),
     /// Bring the tables of the users up to date, and serve nothing

@@ -329,7 +329,13 @@ impl ApiParts {
     /// Answers commands on the caller's thread, with a reader of its own.
     fn spawn_admin(&self, repository: &Mailbox<UserRepository>) -> JoinHandle<()> {
         let reader = UserReader::launch(Arc::clone(&self.store), self.clock.clone(), &self.health);
-        let actors = AdminActors { repository: repository.clone(), reader };
+        let actors = AdminActors {
+            repository: repository.clone(),
+            reader,
+            hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
+            policy: self.config.password_policy(),
+            blocklist: self.config.password_blocklist(),
+        };
         admin::spawn_admin(&self.directory, actors, self.health.clone())
     }
 }

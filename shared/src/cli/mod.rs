@@ -23,11 +23,13 @@ mod check;
 mod completions;
 mod config;
 mod healthcheck;
+mod new_password;
 mod serve;
 mod settings;
 mod signals;
 
 pub use check::tell_check;
+pub use new_password::read_new_password;
 pub use settings::command;
 pub use signals::stop_on_signal;
 
@@ -212,8 +214,10 @@ cannot be read, 73 a file cannot be written or would be overwritten, 75 the serv
 Of migrate and move: 65 what arrived differs, 66 there is no such file, 73 the target has users of its
 own, 75 a service runs, or the database server cannot be reached: run it again. Of check: 65 something is
 wrong, 66 a file is missing or cannot be read, 75 the services could not be compared, or the database server
-cannot be reached: run it again, 130 interrupted. Of users import and users export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
-be written, 75 it stopped in the middle: run it again, 130 interrupted: run it again";
+cannot be reached: run it again, 130 interrupted. Of users create: 65 the name or the password is refused,
+66 the password cannot be read. Of users import and users export: 65 some users were refused, 66 the file
+cannot be read, 73 a file cannot be written, 75 it stopped in the middle: run it again, 130 interrupted: run
+it again";
 
 /// The whole body of `main`.
 pub fn run<A: Application>() -> ExitCode {
