@@ -89,8 +89,8 @@ impl Application for AuthServiceBinary {
         [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
     }
 
-    fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {
-        vec![&config.config.service.auth_service_listen]
+    fn probes(config: &BinaryConfig) -> Vec<&ListenAddress> {
+        vec![config.config.service.probes_listen()]
     }
 
     /// All replicas have the same ended sessions, so those of one are enough.

@@ -73,8 +73,8 @@ impl Application for StandaloneBinary {
         [common.problems(), services, hashing.problems()].concat()
     }
 
-    fn listens(config: &Config) -> Vec<&ListenAddress> {
-        vec![&config.user_service.user_service_listen, &config.auth_service.auth_service_listen]
+    fn probes(config: &Config) -> Vec<&ListenAddress> {
+        vec![config.user_service.probes_listen(), config.auth_service.probes_listen()]
     }
 
     fn not_in_files(config: &Config) -> Option<&'static str> {

@@ -119,8 +119,8 @@ impl Application for UserServiceBinary {
         [config.problems(), hashing.problems(), missing].concat()
     }
 
-    fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {
-        vec![&config.config.service.user_service_listen]
+    fn probes(config: &BinaryConfig) -> Vec<&ListenAddress> {
+        vec![config.config.service.probes_listen()]
     }
 
     fn not_in_files(config: &BinaryConfig) -> Option<&'static str> {

@@ -224,6 +224,7 @@ fn check(config: &Config) -> Result<(), StartError> {
 fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen.clone(),
+        probes_listen: config.service.user_service_metrics_listen.clone(),
         max_connections: capacity.connections,
         workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),

@@ -64,8 +64,8 @@ pub trait Application {
     /// Settings that are valid separately but in conflict: one line each.
     fn problems(config: &Self::Config) -> Vec<String>;
 
-    /// The addresses where it listens.
-    fn listens(config: &Self::Config) -> Vec<&ListenAddress>;
+    /// The addresses where each service answers `/readyz`.
+    fn probes(config: &Self::Config) -> Vec<&ListenAddress>;
 
     /// Where in the data directory the databases are that are backed up and restored.
     ///
@@ -233,7 +233,7 @@ fn run_action<A: Application>() -> Result<(), Failure> {
         Action::Serve => serve::serve::<A>(settings),
         Action::Healthcheck => {
             let config = settings.into_config(Vec::new())?;
-            healthcheck::healthcheck(&A::listens(&config)).map_err(Failure::other)
+            healthcheck::healthcheck(&A::probes(&config)).map_err(Failure::other)
         }
         Action::Config { json } => {
             let problems = problems::<A>(&settings.cli.config);

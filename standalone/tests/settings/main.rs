@@ -19,6 +19,7 @@ mod limits;
 mod migrate;
 mod moving;
 mod output;
+mod probes;
 mod secret_files;
 mod signals;
 mod users;
