@@ -26,6 +26,7 @@ for tool; do
     # Debian's package of npm's jose; any Node.js runs it.
     node-jose) packages=(node-jose) there=/usr/share/nodejs/jose ;;
     nodejs) packages=(nodejs) there=node ;;
+    dpkg-dev) packages=(dpkg-dev binutils) there=dpkg-shlibdeps ;;
     systemd-analyze) packages=(systemd) there=systemd-analyze ;;
     # With letters of every script, which usernames may have.
     chromium) packages=(chromium fonts-dejavu-core fonts-noto-color-emoji) there=chromium ;;

@@ -113,6 +113,7 @@ step 'What checks the published contracts' scripts/contract-tools.sh
 step 'Shell scripts' shellcheck scripts/*.sh .ci/run
 step 'Alert rules' promtool check config docs/observe/prometheus.yml
 step 'Units of systemd' scripts/packages.sh
+step 'Licences of dependencies' scripts/packages.sh licenses
 step 'Format' cargo fmt --all --check
 step 'Lints' cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'The contract stands alone' check_contract

@@ -1,5 +1,6 @@
 //! This service as a separate binary.
 
+pub mod check;
 mod keys;
 
 use std::error::Error;
@@ -7,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand, ValueHint};
 use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
@@ -35,16 +36,42 @@ pub struct BinaryConfig {
     hashing: HashingArgs,
 }
 
-impl ServiceCommand<BinaryConfig> for AuthCommand {
+/// The commands of the binary `auth_service`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuthBinaryCommand {
+    /// Those that standalone has, too.
+    #[command(flatten)]
+    Service(AuthCommand),
+    /// Check the projection and the token set of each replica in DATA_DIR; changes nothing
+    ///
+    /// It works while the service runs and while it does not, and says of each problem what would repair
+    /// it. To compare with user_service:
+    /// user_service check --json | auth_service check --against -
+    Check {
+        /// What `user_service check --json` has printed, to be compared with the projections; - is the
+        /// standard input
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        against: Option<PathBuf>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl ServiceCommand<BinaryConfig> for AuthBinaryCommand {
     fn run(self, BinaryConfig { config, .. }: BinaryConfig) -> Result<(), CommandError> {
-        self.run_in(&config.common.data_dir)
+        let data_dir = &config.common.data_dir;
+        match self {
+            Self::Service(command) => command.run_in(data_dir),
+            Self::Check { against, json } => check::check(data_dir, against.as_deref(), json),
+        }
     }
 }
 
 impl Application for AuthServiceBinary {
     type Config = BinaryConfig;
     type Running = Running;
-    type Command = AuthCommand;
+    type Command = AuthBinaryCommand;
     const NAME: &'static str = "auth_service";
     const ABOUT: &'static str = "Logs users of user_service in and out";
     const DATA: &'static [ServiceData] = &[DATA];
@@ -62,8 +89,8 @@ impl Application for AuthServiceBinary {
         [config.problems(), hashing.problems(), missing.into_iter().collect()].concat()
     }
 
-    fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {
-        vec![&config.config.service.auth_service_listen]
+    fn probes(config: &BinaryConfig) -> Vec<&ListenAddress> {
+        vec![config.config.service.probes_listen()]
     }
 
     /// All replicas have the same ended sessions, so those of one are enough.

@@ -31,6 +31,11 @@ pub struct AuthServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8002", value_name = "ADDRESS")]
     pub auth_service_listen: ListenAddress,
 
+    /// Where auth_service answers /metrics, /healthz and /readyz, and nothing else: an address or a name,
+    /// with a port. They are then at no other port [default: at AUTH_SERVICE_LISTEN]
+    #[arg(long, env, value_name = "ADDRESS")]
+    pub auth_service_metrics_listen: Option<ListenAddress>,
+
     /// Name of this replica of auth_service [default: the number of its place in DATA_DIR]. Two replicas
     /// with separate data directories need separate names
     #[arg(long, env, value_name = "NAME", value_parser = parse_replica)]
@@ -123,6 +128,11 @@ pub enum ClientsError {
 }
 
 impl AuthServiceConfig {
+    /// Where `/readyz` is answered.
+    pub fn probes_listen(&self) -> &ListenAddress {
+        self.auth_service_metrics_listen.as_ref().unwrap_or(&self.auth_service_listen)
+    }
+
     /// Settings that are valid separately but in conflict, and files that cannot be used: one line
     /// each.
     pub fn problems(&self) -> Vec<String> {

@@ -243,6 +243,7 @@ fn following(
 fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.auth_service_listen.clone(),
+        probes_listen: config.service.auth_service_metrics_listen.clone(),
         max_connections: capacity.connections,
         workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod backup;
 pub mod bus;
 pub mod capacity;
+pub mod checking;
 pub mod cli;
 pub mod clock;
 pub mod config;

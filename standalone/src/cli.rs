@@ -13,7 +13,7 @@ use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress, local_address};
 use user_service::cli::UserCommand;
 
-use crate::{Config, Running, start};
+use crate::{Config, Running, check, start};
 
 /// `standalone`.
 pub struct StandaloneBinary;
@@ -27,6 +27,14 @@ pub enum StandaloneCommand {
     /// Of user_service.
     #[command(flatten)]
     User(UserCommand),
+    /// Check the databases of both services, and whether they agree; changes nothing
+    ///
+    /// It works while the services run and while they do not, and says of each problem what would repair it.
+    Check {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl ServiceCommand<Config> for StandaloneCommand {
@@ -34,6 +42,7 @@ impl ServiceCommand<Config> for StandaloneCommand {
         match self {
             Self::Auth(command) => command.run_in(&config.common.data_dir),
             Self::User(command) => command.run_with(&config.for_user_service()),
+            Self::Check { json } => check::check(&config, json),
         }
     }
 }
@@ -64,8 +73,8 @@ impl Application for StandaloneBinary {
         [common.problems(), services, hashing.problems()].concat()
     }
 
-    fn listens(config: &Config) -> Vec<&ListenAddress> {
-        vec![&config.user_service.user_service_listen, &config.auth_service.auth_service_listen]
+    fn probes(config: &Config) -> Vec<&ListenAddress> {
+        vec![config.user_service.probes_listen(), config.auth_service.probes_listen()]
     }
 
     fn not_in_files(config: &Config) -> Option<&'static str> {

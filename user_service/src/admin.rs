@@ -1,5 +1,6 @@
 //! What an operator can ask the running service for, through the socket in its data directory.
 
+mod creating;
 mod importing;
 
 use std::error::Error;
@@ -7,9 +8,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use contract::UserId;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared::actors::{Health, Mailbox, ask};
 use shared::admin::CommandSocket;
+use shared::hashing::PasswordHasher;
+use shared::identity::{PasswordBlocklist, PasswordPolicy};
 use shared::telemetry::ErrorChain;
 use tokio::task::JoinHandle;
 
@@ -35,6 +39,8 @@ pub(crate) enum AdminCommand {
         /// Create nobody: tell what would happen.
         is_dry_run: bool,
     },
+    /// Create a user with this password. The answer is a [`Creation`].
+    Create { username: String, password: String },
     /// Which users come next, in order of their ids? The answer is of [`ListedUser`]s, at most [`PAGE`].
     List {
         /// Only ids above this one.
@@ -86,6 +92,16 @@ pub(crate) enum Fate {
     Refused(String),
 }
 
+/// What became of one user who was to be created.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Creation {
+    /// The user was created.
+    Created(ListedUser),
+    /// The name or the password is refused, in words.
+    Refused(String),
+}
+
 /// A user, as operators see them.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct ListedUser {
@@ -112,12 +128,16 @@ enum AdminAnswer {
     Role(RoleSet),
     Fates(Vec<Fate>),
     Users(Vec<ListedUser>),
+    Creation(Creation),
 }
 
 /// The actors that commands need.
 pub(crate) struct AdminActors {
     pub(crate) repository: Mailbox<UserRepository>,
     pub(crate) reader: Mailbox<UserReader>,
+    pub(crate) hasher: Mailbox<PasswordHasher>,
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) blocklist: PasswordBlocklist,
 }
 
 /// Answers commands until the task is aborted.
@@ -135,6 +155,10 @@ impl AdminActors {
         match command {
             AdminCommand::Import { users, is_dry_run } => {
                 self.import(users, is_dry_run).await.map(AdminAnswer::Fates)
+            }
+            AdminCommand::Create { username, password } => {
+                let password = SecretString::from(password);
+                self.create_one(&username, &password).await.map(AdminAnswer::Creation)
             }
             AdminCommand::List { after, with_hashes } => {
                 self.list(after, with_hashes).await.map(AdminAnswer::Users)

@@ -1,6 +1,7 @@
 //! This service as a separate binary.
 
 mod admins;
+pub mod check;
 mod migrate;
 mod move_users;
 mod users;
@@ -16,7 +17,7 @@ use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
-use shared::telemetry::registry_of;
+use shared::telemetry::{ErrorChain, registry_of};
 
 use crate::config::{Access, Config, UserServiceConfig};
 use crate::{AuthServiceAddress, DATA, Deps, Running, claim, start};
@@ -28,7 +29,7 @@ use users::UsersCommand;
 /// The commands of user_service.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UserCommand {
-    /// The users of the running user_service: list, import and export them
+    /// The users of the running user_service: create, list, import and export them
     #[command(subcommand)]
     Users(UsersCommand),
     /// The administrators among the users of the running user_service: list, add and remove them
@@ -60,9 +61,29 @@ impl UserCommand {
     }
 }
 
-impl ServiceCommand<BinaryConfig> for UserCommand {
+/// The commands of the binary `user_service`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum UserBinaryCommand {
+    /// Those that standalone has, too.
+    #[command(flatten)]
+    Service(UserCommand),
+    /// Check whether the users, their checksum and the log fit each other; changes nothing
+    ///
+    /// It works while the service runs and while it does not, and says of each problem what would repair
+    /// it. `auth_service check --against FILE` compares what --json prints with a projection.
+    Check {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl ServiceCommand<BinaryConfig> for UserBinaryCommand {
     fn run(self, BinaryConfig { config, .. }: BinaryConfig) -> Result<(), CommandError> {
-        self.run_with(&config)
+        match self {
+            Self::Service(command) => command.run_with(&config),
+            Self::Check { json } => check::check(&config, json),
+        }
     }
 }
 
@@ -81,7 +102,7 @@ pub struct BinaryConfig {
 impl Application for UserServiceBinary {
     type Config = BinaryConfig;
     type Running = Running;
-    type Command = UserCommand;
+    type Command = UserBinaryCommand;
     const NAME: &'static str = "user_service";
     const ABOUT: &'static str = "Creates, reads, renames and deletes users";
     const DATA: &'static [ServiceData] = &[DATA];
@@ -104,8 +125,8 @@ impl Application for UserServiceBinary {
         [config.problems(), hashing.problems(), missing].concat()
     }
 
-    fn listens(config: &BinaryConfig) -> Vec<&ListenAddress> {
-        vec![&config.config.service.user_service_listen]
+    fn probes(config: &BinaryConfig) -> Vec<&ListenAddress> {
+        vec![config.config.service.probes_listen()]
     }
 
     fn not_in_files(config: &BinaryConfig) -> Option<&'static str> {
@@ -153,4 +174,8 @@ mod exit {
 
 fn failed(exit_code: u8, message: impl Into<String>) -> CommandError {
     CommandError::Other { message: message.into(), exit_code }
+}
+
+fn wrong(error: &(dyn Error + 'static)) -> CommandError {
+    failed(exit::CONFIG, ErrorChain(error).to_string())
 }

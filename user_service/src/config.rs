@@ -39,6 +39,11 @@ pub struct UserServiceConfig {
     #[arg(long, env, default_value = "127.0.0.1:8001", value_name = "ADDRESS")]
     pub user_service_listen: ListenAddress,
 
+    /// Where user_service answers /metrics, /healthz and /readyz, and nothing else: an address or a name,
+    /// with a port. They are then at no other port [default: at USER_SERVICE_LISTEN]
+    #[arg(long, env, value_name = "ADDRESS")]
+    pub user_service_metrics_listen: Option<ListenAddress>,
+
     /// Who may read, change and delete users: open lets everybody; owner wants the user's own token or
     /// an administrator's, and for the list an administrator's
     #[arg(long, env, value_enum, default_value_t = Access::Open, value_name = "WHO")]
@@ -155,6 +160,11 @@ pub enum Creators {
 }
 
 impl UserServiceConfig {
+    /// Where `/readyz` is answered.
+    pub fn probes_listen(&self) -> &ListenAddress {
+        self.user_service_metrics_listen.as_ref().unwrap_or(&self.user_service_listen)
+    }
+
     /// Settings that are valid separately but in conflict: one line each.
     pub fn problems(&self) -> Vec<String> {
         let mut problems: Vec<String> = self.database.problem().into_iter().collect();

@@ -224,6 +224,7 @@ fn check(config: &Config) -> Result<(), StartError> {
 fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen.clone(),
+        probes_listen: config.service.user_service_metrics_listen.clone(),
         max_connections: capacity.connections,
         workers: capacity.http_workers,
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
@@ -329,7 +330,13 @@ impl ApiParts {
     /// Answers commands on the caller's thread, with a reader of its own.
     fn spawn_admin(&self, repository: &Mailbox<UserRepository>) -> JoinHandle<()> {
         let reader = UserReader::launch(Arc::clone(&self.store), self.clock.clone(), &self.health);
-        let actors = AdminActors { repository: repository.clone(), reader };
+        let actors = AdminActors {
+            repository: repository.clone(),
+            reader,
+            hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
+            policy: self.config.password_policy(),
+            blocklist: self.config.password_blocklist(),
+        };
         admin::spawn_admin(&self.directory, actors, self.health.clone())
     }
 }

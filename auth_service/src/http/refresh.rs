@@ -6,8 +6,8 @@ use contract::token_record::{TokenLife, Trade};
 use contract::{TokenRecord, TokenResponse};
 use shared::actors::ask;
 use shared::http::{
-    Action, Actor, AuditRecord, Bearer, IdempotencyKey, IgnoredBody, Problem, ProblemKind,
-    RequestOrigin, invalid_token,
+    Action, Actor, AuditRecord, Bearer, IdempotencyKey, IgnoredBody, NoBearer, Problem,
+    ProblemKind, RequestOrigin, invalid_token,
 };
 use shared::tokens::VerifiedToken;
 use shared::tokens::token_set::TradeVerdict;
@@ -44,18 +44,23 @@ enum RefreshRefused {
     responses((status = 200, description = "The new token", body = TokenResponse)),
 )]
 pub(super) async fn refresh(
-    bearer: Bearer,
+    bearer: Result<Bearer, NoBearer>,
     key: IdempotencyKey,
     api: Data<Api>,
     origin: RequestOrigin,
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    let old = api.tokens.check(&bearer.0).await?;
-    if !api.tokens.allows_trades() {
-        let detail = "a token is not traded before it is known that its session goes on";
-        return Err(Problem::new(ProblemKind::NotYetKnown, detail));
-    }
-    let token = trade(&old, key.key.as_deref(), &api, origin).await?;
+    let trade = async |record: &mut AuditRecord| {
+        let old = api.tokens.check(&bearer?.0).await?;
+        record.by(Actor::User(old.user));
+        record.about(old.user);
+        if !api.tokens.allows_trades() {
+            let detail = "a token is not traded before it is known that its session goes on";
+            return Err(Problem::new(ProblemKind::NotYetKnown, detail));
+        }
+        trade(&old, key.key.as_deref(), &api, record).await
+    };
+    let token = api.audit.follow(Action::RefreshToken, origin, trade).await?;
     Ok(HttpResponse::Ok().json(TokenResponse { token }))
 }
 
@@ -63,7 +68,7 @@ async fn trade(
     old: &VerifiedToken,
     key: Option<&str>,
     api: &Api,
-    origin: RequestOrigin,
+    record: &mut AuditRecord,
 ) -> Result<String, Problem> {
     let profile = api.tokens.find_profile(old.user).map_err(Problem::internal)?;
     let profile = profile.ok_or_else(|| refused(RefreshRefused::UserGone))?;
@@ -82,9 +87,9 @@ async fn trade(
         old: TokenLife { kid: old.kid, exp_s: old.claims.exp },
         new: TokenLife { kid: new.kid, exp_s: claims.exp },
     };
-    let record = TokenRecord::TokenTraded(Box::new(trade.clone()));
+    let traded = TokenRecord::TokenTraded(Box::new(trade.clone()));
     match ask(&api.revocations, TradeToken(trade)).await?? {
-        TradeVerdict::Allowed if api.sessions.is_confirmed(record).await => Ok(new.text),
+        TradeVerdict::Allowed if api.sessions.is_confirmed(traded).await => Ok(new.text),
         TradeVerdict::Allowed => {
             let detail = "the other replicas may not know that the token was traded: send the same \
                           request again";
@@ -92,12 +97,8 @@ async fn trade(
         }
         TradeVerdict::Stolen => {
             tracing::warn!(sid = %old.sid, "a token was traded twice: its session was ended");
-            let refuse = async |record: &mut AuditRecord| {
-                record.by(Actor::User(old.user));
-                record.about(old.user);
-                Err(refused(RefreshRefused::Stolen))
-            };
-            api.audit.follow(Action::ReuseToken, origin, refuse).await
+            record.is_really(Action::ReuseToken);
+            Err(refused(RefreshRefused::Stolen))
         }
         TradeVerdict::SessionEnded => Err(refused(RefreshRefused::SessionEnded)),
     }

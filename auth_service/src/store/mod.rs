@@ -4,6 +4,7 @@
 //! Nothing outside this module names the engine or holds SQL (`standalone/tests/architecture.rs`).
 //! The statements are in `sqlite/`.
 
+pub mod checking;
 mod projection;
 mod sqlite;
 mod token_state;

@@ -98,7 +98,9 @@ impl BackupError {
         move |error| match error {
             CopyError::Output(source) => Self::Copy { path: to.to_owned(), source },
             CopyError::Input(source) => Self::Database { path: from.to_owned(), source },
-            CopyError::Damaged(problem) => Self::damaged(from, problem),
+            error @ (CopyError::Damaged(_) | CopyError::Newer(_)) => {
+                Self::damaged(from, error.to_string())
+            }
             CopyError::Interrupted => Self::Interrupted,
         }
     }

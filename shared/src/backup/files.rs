@@ -17,7 +17,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// Asks a command to stop. Clones ask the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(pub(super) Arc<AtomicBool>);
+pub struct Stop(pub(crate) Arc<AtomicBool>);
 
 impl Stop {
     /// Asks it.

@@ -20,7 +20,7 @@ pub(super) enum HealthcheckError {
     NotReady { address: SocketAddr, status: String, body: String },
 }
 
-/// Asks `/readyz` of each of the services that listen there on this machine.
+/// Asks `/readyz` of each of the services that answer it there on this machine.
 ///
 /// # Errors
 /// One of them is not ready.

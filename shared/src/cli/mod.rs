@@ -19,13 +19,17 @@ use crate::config::{BusConfig, CommonConfig, HashingArgs, ListenAddress};
 use crate::telemetry::ErrorChain;
 
 mod backup;
+mod check;
 mod completions;
 mod config;
 mod healthcheck;
+mod new_password;
 mod serve;
 mod settings;
 mod signals;
 
+pub use check::tell_check;
+pub use new_password::read_new_password;
 pub use settings::command;
 pub use signals::stop_on_signal;
 
@@ -60,8 +64,8 @@ pub trait Application {
     /// Settings that are valid separately but in conflict: one line each.
     fn problems(config: &Self::Config) -> Vec<String>;
 
-    /// The addresses where it listens.
-    fn listens(config: &Self::Config) -> Vec<&ListenAddress>;
+    /// The addresses where each service answers `/readyz`.
+    fn probes(config: &Self::Config) -> Vec<&ListenAddress>;
 
     /// Where in the data directory the databases are that are backed up and restored.
     ///
@@ -208,9 +212,12 @@ Exit codes: 0 done, 1 failed, 2 the command line is wrong, 69 the service is not
 are wrong. Of backup and restore: 65 a file is damaged or of a newer version, 66 a file is missing or
 cannot be read, 73 a file cannot be written or would be overwritten, 75 the service runs, 130 interrupted.
 Of migrate and move: 65 what arrived differs, 66 there is no such file, 73 the target has users of its
-own, 75 a service runs, or the database server cannot be reached: run it again. Of users import and users
-export: 65 some users were refused, 66 the file cannot be read, 73 a file cannot
-be written, 75 it stopped in the middle: run it again, 130 interrupted: run it again";
+own, 75 a service runs, or the database server cannot be reached: run it again. Of check: 65 something is
+wrong, 66 a file is missing or cannot be read, 75 the services could not be compared, or the database server
+cannot be reached: run it again, 130 interrupted. Of users create: 65 the name or the password is refused,
+66 the password cannot be read. Of users import and users export: 65 some users were refused, 66 the file
+cannot be read, 73 a file cannot be written, 75 it stopped in the middle: run it again, 130 interrupted: run
+it again";
 
 /// The whole body of `main`.
 pub fn run<A: Application>() -> ExitCode {
@@ -226,7 +233,7 @@ fn run_action<A: Application>() -> Result<(), Failure> {
         Action::Serve => serve::serve::<A>(settings),
         Action::Healthcheck => {
             let config = settings.into_config(Vec::new())?;
-            healthcheck::healthcheck(&A::listens(&config)).map_err(Failure::other)
+            healthcheck::healthcheck(&A::probes(&config)).map_err(Failure::other)
         }
         Action::Config { json } => {
             let problems = problems::<A>(&settings.cli.config);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::context::RequestContext;
 use super::metrics::HttpMetrics;
+use super::probes;
 use super::problem::shortened;
 use super::shown_path::shown;
 
@@ -13,8 +14,6 @@ const MAX_PATH: usize = 256;
 const MAX_CAUSE: usize = 1024;
 /// The most characters of the method: HTTP allows any word.
 const MAX_METHOD: usize = 16;
-/// Machines ask these every few seconds: a line for each good answer would hide the others.
-const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Stands for the route of a request that no resource was found for.
 const NO_ROUTE: &str = "unknown";
 
@@ -67,7 +66,8 @@ impl AccessLine<'_> {
             // a full disk the writer tells once.
             503 | 507 => line!(warn),
             500.. => line!(error),
-            200 if PROBES.contains(&path) => line!(debug),
+            // Machines ask these every few seconds: a line for each good answer would hide the others.
+            200 if probes::PATHS.contains(&path) => line!(debug),
             _ => line!(info),
         }
     }

@@ -2,6 +2,7 @@
 //! fields, which have the names of OpenTelemetry's conventions where those have one.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use super::context::RequestContext;
 use super::problem::{Problem, ProblemKind};
 use crate::config::AuditNames;
 use crate::secrets::SealingKeys;
+use crate::telemetry::ErrorChain;
 
 /// Keeps fingerprints of names apart from all others under the same key.
 const PURPOSE: &[u8] = b"name in the audit trail";
@@ -39,6 +41,8 @@ pub enum Action {
     LogoutAll,
     /// The end of a session, by a service with a client secret.
     Revoke,
+    /// A token for a new one of its session.
+    RefreshToken,
     /// A token was traded a second time, which ended its session.
     ReuseToken,
     /// A user is created.
@@ -64,6 +68,7 @@ impl Action {
             Self::Logout => "logout",
             Self::LogoutAll => "logout.all",
             Self::Revoke => "token.revoke",
+            Self::RefreshToken => "token.refresh",
             Self::ReuseToken => "token.reuse",
             Self::CreateUser => "user.create",
             Self::UpdateUser => "user.update",
@@ -83,8 +88,8 @@ pub enum Actor {
     Anybody,
     /// A user with a live token.
     User(UserId),
-    /// An administrator.
-    Administrator,
+    /// An administrator: this user, or whoever has the token of the first administrator.
+    Administrator(Option<UserId>),
     /// A service with a client secret.
     Client,
 }
@@ -94,8 +99,16 @@ impl Actor {
         match self {
             Self::Anybody => "anybody",
             Self::User(_) => "user",
-            Self::Administrator => "administrator",
+            Self::Administrator(_) => "administrator",
             Self::Client => "client",
+        }
+    }
+
+    fn id(self) -> Option<UserId> {
+        match self {
+            Self::User(id) => Some(id),
+            Self::Administrator(id) => id,
+            Self::Anybody | Self::Client => None,
         }
     }
 }
@@ -130,6 +143,8 @@ pub struct AuditRecord {
     user: Option<UserId>,
     name: Option<String>,
     outcome: Outcome,
+    /// Why it was refused, as in the access line.
+    cause: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -162,8 +177,11 @@ impl AuditTrail {
             user: None,
             name: None,
             outcome: Outcome::Unknown(None),
+            cause: None,
         };
         let result = work(&mut record).await;
+        let cause = result.as_ref().err().and_then(Error::source);
+        record.cause = cause.map(|cause| ErrorChain(cause).to_string());
         record.outcome = match &result {
             Ok(_) => Outcome::Success,
             Err(problem) if problem.kind().status().is_server_error() => {
@@ -181,6 +199,11 @@ impl AuditTrail {
 }
 
 impl AuditRecord {
+    /// What it has turned out to be.
+    pub fn is_really(&mut self, action: Action) {
+        self.action = action;
+    }
+
     /// Who acts, once that is known.
     pub fn by(&mut self, actor: Actor) {
         self.actor = actor;
@@ -208,20 +231,17 @@ impl Drop for AuditRecord {
         };
         let name = self.name.as_deref();
         let hash = name.map(|name| self.trail.fingerprint(name));
-        let by = match self.actor {
-            Actor::User(id) => Some(id.0),
-            _ => None,
-        };
         // `info!` cannot begin with a name that has a dot.
         tracing::event!(target: "audit", Level::INFO, {
             event.name = self.action.name(),
             event.outcome = outcome,
             "error.type" = error,
+            "error.message" = self.cause.as_deref(),
             user.id = self.user.map(|id| id.0),
             user.hash = hash.as_deref(),
             user.name = name.filter(|_| self.trail.names == AuditNames::On),
             actor.kind = self.actor.name(),
-            actor.id = by,
+            actor.id = self.actor.id().map(|id| id.0),
             client.address = %self.origin.client,
             request_id = self.origin.request_id.as_deref(),
         });
@@ -245,7 +265,7 @@ mod tests {
     async fn a_line_tells_who_did_what_to_whom_from_where_and_how_it_ended() {
         let trail = trail(AuditNames::Off);
         let line = logged_by(trail.follow(Action::EndSessions, origin(), async |record| {
-            record.by(Actor::Administrator);
+            record.by(Actor::Administrator(Some(UserId(3))));
             record.about(UserId(7));
             Ok(())
         }))
@@ -253,7 +273,7 @@ mod tests {
         assert_eq!(
             line,
             " INFO audit: event.name=\"sessions.end\" event.outcome=\"success\" user.id=7 \
-             actor.kind=\"administrator\" client.address=192.0.2.7 request_id=\"r1\"\n"
+             actor.kind=\"administrator\" actor.id=3 client.address=192.0.2.7 request_id=\"r1\"\n"
         );
     }
 
@@ -281,6 +301,23 @@ mod tests {
         let shown =
             failed_login(&trail(AuditNames::On), "anna", ProblemKind::WrongCredentials).await;
         assert!(shown.contains("user.name=\"anna\""), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_tells_its_reason_and_what_it_turned_out_to_be() {
+        let trail = trail(AuditNames::Off);
+        let line = logged_by(trail.follow(Action::RefreshToken, origin(), async |record| {
+            record.is_really(Action::ReuseToken);
+            let why = std::io::Error::other("it was traded before");
+            Err::<(), _>(Problem::new(ProblemKind::InvalidToken, "no").with_source(why))
+        }))
+        .await;
+        assert_eq!(
+            line,
+            " INFO audit: event.name=\"token.reuse\" event.outcome=\"failure\" \
+             error.type=\"invalid-token\" error.message=\"it was traded before\" \
+             actor.kind=\"anybody\" client.address=192.0.2.7 request_id=\"r1\"\n"
+        );
     }
 
     #[tokio::test]

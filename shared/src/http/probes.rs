@@ -17,6 +17,9 @@ use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::problem::Problem;
 use crate::telemetry::{encode_gauge, encode_process};
 
+/// The paths.
+pub(super) const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// Whether a service can do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadinessReport {

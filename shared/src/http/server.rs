@@ -34,12 +34,16 @@ use super::problem_pages;
 const BACKLOG: u32 = 1024;
 /// How long a client whose body was not read may take to read its answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many connections the probes' own port may have open.
+const PROBES_CONNECTIONS: usize = 16;
 
 /// The settings of a server.
 #[derive(Clone, Debug)]
 pub struct HttpServerConfig {
     /// Where it listens; port 0 takes a free one.
     pub listen: ListenAddress,
+    /// Where `/metrics` and the probes are instead, if they have a port of their own.
+    pub probes_listen: Option<ListenAddress>,
     /// How many connections it may have open; further connections wait to be accepted.
     pub max_connections: usize,
     /// The number of worker threads.
@@ -70,12 +74,43 @@ pub struct RunningHttpServer {
     /// Where it listens.
     pub address: SocketAddr,
     handle: ServerHandle,
+    /// Of the probes' own port.
+    probes: Option<ServerHandle>,
 }
 
 impl RunningHttpServer {
-    /// Accepts no more requests, and waits for those in progress up to the grace period.
+    /// Accepts no more requests, and waits for those in progress up to the grace period. Probes that have
+    /// a port of their own are answered until then.
     pub async fn stop(&self) {
         self.handle.stop(true).await;
+        if let Some(probes) = &self.probes {
+            probes.stop(true).await;
+        }
+    }
+}
+
+/// Which paths a port has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    AllButProbes,
+    Probes,
+}
+
+/// A port that is taken.
+struct Listening {
+    listeners: Vec<TcpListener>,
+    listen: ListenAddress,
+    /// The one to be told.
+    address: SocketAddr,
+}
+
+impl Listening {
+    fn on(listen: &ListenAddress) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::Listen { listen: listen.clone(), source };
+        let listeners = bind(listen.all()).map_err(failed)?;
+        let address = listeners.first().map_or(Ok(listen.first()), TcpListener::local_addr);
+        Ok(Self { listeners, listen: listen.clone(), address: address.map_err(failed)? })
     }
 }
 
@@ -91,36 +126,76 @@ pub fn serve(
     openapi: OpenApi,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<RunningHttpServer, ServeError> {
-    let listen = &config.listen;
-    let failed = |source| ServeError::Listen { listen: listen.clone(), source };
+    // Both ports are taken before anybody is answered at one.
+    let service = Listening::on(&config.listen)?;
+    let apart = config.probes_listen.as_ref().map(Listening::on).transpose()?;
+    let (part, of_probes) =
+        if apart.is_some() { (Part::AllButProbes, PROBES_CONNECTIONS) } else { (Part::All, 0) };
     let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
     let trusted_proxies = config.trusted_proxies.clone();
     let cors_origins = config.cors_origins.clone();
     let pace = OverloadPacing::new(config.workers);
-    let openapi = docs::rendered(openapi);
-    let listeners = bind(listen.all()).map_err(failed)?;
-    let address = listeners.first().map_or(Ok(listen.first()), TcpListener::local_addr);
-    let address = address.map_err(failed)?;
-    let builder = Server::build();
-    let stopping = builder.graceful_shutdown_signal();
-    let app = move || {
+    let openapi = docs::rendered(openapi, part == Part::All);
+    let app = move |part: Part| {
+        let (probes, openapi, configure) = (&probes, &openapi, &configure);
         App::new()
             .app_data(metrics.clone())
             .app_data(RequestIds::new())
             .app_data(pace.clone())
             .app_data(trusted_proxies.clone())
             .app_data(cors_origins.clone())
-            // Paths are tried in this order: the most frequent ones first.
-            .configure(&configure)
-            .configure(|app| probes.configure(app))
-            .configure(problem_pages::configure)
-            .configure(|app| docs::configure(openapi.clone(), app))
+            .configure(|app| {
+                // Paths are tried in this order: the most frequent ones first.
+                if part != Part::Probes {
+                    configure(app);
+                }
+                if part != Part::AllButProbes {
+                    probes.configure(app);
+                }
+                problem_pages::configure(app);
+                if part != Part::Probes {
+                    docs::configure(openapi.clone(), app);
+                }
+            })
             .default_service(web::to(no_such_path))
             .wrap(from_fn(observe))
     };
+    let probes = apart.map(|apart| {
+        tracing::info!(address = %apart.address, "metrics and probes have a port of their own");
+        let (app, size) = (app.clone(), (1, PROBES_CONNECTIONS));
+        start(config, apart, size, &refused, move || app(Part::Probes))
+    });
+    let address = service.address;
+    let size = (config.workers, config.max_connections.saturating_sub(of_probes));
+    let handle = start(config, service, size, &refused, move || app(part))?;
+    Ok(RunningHttpServer { address, handle, probes: probes.transpose()? })
+}
+
+/// Answers on a port with an app, with this many workers and connections.
+fn start<A, S, B>(
+    config: &HttpServerConfig,
+    Listening { listeners, listen, address }: Listening,
+    (workers, connections): (usize, usize),
+    refused: &HttpMetrics,
+    app: impl Fn() -> A + Clone + Send + 'static,
+) -> Result<ServerHandle, ServeError>
+where
+    A: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<B>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
+    let builder = Server::build();
+    let stopping = builder.graceful_shutdown_signal();
     let mut builder = builder
-        .workers(config.workers)
-        .max_concurrent_connections((config.max_connections / config.workers.max(1)).max(1))
+        .workers(workers)
+        .max_concurrent_connections((connections / workers.max(1)).max(1))
         .shutdown_timeout(config.shutdown_grace.as_secs().max(1))
         // `main` handles the signals and stops the services in order.
         .disable_signals();
@@ -128,12 +203,14 @@ pub fn serve(
         let (app, refused, stopping) = (app.clone(), refused.clone(), stopping.clone());
         let connections =
             move || over_tcp(app(), address, stopping.clone(), Refusals::new(refused.clone()));
-        builder = builder.listen("http", listener, connections).map_err(failed)?;
+        let listening = builder.listen("http", listener, connections);
+        builder =
+            listening.map_err(|source| ServeError::Listen { listen: listen.clone(), source })?;
     }
     let running = builder.run();
     let handle = running.handle();
     actix_web::rt::spawn(running);
-    Ok(RunningHttpServer { address, handle })
+    Ok(handle)
 }
 
 /// Listens on every address of the name. A name such as localhost may have an address that this

@@ -1,5 +1,6 @@
 //! Copying a database while it is used, and checking a copy.
 
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind as IoErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{Migrations, SchemaVersion};
 
-use super::open::{BUSY_TIMEOUT, open_immutable};
+use super::open::{BUSY_TIMEOUT, open_immutable, open_reader};
 use super::{is_damaged, is_full_disk};
+use crate::backup::Stop;
+use crate::checking::CheckFailed;
+use crate::regular_file::open_regular;
 use crate::store_error::StoreError;
 
 /// After how many steps of SQLite's virtual machine it looks whether it has to stop.
@@ -39,6 +43,9 @@ pub enum CopyError {
     /// It is damaged, or no database of this service.
     #[error("{0}")]
     Damaged(String),
+    /// A newer version of the program wrote it, with this many migrations.
+    #[error("a newer version of the program wrote it (schema {0})")]
+    Newer(usize),
     /// It was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -83,28 +90,70 @@ impl DatabaseFile {
     /// See [`CopyError`].
     pub fn check(&self, copy: &Path, stop: &Arc<AtomicBool>) -> Result<Option<i64>, CopyError> {
         let opened = open_immutable(copy).map_err(of_input)?;
-        let failed = |error| classified(error, CopyError::Input);
-        stop_when_asked(&opened, stop).map_err(failed)?;
-        let version = (self.migrations)().current_version(&opened);
-        match version.map_err(|error| CopyError::Damaged(error.to_string()))? {
-            SchemaVersion::Inside(_) => {}
-            SchemaVersion::NoneSet => {
-                return Err(CopyError::Damaged("it is no database of this service".to_owned()));
-            }
-            SchemaVersion::Outside(version) => {
-                return Err(CopyError::Damaged(format!(
-                    "a newer version of the program wrote it (schema {version})"
-                )));
-            }
-        }
-        // Not `quick_check`: that one does not compare the indexes with the tables, and a copy takes
-        // the indexes over as they are. A damaged index finds the wrong user or none.
-        let found: String =
-            opened.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
-        if found != "ok" {
-            return Err(CopyError::Damaged(format!("it is damaged: {found}")));
-        }
+        stop_when_asked(&opened, stop).map_err(|error| classified(error, CopyError::Input))?;
+        self.check_schema(&opened)?;
+        check_structure(&opened)?;
         self.log_end.map(|end| end(&opened)).transpose().map_err(of_input)
+    }
+
+    /// Opens the database at `path`, which a service may be using, and checks that its schema is the
+    /// present one and its structure whole. What is read from the connection is all as of one moment.
+    /// Nothing is changed. Statements end with an error soon after a signal asked to stop.
+    ///
+    /// # Errors
+    /// See [`CheckFailed`].
+    pub fn open_to_check(&self, path: &Path, stop: &Stop) -> Result<Connection, CheckFailed> {
+        open_regular(OpenOptions::new().read(true), path).map_err(CheckFailed::input(path))?;
+        let opened = open_reader(path).map_err(of_input)?;
+        let failed = |error| classified(error, CopyError::Input);
+        stop_when_asked(&opened, &stop.0).map_err(failed)?;
+        self.check_schema(&opened)?;
+        let pending = (self.migrations)().pending_migrations(&opened);
+        if pending.map_err(|error| CopyError::Damaged(error.to_string()))? != 0 {
+            let problem = "an earlier version of the program wrote it".to_owned();
+            let repair =
+                Some("start this version on it, which brings it up to date, and check again");
+            return Err(CheckFailed::Unusable { problem, repair });
+        }
+        // The moment is that of the first read.
+        opened.execute_batch("BEGIN").map_err(failed)?;
+        check_structure(&opened)?;
+        Ok(opened)
+    }
+
+    /// Whether this version knows the schema.
+    fn check_schema(&self, opened: &Connection) -> Result<(), CopyError> {
+        let version = (self.migrations)().current_version(opened);
+        match version.map_err(|error| CopyError::Damaged(error.to_string()))? {
+            SchemaVersion::Inside(_) => Ok(()),
+            SchemaVersion::NoneSet => {
+                Err(CopyError::Damaged("it is no database of this service".to_owned()))
+            }
+            SchemaVersion::Outside(version) => Err(CopyError::Newer(version.get())),
+        }
+    }
+}
+
+/// Not `quick_check`: that one does not compare the indexes with the tables, and a copy takes the
+/// indexes over as they are. A damaged index finds the wrong user or none.
+fn check_structure(opened: &Connection) -> Result<(), CopyError> {
+    let found: String = opened
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(|error| classified(error, CopyError::Input))?;
+    if found == "ok" { Ok(()) } else { Err(CopyError::Damaged(format!("it is damaged: {found}"))) }
+}
+
+impl From<CopyError> for CheckFailed {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Output(error) | CopyError::Input(error) => Self::Store(error),
+            CopyError::Damaged(problem) => Self::damaged(problem),
+            newer @ CopyError::Newer(_) => {
+                let repair = Some("use that version");
+                Self::Unusable { problem: newer.to_string(), repair }
+            }
+            CopyError::Interrupted => Self::Interrupted,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use testkit::wait::until;
 
 use crate::client::Answer;
+use crate::journeys::until_login_gives;
 use crate::system::System;
 
 const ATTACKER: &str = "192.0.2.9";
@@ -78,5 +79,47 @@ async fn an_attack_is_traced_from_the_address_to_what_was_done_with_the_account(
     assert_eq!((&end["actor.kind"], &end["user.id"]), (&json!("administrator"), &json!(anna.id)));
     let text = serde_json::to_string(&trail).unwrap().to_lowercase();
     assert!(!text.contains("anna") && !text.contains("password1"), "{text}");
+    system.stop();
+}
+
+#[actix_web::test]
+async fn a_refused_refresh_tells_why_and_an_administrator_is_named() {
+    let mut system = System::with_settings(vec![("ADMINS", "1")]);
+    let client = system.client;
+    let root = client.create("root", "testpassword").await;
+    until_login_gives(client, "root", "testpassword", 200).await;
+    let live = client.token("root", "testpassword").await;
+    assert_eq!(client.refresh(&live).await.status, 200);
+    let ended = client.token("root", "testpassword").await;
+    assert_eq!(client.logout(&ended).await.status, 200);
+    for token in ["no token", "a.b.c", &ended] {
+        assert_eq!(client.refresh(token).await.status, 401);
+    }
+    assert_eq!(client.send(Method::POST, client.auth, "/refresh", &[], None).await.status, 401);
+    let anna = client.create("anna", "testpassword").await;
+    let sessions = format!("/users/{}/sessions", anna.id);
+    assert_eq!(client.call_as(&live, Method::DELETE, &sessions, None).await.status, 204);
+
+    let trail = trail_until(&system, "sessions.end").await;
+    let refreshes: Vec<&Value> =
+        trail.iter().filter(|entry| entry["event.name"] == "token.refresh").collect();
+    let [good, failures @ ..] = &refreshes[..] else { panic!("{trail:#?}") };
+    assert_eq!((&good["event.outcome"], &good["user.id"]), (&json!("success"), &json!(root.id)));
+    let reason = |entry: &&Value| {
+        assert_eq!(
+            (&entry["event.outcome"], &entry["error.type"]),
+            (&json!("failure"), &json!("invalid-token"))
+        );
+        entry["error.message"].as_str().unwrap_or("no token").to_owned()
+    };
+    let reasons: Vec<String> = failures.iter().map(reason).collect();
+    assert_eq!(reasons.len(), 4, "{trail:#?}");
+    assert!(reasons[1].contains("not a token of this service"), "{reasons:?}");
+    assert!(reasons[2].contains("its session has ended"), "{reasons:?}");
+    let by_root = trail.last().unwrap();
+    assert_eq!(
+        (&by_root["actor.kind"], &by_root["actor.id"]),
+        (&json!("administrator"), &json!(root.id))
+    );
     system.stop();
 }

@@ -11,6 +11,7 @@ use standalone::cli::StandaloneBinary;
 use testkit::wait::until;
 
 mod backups;
+mod check;
 mod data_dir;
 mod database_tls;
 mod keys;
@@ -18,6 +19,7 @@ mod limits;
 mod migrate;
 mod moving;
 mod output;
+mod probes;
 mod secret_files;
 mod signals;
 mod users;

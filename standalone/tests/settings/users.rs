@@ -1,7 +1,7 @@
 //! `users`: commands to the running service.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -214,4 +214,78 @@ async fn an_interrupted_import_leaves_whole_users_and_is_run_again() {
     assert!((512..all).contains(&before), "{before} of {all}");
     let file = site.write("users.jsonl", &text);
     assert_eq!(site.import(&file, &[]), (counts(all - before, before, 0, 0, false), Some(0)));
+}
+
+/// `users create` with this input.
+fn create(data_dir: &Path, arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = binary();
+    command.env("DATA_DIR", data_dir).args(["users", "create"]).args(arguments);
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    // It may end without reading.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_user_is_created_with_a_password_from_a_pipe_or_a_file_and_refused_in_words() {
+    let site = Site::start();
+    let data_dir = site.directory.path();
+    let created = create(data_dir, &["Anna", "--json"], b"correct horse\nignored\n");
+    assert_eq!(created.status.code(), Some(0), "{}", stderr(&created));
+    let user: Value = serde_json::from_slice(&created.stdout).unwrap();
+    assert_eq!(user, json!({"id": 1, "username": "Anna"}));
+    let file = site.write("password", "correct horse\n");
+    let from_file = create(data_dir, &["-b-", "--password-file", file.to_str().unwrap()], b"");
+    assert_eq!(String::from_utf8_lossy(&from_file.stdout), "         2  -b-\n");
+    for (name, password, code, why) in [
+        ("anna", "correct horse", 65, "the name is taken"),
+        ("a b", "correct horse", 65, "the name "),
+        ("carl", "short", 65, "the password must have at least 8 characters"),
+        ("carl", "password123", 65, "the password "),
+        ("carl", "", 65, "the password must have at least"),
+        ("carl", "\u{1}correct horse", 65, "control characters"),
+    ] {
+        let output = create(data_dir, &[name], password.as_bytes());
+        let told = stderr(&output);
+        assert_eq!((output.status.code(), told.lines().count()), (Some(code), 1), "{told}");
+        assert!(told.contains(why) && !told.contains("horse"), "{told}");
+    }
+    let not_utf8 = create(data_dir, &["carl"], b"\xff correct horse");
+    assert_eq!(not_utf8.status.code(), Some(65), "{}", stderr(&not_utf8));
+    let missing = create(data_dir, &["carl", "--password-file", "/no/such/file"], b"");
+    assert_eq!(missing.status.code(), Some(66), "{}", stderr(&missing));
+    assert_eq!(site.names(), ["Anna", "-b-"]);
+    let nobody = create(&site.path("none"), &["carl"], b"correct horse");
+    assert_eq!(nobody.status.code(), Some(69), "{}", stderr(&nobody));
+}
+
+#[test]
+fn a_password_is_asked_for_unseen_and_an_interruption_leaves_the_terminal_as_it_was() {
+    // A terminal of its own, on which the shell tells afterwards how it is set.
+    let command =
+        format!("{} users create anna; echo code $?; stty -a", env!("CARGO_BIN_EXE_standalone"));
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--command", &command, "/dev/null"]);
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = String::new();
+    let mut show_until = |text: &str| {
+        while !shown.contains(text) {
+            let mut some = [0; 256];
+            let length = screen.read(&mut some).unwrap();
+            assert!(length > 0, "{text} is not in {shown}");
+            shown += &String::from_utf8_lossy(&some[..length]);
+        }
+        shown.clone()
+    };
+    show_until("New password: ");
+    keys.write_all(b"secret words\n").unwrap();
+    show_until("The same again: ");
+    keys.write_all(b"\x03").unwrap();
+    let shown = show_until(" echo ");
+    assert!(shown.contains("interrupted") && shown.contains("code 130"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+    drop(keys);
+    child.wait().unwrap();
 }

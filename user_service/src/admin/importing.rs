@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::UserId;
 use futures_util::future::join_all;
 use shared::actors::{AskError, ask};
 use shared::hashing::PasswordHash;
@@ -44,7 +45,7 @@ impl AdminActors {
             Err(error) => return Ok(Fate::Refused(format!("the hash {error}"))),
         };
         loop {
-            if !is_dry_run && self.create(&username, &hash).await? {
+            if !is_dry_run && self.create(&username, &hash).await?.is_some() {
                 return Ok(Fate::Created);
             }
             match self.compare(&username, &hash).await? {
@@ -56,8 +57,12 @@ impl AdminActors {
         }
     }
 
-    /// Whether the name was free.
-    async fn create(&self, username: &Username, hash: &PasswordHash) -> Result<bool, String> {
+    /// The id of the new user, if the name was free.
+    pub(super) async fn create(
+        &self,
+        username: &Username,
+        hash: &PasswordHash,
+    ) -> Result<Option<UserId>, String> {
         let give_up_at = Instant::now() + PATIENCE;
         loop {
             let create = CreateUser {
@@ -67,8 +72,8 @@ impl AdminActors {
                 traceparent: None,
             };
             let error = match ask(&self.repository, Change::Create(create)).await {
-                Ok(Ok(_)) => return Ok(true),
-                Ok(Err(ChangeError::NameTaken)) => return Ok(false),
+                Ok(Ok(created)) => return Ok(Some(created.user.id)),
+                Ok(Err(ChangeError::NameTaken)) => return Ok(None),
                 Ok(Err(error @ ChangeError::TooManyWait)) => told(error),
                 Err(error @ AskError::Full(_)) => told(error),
                 Ok(Err(error)) => return Err(told(error)),

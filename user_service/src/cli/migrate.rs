@@ -6,7 +6,7 @@ use shared::cli::CommandError;
 use shared::secrets::{DataDirClaim, claim_data_dir};
 use shared::telemetry::ErrorChain;
 
-use super::{exit, failed};
+use super::{exit, failed, wrong};
 use crate::DATA;
 use crate::config::Config;
 use crate::store::StoreError;
@@ -32,10 +32,6 @@ fn claim_file(config: &Config) -> Result<Option<DataDirClaim>, CommandError> {
     }
     let claimed = claim_data_dir(&config.common.data_dir, DATA.service);
     claimed.map(Some).map_err(|error| failed(exit::TEMPORARY, ErrorChain(&error).to_string()))
-}
-
-fn wrong(error: &(dyn std::error::Error + 'static)) -> CommandError {
-    failed(exit::CONFIG, ErrorChain(error).to_string())
 }
 
 /// What passes may be tried again; the rest is for the operator to settle.

@@ -1,5 +1,6 @@
 //! `users`: the users of the running service.
 
+mod create;
 mod export;
 mod formats;
 mod import;
@@ -11,6 +12,7 @@ use clap::Subcommand;
 use shared::admin::{AdminError, ask_service, find_any_running};
 use shared::cli::CommandError;
 
+use self::create::Create;
 use self::export::Export;
 use self::import::Import;
 use super::{exit, failed};
@@ -19,6 +21,8 @@ use crate::admin::{AdminCommand, ListedUser, SERVICE};
 /// What to do with the users.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UsersCommand {
+    /// Create a user, with a password that is not in the command line
+    Create(Create),
     /// List the users: id and name, in order of their ids
     List {
         /// One JSON object a line
@@ -38,6 +42,7 @@ impl UsersCommand {
     pub(super) fn run(self, data_dir: &Path) -> Result<(), CommandError> {
         let data_dir = &find_any_running(data_dir, SERVICE)?;
         match self {
+            Self::Create(create) => create.run(data_dir),
             Self::List { json } => list::list(data_dir, json),
             Self::Import(import) => import.run(data_dir),
             Self::Export(export) => export.run(data_dir),

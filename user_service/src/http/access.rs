@@ -31,7 +31,8 @@ pub struct Access {
 /// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caller {
-    Administrator,
+    /// A user who is one, or whoever has the token of the first.
+    Administrator(Option<UserId>),
     User(UserId),
 }
 
@@ -45,7 +46,7 @@ impl Access {
         bearer: Result<Bearer, NoBearer>,
     ) -> Result<Actor, Problem> {
         match self.identify(bearer).await? {
-            Caller::Administrator => Ok(Actor::Administrator),
+            Caller::Administrator(id) => Ok(Actor::Administrator(id)),
             Caller::User(_) => Err(not_permitted()),
         }
     }
@@ -91,7 +92,7 @@ impl Access {
         match self.identify(bearer).await? {
             Caller::User(id) if id != user => Err(not_permitted()),
             Caller::User(id) => Ok(Actor::User(id)),
-            Caller::Administrator => Ok(Actor::Administrator),
+            Caller::Administrator(id) => Ok(Actor::Administrator(id)),
         }
     }
 
@@ -105,7 +106,7 @@ impl Access {
         bearer: Result<Bearer, NoBearer>,
     ) -> Result<Actor, Problem> {
         match self.identify(bearer).await? {
-            Caller::Administrator => Ok(Actor::Administrator),
+            Caller::Administrator(id) => Ok(Actor::Administrator(id)),
             Caller::User(id) if id == user || self.is_open() => Ok(Actor::User(id)),
             Caller::User(_) => Err(not_permitted()),
         }
@@ -120,7 +121,7 @@ impl Access {
     async fn identify(&self, bearer: Result<Bearer, NoBearer>) -> Result<Caller, Problem> {
         let Bearer(token) = bearer?;
         if self.admin_token.is(&token) {
-            return Ok(Caller::Administrator);
+            return Ok(Caller::Administrator(None));
         }
         if !has_form_of_token(&token) {
             return Err(invalid_token());
@@ -136,7 +137,7 @@ impl Access {
                 if user.is_none_or(|user| user.stamp != stamp) {
                     return Err(invalid_token());
                 }
-                Ok(if is_admin { Caller::Administrator } else { Caller::User(id) })
+                Ok(if is_admin { Caller::Administrator(Some(id)) } else { Caller::User(id) })
             }
             Ok(TokenVerdict::Dead) => Err(invalid_token()),
             Ok(TokenVerdict::Unknown) => Err(unknown()),

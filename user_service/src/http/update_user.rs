@@ -86,7 +86,7 @@ async fn update(
         api.access.may_use(id, bearer).await?
     };
     record.by(actor);
-    let proves_itself = !(sets_unproved && actor == Actor::Administrator);
+    let proves_itself = !(sets_unproved && matches!(actor, Actor::Administrator(_)));
     let precondition = conditions.for_write(api)?;
     let changes = UserChanges::parse(members, id, api.policy, proves_itself)?;
     let command = UpdateUser {

@@ -10,6 +10,7 @@
 //! an engine (`standalone/tests/architecture.rs`).
 
 mod change;
+pub mod checking;
 #[cfg(test)]
 mod conformance;
 mod lease;

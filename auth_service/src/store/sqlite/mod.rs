@@ -1,5 +1,6 @@
 //! SQLite: the statements of both databases.
 
+pub(super) mod checking;
 pub(super) mod group_commit;
 pub(super) mod hashes;
 pub(super) mod migrations;
@@ -15,7 +16,10 @@ use super::{PROJECTION, TOKENS};
 
 /// All databases. A backup copies the projection first: the list of revoked sessions then has all
 /// that were revoked when the projection was copied.
-pub(super) const DATABASES: &[DatabaseFile] = &[
-    DatabaseFile::new(PROJECTION, migrations::projection),
-    DatabaseFile::new(TOKENS, migrations::tokens),
-];
+pub(super) const DATABASES: &[DatabaseFile] = &[PROJECTION_FILE, TOKENS_FILE];
+
+/// The projection.
+pub(super) const PROJECTION_FILE: DatabaseFile =
+    DatabaseFile::new(PROJECTION, migrations::projection);
+/// The token set.
+pub(super) const TOKENS_FILE: DatabaseFile = DatabaseFile::new(TOKENS, migrations::tokens);

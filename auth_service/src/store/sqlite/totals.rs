@@ -43,6 +43,12 @@ impl Totals {
         Ok(totals)
     }
 
+    /// How many hashes were sealed with each key, if these totals are over all rows.
+    pub(super) fn hash_counts(&self) -> Vec<(String, u64)> {
+        let counts = self.hashes.iter();
+        counts.map(|(sealed_with, count)| (sealed_with.clone(), count.cast_unsigned())).collect()
+    }
+
     pub(super) fn add(&mut self, Share { checksum, sealed_with }: Share) {
         self.checksum = self.checksum.plus(checksum);
         self.count(sealed_with, 1);

@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use super::html;
 use super::methods::{GET_OR_HEAD, get_or_head, resource};
 use super::openapi::complete;
+use super::probes;
 use super::problem::{Problem, ProblemKind};
 
 /// The looks of all pages.
@@ -27,9 +28,13 @@ pub(super) struct Rendered {
     page: Bytes,
 }
 
-/// Completes the document of a service, and makes both texts of it.
-pub(super) fn rendered(mut document: OpenApi) -> Rendered {
+/// Completes the document of a service, and makes both texts of it. Probes that have a port of their own
+/// are not in it.
+pub(super) fn rendered(mut document: OpenApi, has_probes: bool) -> Rendered {
     complete(&mut document);
+    if !has_probes {
+        document.paths.paths.retain(|path, _| !probes::PATHS.contains(&path.as_str()));
+    }
     let document = serde_json::to_value(&document).unwrap_or_default();
     Rendered { document: document.to_string().into(), page: page::page(&document).into() }
 }
@@ -85,7 +90,7 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
     async fn get(path: &str) -> (u16, Option<String>, String) {
-        let rendered = rendered(OpenApi::default());
+        let rendered = rendered(OpenApi::default(), true);
         let app = App::new().configure(|app| configure(rendered, app));
         let app = init_service(app).await;
         let answer = call_service(&app, TestRequest::get().uri(path).to_request()).await;

@@ -14,6 +14,37 @@ use super::log_state::{bytes, head_columns, position, to_head};
 use super::{LONG, users};
 use crate::domain::Credentials;
 
+/// Up to $2 records after $1, for [`to_records`].
+pub(super) const RECORDS: &str = concat!(
+    "SELECT ",
+    head_columns!(),
+    ", start, (SELECT hash FROM user_log WHERE seq = $1), record.*
+     FROM log_state LEFT JOIN LATERAL (
+         SELECT log.seq, log.hash, recorded_at_ms, kind, traceparent, data,
+                users.id, users.password_version, users.password_hash
+         FROM user_log AS log
+         LEFT JOIN users ON users.id = log.user_id
+              AND users.password_version = log.password_version
+         WHERE log.seq > $1 ORDER BY log.seq LIMIT $2
+     ) AS record ON true ORDER BY record.seq"
+);
+
+/// From the rows of [`RECORDS`] after `seq`.
+pub(super) fn to_records(seq: i64, rows: &[Row]) -> Result<Records, StoreError> {
+    let first = only(rows)?;
+    let head = to_head(first)?;
+    let Some(mut prev_hash) = hash_at(seq, first, 3)? else {
+        return Ok(Records { records: Vec::new(), head });
+    };
+    let mut records = Vec::new();
+    for row in rows {
+        let Some(stored) = to_record(row, prev_hash)? else { break };
+        prev_hash = stored.record.position.hash;
+        records.push(stored);
+    }
+    Ok(Records { records, head })
+}
+
 /// Reads the log. Each method is one statement, which sees the database at one moment.
 pub(super) struct PostgresLogReader {
     server: Arc<Server>,
@@ -38,33 +69,9 @@ impl PostgresLogReader {
     }
 
     async fn records(&self, seq: i64, limit: u32) -> Result<Records, StoreError> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            head_columns!(),
-            ", start, (SELECT hash FROM user_log WHERE seq = $1), record.*
-             FROM log_state LEFT JOIN LATERAL (
-                 SELECT log.seq, log.hash, recorded_at_ms, kind, traceparent, data,
-                        users.id, users.password_version, users.password_hash
-                 FROM user_log AS log
-                 LEFT JOIN users ON users.id = log.user_id
-                      AND users.password_version = log.password_version
-                 WHERE log.seq > $1 ORDER BY log.seq LIMIT $2
-             ) AS record ON true ORDER BY record.seq"
-        );
         let limit = i64::from(limit);
-        let rows = self.link.query(SQL, &[(&seq, Type::INT8), (&limit, Type::INT8)]).await?;
-        let first = only(&rows)?;
-        let head = to_head(first)?;
-        let Some(mut prev_hash) = hash_at(seq, first, 3)? else {
-            return Ok(Records { records: Vec::new(), head });
-        };
-        let mut records = Vec::new();
-        for row in &rows {
-            let Some(stored) = to_record(row, prev_hash)? else { break };
-            prev_hash = stored.record.position.hash;
-            records.push(stored);
-        }
-        Ok(Records { records, head })
+        let rows = self.link.query(RECORDS, &[(&seq, Type::INT8), (&limit, Type::INT8)]).await?;
+        to_records(seq, &rows)
     }
 
     async fn begin_snapshot(&self) -> Result<PostgresSnapshot, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shared::checking::CheckFailed;
 use shared::postgres::{Session, Type};
 
 use super::StoreError;
@@ -42,6 +43,10 @@ enum Unusable {
          there: make it the owner of the database, or GRANT CREATE ON SCHEMA public"
     )]
     NoRights(#[source] StoreError),
+    #[error("the tables of Lockstep are not there")]
+    NoTables,
+    #[error("an earlier version of the program wrote the database (schema {0})")]
+    EarlierSchema(i32),
 }
 
 impl From<Unusable> for StoreError {
@@ -76,6 +81,20 @@ pub(super) async fn run(session: &Session) -> Result<(), StoreError> {
     let note = "UPDATE lockstep_schema SET version = $1";
     session.execute(note, &[(&latest(), Type::INT4)]).await?;
     commit_repeatable(session).await
+}
+
+/// Whether the schema is up to date; changes nothing.
+pub(super) async fn check_present(session: &Session) -> Result<(), CheckFailed> {
+    check_server(session).await?;
+    let (unusable, repair) = match version(session).await? {
+        None => (Unusable::NoTables, "start the service, or run `migrate`"),
+        Some(present) if present < latest() => {
+            (Unusable::EarlierSchema(present), "start this version on it, or run `migrate`")
+        }
+        Some(present) if present > latest() => (Unusable::NewerSchema(present), "use that version"),
+        Some(_) => return Ok(()),
+    };
+    Err(CheckFailed::Unusable { problem: unusable.to_string(), repair: Some(repair) })
 }
 
 fn latest() -> i32 {

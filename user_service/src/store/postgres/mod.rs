@@ -4,6 +4,7 @@
 //! decides them in memory (`group.rs`), and writes what became of it, with COMMIT, in one go: a group
 //! of changes costs three round trips and one flush, whatever its size.
 
+mod checking;
 mod group;
 mod lease;
 mod log_reader;
@@ -35,6 +36,7 @@ pub(super) use shared::postgres::check_url;
 use shared::postgres::{InvalidDatabaseUrl, Link, Server, Session};
 
 use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
+pub(super) use checking::open_checker;
 use log_reader::PostgresLogReader;
 use log_watch::PostgresLogWatch;
 use reader::PostgresReader;

@@ -55,7 +55,8 @@ impl MoveEnd for PostgresStore {
     }
 }
 
-async fn read_log(session: &Session) -> Result<MovedLog, StoreError> {
+/// The log without its records.
+pub(super) async fn read_log(session: &Session) -> Result<MovedLog, StoreError> {
     let state = LogState::read(session).await?;
     let published = session.query_one("SELECT seq FROM published", &[]).await?.try_get(0)?;
     let undone = session.query("SELECT incarnation FROM undone_runs ORDER BY 1", &[]).await?;

@@ -1,5 +1,6 @@
 //! SQLite: one writing connection with group commit, and read-only connections beside it.
 
+mod checking;
 mod checksum;
 mod incarnation;
 mod log;
@@ -29,13 +30,16 @@ use shared::store_error::Damage;
 
 use super::moving::MoveNotEnded;
 use super::{LogReader, LogWatch, Opened, Reader, Store, StoreError};
+pub(super) use checking::open_checker;
 use reader::{SqliteLogReader, SqliteReader};
 use writer::SqliteWriter;
 
+/// The only database.
+const USERS: DatabaseFile = DatabaseFile::new(super::DATABASE, migrations::all)
+    .with_log(|connection| Ok(log::end(connection)?.seq));
+
 /// All databases.
-pub(super) const DATABASES: &[DatabaseFile] =
-    &[DatabaseFile::new(super::DATABASE, migrations::all)
-        .with_log(|connection| Ok(log::end(connection)?.seq))];
+pub(super) const DATABASES: &[DatabaseFile] = &[USERS];
 
 /// The database in one file.
 pub(super) struct SqliteStore {

@@ -57,7 +57,8 @@ fn in_transaction<T, E: From<StoreError>>(
     Ok(done)
 }
 
-fn read_log(connection: &Connection) -> Result<MovedLog, StoreError> {
+/// The log without its records.
+pub(super) fn read_log(connection: &Connection) -> Result<MovedLog, StoreError> {
     let mut undone = connection.prepare_cached("SELECT incarnation FROM undone_runs ORDER BY 1")?;
     let undone = undone.query_map([], |row| row.get(0).map(Incarnation))?;
     Ok(MovedLog {
