@@ -18,6 +18,7 @@ mod limits;
 mod migrate;
 mod moving;
 mod output;
+mod page;
 mod secret_files;
 mod signals;
 mod users;
