@@ -11,11 +11,12 @@ const ISSUER: &str = "lockstep";
 /// `TOKEN_AUDIENCE` of auth_service.
 const AUDIENCE: &str = "lockstep";
 /// The list is read anew after this time: the `max-age` that it comes with.
-const GOOD_FOR: Duration = Duration::from_secs(300);
+const GOOD_FOR: Duration = Duration::from_mins(5);
 /// A token with an unknown key makes us read the list again, but not more often than this.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Why nobody was identified.
+#[derive(Clone, Copy)]
 pub(crate) enum Refusal {
     /// The token is none, is not ours, or has expired.
     BadToken,

@@ -26,7 +26,7 @@ fn documents(directory: &Path) -> Vec<PathBuf> {
 /// The lines outside of fenced blocks.
 fn prose(text: &str) -> String {
     let fenced = text.split("\n```").enumerate();
-    fenced.filter(|(part, _)| part % 2 == 0).map(|(_, text)| format!("{text}\n")).collect()
+    fenced.filter(|(part, _)| part % 2 == 0).flat_map(|(_, text)| [text, "\n"]).collect()
 }
 
 /// The headings below the title.

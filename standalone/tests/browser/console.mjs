@@ -198,6 +198,7 @@ async function live() {
   // The replica applies what has waited, and says that it follows again.
   await page.locator('.replicas .pill.good').waitFor();
   await until(() => page.locator('.replicas .behind').textContent(), (behind) => behind === '0');
+  await page.locator('.node:not(.wide) .pill.good').waitFor();
   await shoot('live');
   await page.emulateMedia({ colorScheme: 'dark' });
   await check('live in the dark');
