@@ -46,7 +46,8 @@ run_tests() {
   mapfile -t first < <(cargo metadata --format-version 1 --no-deps --locked |
     jq -r '[.packages[].targets[] | select(.kind[] == "test") | "--test=" + .name] | unique - $ARGS.positional | .[]' \
       --args -- "${second[@]}")
-  cargo test --workspace --all-targets --locked --no-run
+  # Not `cargo test --no-run`: that makes no program of an example, and a test starts one.
+  cargo build --workspace --all-targets --locked
   cargo test --workspace --locked "${second[@]}" >"$work/second.log" 2>&1 &
   local running=$!
   cargo test --workspace --locked --lib --bins "${first[@]}" || code=$?

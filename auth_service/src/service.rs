@@ -21,6 +21,7 @@ use std::time::Duration;
 use actix_web::web::ServiceConfig;
 use contract::UserId;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use shared::actors::{Health, Mailbox};
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
@@ -192,7 +193,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         session_max_age_s: whole_seconds(config.service.session_max_age),
         login_wait: config.service.login_wait.into(),
     };
-    register_place(&mut registry, place.number);
+    register_replica(&mut registry, place.number, config.service.replica_in(place.number));
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
     actors.register_collectors(&mut registry, &clock);
     let admin = actors.answer_commands(&place.directory, &health);
@@ -252,7 +253,8 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
     }
 }
 
-fn register_place(registry: &mut Registry, number: u32) {
+fn register_replica(registry: &mut Registry, number: u32, name: String) {
+    registry.register("replica", "The name of this replica", Info::new([("name", name)]));
     let place: Gauge = Gauge::default();
     place.set(number.into());
     registry.register("replica_place", "Number of its place in the data directory", place);

@@ -19,7 +19,7 @@ class Endings:
             PRAGMA synchronous = FULL;
             CREATE TABLE IF NOT EXISTS sessions (sid TEXT PRIMARY KEY, learned_s REAL NOT NULL);
             CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, stamp TEXT NOT NULL);
-            CREATE TABLE IF NOT EXISTS rewound (at_s REAL NOT NULL);
+            CREATE TABLE IF NOT EXISTS rewinds (at_s REAL NOT NULL, stamp TEXT NOT NULL);
         """)
 
     def take(self, routing_key, headers, data):
@@ -28,15 +28,15 @@ class Endings:
                 self.database.execute("INSERT OR IGNORE INTO sessions VALUES (?, ?)", (data["sid"], time.time()))
                 self.database.execute("DELETE FROM sessions WHERE learned_s < ?", (time.time() - LONGEST_TOKEN_S,))
             elif routing_key == "log.rewound":
-                # From here on another history counts: all users log in again.
+                # From here on another history counts: all users log in again, and this place is their stamp.
                 at = datetime.fromisoformat(headers["cloudEvents_time"])
                 self.database.execute("DELETE FROM users")
-                self.database.execute("INSERT INTO rewound VALUES (?)", (at.timestamp(),))
+                self.database.execute("INSERT INTO rewinds VALUES (?, ?)", (at.timestamp(), claim_of(place_of(headers))))
             else:
                 self.note_stamp(headers, data)
 
     def note_stamp(self, headers, data):
-        here = {"seq": int(headers["cloudEvents_sequence"]), "hash": headers["cloudEvents_id"]}
+        here = place_of(headers)
         if data["user"] is None:
             seq, stamp = here["seq"], GONE
         else:
@@ -53,7 +53,9 @@ class Endings:
             query = self.database.execute
             if query("SELECT 1 FROM sessions WHERE sid = ?", (claims["sid"],)).fetchone():
                 return True
-            if query("SELECT 1 FROM rewound WHERE at_s > ?", (claims["iat"],)).fetchone():
+            # `iat` has whole seconds: a token of the same second counts if it has the new stamp.
+            rewound = "SELECT 1 FROM rewinds WHERE at_s > ? AND stamp != ?"
+            if query(rewound, (claims["iat"], claims["stamp"])).fetchone():
                 return True
             known = query("SELECT seq, stamp FROM users WHERE id = ?", (claims["sub"],)).fetchone()
         if known is None:
@@ -63,6 +65,11 @@ class Endings:
             return True
         # A stamp from further on than the events have come: the token is newer than they are.
         return claims["stamp"] != stamp and seq_of(claims["stamp"]) <= seq
+
+
+def place_of(headers):
+    """The event's place in the log."""
+    return {"seq": int(headers["cloudEvents_sequence"]), "hash": headers["cloudEvents_id"]}
 
 
 def claim_of(place):

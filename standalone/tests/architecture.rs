@@ -1,7 +1,9 @@
 //! The directions of dependency that Cargo cannot hold: between the modules of one crate, and the
-//! wall around the databases.
+//! wall around the databases. And the links between the documents.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic here is a failed test")]
 
+#[path = "architecture/links.rs"]
+mod links;
 #[path = "architecture/source.rs"]
 mod source;
 

@@ -18,15 +18,19 @@ impl Drop for Browser {
     }
 }
 
-fn start(data_dir: &Path, url: &str, port: u16) -> ServiceProcess {
+/// Nothing is shown without a token; the first user is an administrator.
+const WITH_LOGINS: [(&str, &str); 2] = [("USER_SERVICE_ACCESS", "owner"), ("ADMINS", "1")];
+
+fn start(data_dir: &Path, url: &str, port: u16, extra: &[(&str, &str)]) -> ServiceProcess {
     let (data_dir, listen) = (data_dir.to_string_lossy(), format!("127.0.0.1:{port}"));
-    let settings = [
+    let mut settings = vec![
         ("DATA_DIR", &*data_dir),
         ("AMQP_URL", url),
         ("USER_SERVICE_LISTEN", &listen),
         ("AUTH_SERVICE_LISTEN", "127.0.0.1:0"),
         ("ARGON2_MEMORY_KIB", "1024"),
     ];
+    settings.extend(extra);
     let service = ServiceProcess::start(Path::new(env!("CARGO_BIN_EXE_standalone")), &settings);
     ServiceProcess::wait_until_ready(service.address_of("user_service"));
     ServiceProcess::wait_until_ready(service.address_of("auth_service"));
@@ -38,7 +42,7 @@ async fn every_view_works_by_clicking_while_the_broker_and_the_service_come_and_
     let directory = tempfile::tempdir().unwrap();
     let data_dir = directory.path().join("data");
     let (mut broker, port) = (RabbitMq::start().await, free_port());
-    let mut service = Some(start(&data_dir, &broker.url(), port));
+    let mut service = Some(start(&data_dir, &broker.url(), port, &[]));
 
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/browser/console.mjs");
     let mut command = Command::new("node");
@@ -51,16 +55,22 @@ async fn every_view_works_by_clicking_while_the_broker_and_the_service_come_and_
         let line = line.unwrap();
         println!("{line}");
         let Some(wish) = line.strip_prefix("ask: ") else { continue };
+        let mut answer = "done".to_owned();
         match wish {
             "stop the broker" => broker.stop().await,
             "start the broker" => broker.restart().await,
             "restart the service" => {
                 service.take().unwrap().stop();
-                service = Some(start(&data_dir, &broker.url(), port));
+                service = Some(start(&data_dir, &broker.url(), port, &[]));
+            }
+            "require logins" => {
+                service.take().unwrap().stop();
+                service = Some(start(&data_dir, &broker.url(), port, &WITH_LOGINS));
+                answer = std::fs::read_to_string(data_dir.join("admin.token")).unwrap();
             }
             _ => panic!("the browser asks to {wish}"),
         }
-        writeln!(answers, "done").unwrap();
+        writeln!(answers, "{}", answer.trim()).unwrap();
     }
     assert!(browser.0.wait().unwrap().success(), "the browser's journeys failed");
     service.unwrap().stop();

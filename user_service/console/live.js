@@ -101,19 +101,19 @@ function Flow({ sample, isStale }) {
       ${replicas.length === 0
         ? html`<p class="hint">AUTH_SERVICE_URL is not set: user_service does not know its replicas.</p>`
         : html`<table class="replicas"><thead><tr><th scope="col">Replica</th><th scope="col" class="number">Applied</th><th scope="col" class="number">Behind</th><th scope="col">State</th></tr></thead>
-          <tbody>${replicas.map((replica) => html`<${Replica} key=${replica.name} replica=${replica} head=${head(sample)} />`)}</tbody></table>`}
+          <tbody>${replicas.map((replica) => html`<${Replica} key=${replica.address} replica=${replica} head=${head(sample)} />`)}</tbody></table>`}
     </div>
   </section>`;
 }
 
-function Replica({ replica: { name, figures, problem }, head: end }) {
+function Replica({ replica: { name, address, figures, problem }, head: end }) {
   const applied = figures.projection_seq;
   const cut = figures.projection_cut_off_seconds ?? 0;
   const [kind, text] = problem ? ['bad', 'unreachable']
     : cut > 0 ? ['bad', `cut off for ${shown(cut)} s`]
     : figures.projection_followed_directly ? ['warn', 'asks directly']
     : ['good', 'follows'];
-  return html`<tr title=${problem ?? ''}><th scope="row">${name}</th><td class="number applied">${shown(applied)}</td>
+  return html`<tr title=${problem ?? ''}><th scope="row">${name ?? html`<span class="hint">unknown</span>`} <span class="hint">${address}</span></th><td class="number applied">${shown(applied)}</td>
     <td class="number behind">${applied === undefined ? '–' : shown(Math.max(0, end - applied))}</td>
     <td><span class="pill ${kind}"><i aria-hidden="true"></i>${text}</span></td></tr>`;
 }

@@ -50,6 +50,13 @@ pub trait Bus: Send + Sync + 'static {
         Box::pin(async move { subscribing.await.map(drop) })
     }
 
+    /// Makes a topic exchange, so that services of others can bind their queues to it before the first message
+    /// goes there. A bus that knows no exchanges has nothing to do.
+    fn declare_exchange(&self, exchange: &'static str) -> BoxFuture<'_, Result<(), BusError>> {
+        let _ = exchange;
+        Box::pin(async { Ok(()) })
+    }
+
     /// The status of the bus, according to the last attempts.
     fn status(&self) -> BusStatus;
 

@@ -13,7 +13,7 @@ const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator](
 
 async function ask(what) {
   console.log(`ask: ${what}`);
-  await answers.next();
+  return (await answers.next()).value;
 }
 
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
@@ -182,6 +182,7 @@ const until = (read, wanted) => assert.doesNotReject(async () => {
 async function live() {
   await page.goto(`${base}/console#/live`);
   await page.locator('.replicas .applied').first().waitFor();
+  assert.match(await page.locator('.replicas th[scope=row]').first().textContent(), /^1 127\.0\.0\.1:\d+$/);
   await check('live');
   await ask('stop the broker');
   await page.locator('.node .pill.bad').waitFor();
@@ -197,6 +198,7 @@ async function live() {
   // The replica applies what has waited, and says that it follows again.
   await page.locator('.replicas .pill.good').waitFor();
   await until(() => page.locator('.replicas .behind').textContent(), (behind) => behind === '0');
+  await page.locator('.node:not(.wide) .pill.good').waitFor();
   await shoot('live');
   await page.emulateMedia({ colorScheme: 'dark' });
   await check('live in the dark');
@@ -217,7 +219,44 @@ async function restart() {
   await rows().getByText('anna2', { exact: true }).waitFor();
 }
 
-const journeys = [users, deleting, paging, tokens, live, restart];
+// USER_SERVICE_ACCESS=owner: nothing is shown before an administrator has logged in.
+async function administrator() {
+  const adminToken = await ask('require logins');
+  const isNeeded = () => page.getByRole('heading', { name: 'An administrator’s token is needed' }).waitFor();
+  await page.goto(`${base}/console#/users`);
+  await page.reload();
+  await isNeeded();
+  assert.equal(await page.getByText('anna2').count(), 0);
+  await check('a login is needed');
+  await page.getByRole('textbox', { name: 'Token' }).fill('not a token');
+  await button('Use this token').click();
+  await page.locator('#login-problem').waitFor();
+  await page.getByRole('textbox', { name: 'Token' }).fill(adminToken);
+  await button('Use this token').click();
+  await rows().getByText('anna2', { exact: true }).waitFor();
+  await button('Forget token').click();
+  await isNeeded();
+
+  const logIn = async (name, password) => {
+    await page.goto(`${base}/console#/tokens`);
+    await page.getByLabel('Username').fill(name);
+    await page.getByLabel('Password').fill(password);
+    await button('Log in').click();
+    await see('left to live');
+  };
+  await logIn('user29', 'correct horse battery');
+  await page.goto(`${base}/console#/users`);
+  await see('This token is not an administrator’s.');
+  await button('Forget token').click();
+  await logIn('anna2', 'another long password');
+  await page.goto(`${base}/console#/users`);
+  await create('by-the-administrator');
+  await see('Created by-the-administrator');
+  await page.goto(`${base}/console#/live`);
+  await page.locator('.replicas .applied').first().waitFor();
+}
+
+const journeys = [users, deleting, paging, tokens, live, restart, administrator];
 for (const journey of journeys) {
   const started = Date.now();
   try {

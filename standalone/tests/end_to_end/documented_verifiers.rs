@@ -47,12 +47,17 @@ fn node(directory: &Path, auth: SocketAddr) -> Command {
     let verifier = block(INTEGRATE, "js", &[("127.0.0.1:8002", auth)]);
     std::fs::write(directory.join("verifier.mjs"), verifier).unwrap();
     std::fs::write(directory.join("verify_tokens.mjs"), include_str!("verify_tokens.mjs")).unwrap();
-    std::fs::create_dir(directory.join("node_modules")).unwrap();
-    std::os::unix::fs::symlink(JOSE, directory.join("node_modules/jose")).unwrap();
+    link_jose(directory);
     let mut node = Command::new("node");
     node.arg(directory.join("verify_tokens.mjs"));
     node.arg(format!("http://{auth}/.well-known/jwks.json"));
     node
+}
+
+/// Puts Debian's jose where `npm install` would.
+pub(crate) fn link_jose(directory: &Path) {
+    std::fs::create_dir(directory.join("node_modules")).unwrap();
+    std::os::unix::fs::symlink(JOSE, directory.join("node_modules/jose")).unwrap();
 }
 
 fn expected<const N: usize>(verdicts: [(&str, &str); N]) -> BTreeMap<String, String> {
@@ -66,7 +71,7 @@ fn claims_of(token: &str) -> Claims {
 }
 
 /// Signed as auth_service would, after a change of the claims.
-fn changed(key: &SigningKey, good: &str, change: impl FnOnce(&mut Claims)) -> String {
+pub(crate) fn changed(key: &SigningKey, good: &str, change: impl FnOnce(&mut Claims)) -> String {
     let mut claims = claims_of(good);
     change(&mut claims);
     key.sign(&claims).unwrap()

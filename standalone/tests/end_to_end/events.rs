@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use testkit::wait::until_holds;
 
 use crate::contract_tools::{Program, contracts, printed_by, python, repository};
-use crate::example_service::the_service_honours_logouts;
+use crate::example_service::{Service, the_service_honours_logouts};
 use crate::journeys::until_login_gives;
 use crate::owners::admins;
+use crate::restores::{copy, until_followed};
 use crate::system::System;
 
 const PASSWORD: &str = "testpassword";
@@ -36,6 +37,7 @@ async fn the_events_are_as_documented_and_the_examples_follow_them() {
     assert_eq!(refused, "9 refused\n");
     the_service_honours_logouts(&system, &reader).await;
     the_consumer_ends_with_the_same_users(&mut system, &reader).await;
+    both_examples_follow_a_log_that_went_back(&mut system, &reader).await;
     system.stop();
 }
 
@@ -50,6 +52,7 @@ async fn every_message_on_the_wire_is_as_documented(system: &mut System) {
     let id = system.client.create("testuser", PASSWORD).await.id;
     until_login_gives(system.client, "testuser", PASSWORD, 200).await;
     assert_eq!(system.client.put(id, json!({"username": "newusername"})).await.status, 200);
+    until_login_gives(system.client, "newusername", PASSWORD, 200).await;
     let token = system.client.token("newusername", PASSWORD).await;
     assert_eq!(system.client.logout(&token).await.status, 200);
     let (admin, path) = (system.admin_token(), format!("/users/{id}/sessions"));
@@ -131,4 +134,30 @@ async fn the_consumer_ends_with_the_same_users(system: &mut System, reader: &str
     system.client.create("fifth", PASSWORD).await;
     let _consumer = start_consumer(system, reader, &copy);
     until_it_has_the_same(system, &copy, "a kill of both services").await;
+}
+
+async fn both_examples_follow_a_log_that_went_back(system: &mut System, reader: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let [copied, endings] = ["copy.db", "endings.db"].map(|name| directory.path().join(name));
+    system.client.create("kept", PASSWORD).await;
+    system.restart_after(|data| copy(&["users.db"], data, "", ".before"));
+    let consumer = start_consumer(system, reader, &copied);
+    let service = Service::start(system, reader, &endings);
+    system.client.create("lost", PASSWORD).await;
+    until_it_has_the_same(system, &copied, "the start").await;
+    until_login_gives(system.client, "kept", PASSWORD, 200).await;
+    let before = system.client.token("kept", PASSWORD).await;
+    assert_eq!(service.status_for(&before).await, 200);
+
+    // The services get other ports, which the examples are told when they start.
+    drop((consumer, service));
+    system.restart_after(|data| copy(&["users.db"], data, ".before", ""));
+    until_followed(system.client).await;
+    let after = system.client.token("kept", PASSWORD).await;
+    system.client.create("found", PASSWORD).await;
+    let _consumer = start_consumer(system, reader, &copied);
+    let service = Service::start(system, reader, &endings);
+    until_it_has_the_same(system, &copied, "a restore of older users").await;
+    service.until_it_refuses(&before, "a restore of older users").await;
+    assert_eq!(service.status_for(&after).await, 200);
 }

@@ -16,13 +16,13 @@ use crate::system::System;
 const PASSWORD: &str = "testpassword";
 const BOUND: Duration = Duration::from_secs(20);
 
-struct Service {
+pub(crate) struct Service {
     _program: Program,
     address: SocketAddr,
 }
 
 impl Service {
-    fn start(system: &System, reader: &str, endings: &Path) -> Self {
+    pub(crate) fn start(system: &System, reader: &str, endings: &Path) -> Self {
         let mut command = python("python");
         command.arg(repository("examples/service-python/service.py")).arg(reader);
         command.arg(format!("http://{}", system.client.auth)).arg(endings).arg("0");
@@ -33,13 +33,13 @@ impl Service {
         Self { _program: program, address: SocketAddr::from(([127, 0, 0, 1], port)) }
     }
 
-    async fn status_for(&self, token: &str) -> u16 {
+    pub(crate) async fn status_for(&self, token: &str) -> u16 {
         let request = awc::Client::new().get(format!("http://{}/me", self.address));
         let request = request.insert_header(("authorization", format!("Bearer {token}")));
         request.send().await.unwrap().status().as_u16()
     }
 
-    async fn until_it_refuses(&self, token: &str, after: &str) {
+    pub(crate) async fn until_it_refuses(&self, token: &str, after: &str) {
         until(&format!("401 after {after}"), BOUND, async || {
             (self.status_for(token).await == 401).then_some(())
         })

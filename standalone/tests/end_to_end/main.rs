@@ -12,6 +12,7 @@ mod documented;
 mod documented_verifiers;
 mod events;
 mod example_service;
+mod example_verifiers;
 mod freshness;
 mod journeys;
 mod metrics;

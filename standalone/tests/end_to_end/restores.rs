@@ -55,7 +55,7 @@ impl Lost {
     }
 }
 
-fn copy(files: &[&str], data: &Path, from: &str, to: &str) {
+pub(crate) fn copy(files: &[&str], data: &Path, from: &str, to: &str) {
     for name in files {
         let path = |suffix: &str| data.join(format!("{name}{suffix}"));
         std::fs::copy(path(from), path(to)).unwrap();
@@ -65,7 +65,7 @@ fn copy(files: &[&str], data: &Path, from: &str, to: &str) {
 /// auth_service is on the log that went back. A write that comes before that may be part of the
 /// snapshot which brings it there, and of the records inside a snapshot only the numbers are known
 /// (decision 0017).
-async fn until_followed(client: Client) {
+pub(crate) async fn until_followed(client: Client) {
     until("both have the same users at the same place", BOUND, async || {
         let users = client.users_checksum(client.users).await?;
         (client.users_checksum(client.auth).await? == users).then_some(())

@@ -20,6 +20,7 @@ mod migrate;
 mod moving;
 mod output;
 mod probes;
+mod page;
 mod secret_files;
 mod signals;
 mod users;

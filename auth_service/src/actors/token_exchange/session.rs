@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use contract::topology::SESSIONS_EXCHANGE;
 use contract::{Gaps, PartsQuestion, ReplicaId, TokenMarker, TokenSetHead};
 use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, StreamExt};
@@ -42,6 +43,12 @@ impl Exchange {
     /// Returns when a subscription has ended, or something else has failed.
     pub(super) async fn hold_session(&self) -> Result<(), ExchangeError> {
         let telling = Telling::new(HEXLOWER.encode(&random_bytes::<8>()));
+        // Services of others may bind their queues to it before anybody logs out.
+        match self.bus.declare_exchange(SESSIONS_EXCHANGE).await {
+            // If the broker refuses, `/readyz` shows it, and the replicas work without.
+            Ok(()) | Err(BusError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         // Before the head that asks for theirs.
         let heads = self.bus.subscribe(self.heads_queue(&telling.session)).await?;
         let own = self.bus.subscribe(self.own_queue()).await?;

@@ -25,7 +25,7 @@ use super::connector::Connector;
 use super::envelope::{open, short};
 use super::health::{Health, name_of};
 use super::retirement::Retirements;
-use super::topology::{declare_dead_letters, declare_queue, has_dead_letters};
+use super::topology::{declare_dead_letters, declare_exchange, declare_queue, has_dead_letters};
 use crate::bus::{Acknowledge, BusError, Delivery, QueueLifetime, QueueSpec, Subscription};
 
 /// What is kept of a message that is too large: it will be a dead letter.
@@ -92,6 +92,12 @@ impl Consumers {
         self.connector.bounded(declare_queue(&channel, spec)).await?;
         self.retirements.begin(&self.runtime, &connection, spec);
         Ok(())
+    }
+
+    /// On the connection that consumes: while the broker has an alarm, it reads nothing from those that publish.
+    pub(super) async fn declare_exchange(&self, exchange: &str) -> Result<(), BusError> {
+        let (_connection, channel) = self.open_channel().await?;
+        self.connector.bounded(declare_exchange(&channel, exchange)).await
     }
 
     /// Before a queue that uses them. If the broker refuses, that is shown, and the queue works

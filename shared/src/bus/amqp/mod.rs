@@ -141,6 +141,15 @@ impl Bus for AmqpBus {
         .boxed()
     }
 
+    fn declare_exchange(&self, exchange: &'static str) -> BoxFuture<'_, Result<(), BusError>> {
+        async move {
+            let declared = self.consumers.declare_exchange(exchange).await;
+            self.health.note(exchange, &declared);
+            declared
+        }
+        .boxed()
+    }
+
     fn status(&self) -> BusStatus {
         self.health.status()
     }

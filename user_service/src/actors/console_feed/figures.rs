@@ -40,6 +40,13 @@ pub(super) fn figures(exposition: &str) -> BTreeMap<String, f64> {
     figures
 }
 
+/// The name of a replica of auth_service: `AUTH_REPLICA`, or the number of its place.
+pub(super) fn replica_name(exposition: &str) -> Option<&str> {
+    let mut lines = exposition.lines();
+    let labels = lines.find_map(|line| line.strip_prefix("lockstep_replica_info{name=\""))?;
+    labels.split_once('"').map(|(name, _)| name)
+}
+
 /// `name{label="value",...} number`. Values of labels of ours contain no quotes.
 fn figure(line: &str) -> Option<(String, f64)> {
     let (series, value) = line.strip_prefix(PREFIX)?.rsplit_once(' ')?;
@@ -71,5 +78,12 @@ mod tests {
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value));
         assert_eq!(figures(text), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_replica_is_named_by_its_metrics() {
+        let text = "# TYPE lockstep_replica_info info\nlockstep_replica_info{name=\"left-2\"} 1\n";
+        assert_eq!(replica_name(text), Some("left-2"));
+        assert_eq!(replica_name("lockstep_replica_place 1\n"), None);
     }
 }

@@ -16,7 +16,7 @@ use shared::http::Readiness;
 use shared::telemetry::ErrorChain;
 use tokio::time::timeout;
 
-use super::figures::figures;
+use super::figures::{figures, replica_name};
 use crate::auth_service_client::AuthServiceAddress;
 
 /// How long a replica may take to tell its metrics.
@@ -61,7 +61,10 @@ struct Broker {
 
 #[derive(Serialize)]
 struct Replica {
-    name: String,
+    /// Absent while it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    address: String,
     figures: BTreeMap<String, f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -106,20 +109,21 @@ impl Sources {
     }
 }
 
-async fn replica(url: &DirectUrl, address: std::net::SocketAddr) -> Replica {
+async fn replica(url: &DirectUrl, at: std::net::SocketAddr) -> Replica {
     let request = PlainRequest { method: "GET", path: "/metrics", ..PlainRequest::default() };
-    let name = address.to_string();
-    match timeout(WAIT_MAX, url.exchange_at(address, request)).await {
+    let address = at.to_string();
+    match timeout(WAIT_MAX, url.exchange_at(at, request)).await {
         Ok(Ok(answer)) if answer.status == 200 => {
-            let figures = figures(&String::from_utf8_lossy(&answer.body));
-            Replica { name, figures, problem: None }
+            let metrics = String::from_utf8_lossy(&answer.body);
+            let name = replica_name(&metrics).map(str::to_owned);
+            Replica { name, address, figures: figures(&metrics), problem: None }
         }
-        Ok(Ok(answer)) => unknown(name, format!("/metrics answered {}", answer.status)),
-        Ok(Err(error)) => unknown(name, ErrorChain(&error).to_string()),
-        Err(_) => unknown(name, format!("no answer within {WAIT_MAX:?}")),
+        Ok(Ok(answer)) => unknown(address, format!("/metrics answered {}", answer.status)),
+        Ok(Err(error)) => unknown(address, ErrorChain(&error).to_string()),
+        Err(_) => unknown(address, format!("no answer within {WAIT_MAX:?}")),
     }
 }
 
-fn unknown(name: String, problem: String) -> Replica {
-    Replica { name, figures: BTreeMap::new(), problem: Some(problem) }
+fn unknown(address: String, problem: String) -> Replica {
+    Replica { name: None, address, figures: BTreeMap::new(), problem: Some(problem) }
 }

@@ -1,0 +1,134 @@
+//! The real nginx with the files of examples/nginx, and requests to it by curl, which knows TLS.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::certificates::Authority;
+use testkit::service_process::ServiceProcess;
+use testkit::wait::until_holds;
+
+use crate::client::Client;
+use crate::contract_tools::{printed_by, repository};
+
+const NGINX: &str = "/usr/sbin/nginx";
+const HOST: &str = "localhost";
+
+/// nginx in front of both services and an application.
+pub(super) struct Proxy {
+    prefix: TempDir,
+    nginx: ServiceProcess,
+    https: SocketAddr,
+    http: SocketAddr,
+}
+
+/// An answer through the proxy.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    headers: BTreeMap<String, String>,
+    /// Null unless it is JSON.
+    pub(super) body: Value,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_ascii_lowercase(), value.to_owned())
+        };
+        let body = serde_json::from_str(body).unwrap_or_default();
+        Self { status, headers: lines.map(header).collect(), body }
+    }
+}
+
+/// A port that is free now.
+fn free_address() -> SocketAddr {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+}
+
+impl Proxy {
+    pub(super) async fn start(services: Client, application: SocketAddr) -> Self {
+        assert!(Path::new(NGINX).exists(), "scripts/install.sh nginx");
+        let (https, http) = (free_address(), free_address());
+        let mut site = std::fs::read_to_string(repository("examples/nginx/site.conf")).unwrap();
+        for (documented, actual) in [
+            ("127.0.0.1:8001", services.users),
+            ("127.0.0.1:8002", services.auth),
+            ("127.0.0.1:3000", application),
+            ("127.0.0.1:8080", http),
+            ("127.0.0.1:8443", https),
+        ] {
+            assert_eq!(site.matches(documented).count(), 1, "{documented}");
+            site = site.replace(documented, &actual.to_string());
+        }
+        let prefix = tempfile::tempdir().unwrap();
+        let path = |name: &str| prefix.path().join(name);
+        std::fs::write(path("site.conf"), site).unwrap();
+        std::fs::copy(repository("examples/nginx/nginx.conf"), path("nginx.conf")).unwrap();
+        let authority = Authority::new();
+        let (certificate, key) = authority.issue(HOST);
+        std::fs::copy(certificate, path("site.pem")).unwrap();
+        std::fs::copy(key, path("site.key")).unwrap();
+        std::fs::copy(authority.certificate(), path("ca.pem")).unwrap();
+        let mut command = Command::new(NGINX);
+        command.arg("-p").arg(prefix.path()).args(["-e", "stderr", "-c", "nginx.conf"]);
+        let proxy = Self { nginx: ServiceProcess::spawn(command, &[]), prefix, https, http };
+        let listens = || TcpStream::connect(https).is_ok() && TcpStream::connect(http).is_ok();
+        until_holds("nginx listens", Duration::from_secs(30), listens).await;
+        proxy
+    }
+
+    /// A request over TLS with these headers, and a body of JSON if there is one.
+    pub(super) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut curl = self.curl(&format!("https://{HOST}:{}{path}", self.https.port()));
+        curl.args(["--request", method]);
+        for (name, value) in headers {
+            curl.arg("--header").arg(format!("{name}: {value}"));
+        }
+        if let Some(body) = body {
+            curl.args(["--header", "Content-Type: application/json", "--data", &body.to_string()]);
+        }
+        Answer::read(&printed_by(&mut curl))
+    }
+
+    pub(super) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send("GET", path, headers, None)
+    }
+
+    /// A request without TLS.
+    pub(super) fn get_unencrypted(&self, path: &str) -> Answer {
+        let url = format!("http://{HOST}:{}{path}", self.http.port());
+        Answer::read(&printed_by(&mut self.curl(&url)))
+    }
+
+    pub(super) fn stop(self) {
+        self.nginx.stop();
+    }
+
+    fn curl(&self, url: &str) -> Command {
+        let mut curl = Command::new("curl");
+        let certificate = self.prefix.path().join("ca.pem");
+        curl.args(["--silent", "--show-error", "--include", "--http1.1", "--max-time", "30"]);
+        // The name may also stand for ::1, where nginx does not listen.
+        curl.arg("--ipv4").arg("--cacert").arg(certificate).arg(url);
+        curl
+    }
+}
