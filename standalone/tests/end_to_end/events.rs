@@ -58,7 +58,7 @@ async fn every_message_on_the_wire_is_as_documented(system: &mut System) {
     let (admin, path) = (system.admin_token(), format!("/users/{id}/sessions"));
     let ended = system.client.call_as(admin.trim(), Method::DELETE, &path, None).await;
     assert_eq!(ended.status, 204, "{ended:?}");
-    let made = admins(&system, &["add", "newusername"]).await;
+    let made = admins(system, &["add", "newusername"]).await;
     assert!(made.status.success(), "{made:?}");
     assert_eq!(system.client.delete(id).await.status, 200);
 

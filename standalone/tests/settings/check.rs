@@ -254,13 +254,13 @@ async fn users_in_postgresql_are_checked_as_well() {
             "the hash of record 1",
         ),
         (
-            "UPDATE lockstep_schema SET version = 99",
-            "UPDATE lockstep_schema SET version = 4",
+            "UPDATE lockstep_schema SET version = version + 90",
+            "UPDATE lockstep_schema SET version = version - 90",
             "newer",
         ),
         (
-            "UPDATE lockstep_schema SET version = 1",
-            "UPDATE lockstep_schema SET version = 4",
+            "UPDATE lockstep_schema SET version = version - 1",
+            "UPDATE lockstep_schema SET version = version + 1",
             "earlier",
         ),
     ] {
