@@ -7,7 +7,7 @@ use contract::event::header;
 use contract::token_record::{KeyId, TokenId, TokenSetSummary};
 use contract::topology::MAC;
 use contract::{
-    Continue, Credit, Cursor, EndSessions, EventKind, Gaps, Head, Incarnation, LogRecord,
+    Continue, Credit, Cursor, EndSessions, EventKind, Gaps, Head, Incarnation, LogName, LogRecord,
     LogRewound, PartsAnswer, PartsQuestion, PasswordRehashed, Position, RecordData, RecordHash,
     RecordWithAge, ReplicaId, SealedHash, SentRecord, SessionRevoked, SnapshotPart, SnapshotUser,
     SyncAnswer, SyncRequest, TokenAnswer, TokenMarker, TokenQuestion, TokenRecord, TokenRecords,
@@ -92,7 +92,8 @@ fn snapshot() -> SyncAnswer {
 
 fn head() -> Head {
     let checksum = Some(UsersChecksum([0xdd; 16]));
-    Head { incarnation: NOW, position: cursor().position, checksum }
+    let log = Some(LogName([0xee; 16]));
+    Head { incarnation: NOW, position: cursor().position, checksum, log }
 }
 
 /// One message of each purpose.

@@ -61,7 +61,7 @@ fn answer(effects: &[Effect], records: Vec<ReceivedRecord>, head_seq: i64) -> In
 
 fn head(seq: usize) -> Input {
     let position = record(seq).position;
-    Input::Head(Head { incarnation: NOW, position, checksum: None })
+    Input::Head(Head { incarnation: NOW, position, checksum: None, log: None })
 }
 
 #[test]

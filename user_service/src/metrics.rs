@@ -146,6 +146,9 @@ impl Collector for AgreementMetrics {
             let is_ours = i64::from(tenure.lease.is_ours);
             encode_gauge(&mut encoder, "user_log_publisher", help, is_ours)?;
         }
+        let help = "1 while the head of another log is heard, which stops publishing, else 0";
+        let are_heard = i64::from(self.publication.others.are_heard());
+        encode_gauge(&mut encoder, "user_log_others_heard", help, are_heard)?;
         let lag = position.seq.saturating_sub(published.seq).max(0);
         for (name, help, value) in [
             ("user_log_published_seq", "Last record that the bus has confirmed", published.seq),

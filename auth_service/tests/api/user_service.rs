@@ -266,7 +266,7 @@ impl UserService {
     pub(crate) fn head(&self) -> Outgoing {
         let Cursor { incarnation, position } = self.state.borrow().head();
         let checksum = Some(self.state.borrow().checksum());
-        self.codec.encode_head(&Head { incarnation, position, checksum })
+        self.codec.encode_head(&Head { incarnation, position, checksum, log: None })
     }
 
     /// Sends any message as if it were an event.

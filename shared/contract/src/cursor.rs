@@ -55,6 +55,12 @@ hex_bytes! {
 }
 
 hex_bytes! {
+    /// The name of a log: random, and the log's for life. A log that is restored from a backup, or moved
+    /// to another database, keeps it.
+    LogName
+}
+
+hex_bytes! {
     /// The first 16 bytes of the SHA-256 over a record and the hash of the record before it. Two
     /// logs with the same hash at one `seq` are equal in every record up to it. Before the first
     /// record the hash is all zeros.

@@ -12,7 +12,7 @@ pub mod token_record;
 pub mod topology;
 pub mod user;
 
-pub use cursor::{Cursor, Incarnation, Position, RecordHash, UsersChecksum};
+pub use cursor::{Cursor, Incarnation, LogName, Position, RecordHash, UsersChecksum};
 pub use event::{
     EventKind, LogRecord, LogRewound, RecordData, SealedHash, SentRecord, UserChange, UserState,
 };

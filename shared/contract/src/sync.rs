@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Cursor, Incarnation, Position, UsersChecksum};
+use super::cursor::{Cursor, Incarnation, LogName, Position, UsersChecksum};
 use super::event::{SealedHash, SentRecord, UserState};
 use super::user::UserId;
 
@@ -22,6 +22,9 @@ pub struct Head {
     /// The checksum over all users there, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<UsersChecksum>,
+    /// Which log it is; absent from versions that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogName>,
 }
 
 impl Head {

@@ -71,6 +71,11 @@ pub fn control_queue(replica: &str, session: &str) -> String {
     format!("auth.{replica}.control.{session}")
 }
 
+/// The transient queue of one process of user_service for the heads of all logs.
+pub fn heads_queue(session: &str) -> String {
+    format!("user_service.heads.{session}")
+}
+
 /// The durable queue of one replica of auth_service for everything about its token set.
 pub fn token_queue(replica: &ReplicaId) -> String {
     format!("auth.tokens.v1.{replica}")

@@ -188,7 +188,7 @@ impl World {
     }
 
     fn head(&self) -> Head {
-        Head { incarnation: self.incarnation(), position: self.end(), checksum: None }
+        Head { incarnation: self.incarnation(), position: self.end(), checksum: None, log: None }
     }
 
     fn write(&mut self, publish: bool) {

@@ -21,6 +21,7 @@ mod moving_in;
 mod nginx;
 mod old_data;
 mod openapi;
+mod other_logs;
 mod owners;
 mod places;
 mod replicas;

@@ -1,7 +1,8 @@
 //! Receives the questions and commands that come to this service through a queue.
 //!
 //! All processes of the service share each queue. So a process that cannot reach the database takes
-//! nothing: it gives back what it has and leaves the queue to the others until it can.
+//! nothing: it gives back what it has and leaves the queue to the others until it can. So does one that
+//! hears another log: who asks may follow that one.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -15,6 +16,7 @@ use shared::bus::{Bus, BusError, DeadLetters, Delivery, QueueLifetime, QueueSpec
 use tokio::time::{sleep, timeout};
 
 use super::foreign_keys::ForeignKeys;
+use super::other_logs::OtherLogs;
 use crate::store::{Store, StoreError};
 
 /// How long reading for one message may take, before the message is left to another process.
@@ -29,6 +31,8 @@ pub struct BusAccess {
     pub codec: Codec,
     /// What they are about. Nothing is taken from a queue while it cannot be reached.
     pub store: Arc<dyn Store>,
+    /// While another log is told at the broker, nothing is taken from a queue.
+    pub others: OtherLogs,
     /// Takes the messages that cannot be used.
     pub dead_letters: DeadLetters,
     /// Hears of sealing keys that are not here.
@@ -63,6 +67,8 @@ enum Interruption {
     NotNow(#[from] NotNow),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("another log is told at this broker")]
+    OtherLog,
 }
 
 impl BusAccess {
@@ -72,7 +78,10 @@ impl BusAccess {
         self.dead_letters.send(message.clone(), routing_key.clone(), error.to_string());
     }
 
-    async fn check_store(&self) -> Result<(), Interruption> {
+    async fn check(&self) -> Result<(), Interruption> {
+        if self.others.are_heard() {
+            return Err(Interruption::OtherLog);
+        }
         let reading = async { self.store.open_log_reader().await?.find_head().await };
         timeout(READING_LIMIT, reading).await.map_err(|_| NotNow::Late)??;
         Ok(())
@@ -126,10 +135,13 @@ async fn subscribe_once(
     backoff: &mut Backoff,
     handle: &impl AsyncFn(&Delivery) -> Result<(), NotNow>,
 ) -> Result<Infallible, Interruption> {
-    access.check_store().await?;
+    access.check().await?;
     let subscription = access.bus.subscribe(queue.clone()).await?;
     backoff.worked();
-    until_interrupted(subscription, queue.prefetch, handle).await
+    tokio::select! {
+        interrupted = until_interrupted(subscription, queue.prefetch, handle) => interrupted,
+        () = access.others.heard() => Err(Interruption::OtherLog),
+    }
 }
 
 /// Returns what is not acknowledged to the queue.

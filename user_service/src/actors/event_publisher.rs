@@ -4,7 +4,8 @@
 //! to the lease without which it publishes nothing: of several processes behind one log, one does.
 //!
 //! **Promises** that every record is published at least once and in order, and that a `Head`
-//! announces the end of the log after each burst and every second, by the process with the lease.
+//! announces the end of the log after each burst and every second, by the process with the lease. While
+//! the head of another log is heard at the broker, no event is published.
 //!
 //! **When full**: this cannot happen. Its only input is a hint that there are new records, and it
 //! reads the log at its own pace. While the bus is unreachable, the log simply grows.
@@ -30,6 +31,7 @@ use shared::secrets::SealingKeys;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::other_logs::{Hearing, OtherLogs};
 use super::sealed_records::seal_record;
 use super::user_repository::UserRepository;
 use crate::store::{LEASE_LENGTH, LogReader, Records, Store, StoreError};
@@ -101,6 +103,8 @@ pub struct Publication {
     pub published: watch::Receiver<Option<Published>>,
     /// Which process publishes; `None` until that is known.
     pub tenure: watch::Receiver<Option<Tenure>>,
+    /// Why nothing may be published.
+    pub others: OtherLogs,
 }
 
 impl EventPublisher {
@@ -109,9 +113,10 @@ impl EventPublisher {
         let (stop, stopping) = watch::channel(());
         let (published, published_seen) = watch::channel(None);
         let (tenure, tenure_seen) = watch::channel(None);
-        let progress = Progress { published, tenure, clock: publishing.clock.clone() };
+        let (clock, others) = (publishing.clock.clone(), OtherLogs::default());
+        let progress = Progress { published, tenure, clock, others: others.clone() };
         let relay = Relay { publishing, stopping, progress: Arc::new(progress), batch: BATCH };
-        let publication = Publication { published: published_seen, tenure: tenure_seen };
+        let publication = Publication { published: published_seen, tenure: tenure_seen, others };
         (Self { relay: Some(relay), stop: Some(stop), stopped: None }, publication)
     }
 }
@@ -162,11 +167,12 @@ enum RelayError {
 impl Relay {
     async fn work(mut self) {
         let (health, stopping) = (self.publishing.health.clone(), self.stopping.clone());
-        let (keeper, heads) = (self.keeper(), self.heads());
+        let (keeper, heads, hearing) = (self.keeper(), self.heads(), self.hearing());
         let stop = until_closed(stopping.clone());
         let publishing = supervise(&health, PUBLISHING, stop, async || self.run().await);
         let keeping = keeper.keep(&health, stopping.clone());
-        tokio::join!(publishing, keeping, heads.tell(&health, stopping));
+        let hearing = hearing.hear(&health, until_closed(stopping.clone()));
+        tokio::join!(publishing, keeping, heads.tell(&health, stopping), hearing);
         // The last attempt: the loop may have been stopped while it waited for the bus, or for its
         // first lease.
         keeper.claim(LEASE_LENGTH).await;
@@ -197,6 +203,12 @@ impl Relay {
             head: head.clone(),
             progress: Arc::clone(&self.progress),
         }
+    }
+
+    fn hearing(&self) -> Hearing {
+        let Publishing { bus, codec, head, .. } = &self.publishing;
+        let others = self.progress.others.clone();
+        Hearing { bus: Arc::clone(bus), codec: codec.clone(), head: head.clone(), others }
     }
 
     /// Publishes until it is stopped.
@@ -231,7 +243,7 @@ impl Relay {
     /// Publishes all records that are there, if this process is the one that does.
     async fn turn(&mut self, reader: &dyn LogReader) -> Result<(), RelayError> {
         let began_at = Instant::now();
-        while self.progress.is_ours() {
+        while self.progress.may_publish() {
             let Records { records, head } =
                 reader.list_records(self.progress.seq(), self.batch).await?;
             let Some(last) = records.last().map(|stored| stored.record.position) else {
@@ -251,7 +263,7 @@ impl Relay {
             }
             fail_point("log_read");
             // The process may have been stopped while it read.
-            if !self.progress.is_ours() {
+            if !self.progress.may_publish() {
                 break;
             }
             self.publish(batch).await?;

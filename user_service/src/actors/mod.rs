@@ -5,6 +5,7 @@ pub mod consuming;
 pub mod event_publisher;
 pub mod foreign_keys;
 pub mod log_listener;
+pub mod other_logs;
 pub mod rehash_receiver;
 mod sealed_records;
 pub mod session_ender;

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::consuming::BusAccess;
 use super::foreign_keys::ForeignKeys;
+use super::other_logs::OtherLogs;
 use super::user_repository::{Close, UserRepository};
 use crate::domain::{Precondition, Written};
 use crate::metrics::ServiceMetrics;
@@ -118,5 +119,6 @@ pub(in crate::actors) fn access(repository: &TestRepository, bus: &Arc<dyn Bus>)
     let codec = Codec::new(Arc::clone(&repository.key));
     let foreign_keys = ForeignKeys::default();
     let (bus, store) = (Arc::clone(bus), Arc::clone(&repository.store));
-    BusAccess { bus, codec, store, dead_letters, foreign_keys }
+    let others = OtherLogs::default();
+    BusAccess { bus, codec, store, others, dead_letters, foreign_keys }
 }

@@ -19,6 +19,7 @@ use super::{ApiParts, StartError};
 use crate::actors::consuming::BusAccess;
 use crate::actors::event_publisher::{FlushAndStop, Publication, Publishing, Tenure};
 use crate::actors::log_listener::Listening;
+use crate::actors::other_logs::OtherLogs;
 use crate::actors::sync_responder::{DirectQuestions, Responding};
 use crate::actors::user_repository::{Close, Prune};
 use crate::actors::{
@@ -78,7 +79,8 @@ impl ApiParts {
         let pruning = Maintenance::launch(&writing.handle(), PRUNING, writer, prune, health);
         let (publisher, publication) = self.publisher(&bus, &repository, &head);
         let listener = self.log_listener(&repository, &head);
-        let access = self.bus_access(bus, metrics, &publishing);
+        let others = publication.others.clone();
+        let access = self.bus_access(bus, others, metrics, &publishing);
         let foreign_keys = access.foreign_keys.clone();
         let key = Arc::clone(&self.secrets.sealing_key);
         let receiver = RehashReceiver::new(access.clone(), repository.clone(), key, health.clone());
@@ -143,6 +145,7 @@ impl ApiParts {
     fn bus_access(
         &self,
         bus: Arc<dyn Bus>,
+        others: OtherLogs,
         metrics: &ServiceMetrics,
         publishing: &Arbiter,
     ) -> BusAccess {
@@ -150,7 +153,7 @@ impl ApiParts {
         let dead_letters = DeadLetters::launch(&thread, Arc::clone(&bus), &self.health, taken);
         let foreign_keys = ForeignKeys::new(metrics.foreign_keys.clone());
         let (codec, store) = (self.codec(), Arc::clone(&self.store));
-        BusAccess { bus, codec, store, dead_letters, foreign_keys }
+        BusAccess { bus, codec, store, others, dead_letters, foreign_keys }
     }
 
     fn responder(
@@ -182,12 +185,12 @@ impl Actors {
     ) -> Readiness {
         let (is_writable, health) = (Arc::clone(&self.is_writable), parts.health.clone());
         let store = Arc::clone(&parts.store);
-        let (foreign_keys, tenure) = (self.foreign_keys.clone(), self.publication.tenure.clone());
+        let (foreign_keys, publication) = (self.foreign_keys.clone(), self.publication.clone());
         Arc::new(move || {
             let mut report = ReadinessReport {
                 reasons: health.reasons(),
                 degraded: health.degraded(),
-                publisher: tenure.borrow().as_ref().map(Tenure::told),
+                publisher: publication.tenure.borrow().as_ref().map(Tenure::told),
             };
             if let Some(trouble) = store.trouble() {
                 report.reasons.push(trouble.to_owned());
@@ -200,6 +203,7 @@ impl Actors {
                 report.reasons.push(advice.to_owned());
             }
             report.degraded.extend(foreign_keys.degraded());
+            report.degraded.extend(publication.others.degraded());
             if let BusStatus::Down { cause } = bus.status() {
                 report.degraded.push(cause);
             }

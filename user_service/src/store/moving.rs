@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use contract::{Incarnation, LogRecord, Position, UsersChecksum};
+use contract::{Incarnation, LogName, LogRecord, Position, UsersChecksum};
 use futures_util::future::LocalBoxFuture;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,8 @@ pub trait MoveTarget {
 /// A log without its records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovedLog {
-    /// Its own name, where the engine gives it one.
-    pub(super) name: Option<Incarnation>,
+    /// Its own name.
+    pub(super) name: LogName,
     /// Who vouched for it last.
     pub(super) incarnation: Incarnation,
     /// The last record that was pruned.

@@ -119,7 +119,8 @@ mod tests {
 
     fn head(seq: i64, byte: u8) -> Head {
         let incarnation = Cursor::default().incarnation;
-        Head { incarnation, position: position(seq), checksum: Some(checksum(byte)) }
+        let checksum = Some(checksum(byte));
+        Head { incarnation, position: position(seq), checksum, log: None }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::{Published, until_closed};
+use crate::actors::other_logs::OtherLogs;
 use crate::actors::user_repository::UserRepository;
 use crate::store::{LEASE_LENGTH, Lease, LeaseClaim};
 
@@ -47,10 +48,17 @@ pub(super) struct Progress {
     /// Who publishes. `/readyz` shows it.
     pub(super) tenure: watch::Sender<Option<Tenure>>,
     pub(super) clock: Clock,
+    /// Another log at the broker keeps this one from being published.
+    pub(super) others: OtherLogs,
 }
 
 impl Progress {
-    /// Whether this process may publish now.
+    /// Whether this process may publish events now.
+    pub(super) fn may_publish(&self) -> bool {
+        self.is_ours() && !self.others.are_heard()
+    }
+
+    /// Whether this process has the lease now.
     pub(super) fn is_ours(&self) -> bool {
         let now_ms = self.clock.boot_ms();
         let tenure = self.tenure.borrow();
@@ -188,6 +196,7 @@ mod tests {
             published: watch::Sender::new(None),
             tenure: watch::Sender::new(None),
             clock: clock.clone(),
+            others: OtherLogs::default(),
         };
         assert!(!progress.is_ours(), "nothing is known");
         let trusted_until_ms = clock.boot_ms() + milliseconds(LEASE_LENGTH);

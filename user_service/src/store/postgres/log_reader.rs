@@ -10,7 +10,7 @@ use shared::postgres::{Link, Row, Server, Session, Type};
 
 use super::super::{LogReader, PresentPassword, Records, Snapshot, StoreError, StoredRecord};
 use super::group::NewRecord;
-use super::log_state::{bytes, head_columns, position, to_head};
+use super::log_state::{HEAD_COLUMNS, bytes, head_columns, position, to_head};
 use super::{LONG, users};
 use crate::domain::Credentials;
 
@@ -33,7 +33,7 @@ pub(super) const RECORDS: &str = concat!(
 pub(super) fn to_records(seq: i64, rows: &[Row]) -> Result<Records, StoreError> {
     let first = only(rows)?;
     let head = to_head(first)?;
-    let Some(mut prev_hash) = hash_at(seq, first, 3)? else {
+    let Some(mut prev_hash) = hash_at(seq, first, HEAD_COLUMNS)? else {
         return Ok(Records { records: Vec::new(), head });
     };
     let mut records = Vec::new();
@@ -83,7 +83,7 @@ impl PostgresLogReader {
                      SET LOCAL idle_in_transaction_session_timeout = '60s'";
         session.run(begin).await?;
         let row = session.query_one(SQL, &[]).await?;
-        let count: i64 = row.try_get(3)?;
+        let count: i64 = row.try_get(HEAD_COLUMNS)?;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         Ok(PostgresSnapshot { head: to_head(&row)?, count, session })
     }
@@ -192,26 +192,29 @@ fn hash_at(seq: i64, row: &Row, column: usize) -> Result<Option<RecordHash>, Sto
     is_there.then(|| bytes(row, column + 1).map(RecordHash)).transpose()
 }
 
-/// From a row whose record begins at column 5; `None` if there is none.
+/// Where a record begins in a row that has a head, the log's start and a hash before it.
+const RECORD: usize = HEAD_COLUMNS + 2;
+
+/// From a row with a record; `None` if there is none.
 fn to_record(row: &Row, prev_hash: RecordHash) -> Result<Option<StoredRecord>, StoreError> {
-    let Some(seq) = row.try_get(5)? else { return Ok(None) };
-    let kind: &str = row.try_get(8)?;
+    let Some(seq) = row.try_get(RECORD)? else { return Ok(None) };
+    let kind: &str = row.try_get(RECORD + 3)?;
     let unreadable = || StoreError::Failed(Arc::new(UnreadableKind(kind.to_owned())));
     let record = LogRecord {
-        position: Position { seq, hash: RecordHash(bytes(row, 6)?) },
+        position: Position { seq, hash: RecordHash(bytes(row, RECORD + 1)?) },
         prev_hash,
         kind: EventKind::parse(kind).ok_or_else(unreadable)?,
-        recorded_at_ms: row.try_get(7)?,
-        traceparent: row.try_get(9)?,
-        data: row.try_get(10)?,
+        recorded_at_ms: row.try_get(RECORD + 2)?,
+        traceparent: row.try_get(RECORD + 4)?,
+        data: row.try_get(RECORD + 5)?,
     };
     Ok(Some(StoredRecord { record, password: to_password(row)? }))
 }
 
 fn to_password(row: &Row) -> Result<Option<PresentPassword>, StoreError> {
-    let Some(id) = row.try_get(11)? else { return Ok(None) };
-    let hash = PasswordHash::from_phc(row.try_get::<_, String>(13)?);
-    Ok(Some(PresentPassword { id: UserId(id), password_version: row.try_get(12)?, hash }))
+    let Some(id) = row.try_get(RECORD + 6)? else { return Ok(None) };
+    let hash = PasswordHash::from_phc(row.try_get::<_, String>(RECORD + 8)?);
+    Ok(Some(PresentPassword { id: UserId(id), password_version: row.try_get(RECORD + 7)?, hash }))
 }
 
 /// The log holds a kind of event that has no form of one.

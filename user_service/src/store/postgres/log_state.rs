@@ -1,6 +1,6 @@
 //! The row that tells where the log begins and ends, and who vouches for it.
 
-use contract::{Head, Incarnation, Position, RecordHash, UsersChecksum};
+use contract::{Head, Incarnation, LogName, Position, RecordHash, UsersChecksum};
 use shared::postgres::{Row, Session, Type};
 
 use super::super::rewound::Seen;
@@ -11,7 +11,7 @@ use super::place::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogState {
     /// The log's own name, for life.
-    pub(super) name: [u8; 16],
+    pub(super) name: LogName,
     /// Who vouches for the log.
     pub(super) incarnation: Incarnation,
     /// The last record that was pruned.
@@ -35,10 +35,13 @@ pub(super) struct LogState {
 /// The columns of [`LogState::head`], in the order of [`to_head`].
 macro_rules! head_columns {
     () => {
-        "incarnation, \"end\", checksum"
+        "incarnation, \"end\", checksum, name"
     };
 }
 pub(super) use head_columns;
+
+/// How many columns a head has: what comes after them begins here.
+pub(super) const HEAD_COLUMNS: usize = 4;
 
 /// From a row that begins with the columns of a head.
 pub(super) fn to_head(row: &Row) -> Result<Head, StoreError> {
@@ -46,6 +49,7 @@ pub(super) fn to_head(row: &Row) -> Result<Head, StoreError> {
         incarnation: Incarnation(bytes(row, 0)?),
         position: position(row, 1)?,
         checksum: Some(UsersChecksum(bytes(row, 2)?)),
+        log: Some(LogName(bytes(row, 3)?)),
     })
 }
 
@@ -55,12 +59,12 @@ impl LogState {
         const SQL: &str = concat!(
             "SELECT ",
             head_columns!(),
-            ", name, start, highest_id, rewound, rewound_by, place, timeline, name_rules FROM log_state"
+            ", start, highest_id, rewound, rewound_by, place, timeline, name_rules FROM log_state"
         );
         let row = session.query_one(SQL, &[]).await?;
         let Head { incarnation, position: end, .. } = to_head(&row)?;
         Ok(Self {
-            name: bytes(&row, 3)?,
+            name: LogName(bytes(&row, 3)?),
             incarnation,
             start: position(&row, 4)?,
             end,
@@ -102,7 +106,8 @@ impl LogState {
     /// The end of the log, as others are told.
     pub(super) fn head(&self) -> Head {
         let (incarnation, position) = (self.incarnation, self.end);
-        Head { incarnation, position, checksum: Some(self.checksum) }
+        let (checksum, log) = (Some(self.checksum), Some(self.name));
+        Head { incarnation, position, checksum, log }
     }
 
     /// How far this process has seen the log once this state is committed.

@@ -62,7 +62,7 @@ pub(super) async fn read_log(session: &Session) -> Result<MovedLog, StoreError> 
     let undone = session.query("SELECT incarnation FROM undone_runs ORDER BY 1", &[]).await?;
     let undone = undone.iter().map(|row| bytes(row, 0).map(Incarnation));
     Ok(MovedLog {
-        name: Some(Incarnation(state.name)),
+        name: state.name,
         incarnation: state.incarnation,
         start: state.start,
         end: state.end,
@@ -166,10 +166,8 @@ async fn write_log(session: &Session, log: &MovedLog) -> Result<(), StoreError> 
         state.rewound_by = by;
     }
     state.write(session).await?;
-    if let Some(name) = log.name {
-        let sql = "UPDATE log_state SET name = $1";
-        session.execute(sql, &[(&&name.0[..], Type::BYTEA)]).await?;
-    }
+    let sql = "UPDATE log_state SET name = $1";
+    session.execute(sql, &[(&&log.name.0[..], Type::BYTEA)]).await?;
     let sql = "UPDATE published SET seq = $1";
     session.execute(sql, &[(&log.published, Type::INT8)]).await?;
     rewinding::note_undone(session, &log.undone).await?;

@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use contract::{EventKind, Incarnation, Position, RecordData, RecordHash};
+use contract::{EventKind, Incarnation, LogName, Position, RecordData, RecordHash};
 use serde::{Deserialize, Serialize};
 use shared::file_mark::{Found, Mark};
 use shared::postgres::{Session, Timeline, Type};
@@ -25,7 +25,7 @@ use super::place;
 #[derive(Debug, Serialize, Deserialize)]
 struct LogMark {
     /// Of which log: `DATABASE_URL` may name another one now.
-    log: Incarnation,
+    log: LogName,
     #[serde(flatten)]
     seen: Seen,
     /// The newest timeline that was seen. Earlier versions have not noted it.
@@ -176,7 +176,7 @@ pub(super) async fn is_followed(session: &Session) -> Result<bool, StoreError> {
 /// The mark, if it is of this log. A copy of it tells what was seen as well.
 fn find_mark(marked: &Path, state: &LogState) -> Result<Option<Seen>, StoreError> {
     Ok(match Mark::beside(marked).find::<LogMark>()? {
-        Found::Kept(mark) | Found::Copy(mark) if mark.log.0 == state.name => Some(mark.seen),
+        Found::Kept(mark) | Found::Copy(mark) if mark.log == state.name => Some(mark.seen),
         _ => None,
     })
 }
@@ -192,9 +192,9 @@ pub(super) fn marked_timeline(marked: &Path) -> Result<Timeline, StoreError> {
 /// Keeps what was seen as the mark.
 pub(super) fn keep_mark(
     marked: &Path,
-    log: [u8; 16],
+    log: LogName,
     seen: Seen,
     timeline: Timeline,
 ) -> Result<(), StoreError> {
-    Ok(Mark::beside(marked).keep(&LogMark { log: Incarnation(log), seen, timeline })?)
+    Ok(Mark::beside(marked).keep(&LogMark { log, seen, timeline })?)
 }

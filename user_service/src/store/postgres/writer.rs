@@ -5,7 +5,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Head, Incarnation, Position, UserId};
+use contract::{Head, Incarnation, LogName, Position, UserId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use shared::fail_point::fail_point;
@@ -32,7 +32,7 @@ pub(super) struct PostgresWriter {
     server: Arc<Server>,
     marked: PathBuf,
     /// The log's own name.
-    log: [u8; 16],
+    log: LogName,
     /// In no transaction. Absent while it is used, and after a failure: what a lost transaction has
     /// left behind ends with its connection.
     session: Option<Session>,

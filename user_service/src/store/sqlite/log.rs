@@ -1,7 +1,7 @@
 //! The log of changes, without gaps. Each record contains a hash over itself and all records before
 //! it, and is written in the transaction of the change. The log contains no password hashes.
 
-use contract::{EventKind, LogRecord, Position, RecordData, RecordHash, UserId};
+use contract::{EventKind, LogName, LogRecord, Position, RecordData, RecordHash, UserId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use shared::hashing::PasswordHash;
@@ -64,6 +64,12 @@ pub(super) fn end(connection: &Connection) -> Result<Position, StoreError> {
 pub(super) fn start(connection: &Connection) -> Result<Position, StoreError> {
     let mut statement = connection.prepare_cached("SELECT seq, hash FROM log_start")?;
     Ok(statement.query_row([], to_position)?)
+}
+
+/// The log's own name.
+pub(super) fn name(connection: &Connection) -> Result<LogName, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name FROM log_name")?;
+    Ok(statement.query_row([], |row| row.get(0).map(LogName))?)
 }
 
 /// From a row that begins with `seq` and `hash`.

@@ -32,6 +32,7 @@ pub(super) fn all() -> Migrations<'static> {
         M::up(include_str!("../../../migrations/sqlite/0006_rewinding.sql")),
         M::up(include_str!("../../../migrations/sqlite/0007_moving.sql")),
         M::up(include_str!("../../../migrations/sqlite/0008_administrators.sql")),
+        M::up(include_str!("../../../migrations/sqlite/0009_log_name.sql")),
     ])
 }
 

@@ -130,5 +130,6 @@ fn read_head(connection: &Connection) -> Result<Head, StoreError> {
         incarnation: incarnation::read(connection)?,
         position: log::end(connection)?,
         checksum: Some(checksum::read(connection)?),
+        log: Some(log::name(connection)?),
     })
 }

@@ -62,7 +62,7 @@ pub(super) fn read_log(connection: &Connection) -> Result<MovedLog, StoreError> 
     let mut undone = connection.prepare_cached("SELECT incarnation FROM undone_runs ORDER BY 1")?;
     let undone = undone.query_map([], |row| row.get(0).map(Incarnation))?;
     Ok(MovedLog {
-        name: None,
+        name: log::name(connection)?,
         incarnation: incarnation::read(connection)?,
         start: log::start(connection)?,
         end: log::end(connection)?,
@@ -135,6 +135,7 @@ impl MoveTarget for Target {
 fn write_log(connection: &Connection, moved: &MovedLog) -> Result<(), StoreError> {
     let sql = "INSERT OR REPLACE INTO log_incarnation VALUES (1, ?1)";
     connection.execute(sql, [moved.incarnation.0])?;
+    connection.execute("UPDATE log_name SET name = ?1", [moved.name.0])?;
     let Position { seq, hash } = moved.start;
     connection.execute("UPDATE log_start SET seq = ?1, hash = ?2", params![seq, hash.0])?;
     checksum::write(connection, moved.checksum)?;
