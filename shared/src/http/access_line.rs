@@ -1,5 +1,6 @@
 //! The line of the access log: one for each answer, whoever made it.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl AccessLine<'_> {
         let path = shown(route, self.path);
         let (path, method) = (&*shortened(&path, MAX_PATH), &*shortened(method, MAX_METHOD));
         let latency_us = u64::try_from(self.latency.as_micros()).unwrap_or(u64::MAX);
-        let client = self.client.map(tracing::field::display);
+        let client = self.client.map(Address).map(tracing::field::display);
         let cause = self.cause.map(|cause| shortened(cause, MAX_CAUSE));
         let cause = cause.as_deref();
         macro_rules! line {
@@ -73,10 +74,35 @@ impl AccessLine<'_> {
     }
 }
 
+/// An address as its `Display` shows it, which formats the numbers of IPv4 one by one: 3,000 of the
+/// 38,000 instructions of a verification, because every line has an address.
+struct Address(IpAddr);
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IpAddr::V4(address) = self.0 else { return self.0.fmt(f) };
+        let mut text = String::with_capacity("255.255.255.255".len());
+        for octet in address.octets() {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(itoa::Buffer::new().format(octet));
+        }
+        f.write_str(&text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::telemetry::test_log::logged_by;
+
+    #[test]
+    fn an_address_is_shown_as_everywhere() {
+        for text in ["0.0.0.0", "127.0.0.1", "255.255.255.255", "::1", "2001:db8::7"] {
+            assert_eq!(Address(text.parse().unwrap()).to_string(), text);
+        }
+    }
 
     async fn line(status: u16, path: &str, cause: Option<&str>) -> String {
         let context = RequestContext { request_id: "r1".to_owned(), traceparent: None };
