@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use shared::backup::ServiceData;
 use shared::bus::AmqpBus;
 use shared::capacity::Capacity;
-use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand};
+use shared::cli::{Application, BrokerMissing, CommandError, ServiceCommand, exit};
 use shared::clock::Clock;
 use shared::config::{CommonConfig, HashingArgs, ListenAddress};
 use shared::hashing::{HashingConfig, HashingMetrics, HashingThreads};
@@ -156,26 +156,6 @@ impl Application for UserServiceBinary {
     }
 }
 
-/// The exit codes of sysexits.
-mod exit {
-    /// Some of the input is wrong.
-    pub(super) const DATA: u8 = 65;
-    /// A file cannot be read.
-    pub(super) const NO_INPUT: u8 = 66;
-    /// A file cannot be written.
-    pub(super) const CANT_CREATE: u8 = 73;
-    /// It stopped in the middle, and may go on later.
-    pub(super) const TEMPORARY: u8 = 75;
-    /// A setting is wrong.
-    pub(super) const CONFIG: u8 = 78;
-    /// A signal asked to stop: as shells have it.
-    pub(super) const INTERRUPTED: u8 = 130;
-}
-
-fn failed(exit_code: u8, message: impl Into<String>) -> CommandError {
-    CommandError::Other { message: message.into(), exit_code }
-}
-
 fn wrong(error: &(dyn Error + 'static)) -> CommandError {
-    failed(exit::CONFIG, ErrorChain(error).to_string())
+    CommandError::new(exit::CONFIG, ErrorChain(error).to_string())
 }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::cli::exit;
 use crate::secrets::DataDirError;
 use crate::sqlite::CopyError;
 use crate::store_error::StoreError;
@@ -105,18 +106,18 @@ impl BackupError {
         }
     }
 
-    /// The exit code, as `sysexits.h` has them; an interruption as shells have it.
+    /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Damaged { .. } => 65,
-            Self::Input { .. } | Self::Database { .. } => 66,
+            Self::Damaged { .. } => exit::DATA,
+            Self::Input { .. } | Self::Database { .. } => exit::NO_INPUT,
             Self::Output { .. }
             | Self::Copy { .. }
             | Self::NotEmpty(_)
             | Self::InsideDataDir(_)
-            | Self::Occupied { .. } => 73,
-            Self::Running(_) => 75,
-            Self::Interrupted => 130,
+            | Self::Occupied { .. } => exit::CANT_CREATE,
+            Self::Running(_) => exit::TEMPORARY,
+            Self::Interrupted => exit::INTERRUPTED,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::cli::exit;
 use crate::store_error::StoreError;
 
 /// Why a database was not checked, or not to the end.
@@ -50,14 +51,14 @@ impl CheckFailed {
         }
     }
 
-    /// The exit code of sysexits.
+    /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unusable { .. } => 65,
-            Self::Input { .. } => 66,
-            Self::Store(_) => 75,
-            Self::Refused(_) => 78,
-            Self::Interrupted => 130,
+            Self::Unusable { .. } => exit::DATA,
+            Self::Input { .. } => exit::NO_INPUT,
+            Self::Store(_) => exit::TEMPORARY,
+            Self::Refused(_) => exit::CONFIG,
+            Self::Interrupted => exit::INTERRUPTED,
         }
     }
 }

@@ -2,14 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::CommandError;
+use super::{CommandError, exit};
 use crate::checking::{CheckFailed, Outcome};
 use crate::telemetry::ErrorChain;
-
-/// Something is wrong: `EX_DATAERR` of sysexits.
-const EXIT_DATA: u8 = 65;
-/// The same may give an answer later: `EX_TEMPFAIL`.
-const EXIT_TEMPORARY: u8 = 75;
 
 /// Prints what a check has found, and fails if something is wrong.
 ///
@@ -23,16 +18,15 @@ pub fn tell_check(outcome: &Outcome, is_json: bool) -> Result<(), CommandError> 
     };
     io::stdout().write_all(text.as_bytes())?;
     let failed = |exit_code, what: String| {
-        let message = format!("{what}; nothing was changed");
-        Err(CommandError::Other { message, exit_code })
+        Err(CommandError::new(exit_code, format!("{what}; nothing was changed")))
     };
     match outcome.findings().count() {
         0 if outcome.is_not_compared() => {
-            failed(EXIT_TEMPORARY, "the services were not compared".to_owned())
+            failed(exit::TEMPORARY, "the services were not compared".to_owned())
         }
         0 => Ok(()),
-        1 => failed(EXIT_DATA, "1 problem was found".to_owned()),
-        n => failed(EXIT_DATA, format!("{n} problems were found")),
+        1 => failed(exit::DATA, "1 problem was found".to_owned()),
+        n => failed(exit::DATA, format!("{n} problems were found")),
     }
 }
 

@@ -22,6 +22,7 @@ mod backup;
 mod check;
 mod completions;
 mod config;
+pub mod exit;
 mod healthcheck;
 mod new_password;
 mod serve;
@@ -32,11 +33,6 @@ pub use check::tell_check;
 pub use new_password::read_new_password;
 pub use settings::command;
 pub use signals::stop_on_signal;
-
-/// The exit code for settings that cannot be used: `EX_CONFIG` of sysexits.
-const EXIT_CONFIG: u8 = 78;
-/// The exit code if the service is not running: `EX_UNAVAILABLE` of sysexits.
-const EXIT_UNAVAILABLE: u8 = 69;
 
 /// A binary: the parts that differ between the binaries.
 pub trait Application {
@@ -120,16 +116,21 @@ pub enum CommandError {
     Other {
         /// What happened, in one line.
         message: String,
-        /// Of sysexits.
+        /// Of [`exit`].
         exit_code: u8,
     },
 }
 
 impl CommandError {
+    /// The command failed in a way of its own, told in one line, with an exit code of [`exit`].
+    pub fn new(exit_code: u8, message: impl Into<String>) -> Self {
+        Self::Other { message: message.into(), exit_code }
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Service(AdminError::NotRunning { .. }) => EXIT_UNAVAILABLE,
-            Self::Service(_) | Self::Print(_) => 1,
+            Self::Service(AdminError::NotRunning { .. }) => exit::UNAVAILABLE,
+            Self::Service(_) | Self::Print(_) => exit::FAILED,
             Self::Other { exit_code, .. } => *exit_code,
         }
     }
@@ -287,7 +288,7 @@ impl Failure {
                 for problem in problems {
                     tell(&format!("{binary}: {problem}"));
                 }
-                ExitCode::from(EXIT_CONFIG)
+                ExitCode::from(exit::CONFIG)
             }
             Self::Command(error) => {
                 tell(&format!("{binary}: {}", ErrorChain(&error)));

@@ -8,18 +8,12 @@ use std::thread;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CommandError, signals};
+use super::{CommandError, exit, signals};
 use crate::secrets::read_secret_file;
 use crate::telemetry::ErrorChain;
 
 /// The most bytes that are read.
 const BYTES_MAX: u64 = 64 * 1024;
-/// `EX_DATAERR` of sysexits.
-const EXIT_DATA: u8 = 65;
-/// `EX_NOINPUT` of sysexits.
-const EXIT_NO_INPUT: u8 = 66;
-/// As shells have it.
-const EXIT_INTERRUPTED: u8 = 130;
 
 /// Reads a new password: from this file, or else from the standard input, its first line; a person at
 /// a terminal is asked twice, and what is typed is not shown.
@@ -27,32 +21,36 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// # Errors
 /// It cannot be read, or the two differ.
 pub fn read_new_password(file: Option<&Path>) -> Result<SecretString, CommandError> {
-    let failed = |exit_code, message| CommandError::Other { message, exit_code };
     if let Some(path) = file {
         let content = read_secret_file(path)
-            .map_err(|error| failed(EXIT_NO_INPUT, ErrorChain(&error).to_string()))?;
-        return as_text(content).ok_or_else(|| failed(EXIT_DATA, not_text(path.display())));
+            .map_err(|error| CommandError::new(exit::NO_INPUT, ErrorChain(&error).to_string()))?;
+        return as_text(content)
+            .ok_or_else(|| CommandError::new(exit::DATA, not_text(path.display())));
     }
     let cannot = |error: io::Error| {
-        failed(EXIT_NO_INPUT, format!("cannot read the password from the standard input: {error}"))
+        CommandError::new(
+            exit::NO_INPUT,
+            format!("cannot read the password from the standard input: {error}"),
+        )
     };
     let input = io::stdin();
     if !input.is_terminal() {
         let line = read_line(&mut input.lock()).map_err(cannot)?;
-        return as_text(line).ok_or_else(|| failed(EXIT_DATA, not_text("the standard input")));
+        return as_text(line)
+            .ok_or_else(|| CommandError::new(exit::DATA, not_text("the standard input")));
     }
     let typed = Typed::listen().map_err(cannot)?;
     let ask = |prompt| {
         typed.ask(prompt).map_err(|error| match error.kind() {
-            ErrorKind::Interrupted => failed(EXIT_INTERRUPTED, "interrupted".to_owned()),
+            ErrorKind::Interrupted => CommandError::new(exit::INTERRUPTED, "interrupted"),
             _ => cannot(error),
         })
     };
     let (first, again) = (ask("New password: ")?, ask("The same again: ")?);
     if first != again {
-        return Err(failed(EXIT_DATA, "the two passwords differ; nothing was changed".to_owned()));
+        return Err(CommandError::new(exit::DATA, "the two passwords differ; nothing was changed"));
     }
-    as_text(first).ok_or_else(|| failed(EXIT_DATA, not_text("the password")))
+    as_text(first).ok_or_else(|| CommandError::new(exit::DATA, not_text("the password")))
 }
 
 fn not_text(what: impl std::fmt::Display) -> String {

@@ -2,9 +2,8 @@
 
 use shared::backup::Stop;
 use shared::checking::{CheckFailed, Outcome, Place, Report};
-use shared::cli::{CommandError, stop_on_signal, tell_check};
+use shared::cli::{CommandError, exit, stop_on_signal, tell_check};
 
-use super::{exit, failed};
 use crate::config::Config;
 use crate::store::StoreError;
 use crate::store::checking::{self, Checker, open_checker};
@@ -25,7 +24,7 @@ impl UsersCheck {
     pub async fn open(config: &Config, stop: &Stop) -> Result<Result<Self, Report>, CommandError> {
         let problems = config.problems();
         if !problems.is_empty() {
-            return Err(failed(exit::CONFIG, problems.join("; ")));
+            return Err(CommandError::new(exit::CONFIG, problems.join("; ")));
         }
         let place = config.place_of_users().map_err(|error| super::wrong(&error))?;
         let is_in_file = config.service.database.not_in_files().is_none();

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use shared::cli::CommandError;
+use shared::cli::{CommandError, exit};
 use shared::secrets::{DataDirClaim, claim_data_dir};
 use shared::telemetry::ErrorChain;
 
-use super::{exit, failed, wrong};
+use super::wrong;
 use crate::DATA;
 use crate::config::Config;
 use crate::store::StoreError;
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 pub(super) fn migrate(config: &Config) -> Result<(), CommandError> {
     let problems = config.problems();
     if !problems.is_empty() {
-        return Err(failed(exit::CONFIG, problems.join("; ")));
+        return Err(CommandError::new(exit::CONFIG, problems.join("; ")));
     }
     let store = config.store(&config.common.data_dir).map_err(|error| wrong(&error))?;
     let _claim = claim_file(config)?;
@@ -31,11 +31,13 @@ fn claim_file(config: &Config) -> Result<Option<DataDirClaim>, CommandError> {
         return Ok(None);
     }
     let claimed = claim_data_dir(&config.common.data_dir, DATA.service);
-    claimed.map(Some).map_err(|error| failed(exit::TEMPORARY, ErrorChain(&error).to_string()))
+    claimed
+        .map(Some)
+        .map_err(|error| CommandError::new(exit::TEMPORARY, ErrorChain(&error).to_string()))
 }
 
 /// What passes may be tried again; the rest is for the operator to settle.
 fn refused(error: &StoreError) -> CommandError {
     let exit_code = if error.is_passing() { exit::TEMPORARY } else { exit::CONFIG };
-    failed(exit_code, ErrorChain(error).to_string())
+    CommandError::new(exit_code, ErrorChain(error).to_string())
 }

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use shared::cli::CommandError;
+use shared::cli::{CommandError, exit};
 use shared::regular_file::directory_of;
 use shared::secrets::{DataDirClaim, DataDirError, claim_data_dir};
 use shared::telemetry::ErrorChain;
 
-use super::{exit, failed};
 use crate::DATA;
 use crate::config::Config;
 use crate::store::StoreError;
@@ -42,12 +41,12 @@ impl Move {
         };
         let (from, to) = (self.from, to);
         if from.expose_secret() == to.expose_secret() {
-            return Err(failed(exit::CONFIG, "--from and --to name the same database"));
+            return Err(CommandError::new(exit::CONFIG, "--from and --to name the same database"));
         }
         let source = move_end(&from, data_dir).map_err(|error| wrong("--from", &error))?;
         let target = move_end(&to, data_dir).map_err(|error| wrong("--to", &error))?;
         if let Some(path) = file_of(&from).filter(|path| !path.exists()) {
-            return Err(failed(
+            return Err(CommandError::new(
                 exit::NO_INPUT,
                 format!("{}: there is no such file", path.display()),
             ));
@@ -89,12 +88,12 @@ fn claim(place: &SecretString) -> Result<Option<DataDirClaim>, CommandError> {
             DataDirError::Io { .. } => exit::CANT_CREATE,
             _ => exit::TEMPORARY,
         };
-        failed(exit_code, ErrorChain(&error).to_string())
+        CommandError::new(exit_code, ErrorChain(&error).to_string())
     })
 }
 
 fn wrong(flag: &str, error: &(dyn std::error::Error + 'static)) -> CommandError {
-    failed(exit::CONFIG, format!("{flag}: {}", ErrorChain(error)))
+    CommandError::new(exit::CONFIG, format!("{flag}: {}", ErrorChain(error)))
 }
 
 fn refused(error: &MoveError) -> CommandError {
@@ -105,5 +104,5 @@ fn refused(error: &MoveError) -> CommandError {
         MoveError::Store(error) if StoreError::is_passing(error) => exit::TEMPORARY,
         MoveError::Store(_) => exit::CONFIG,
     };
-    failed(exit_code, ErrorChain(error).to_string())
+    CommandError::new(exit_code, ErrorChain(error).to_string())
 }

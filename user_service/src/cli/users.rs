@@ -15,7 +15,6 @@ use shared::cli::CommandError;
 use self::create::Create;
 use self::export::Export;
 use self::import::Import;
-use super::{exit, failed};
 use crate::admin::{AdminCommand, ListedUser, SERVICE};
 
 /// What to do with the users.

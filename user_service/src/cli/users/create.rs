@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use secrecy::ExposeSecret;
 use shared::admin::ask_service;
-use shared::cli::{CommandError, read_new_password};
+use shared::cli::{CommandError, exit, read_new_password};
 
-use super::{exit, failed};
 use crate::admin::{AdminCommand, Creation, SERVICE};
 
 /// `users create`.
@@ -34,7 +33,7 @@ impl Create {
         let user = match ask_service(data_dir, SERVICE, &command)? {
             Creation::Created(user) => user,
             Creation::Refused(why) => {
-                return Err(failed(exit::DATA, format!("not created: {why}")));
+                return Err(CommandError::new(exit::DATA, format!("not created: {why}")));
             }
         };
         let mut output = io::stdout().lock();

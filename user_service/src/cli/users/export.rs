@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use shared::backup::Stop;
-use shared::cli::{CommandError, stop_on_signal};
+use shared::cli::{CommandError, exit, stop_on_signal};
 use shared::regular_file::directory_of;
 use tempfile::NamedTempFile;
 
-use super::{each_page, exit, failed};
+use super::each_page;
 
 /// `users export`.
 #[derive(Args, Clone, Debug)]
@@ -30,7 +30,10 @@ impl Export {
             return self.write_to(&mut io::stdout().lock(), data_dir, &stop).map(drop);
         }
         let cannot = |error: io::Error| {
-            failed(exit::CANT_CREATE, format!("cannot write {}: {error}", self.file.display()))
+            CommandError::new(
+                exit::CANT_CREATE,
+                format!("cannot write {}: {error}", self.file.display()),
+            )
         };
         let mut file = NamedTempFile::new_in(directory_of(&self.file)).map_err(cannot)?;
         let count = self.write_to(file.as_file_mut(), data_dir, &stop)?;
@@ -48,13 +51,16 @@ impl Export {
         stop: &Stop,
     ) -> Result<u64, CommandError> {
         let cannot = |error: io::Error| {
-            failed(exit::CANT_CREATE, format!("cannot write {}: {error}", self.file.display()))
+            CommandError::new(
+                exit::CANT_CREATE,
+                format!("cannot write {}: {error}", self.file.display()),
+            )
         };
         let mut output = BufWriter::new(output);
         let mut count = 0;
         each_page(data_dir, !self.without_hashes, |page| {
             if stop.is_asked() {
-                return Err(failed(exit::INTERRUPTED, "interrupted; nothing was kept"));
+                return Err(CommandError::new(exit::INTERRUPTED, "interrupted; nothing was kept"));
             }
             count += page.len() as u64;
             for user in page {

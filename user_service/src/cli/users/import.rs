@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use shared::admin::{AdminError, ask_service};
 use shared::backup::Stop;
-use shared::cli::{CommandError, stop_on_signal};
+use shared::cli::{CommandError, exit, stop_on_signal};
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
 use shared::regular_file::read_regular;
@@ -22,7 +22,6 @@ use shared::regular_file::read_regular;
 use self::progress::Progress;
 use self::report::{Counts, Report};
 use super::formats::{Format, Found, HashConfig, NoHashConfig, Place, ReadError, read_users};
-use super::{exit, failed};
 use crate::admin::{AdminCommand, Fate, NewUser, PAGE, SERVICE};
 
 /// The most bytes of a file with Firebase's parameters.
@@ -83,7 +82,7 @@ impl Import {
         let mut input = self.open()?;
         let report = Report::open(self.errors.as_deref()).map_err(|error| {
             let path = self.errors.as_deref().unwrap_or(Path::new("-")).display();
-            failed(exit::CANT_CREATE, format!("cannot write {path}: {error}"))
+            CommandError::new(exit::CANT_CREATE, format!("cannot write {path}: {error}"))
         })?;
         let mut importer = Importer {
             data_dir,
@@ -106,7 +105,10 @@ impl Import {
             return Ok(Box::new(BufReader::new(io::stdin())));
         }
         let cannot = |error: io::Error| {
-            failed(exit::NO_INPUT, format!("cannot read {}: {error}", self.file.display()))
+            CommandError::new(
+                exit::NO_INPUT,
+                format!("cannot read {}: {error}", self.file.display()),
+            )
         };
         let file = File::open(&self.file).map_err(cannot)?;
         if file.metadata().map_err(cannot)?.is_dir() {
@@ -118,7 +120,7 @@ impl Import {
     fn firebase(&self) -> Result<Option<HashConfig>, CommandError> {
         let Some(path) = &self.firebase_hash_config else { return Ok(None) };
         let cannot = |exit_code, error: String| {
-            failed(exit_code, format!("cannot use {}: {error}", path.display()))
+            CommandError::new(exit_code, format!("cannot use {}: {error}", path.display()))
         };
         let content = read_regular(path, HASH_CONFIG_MAX);
         let content = content.map_err(|error| cannot(exit::NO_INPUT, error.to_string()))?;
@@ -140,24 +142,28 @@ impl Import {
         let again = "run it again to go on";
         match ended {
             Ok(()) if counts.refused == 0 => Ok(()),
-            Ok(()) => Err(failed(exit::DATA, format!("{} users were refused", counts.refused))),
-            Err(Stopped::Read(ReadError::Io(error))) => {
-                Err(failed(exit::NO_INPUT, format!("cannot read {file}: {error}; {again}")))
+            Ok(()) => {
+                Err(CommandError::new(exit::DATA, format!("{} users were refused", counts.refused)))
             }
+            Err(Stopped::Read(ReadError::Io(error))) => Err(CommandError::new(
+                exit::NO_INPUT,
+                format!("cannot read {file}: {error}; {again}"),
+            )),
             Err(Stopped::Read(ReadError::Form(problem))) => {
-                Err(failed(exit::DATA, format!("cannot read {file}: {problem}")))
+                Err(CommandError::new(exit::DATA, format!("cannot read {file}: {problem}")))
             }
             Err(Stopped::Service(error @ AdminError::NotRunning { .. })) if counts.sent() == 0 => {
                 Err(error.into())
             }
             Err(Stopped::Service(error)) => {
-                Err(failed(exit::TEMPORARY, format!("stopped: {error}; {again}")))
+                Err(CommandError::new(exit::TEMPORARY, format!("stopped: {error}; {again}")))
             }
-            Err(Stopped::Report(error)) => {
-                Err(failed(exit::CANT_CREATE, format!("cannot write the errors: {error}; {again}")))
-            }
+            Err(Stopped::Report(error)) => Err(CommandError::new(
+                exit::CANT_CREATE,
+                format!("cannot write the errors: {error}; {again}"),
+            )),
             Err(Stopped::Interrupted) => {
-                Err(failed(exit::INTERRUPTED, format!("interrupted; {again}")))
+                Err(CommandError::new(exit::INTERRUPTED, format!("interrupted; {again}")))
             }
         }
     }
