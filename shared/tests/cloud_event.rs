@@ -121,10 +121,10 @@ fn all() -> Vec<Outgoing> {
         codec.encode_answer("auth.1.control.x", &answer()),
         codec.encode_answer("auth.1.control.x", &snapshot()),
         codec.encode_rehash(&rehash),
-        codec.encode_end_sessions(&EndSessions {
-            id: UserId(1),
-            stamp: state("Anna", 1).stamp.unwrap(),
-        }),
+        codec.encode_end_sessions(
+            &EndSessions { id: UserId(1), stamp: state("Anna", 1).stamp.unwrap() },
+            Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        ),
         codec.encode_token_question(&TokenQuestion { nonce: "7".into(), token: "a.b.c".into() }),
         codec.encode_token_answer(&TokenAnswer {
             nonce: "7".into(),

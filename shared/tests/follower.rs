@@ -20,16 +20,17 @@ fn log(length: i64) -> Vec<ReceivedRecord> {
         let (position, prev_hash) = (Position { seq, hash }, end.hash);
         end = position;
         let change = UserChange { id: UserId(seq), user: None, written_by: None };
-        ReceivedRecord { position, prev_hash, data: Some(change.into()), sealed_hash: None }
+        let (data, traceparent) = (Some(change.into()), None);
+        ReceivedRecord { position, prev_hash, data, sealed_hash: None, traceparent }
     };
     (1..=length).map(&mut record).collect()
 }
 
 /// What the record does.
 fn change(seq: usize) -> NextChange {
-    let ReceivedRecord { position, prev_hash, data, sealed_hash } = record(seq);
+    let ReceivedRecord { position, prev_hash, data, sealed_hash, traceparent } = record(seq);
     let Some(data) = data else { panic!("the record can be read") };
-    NextChange { position, prev_hash, data, sealed_hash }
+    NextChange { position, prev_hash, data, sealed_hash, traceparent }
 }
 
 /// A follower that has applied the first record.

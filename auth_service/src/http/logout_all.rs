@@ -15,7 +15,8 @@ use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
 use shared::http::{
-    Action, Actor, AuditRecord, Bearer, IgnoredBody, Problem, ProblemKind, RequestOrigin,
+    Action, Actor, AuditRecord, Bearer, IgnoredBody, Problem, ProblemKind, RequestContext,
+    RequestOrigin,
 };
 use shared::tokens::VerifiedToken;
 use tokio::time::{sleep, timeout};
@@ -48,8 +49,8 @@ pub struct SessionEnder {
 
 impl SessionEnder {
     /// Sends the command by both ways: it does nothing where it comes twice.
-    async fn send(self, command: EndSessions) {
-        let message = self.codec.encode_end_sessions(&command);
+    async fn send(self, command: EndSessions, traceparent: Option<String>) {
+        let message = self.codec.encode_end_sessions(&command, traceparent);
         let over_the_bus = self.bus.publish(vec![message.clone()]);
         let directly = async {
             if let Some(client) = &self.direct {
@@ -83,21 +84,26 @@ fn note_failure<T>(sent: Result<T, impl std::error::Error + 'static>) {
 pub(super) async fn logout_all(
     bearer: Bearer,
     api: Data<Api>,
-    origin: RequestOrigin,
+    (context, origin): (RequestContext, RequestOrigin),
     _: IgnoredBody,
 ) -> Result<HttpResponse, Problem> {
-    let work = async |record: &mut AuditRecord| end(&bearer, &api, record).await;
+    let work = async |record: &mut AuditRecord| end(&bearer, &api, context, record).await;
     api.audit.follow(Action::LogoutAll, origin, work).await?;
     Ok(HttpResponse::Ok().json(LogoutResponse { status: "logout successful" }))
 }
 
-async fn end(bearer: &Bearer, api: &Api, record: &mut AuditRecord) -> Result<(), Problem> {
+async fn end(
+    bearer: &Bearer,
+    api: &Api,
+    context: RequestContext,
+    record: &mut AuditRecord,
+) -> Result<(), Problem> {
     let token = api.tokens.check_signed(&bearer.0).await?;
     record.by(Actor::User(token.user));
     record.about(token.user);
     // A failure here matters no more once the new stamp ends this session, too.
     let revoked = ask(&api.revocations, RevokeSession::of(&token, None)).await;
-    let ended = end_all(api, &token).await;
+    let ended = end_all(api, &token, context.traceparent).await;
     match (ended, revoked) {
         (Ok(()), _) => Ok(()),
         (Err(problem), Ok(Ok(()) | Err(RevokeRefused::AlreadyDead))) => Err(problem),
@@ -108,12 +114,16 @@ async fn end(bearer: &Bearer, api: &Api, record: &mut AuditRecord) -> Result<(),
 }
 
 /// Returns when no token with the same stamp is accepted here any more.
-async fn end_all(api: &Api, token: &VerifiedToken) -> Result<(), Problem> {
+async fn end_all(
+    api: &Api,
+    token: &VerifiedToken,
+    traceparent: Option<String>,
+) -> Result<(), Problem> {
     if api.tokens.has_ended(token)? {
         return Ok(());
     }
     let (id, stamp) = (token.user, token.stamp);
-    actix_web::rt::spawn(api.session_ender.clone().send(EndSessions { id, stamp }));
+    actix_web::rt::spawn(api.session_ender.clone().send(EndSessions { id, stamp }, traceparent));
     let arrived = async {
         let mut applied = api.applied.clone();
         loop {

@@ -112,9 +112,8 @@ impl UserService {
         actix_web::rt::spawn(async move {
             while let Some(command) = commands.next().await {
                 commands.acknowledge_through(command.tag).await.unwrap();
-                if service.answers.get()
-                    && service.end_sessions(&service.codec.decode_end_sessions(&command).unwrap())
-                {
+                let (end, _) = service.codec.decode_end_sessions(&command).unwrap();
+                if service.answers.get() && service.end_sessions(&end) {
                     service.publish_last().await;
                 }
             }
@@ -355,7 +354,7 @@ impl UserService {
     /// The answer to a question or a command that came over HTTP; nothing if it is none.
     pub(crate) fn answer_directly(&self, question: &[u8]) -> Option<String> {
         let delivery = from_line(question).ok()?;
-        if let Ok(command) = self.codec.decode_end_sessions(&delivery) {
+        if let Ok((command, _)) = self.codec.decode_end_sessions(&delivery) {
             self.end_sessions(&command);
             return Some(String::new());
         }

@@ -318,8 +318,9 @@ impl Codec {
                 unreadable.push(Unreadable { letter, reason });
             }
         });
-        let SentRecord { record: LogRecord { position, prev_hash, .. }, sealed_hash } = sent;
-        ReceivedRecord { position, prev_hash, data: data.ok(), sealed_hash }
+        let SentRecord { record, sealed_hash } = sent;
+        let LogRecord { position, prev_hash, traceparent, .. } = record;
+        ReceivedRecord { position, prev_hash, data: data.ok(), sealed_hash, traceparent }
     }
 
     fn read<T: DeserializeOwned>(

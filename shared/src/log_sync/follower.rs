@@ -176,14 +176,14 @@ impl Follower {
 
     /// Applies the next record. If it is unreadable, asks for a snapshot instead.
     fn apply_next(&mut self, record: ReceivedRecord, effects: &mut Vec<Effect>) {
-        let ReceivedRecord { position, prev_hash, data, sealed_hash } = record;
+        let ReceivedRecord { position, prev_hash, data, sealed_hash, traceparent } = record;
         let Some(data) = data else {
             self.ask(AskReason::Unappliable, None, effects);
             return;
         };
         self.cursor.position = position;
         self.behind_at = None;
-        let next = NextChange { position, prev_hash, data, sealed_hash };
+        let next = NextChange { position, prev_hash, data, sealed_hash, traceparent };
         if let Some(Effect::Apply(changes, last)) = effects.last_mut() {
             // Joins the previous transaction.
             changes.push(next);

@@ -16,6 +16,8 @@ pub struct ReceivedRecord {
     pub data: Option<RecordData>,
     /// The hash of the record's password, if it is still the user's current one.
     pub sealed_hash: Option<SealedHash>,
+    /// W3C trace context of what caused it.
+    pub traceparent: Option<String>,
 }
 
 impl ReceivedRecord {
@@ -36,6 +38,8 @@ pub struct NextChange {
     pub data: RecordData,
     /// The hash of the record's password, if it is still the user's current one.
     pub sealed_hash: Option<SealedHash>,
+    /// W3C trace context of what caused it.
+    pub traceparent: Option<String>,
 }
 
 /// The records after a cursor (`contract::Continue`).

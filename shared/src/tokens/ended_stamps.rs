@@ -115,7 +115,7 @@ mod tests {
 
     fn with_data(position: Position, data: RecordData) -> ReceivedRecord {
         let (prev_hash, data) = (RecordHash::default(), Some(data));
-        ReceivedRecord { position, prev_hash, data, sealed_hash: None }
+        ReceivedRecord { position, prev_hash, data, sealed_hash: None, traceparent: None }
     }
 
     fn state(stamp: Option<Position>) -> UserState {

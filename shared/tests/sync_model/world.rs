@@ -200,7 +200,8 @@ impl World {
         let user = Some(state_of(name));
         let change = UserChange { id: UserId(seq + 1), user, written_by: None };
         let data = Some(change.into());
-        let sent = ReceivedRecord { position, prev_hash, data, sealed_hash: None };
+        let sent =
+            ReceivedRecord { position, prev_hash, data, sealed_hash: None, traceparent: None };
         self.log.push(sent.clone());
         self.remember_history();
         if publish {

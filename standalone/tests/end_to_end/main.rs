@@ -29,6 +29,7 @@ mod restores;
 mod sealing_keys;
 mod secrets;
 mod system;
+mod traces;
 mod user_replicas;
 
 use system::System;

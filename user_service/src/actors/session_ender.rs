@@ -57,9 +57,12 @@ impl Actor for SessionEnder {
     }
 }
 
-async fn take(repository: &Mailbox<UserRepository>, command: EndSessions) -> Result<(), NotNow> {
+async fn take(
+    repository: &Mailbox<UserRepository>,
+    (command, traceparent): (EndSessions, Option<String>),
+) -> Result<(), NotNow> {
     let user_id = command.id.0;
-    let failure: Box<dyn Error> = match end_sessions(repository, command).await {
+    let failure: Box<dyn Error> = match end_sessions(repository, command, traceparent).await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => {
             if let ChangeError::Store(error) = &error {
@@ -78,8 +81,9 @@ async fn take(repository: &Mailbox<UserRepository>, command: EndSessions) -> Res
 pub async fn end_sessions(
     repository: &Mailbox<UserRepository>,
     EndSessions { id, stamp }: EndSessions,
+    traceparent: Option<String>,
 ) -> Result<Result<(), ChangeError>, AskError> {
-    let change = store::EndSessions { id, stamp: Some(stamp), traceparent: None };
+    let change = store::EndSessions { id, stamp: Some(stamp), traceparent };
     Ok(match ask(repository, Change::EndSessions(change)).await? {
         Ok(_) | Err(ChangeError::NoSuchUser) => Ok(()),
         Err(error) => Err(error),

@@ -21,8 +21,8 @@ pub(super) async fn internal_sync(
     DirectMessage(delivery): DirectMessage,
 ) -> Result<HttpResponse, Problem> {
     if delivery.routing_key == END_SESSIONS_QUEUE {
-        let command = api.codec.decode_end_sessions(&delivery)?;
-        end_sessions(&api.repository, command).await??;
+        let (command, traceparent) = api.codec.decode_end_sessions(&delivery)?;
+        end_sessions(&api.repository, command, traceparent).await??;
         return Ok(HttpResponse::Ok().finish());
     }
     let question = api.codec.decode_question(&delivery)?;

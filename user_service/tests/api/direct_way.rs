@@ -118,17 +118,21 @@ async fn sessions_are_ended_before_the_answer_and_once_for_each_stamp() {
     app.create("anna").await;
     let (codec, stamp) = (Codec::new(keys_of(&app)), app.records()[0].position);
     for _ in 0..2 {
-        let answer = client(&app).ask(codec.encode_end_sessions(&end(stamp))).await.unwrap();
+        let answer = client(&app).ask(codec.encode_end_sessions(&end(stamp), None)).await.unwrap();
         assert!(answer.is_empty());
         assert_eq!(ends(&app).len(), 1);
     }
     let next = ends(&app)[0].position;
-    client(&app).ask(codec.encode_end_sessions(&end(next))).await.unwrap();
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+    let command = codec.encode_end_sessions(&end(next), Some(traceparent.clone()));
+    client(&app).ask(command).await.unwrap();
     assert_eq!(ends(&app).len(), 2);
+    assert_eq!(ends(&app)[1].traceparent, Some(traceparent));
     let nobody = EndSessions { id: UserId(9), stamp };
-    assert!(client(&app).ask(codec.encode_end_sessions(&nobody)).await.unwrap().is_empty());
+    assert!(client(&app).ask(codec.encode_end_sessions(&nobody, None)).await.unwrap().is_empty());
     let foreign = Codec::new(Arc::new(SealingKeys::parse(&SealingKeys::generate()).unwrap()));
-    let refused = client(&app).ask(foreign.encode_end_sessions(&end(ends(&app)[1].position))).await;
+    let refused =
+        client(&app).ask(foreign.encode_end_sessions(&end(ends(&app)[1].position), None)).await;
     assert!(matches!(&refused, Err(DirectError::Refused(status)) if *status == 401), "{refused:?}");
     assert_eq!(ends(&app).len(), 2);
     app.stop().await;
@@ -142,7 +146,7 @@ async fn sessions_are_ended_over_the_bus_too() {
     let (codec, stamp) = (Codec::new(keys_of(&app)), app.records()[0].position);
     // Sent until it is done: what comes before the queue was declared is lost.
     until("the sessions are ended", BOUND, async || {
-        bus.publish(vec![codec.encode_end_sessions(&end(stamp))]).await.unwrap();
+        bus.publish(vec![codec.encode_end_sessions(&end(stamp), None)]).await.unwrap();
         (ends(&app).len() == 1).then_some(())
     })
     .await;

@@ -28,7 +28,8 @@ fn at(seq: i64) -> Position {
 fn record(seq: i64, user: i64, left: Option<UserState>) -> ReceivedRecord {
     let data = UserChange { id: UserId(user), user: left, written_by: Some(RUN) }.into();
     let (position, prev_hash) = (at(seq), at(seq - 1).hash);
-    ReceivedRecord { position, prev_hash, data: Some(data), sealed_hash: None }
+    let (data, sealed_hash, traceparent) = (Some(data), None, None);
+    ReceivedRecord { position, prev_hash, data, sealed_hash, traceparent }
 }
 
 fn created(user: i64) -> ReceivedRecord {
@@ -41,8 +42,9 @@ fn created(user: i64) -> ReceivedRecord {
 
 /// As `CredentialRepository` does.
 fn apply(store: &mut ProjectionStore, applied: &watch::Sender<Applied>, record: ReceivedRecord) {
-    let ReceivedRecord { position, prev_hash, data, sealed_hash } = record;
-    let next = NextChange { position, prev_hash, data: data.unwrap(), sealed_hash };
+    let ReceivedRecord { position, prev_hash, data, sealed_hash, traceparent } = record;
+    let data = data.unwrap();
+    let next = NextChange { position, prev_hash, data, sealed_hash, traceparent };
     store.apply(&[next], &Cursor { incarnation: RUN, position }).unwrap();
     applied.send_modify(|_| ());
 }

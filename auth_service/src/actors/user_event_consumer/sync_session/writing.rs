@@ -16,12 +16,16 @@ impl SyncSession<'_> {
     /// Writes the records. From then on the projection tells which tokens they have ended.
     pub(super) async fn apply(
         &mut self,
-        changes: Vec<NextChange>,
+        mut changes: Vec<NextChange>,
         cursor: Cursor,
     ) -> Result<(), SessionError> {
         let concerned: Vec<Whose> = changes.iter().map(|next| Whose::stamps(&next.data)).collect();
+        let causes: Vec<Cause> = changes.iter_mut().filter_map(Cause::take_from).collect();
         let command = ApplyEvents { changes, cursor };
         ask(&self.with.repository, command).await.map_err(SessionError::failed)??;
+        for Cause { seq, traceparent } in &causes {
+            tracing::debug!(seq, traceparent, "a record is applied");
+        }
         self.with.ended.forget(concerned, cursor.incarnation, cursor.position);
         self.note_written();
         Ok(())
@@ -65,6 +69,19 @@ impl SyncSession<'_> {
             tracing::warn!(seq = cursor.position.seq, "the snapshot does not match its checksum");
         }
         Ok(())
+    }
+}
+
+/// Which request a record comes from.
+struct Cause {
+    seq: i64,
+    traceparent: String,
+}
+
+impl Cause {
+    fn take_from(next: &mut NextChange) -> Option<Self> {
+        let traceparent = next.traceparent.take()?;
+        Some(Self { seq: next.position.seq, traceparent })
     }
 }
 

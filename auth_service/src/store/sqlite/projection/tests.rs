@@ -54,7 +54,7 @@ fn next_record(at: &mut Position, data: &str, sealed_hash: Option<&str>) -> Next
     let change: UserChange = serde_json::from_str(data).unwrap();
     let data = change.into();
     let sealed_hash = sealed_hash.map(SealedHash::new);
-    NextChange { position: *at, prev_hash, data, sealed_hash }
+    NextChange { position: *at, prev_hash, data, sealed_hash, traceparent: None }
 }
 
 fn user(id: i64, username: &str, password_version: i64) -> String {
@@ -119,7 +119,8 @@ fn after_a_log_that_went_back_its_record_is_everybodys_stamp() {
     let prev_hash = at.position.hash;
     at.position = Position { seq: at.position.seq + 1, hash: RecordHash([7; 16]) };
     let data = RecordData::Rewound(LogRewound { ids_through: 1_000_009, written_by: None });
-    let next = NextChange { position: at.position, prev_hash, data, sealed_hash: None };
+    let (position, sealed_hash, traceparent) = (at.position, None, None);
+    let next = NextChange { position, prev_hash, data, sealed_hash, traceparent };
     projected.apply_records(&[next], at).unwrap();
     for name in ["a", "b"] {
         assert_eq!(projected.find(name).unwrap().stamp, at.position, "{name}");
