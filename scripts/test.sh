@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # Settings that the caller may have for another system must not affect the tests.
 unset DATA_DIR HTTP_WORKERS SHUTDOWN_GRACE LOG LOG_FORMAT "${!AMQP_@}" "${!DATABASE_@}" "${!ARGON2_@}" "${!HASH_@}" \
   "${!SEALING_KEY@}" "${!USER_SERVICE_@}" "${!AUTH_@}" "${!TOKEN_@}" "${!KEY_@}" "${!SESSION_@}" "${!PASSWORD_@}" "${!LOG_@}" \
-  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES CORS_ORIGINS REQUIRE_IF_MATCH "${!CONSOLE@}" AUDIT_NAMES
+  "${!SYNC_@}" "${!LOGIN_@}" TRUSTED_PROXIES CORS_ORIGINS REQUIRE_IF_MATCH "${!CONSOLE@}" AUDIT_NAMES "${!OTEL_@}"
 
 work=$(mktemp -d)
 standalone_pid=''

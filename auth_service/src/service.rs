@@ -43,6 +43,7 @@ use shared::telemetry::Registry;
 use shared::tokens::key_schedule::KeyRules;
 use shared::tokens::token_set_view::TokenSetView;
 use shared::tokens::{EndedStamps, SigningKeyError, TokenRules};
+use shared::traces::Traces;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -120,6 +121,7 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
+    traces: Traces,
     /// Answers the operator's commands.
     admin: JoinHandle<()>,
     /// Held until everything has stopped.
@@ -133,6 +135,7 @@ impl Running {
         self.http.stop().await;
         self.admin.abort();
         self.actors.stop().await;
+        self.traces.stop().await;
         tracing::info!("auth_service has stopped");
     }
 }
@@ -148,6 +151,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let Deps { bus, hashing, capacity, layout, clock, mut registry } = deps;
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
+    let traces = Traces::start(&config.common.traces, "auth_service", &mut registry);
     let health = Health::register(&mut registry);
     let boot_id = clock.boot_id();
     let open = async || Files::open(&config, layout, (&clock, boot_id), &metrics);
@@ -158,7 +162,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         (repository, revocations),
         (keys, key_ring_config(&config, &place.directory, &clock, boot_id)),
         &health,
-        following(&config.service, place.number, (&bus, &codec), metrics.following),
+        following(&config.service, place.number, (&bus, &codec), metrics.following, &traces),
         Exchanging { known: replicas, clock: clock.clone(), metrics: metrics.exchange.clone() },
     );
     actors.make_keys_ready().await;
@@ -199,16 +203,15 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let admin = actors.answer_commands(&place.directory, &health);
     let watched = place.claim.watch();
     let probes = actors.probes(health, bus, watched, (clock, registry), refuse_after_ms);
-    let paths = move |app: &mut ServiceConfig| api.configure(app);
-    let settings = server_config(&config, capacity);
-    let served = serve(&settings, http_metrics, probes, http::document(), paths);
-    finish(served, actors, admin, place).await
+    let settings = server_config(&config, capacity, traces.clone());
+    let served = serve(&settings, http_metrics, probes, http::document(), api.into_paths());
+    finish(served, (actors, traces), admin, place).await
 }
 
 /// The running service. If it cannot listen, what was started stops.
 async fn finish(
     served: Result<RunningHttpServer, ServeError>,
-    actors: Actors,
+    (actors, traces): (Actors, Traces),
     admin: JoinHandle<()>,
     place: ReplicaPlace,
 ) -> Result<Running, StartError> {
@@ -216,7 +219,8 @@ async fn finish(
         Ok(http) => {
             // Last: scripts that wait for this line find all the others before it.
             tracing::info!(address = %http.address, place = place.number, "auth_service listens");
-            Ok(Running { address: http.address, http, actors, admin, _claim: place.claim })
+            let (address, claim) = (http.address, place.claim);
+            Ok(Running { address, http, actors, traces, admin, _claim: claim })
         }
         Err(error) => {
             admin.abort();
@@ -231,6 +235,7 @@ fn following(
     place: u32,
     (bus, codec): (&Arc<dyn Bus>, &Codec),
     metrics: FollowingMetrics,
+    traces: &Traces,
 ) -> Following {
     Following {
         bus: Arc::clone(bus),
@@ -238,10 +243,11 @@ fn following(
         replica: service.replica_in(place),
         user_service_url: service.user_service_url.clone(),
         metrics,
+        traces: traces.clone(),
     }
 }
 
-fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
+fn server_config(config: &Config, capacity: Capacity, traces: Traces) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.auth_service_listen.clone(),
         probes_listen: config.service.auth_service_metrics_listen.clone(),
@@ -250,6 +256,7 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         cors_origins: AllowedOrigins::new(&config.common.cors_origins),
         shutdown_grace: config.common.shutdown_grace.into(),
+        traces,
     }
 }
 
@@ -321,6 +328,11 @@ struct ApiParts {
 }
 
 impl ApiParts {
+    /// What each worker calls.
+    fn into_paths(self) -> impl Fn(&mut ServiceConfig) + Clone + Send + 'static {
+        move |app| self.configure(app)
+    }
+
     fn configure(&self, app: &mut ServiceConfig) {
         // Requests whose client may be gone check how many passwords wait.
         app.app_data(Rc::new(self.hashing.clone()));

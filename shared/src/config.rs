@@ -15,6 +15,7 @@ use crate::capacity::WORKERS_MAX;
 use crate::http::{Cidr, Origin};
 use crate::secrets::{KeyFileError, SealingKeys, read_secret_file};
 use crate::telemetry::{ErrorChain, LogFormat, check_filter};
+use crate::traces::TracesArgs;
 
 /// Settings of every binary.
 #[derive(Args, Clone, Debug)]
@@ -52,6 +53,10 @@ pub struct CommonConfig {
     /// Whether the audit trail shows the names that people log in with; off: only their fingerprints
     #[arg(long, env, value_enum, default_value_t = AuditNames::Off, value_name = "on|off")]
     pub audit_names: AuditNames,
+
+    /// Where traces go, and which.
+    #[command(flatten)]
+    pub traces: TracesArgs,
 
     /// Threads of each service that answer HTTP, up to 512 [default: one for each core]
     #[arg(long, env, value_name = "N",
@@ -156,6 +161,7 @@ impl CommonConfig {
         if let Err(error) = check_filter(&self.log) {
             problems.push(error.to_string());
         }
+        problems.extend(self.traces.problems());
         let Self { bus, sealing_key, .. } = self;
         let pairs = [
             ("AMQP_URL", bus.amqp_url.is_some() && bus.amqp_url_file.is_some()),

@@ -27,3 +27,4 @@ pub mod sqlite;
 pub mod store_error;
 pub mod telemetry;
 pub mod tokens;
+pub mod traces;

@@ -34,6 +34,7 @@ use shared::secrets::{
     SealingKeyError, SealingKeys, claim_data_dir, claim_place,
 };
 use shared::telemetry::Registry;
+use shared::traces::Traces;
 use tokio::task::JoinHandle;
 
 use crate::actors::console_feed::{EndStreams, Sources};
@@ -109,6 +110,7 @@ pub struct Running {
     pub address: SocketAddr,
     http: RunningHttpServer,
     actors: Actors,
+    traces: Traces,
     /// Answers commands of operators.
     admin: JoinHandle<()>,
     /// Feeds the console's streams, if there is a console.
@@ -130,6 +132,7 @@ impl Running {
         // It has dropped its reader of the database.
         let _ = self.admin.await;
         self.actors.stop().await;
+        self.traces.stop().await;
         tracing::info!("user_service has stopped");
     }
 }
@@ -169,9 +172,20 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let health = Health::register(&mut registry);
     let metrics = ServiceMetrics::register(&mut registry);
     let http_metrics = HttpMetrics::register(&mut registry);
+    let traces = Traces::start(&config.common.traces, "user_service", &mut registry);
     let guesses = GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health);
     let directory = place.directory.clone();
-    let parts = ApiParts { directory, store, hashing, secrets, clock, health, guesses, config };
+    let parts = ApiParts {
+        directory,
+        store,
+        hashing,
+        secrets,
+        clock,
+        health,
+        guesses,
+        traces: traces.clone(),
+        config,
+    };
 
     let actors = parts.launch_actors(Arc::clone(&bus), &metrics).await?;
     let (head, publication) = (actors.head.clone(), actors.publication.clone());
@@ -181,7 +195,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let probes = Probes::new(readiness, registry);
     let console = parts.launch_console(&probes, bus);
     let feed = console.as_ref().map(|console| console.feed.clone());
-    let server = server_config(&parts.config, capacity);
+    let server = server_config(&parts.config, capacity, traces.clone());
     let access = parts.config.service.user_service_access;
     let admin = parts.spawn_admin(&actors.repository);
     let (repository, questions) = (actors.repository.clone(), actors.questions.clone());
@@ -194,7 +208,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     match serve(&server, http_metrics, probes, http::document(), configure) {
         Ok(http) => {
             announce(access, http.address);
-            Ok(Running { address: http.address, http, actors, admin, feed, _claim: place.claim })
+            let (address, claim) = (http.address, place.claim);
+            Ok(Running { address, http, actors, traces, admin, feed, _claim: claim })
         }
         Err(error) => {
             admin.abort();
@@ -221,7 +236,7 @@ fn check(config: &Config) -> Result<(), StartError> {
     if problems.is_empty() { Ok(()) } else { Err(StartError::Settings(problems.join("; "))) }
 }
 
-fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
+fn server_config(config: &Config, capacity: Capacity, traces: Traces) -> HttpServerConfig {
     HttpServerConfig {
         listen: config.service.user_service_listen.clone(),
         probes_listen: config.service.user_service_metrics_listen.clone(),
@@ -230,6 +245,7 @@ fn server_config(config: &Config, capacity: Capacity) -> HttpServerConfig {
         trusted_proxies: TrustedProxies(config.common.guessing.trusted_proxies.clone()),
         cors_origins: AllowedOrigins::new(&config.common.cors_origins),
         shutdown_grace: config.common.shutdown_grace.into(),
+        traces,
     }
 }
 
@@ -262,6 +278,7 @@ struct ApiParts {
     clock: Clock,
     health: Health,
     guesses: GuessLimit,
+    traces: Traces,
     config: Config,
 }
 

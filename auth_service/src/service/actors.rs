@@ -19,6 +19,7 @@ use shared::telemetry::Registry;
 use shared::tokens::EndedStamps;
 use shared::tokens::token_set::BootTime;
 use shared::tokens::token_set_view::TokenSetView;
+use shared::traces::Traces;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -53,6 +54,7 @@ pub(super) struct Following {
     pub(super) replica: String,
     pub(super) user_service_url: Option<DirectUrl>,
     pub(super) metrics: FollowingMetrics,
+    pub(super) traces: Traces,
 }
 
 /// How token sets are exchanged with the other replicas.
@@ -97,19 +99,19 @@ impl Upkeep {
     /// Each on the thread of its writer.
     fn launch(
         threads: [&Arbiter; 2],
-        (revocations, repository): (Mailbox<TokenRevocations>, Mailbox<CredentialRepository>),
+        (revocations, repository): (&Mailbox<TokenRevocations>, &Mailbox<CredentialRepository>),
         health: &Health,
     ) -> Self {
         let [revoking, projecting] = threads.map(Arbiter::handle);
         let (forget, prune) = (ForgetSessions, PruneResponses);
-        let sessions = revocations.clone();
+        let (sessions, revocations) = (revocations.clone(), revocations.clone());
         Self {
             _forgetting: Maintenance::launch(&revoking, FORGETTING, sessions, forget, health),
             _pruning: Maintenance::launch(&revoking, PRUNING, revocations, prune, health),
             _resealing: Maintenance::launch(
                 &projecting,
                 RESEALING,
-                repository,
+                repository.clone(),
                 ResealHashes,
                 health,
             ),
@@ -135,7 +137,7 @@ impl Actors {
         (repository, mut revocations): (CredentialRepository, TokenRevocations),
         (keys, key_ring): (StoredKeys, KeyRingConfig),
         health: &Health,
-        Following { bus, codec, replica, user_service_url, metrics }: Following,
+        Following { bus, codec, replica, user_service_url, metrics, traces }: Following,
         exchanging: Exchanging,
     ) -> Self {
         let [projecting, revoking, signing, following] = [(); 4].map(|()| Arbiter::new());
@@ -177,14 +179,14 @@ impl Actors {
             replica,
             metrics,
             health: health.clone(),
+            traces,
         };
-        let writers = (revocations.clone(), repository.clone());
         Self {
             progress: follow_loop.progress.subscribe(),
             consumer: UserEventConsumer::launch(&thread, follow_loop, health),
             exchange: TokenExchange::launch(&thread, exchange, health),
             replicas,
-            _upkeep: Upkeep::launch([&revoking, &projecting], writers, health),
+            _upkeep: Upkeep::launch([&revoking, &projecting], (&revocations, &repository), health),
             repository,
             revocations,
             key_ring,

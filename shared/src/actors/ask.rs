@@ -14,7 +14,8 @@ use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
-use super::mailbox::{Mailbox, Place};
+use super::mailbox::{Mailbox, Place, short_name};
+use crate::traces::Step;
 
 /// A command or a question to an actor.
 pub trait Command: Send + 'static {
@@ -51,7 +52,7 @@ pub enum AskError {
     Gone(&'static str),
 }
 
-/// Sends the command and waits for the reply.
+/// Sends the command and waits for the reply: a step of the request's trace, if there is one.
 ///
 /// # Errors
 /// See [`AskError`].
@@ -60,10 +61,33 @@ where
     A: Actor<Context = Context<A>> + Handler<Ask<C>>,
     C: Command,
 {
+    let step = Step::ask(mailbox.name(), short_name::<C>);
+    let answered = put_and_wait(mailbox, command).await;
+    if let (Some(step), Err(error)) = (step, &answered) {
+        step.fail(error.kind());
+    }
+    answered
+}
+
+async fn put_and_wait<A, C>(mailbox: &Mailbox<A>, command: C) -> Result<C::Reply, AskError>
+where
+    A: Actor<Context = Context<A>> + Handler<Ask<C>>,
+    C: Command,
+{
     let (reply, answer) = Reply::channel();
     let place = mailbox.reserve()?;
     mailbox.send(Ask { command, reply, place });
     answer.await.map_err(|_| AskError::Gone(mailbox.name()))
+}
+
+impl AskError {
+    /// One word for traces.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::Gone(_) => "gone",
+        }
+    }
 }
 
 /// [`Mailbox::tell`].

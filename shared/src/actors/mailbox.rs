@@ -137,7 +137,7 @@ impl<A: Actor<Context = Context<A>>> Watched for Inner<A> {
 }
 
 /// `UserReader` rather than `user_service::actors::user_reader::UserReader`, without parameters.
-fn short_name<A>() -> &'static str {
+pub(super) fn short_name<A>() -> &'static str {
     let name = type_name::<A>();
     let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)

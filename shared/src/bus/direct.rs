@@ -18,6 +18,7 @@ use hyper::{StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::{Delivery, Destination, Message, Outgoing};
+use crate::traces::Step;
 
 pub use exchange::{PlainAnswer, PlainRequest};
 
@@ -108,6 +109,19 @@ impl fmt::Display for DirectUrl {
     }
 }
 
+impl DirectError {
+    /// One word for traces.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timeout",
+            Self::Broken(_) => "broken",
+            Self::Refused(_) => "refused",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+}
+
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectError {
@@ -165,13 +179,20 @@ impl DirectClient {
     /// # Errors
     /// See [`DirectError`].
     pub async fn ask(&self, question: Outgoing) -> Result<Vec<Delivery>, DirectError> {
+        let step = Step::call("POST", &self.url.host, self.path);
+        let content_type = ("content-type".into(), "application/json".to_owned());
+        let traceparent = step.as_ref().map(|step| ("traceparent".into(), step.traceparent()));
         let request = PlainRequest {
             method: "POST",
-            path: self.path,
-            headers: vec![("content-type", "application/json".to_owned())],
+            path: self.path.into(),
+            headers: [content_type].into_iter().chain(traceparent).collect(),
             body: to_line(question).into(),
         };
-        read(&self.url.exchange(request).await?)
+        let answered = self.url.exchange(request).await.and_then(|answer| read(&answer));
+        if let (Some(step), Err(error)) = (step, &answered) {
+            step.fail(error.kind());
+        }
+        answered
     }
 }
 

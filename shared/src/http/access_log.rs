@@ -13,7 +13,9 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Uri};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, web};
-use futures_util::FutureExt;
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
+use opentelemetry::trace::FutureExt as _;
 
 use super::access_line::AccessLine;
 use super::answer_body::AnswerBody;
@@ -22,26 +24,57 @@ use super::connection::{InHand, Link};
 use super::context::{RequestContext, RequestIds, X_REQUEST_ID};
 use super::cors::OriginVerdict;
 use super::methods::Route;
-use super::metrics::HttpMetrics;
+use super::metrics::{HttpMetrics, known_method};
 use super::overload::OverloadPacing;
+use super::probes;
 use super::problem::Problem;
+use super::shown_path::shown;
 use super::unread_body::hold;
+use crate::traces::{AnswerSeen, RequestSpan, Traces};
 
-/// The middleware function; needs `RequestIds`, `OverloadPacing` and `web::Data<HttpMetrics>` in the app.
+/// What tells the requests of one worker apart.
+pub(super) struct Tracked {
+    pub(super) ids: RequestIds,
+    /// Where their spans go.
+    pub(super) traces: Traces,
+}
+
+impl Tracked {
+    /// The identifiers of a request, and its span. Probes have none.
+    fn begin(&self, request: &ServiceRequest) -> (RequestContext, Option<RequestSpan>) {
+        let mut context = RequestContext::from_headers(request.headers(), &self.ids);
+        if !self.traces.are_on() || probes::PATHS.contains(&request.path()) {
+            return (context, None);
+        }
+        let method = known_method(request.method().as_str());
+        let span = self.traces.request(method, context.traceparent.as_deref());
+        if let Some(span) = &span {
+            context.traceparent = Some(span.traceparent());
+        }
+        (context, span)
+    }
+}
+
+/// The middleware function; needs `Tracked`, `OverloadPacing` and `web::Data<HttpMetrics>` in the app.
 pub(super) async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<AnswerBody>, actix_web::Error> {
     let started_at = Instant::now();
-    let context = match request.app_data::<RequestIds>() {
-        Some(ids) => RequestContext::from_headers(request.headers(), ids),
-        None => return Err(Problem::internal("the server has no RequestIds").into()),
+    let (context, span) = match request.app_data::<Tracked>() {
+        Some(tracked) => tracked.begin(&request),
+        None => return Err(Problem::internal("the server has no Tracked").into()),
     };
     request.extensions_mut().insert(context.clone());
-    let seen = Seen::of(request.request(), started_at);
+    let within = span.as_ref().map(RequestSpan::context);
+    let seen = Seen::of(request.request(), started_at, span);
     let in_hand = request.conn_data::<Rc<Link>>().map(|link| Rc::clone(link).take_in_hand());
     let body = hold(&mut request);
-    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let answering = match within {
+        Some(span) => Either::Left(next.call(request).with_context(span)),
+        None => Either::Right(next.call(request)),
+    };
+    let answered = AssertUnwindSafe(answering).catch_unwind().await;
     // The panic hook has logged the place and the reason.
     let panicked = |_| Err(Problem::internal("a handler panicked").into());
     let mut response = match answered.unwrap_or_else(panicked) {
@@ -98,16 +131,18 @@ struct Seen {
     client: IpAddr,
     metrics: Option<web::Data<HttpMetrics>>,
     started_at: Instant,
+    span: Option<RequestSpan>,
 }
 
 impl Seen {
-    fn of(request: &HttpRequest, started_at: Instant) -> Self {
+    fn of(request: &HttpRequest, started_at: Instant, span: Option<RequestSpan>) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             client: ClientAddress::of(request).0,
             metrics: request.app_data::<web::Data<HttpMetrics>>().cloned(),
             started_at,
+            span,
         }
     }
 
@@ -131,6 +166,14 @@ impl Seen {
             cause: cause.as_deref(),
         };
         line.write(self.metrics.as_ref().map(|metrics| &***metrics));
+        if let Some(span) = &self.span {
+            span.end(&AnswerSeen {
+                route,
+                path: &shown(route, self.uri.path()),
+                status: status.as_u16(),
+                request_id: &context.request_id,
+            });
+        }
     }
 
     /// Notes the answer of a handler, or of what stands for one.
@@ -183,7 +226,7 @@ mod tests {
     #[actix_web::test]
     async fn a_panic_is_answered_like_any_other_fault() {
         let app = App::new()
-            .app_data(RequestIds::new())
+            .app_data(Tracked { ids: RequestIds::new(), traces: Traces::default() })
             .route("/", web::get().to(panics))
             .wrap(from_fn(observe));
         let app = init_service(app).await;

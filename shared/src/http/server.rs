@@ -17,8 +17,9 @@ use actix_web::{App, web};
 use utoipa::openapi::OpenApi;
 
 use crate::config::ListenAddress;
+use crate::traces::Traces;
 
-use super::access_log::observe;
+use super::access_log::{Tracked, observe};
 use super::client_address::TrustedProxies;
 use super::connection::{Link, Refusals, RequestStream, run};
 use super::context::RequestIds;
@@ -54,6 +55,8 @@ pub struct HttpServerConfig {
     pub cors_origins: AllowedOrigins,
     /// How long requests in progress may take to finish when it is stopped.
     pub shutdown_grace: Duration,
+    /// Where the spans of requests go.
+    pub traces: Traces,
 }
 
 /// The server cannot start.
@@ -134,13 +137,14 @@ pub fn serve(
     let (refused, metrics) = (metrics.clone(), web::Data::new(metrics));
     let trusted_proxies = config.trusted_proxies.clone();
     let cors_origins = config.cors_origins.clone();
+    let traces = config.traces.clone();
     let pace = OverloadPacing::new(config.workers);
     let openapi = docs::rendered(openapi, part == Part::All);
     let app = move |part: Part| {
         let (probes, openapi, configure) = (&probes, &openapi, &configure);
         App::new()
             .app_data(metrics.clone())
-            .app_data(RequestIds::new())
+            .app_data(Tracked { ids: RequestIds::new(), traces: traces.clone() })
             .app_data(pace.clone())
             .app_data(trusted_proxies.clone())
             .app_data(cors_origins.clone())

@@ -10,11 +10,13 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use testkit::wait::until_holds;
 
+use crate::collector::Collector;
 use crate::contract_tools::{Program, contracts, printed_by, python, repository};
 use crate::example_service::{Service, the_service_honours_logouts};
 use crate::journeys::until_login_gives;
 use crate::owners::admins;
 use crate::restores::{copy, until_followed};
+use crate::spans::{create_traced, the_trace_of_a_creation_holds_both_services, traced_by};
 use crate::system::System;
 
 const PASSWORD: &str = "testpassword";
@@ -30,8 +32,11 @@ fn the_document_of_the_events_is_asyncapi() {
 /// One system and one broker for all that is said of events: starting them takes longer than the rest.
 #[actix_web::test]
 async fn the_events_are_as_documented_and_the_examples_follow_them() {
-    let mut system = System::in_two_processes().await;
+    let collector = Collector::start();
+    let mut system = System::in_two_processes_with(traced_by(&collector)).await;
     every_message_on_the_wire_is_as_documented(&mut system).await;
+    create_traced(&system, "01").await;
+    the_trace_of_a_creation_holds_both_services(&collector, "rabbitmq").await;
     let reader = add_reader(&mut system);
     let refused = printed_by(python("python").arg(contracts("check_account.py")).arg(&reader));
     assert_eq!(refused, "9 refused\n");

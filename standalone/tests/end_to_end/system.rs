@@ -62,6 +62,11 @@ impl System {
     /// The same with settings beside those of every test.
     pub(crate) fn with_settings(extra: Vec<(&'static str, &'static str)>) -> Self {
         let extra = extra.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        Self::with_owned_settings(extra)
+    }
+
+    /// The same with settings that were made for the test.
+    pub(crate) fn with_owned_settings(extra: Vec<(&'static str, String)>) -> Self {
         Self::start_with(Way::OneProcess, tempfile::tempdir().unwrap(), extra, None)
     }
 
@@ -75,6 +80,12 @@ impl System {
     /// The two services, with a broker of their own between them.
     pub(crate) async fn in_two_processes() -> Self {
         Self::start(Way::TwoProcesses(RabbitMq::start().await), tempfile::tempdir().unwrap())
+    }
+
+    /// The same with settings beside those of every test.
+    pub(crate) async fn in_two_processes_with(extra: Vec<(&'static str, String)>) -> Self {
+        let way = Way::TwoProcesses(RabbitMq::start().await);
+        Self::start_with(way, tempfile::tempdir().unwrap(), extra, None)
     }
 
     /// The same with the users in a database server of their own.

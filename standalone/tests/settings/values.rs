@@ -70,6 +70,32 @@ fn a_password_in_a_url_is_never_repeated() {
 }
 
 #[test]
+fn wrong_settings_of_traces_are_told_together_and_without_secrets() {
+    let wrong = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "very-secret"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "no pair"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+    ];
+    let (code, told) = config(&[], &wrong);
+    assert_eq!((code, told.lines().count()), (Some(78), wrong.len()), "{told}");
+    assert!(told.contains("OTEL_EXPORTER_OTLP_HEADERS: must be KEY=VALUE"), "{told}");
+    assert!(told.contains("run a local proxy") && !told.contains("very-secret"), "{told}");
+    let right = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20very-secret"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
+    ];
+    let output = binary().arg("config").envs(right).output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("parentbased_traceidratio") && !shown.contains("very"), "{shown}");
+}
+
+#[test]
 fn a_switch_may_have_a_value_and_a_list_may_have_spaces() {
     for (flags, value) in [
         (vec![], "false"),

@@ -28,6 +28,7 @@ use shared::bus::{Bus, BusError, Outgoing};
 use shared::clock::Clock;
 use shared::fail_point::fail_point;
 use shared::secrets::SealingKeys;
+use shared::traces::Traces;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -84,6 +85,8 @@ pub struct Publishing {
     pub clock: Clock,
     /// Watches the loops.
     pub health: Health,
+    /// Where the spans of events go.
+    pub traces: Traces,
 }
 
 /// The publisher.
@@ -244,13 +247,15 @@ impl Relay {
     async fn turn(&mut self, reader: &dyn LogReader) -> Result<(), RelayError> {
         let began_at = Instant::now();
         while self.progress.may_publish() {
-            let Records { records, head } =
+            let Records { mut records, head } =
                 reader.list_records(self.progress.seq(), self.batch).await?;
             let Some(last) = records.last().map(|stored| stored.record.position) else {
                 self.progress.catch_up(began_at);
                 break;
             };
-            let Publishing { sealing_key, codec, .. } = &self.publishing;
+            let Publishing { sealing_key, codec, traces, bus, .. } = &self.publishing;
+            let sent = records.iter_mut().map(|stored| &mut stored.record);
+            let sending = traces.sending(&**bus, sent);
             let mut batch: Vec<Outgoing> = records
                 .into_iter()
                 .map(|stored| seal_record(stored, sealing_key))
@@ -266,7 +271,9 @@ impl Relay {
             if !self.progress.may_publish() {
                 break;
             }
-            self.publish(batch).await?;
+            let published = self.publish(batch).await;
+            sending.end(published.is_ok());
+            published?;
             fail_point("published");
             self.progress.confirm(last);
             if is_end {

@@ -124,6 +124,7 @@ impl ApiParts {
             codec: self.codec(),
             clock: self.clock.clone(),
             health: self.health.clone(),
+            traces: self.traces.clone(),
         })
     }
 

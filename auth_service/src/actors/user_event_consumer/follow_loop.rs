@@ -8,6 +8,7 @@ use shared::actors::{Health, Mailbox, supervise};
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, DeadLetters};
 use shared::tokens::EndedStamps;
+use shared::traces::Traces;
 use tokio::sync::{Mutex, watch};
 
 use super::direct_way::DirectWay;
@@ -47,6 +48,8 @@ pub struct FollowLoop {
     pub direct: Option<DirectWay>,
     /// Told what answers prove, and asked for more by those who wait.
     pub fresh: UsersFreshness,
+    /// Where the spans of events go.
+    pub traces: Traces,
 }
 
 impl FollowLoop {

@@ -1,5 +1,6 @@
 //! One HTTP request to another service, on a connection of its own that ends with the answer.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,9 +29,9 @@ pub struct PlainRequest {
     /// GET, POST and so on.
     pub method: &'static str,
     /// The path with its query.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// Names and values; `Host` is added.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// Empty if there is none.
     pub body: Bytes,
 }
@@ -118,10 +119,10 @@ impl DirectUrl {
     ) -> Result<PlainAnswer, DirectError> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let PlainRequest { method, path, headers, body } = request;
-        let mut builder = Request::builder().method(method).uri(path);
+        let mut builder = Request::builder().method(method).uri(&*path);
         builder = builder.header(HOST, format!("{}:{}", self.host, self.port));
         for (name, value) in headers {
-            builder = builder.header(name, value);
+            builder = builder.header(&*name, value);
         }
         let request =
             builder.body(Full::new(body)).map_err(|error| DirectError::Unreadable(error.into()))?;

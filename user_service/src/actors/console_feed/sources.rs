@@ -110,7 +110,8 @@ impl Sources {
 }
 
 async fn replica(url: &DirectUrl, at: std::net::SocketAddr) -> Replica {
-    let request = PlainRequest { method: "GET", path: "/metrics", ..PlainRequest::default() };
+    let request =
+        PlainRequest { method: "GET", path: "/metrics".into(), ..PlainRequest::default() };
     let address = at.to_string();
     match timeout(WAIT_MAX, url.exchange_at(at, request)).await {
         Ok(Ok(answer)) if answer.status == 200 => {

@@ -55,6 +55,7 @@ fn publisher(repository: &TestRepository, bus: &Arc<dyn Bus>) -> Mailbox<EventPu
         codec: Codec::new(Arc::clone(&repository.key)),
         clock: Clock::system(),
         health: repository.health.clone(),
+        traces: Traces::default(),
     });
     Mailbox::start(&repository.health, 1, |_| publisher)
 }

@@ -1,6 +1,8 @@
 //! The console's way to auth_service: a page may ask only the origin that it came from. These requests
 //! and no others are passed on, as they are, and so are their answers.
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Bytes, Data, PayloadConfig};
@@ -37,7 +39,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
             async move {
                 let headers = headers_for(client, request.headers());
                 let body = body.map_err(|_| unreadable())?;
-                pass_on(&console, PlainRequest { method, path: target, headers, body }).await
+                let path = target.into();
+                pass_on(&console, PlainRequest { method, path, headers, body }).await
             }
         };
         let route: Route = if method == "POST" { web::post() } else { web::get() };
@@ -47,12 +50,12 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
 }
 
 /// auth_service slows guessing down by the client's address, if it trusts this service to tell it.
-fn headers_for(client: ClientAddress, given: &HeaderMap) -> Vec<(&'static str, String)> {
+fn headers_for(client: ClientAddress, given: &HeaderMap) -> Vec<(Cow<'static, str>, String)> {
     let passed = ASKED_WITH.into_iter().filter_map(|name| {
         let value = given.get(name)?.to_str().ok()?;
-        Some((name, value.to_owned()))
+        Some((name.into(), value.to_owned()))
     });
-    passed.chain([("x-forwarded-for", client.0.to_string())]).collect()
+    passed.chain([("x-forwarded-for".into(), client.0.to_string())]).collect()
 }
 
 async fn pass_on(console: &Console, request: PlainRequest) -> Result<HttpResponse, Problem> {

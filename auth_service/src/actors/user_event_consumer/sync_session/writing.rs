@@ -6,6 +6,7 @@ use shared::bus::cloud_event::user_letter;
 use shared::fail_point::fail_point;
 use shared::log_sync::NextChange;
 use shared::tokens::Whose;
+use shared::traces::RecordCause;
 
 use super::super::session_error::SessionError;
 use super::SyncSession;
@@ -20,15 +21,28 @@ impl SyncSession<'_> {
         cursor: Cursor,
     ) -> Result<(), SessionError> {
         let concerned: Vec<Whose> = changes.iter().map(|next| Whose::stamps(&next.data)).collect();
-        let causes: Vec<Cause> = changes.iter_mut().filter_map(Cause::take_from).collect();
-        let command = ApplyEvents { changes, cursor };
-        ask(&self.with.repository, command).await.map_err(SessionError::failed)??;
-        for Cause { seq, traceparent } in &causes {
-            tracing::debug!(seq, traceparent, "a record is applied");
+        let causes: Vec<RecordCause> = changes.iter_mut().filter_map(take_cause).collect();
+        self.apply_traced(ApplyEvents { changes, cursor }, &causes).await?;
+        for RecordCause { position, traceparent } in &causes {
+            tracing::debug!(seq = position.seq, traceparent, "a record is applied");
         }
         self.with.ended.forget(concerned, cursor.incarnation, cursor.position);
         self.note_written();
         Ok(())
+    }
+
+    async fn apply_traced(
+        &self,
+        command: ApplyEvents,
+        causes: &[RecordCause],
+    ) -> Result<(), SessionError> {
+        let asking = ask(&self.with.repository, command);
+        let Some(applying) = self.with.traces.applying(&*self.with.bus, causes) else {
+            return Ok(asking.await.map_err(SessionError::failed)??);
+        };
+        let applied = applying.within(asking).await;
+        applying.end(matches!(applied, Ok(Ok(()))));
+        Ok(applied.map_err(SessionError::failed)??)
     }
 
     pub(super) async fn stage(
@@ -72,17 +86,9 @@ impl SyncSession<'_> {
     }
 }
 
-/// Which request a record comes from.
-struct Cause {
-    seq: i64,
-    traceparent: String,
-}
-
-impl Cause {
-    fn take_from(next: &mut NextChange) -> Option<Self> {
-        let traceparent = next.traceparent.take()?;
-        Some(Self { seq: next.position.seq, traceparent })
-    }
+fn take_cause(next: &mut NextChange) -> Option<RecordCause> {
+    let traceparent = next.traceparent.take()?;
+    Some(RecordCause { position: next.position, traceparent })
 }
 
 /// How many tenths of a snapshot are there after this part.
