@@ -14,6 +14,7 @@ mod backups;
 mod check;
 mod data_dir;
 mod database_tls;
+mod documented_commands;
 mod keys;
 mod limits;
 mod migrate;
