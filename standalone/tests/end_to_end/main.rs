@@ -16,6 +16,7 @@ mod example_service;
 mod example_verifiers;
 mod freshness;
 mod journeys;
+mod kubernetes;
 mod metrics;
 mod moving;
 mod moving_in;
