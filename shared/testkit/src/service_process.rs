@@ -1,6 +1,8 @@
 //! One of our binaries as a child process.
 
+use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,6 +19,8 @@ pub struct ServiceProcess {
     child: Child,
     /// The lines of its log, and of anything that it prints besides, as they arrive.
     lines: Receiver<String>,
+    /// Those that [`Self::address_of`] has read.
+    read: RefCell<Vec<String>>,
 }
 
 impl ServiceProcess {
@@ -60,7 +64,7 @@ impl ServiceProcess {
                 let _ = second_sender.send(line);
             }
         });
-        Self { child, lines }
+        Self { child, lines, read: RefCell::default() }
     }
 
     /// The address of the service with this name, which it logs when it listens.
@@ -74,6 +78,7 @@ impl ServiceProcess {
                 panic!("waited {PATIENCE:?} in vain until {service} listens");
             });
             let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            self.read.borrow_mut().push(line);
             if entry["message"] == message.as_str() {
                 let address = entry["address"].as_str().unwrap_or_default();
                 return address.parse().expect("the log tells the address");
@@ -83,7 +88,7 @@ impl ServiceProcess {
 
     /// The log lines since the last call.
     pub fn take_log(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
+        self.read.take().into_iter().chain(self.lines.try_iter()).collect()
     }
 
     /// Waits until the service at this address says that it is ready.
@@ -142,11 +147,12 @@ impl ServiceProcess {
         assert!(status.is_ok_and(|status| status.success()), "SIG{signal} was not sent");
     }
 
-    /// Sends SIGTERM; the service must stop cleanly.
+    /// Sends SIGTERM; the service must stop cleanly. Returns the log lines since the last
+    /// [`Self::take_log`].
     ///
     /// # Panics
     /// It fails, or does not finish in time.
-    pub fn stop(mut self) {
+    pub fn stop(mut self) -> Vec<String> {
         self.signal("-TERM");
         let asked = Instant::now();
         while !self.has_ended() {
@@ -155,6 +161,9 @@ impl ServiceProcess {
         }
         let status = self.child.wait().expect("it has ended");
         assert!(status.success(), "after SIGTERM: {status}");
+        // Its last lines are on their way until both outputs are closed.
+        let last = iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).collect();
+        [self.read.take(), last].concat()
     }
 
     /// Sends SIGKILL.

@@ -3,6 +3,7 @@
 
 mod canaries;
 mod mistakes;
+mod urls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use testkit::rabbitmq::RabbitMq;
 use testkit::service_process::ServiceProcess;
 use testkit::wait::until;
 
-use self::canaries::{Canaries, contains, files};
+use self::canaries::{Canaries, contains, files, line_with};
 use crate::system::path_of;
 
 /// How long a state may take to come about.
@@ -105,12 +106,12 @@ impl Journey {
 
     fn stop_auth(&mut self) {
         let auth = self.auth.take().unwrap();
-        self.hear(&auth);
-        auth.stop();
+        self.hear_all(auth);
     }
 
-    fn hear(&mut self, process: &ServiceProcess) {
-        for line in process.take_log() {
+    /// Stops the process, which says a word to that as well.
+    fn hear_all(&mut self, process: ServiceProcess) {
+        for line in process.stop() {
             self.said.push_str(&line);
             self.said.push('\n');
         }
@@ -199,8 +200,7 @@ impl Journey {
             queues.lines().any(is_dead).then_some(())
         })
         .await;
-        self.hear(&misled);
-        misled.stop();
+        self.hear_all(misled);
         assert_eq!(self.put_user(&json!({"username": "ada.waits"})).await, 200);
         assert_eq!(self.put_user(&json!({"username": "ada"})).await, 200);
     }
@@ -225,8 +225,7 @@ impl Journey {
         }
         self.stop_auth();
         let users = self.users.take().unwrap();
-        self.hear(&users);
-        users.stop();
+        self.hear_all(users);
         self.broker.stop().await;
     }
 }
@@ -296,10 +295,4 @@ async fn passwords_keys_and_hashes_are_nowhere_but_where_they_belong() {
             }
         }
     }
-}
-
-fn line_with(said: &str, text: &str) -> String {
-    let line = said.lines().find(|line| line.contains(text)).unwrap_or_default();
-    let shown: String = line.chars().take(2000).collect();
-    format!("{text} is in: {shown}")
 }

@@ -43,22 +43,23 @@ impl Canaries {
         let Self { first, second, wrong, unknown, malformed, broker, sealing_key, last, .. } = self;
         let Self { in_target, in_headers, as_username, .. } = self;
         let passwords = [first, second, wrong, unknown, malformed, last];
-        let mut all = Vec::new();
-        for canary in
-            passwords.into_iter().chain([broker, sealing_key, in_target, in_headers, as_username])
-        {
-            // Without its first character, which a path may escape.
-            all.extend([canary[1..].to_owned(), HEXLOWER.encode(canary.as_bytes())]);
-            // At each of the three places where a byte can stand in base64; without the characters
-            // that depend on what comes before and behind.
-            for before in 0..3 {
-                let text = [&b"\0\0"[..before], canary.as_bytes()].concat();
-                let encoded = BASE64_NOPAD.encode(&text);
-                all.push(encoded[4..encoded.len() - 4].to_owned());
-            }
-        }
-        all
+        let others = [broker, sealing_key, in_target, in_headers, as_username];
+        passwords.into_iter().chain(others).flat_map(|canary| spellings_of(canary)).collect()
     }
+}
+
+/// Every spelling in which this one could leak.
+pub(super) fn spellings_of(canary: &str) -> Vec<String> {
+    // Without its first character, which a path may escape.
+    let mut all = vec![canary[1..].to_owned(), HEXLOWER.encode(canary.as_bytes())];
+    // At each of the three places where a byte can stand in base64; without the characters
+    // that depend on what comes before and behind.
+    for before in 0..3 {
+        let text = [&b"\0\0"[..before], canary.as_bytes()].concat();
+        let encoded = BASE64_NOPAD.encode(&text);
+        all.push(encoded[4..encoded.len() - 4].to_owned());
+    }
+    all
 }
 
 /// All files below the directory.
@@ -77,4 +78,11 @@ pub(super) fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 pub(super) fn contains(content: &[u8], text: &str) -> bool {
     content.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// The text, and the line of what was said that it is in.
+pub(super) fn line_with(said: &str, text: &str) -> String {
+    let line = said.lines().find(|line| line.contains(text)).unwrap_or_default();
+    let shown: String = line.chars().take(2000).collect();
+    format!("{text} is in: {shown}")
 }
