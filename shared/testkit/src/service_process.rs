@@ -152,7 +152,6 @@ impl ServiceProcess {
     ///
     /// # Panics
     /// It fails, or does not finish in time.
-    #[expect(clippy::must_use_candidate, reason = "most tests only want it to stop")]
     pub fn stop(mut self) -> Vec<String> {
         self.signal("-TERM");
         let asked = Instant::now();
