@@ -117,7 +117,11 @@ impl Fleet {
                 if !is_cut_off && silent <= self.lost_names {
                     break;
                 }
-                assert!(asked.elapsed() < LEVEL_BOUND, "replica {replica} says: {told:?}");
+                assert!(
+                    asked.elapsed() < LEVEL_BOUND,
+                    "replica {replica} says: {told:?}\n{}",
+                    self.log()
+                );
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
