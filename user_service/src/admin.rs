@@ -111,6 +111,13 @@ pub(crate) struct ListedUser {
     pub(crate) password_hash: Option<String>,
 }
 
+impl From<User> for ListedUser {
+    /// Without the hash.
+    fn from(User { id, username, .. }: User) -> Self {
+        Self { id: id.0, username, password_hash: None }
+    }
+}
+
 impl ListedUser {
     /// Writes the user as one line: a JSON object, or id and name.
     pub(crate) fn write_line(&self, output: &mut impl Write, is_json: bool) -> io::Result<()> {
@@ -174,21 +181,19 @@ impl AdminActors {
         let page = ListUsers { after, limit: PAGE.into() };
         let users = ask(&self.reader, page).await.map_err(told)?.map_err(told)?;
         let mut listed = Vec::with_capacity(users.len());
-        for User { id, username, .. } in users {
-            if with_hashes {
-                listed.push(self.with_hash(id).await?);
+        for user in users {
+            listed.push(if with_hashes {
+                self.with_hash(user.id).await?
             } else {
-                listed.push(Some(ListedUser { id: id.0, username, password_hash: None }));
-            }
+                Some(user.into())
+            });
         }
         Ok(listed.into_iter().flatten().collect())
     }
 
     async fn list_admins(&self) -> Result<Vec<ListedUser>, String> {
         let admins = ask(&self.reader, ListAdmins).await.map_err(told)?.map_err(told)?;
-        let listed =
-            |User { id, username, .. }| ListedUser { id: id.0, username, password_hash: None };
-        Ok(admins.into_iter().map(listed).collect())
+        Ok(admins.into_iter().map(ListedUser::from).collect())
     }
 
     async fn set_role(&self, user: UserRef, is_admin: bool) -> Result<RoleSet, String> {
@@ -208,9 +213,8 @@ impl AdminActors {
     async fn with_hash(&self, id: UserId) -> Result<Option<ListedUser>, String> {
         let found = ask(&self.reader, FindCredentials(id)).await.map_err(told)?.map_err(told)?;
         Ok(found.map(|found| ListedUser {
-            id: id.0,
-            username: found.user.username,
             password_hash: Some(found.password_hash.expose_phc().to_owned()),
+            ..found.user.into()
         }))
     }
 }

@@ -38,8 +38,7 @@ pub(super) fn new_claims(subject: Subject, session: Session, api: &Api) -> Claim
         Session::New => (jti.clone(), now_s),
         Session::Continued { sid, auth_time } => (sid, auth_time),
     };
-    let Profile { username, is_admin } = subject.profile;
-    let is_admin = is_admin || api.admins.contains(&subject.id);
+    let is_admin = is_admin(subject.id, &subject.profile, api);
     let session_ends_s = auth_time.saturating_add(api.session_max_age_s);
     Claims {
         iss: api.rules.issuer.clone(),
@@ -52,8 +51,13 @@ pub(super) fn new_claims(subject: Subject, session: Session, api: &Api) -> Claim
         jti,
         auth_time,
         client_id: CLIENT.to_owned(),
-        username,
+        username: subject.profile.username,
         stamp: subject.stamp.encode(),
         scope: is_admin.then(|| ADMIN_SCOPE.to_owned()),
     }
+}
+
+/// By the log or by the setting.
+pub(super) fn is_admin(id: UserId, profile: &Profile, api: &Api) -> bool {
+    profile.is_admin || api.admins.contains(&id)
 }

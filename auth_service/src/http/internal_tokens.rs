@@ -6,12 +6,13 @@ use std::error::Error;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use contract::token::ADMIN_SCOPE;
-use contract::{TokenAnswer, TokenQuestion, TokenVerdict, UserId};
+use contract::{TokenAnswer, TokenQuestion, TokenVerdict};
 use shared::bus::direct::to_line;
 use shared::http::{DirectMessage, Problem};
 use shared::tokens::VerifiedToken;
 
 use super::Api;
+use super::claims::is_admin;
 use crate::store::StoreError;
 
 /// Answers a question.
@@ -39,12 +40,7 @@ pub(super) async fn answer(
 /// Of a live token. Its user is an administrator if they were one at the login and are one now.
 fn verdict_on(token: &VerifiedToken, api: &Api) -> Result<TokenVerdict, StoreError> {
     let (id, stamp) = (token.user, token.stamp);
-    let is_admin = token.claims.scope.as_deref() == Some(ADMIN_SCOPE) && is_admin(id, api)?;
+    let is_admin = token.claims.scope.as_deref() == Some(ADMIN_SCOPE)
+        && api.tokens.find_profile(id)?.is_some_and(|profile| is_admin(id, &profile, api));
     Ok(TokenVerdict::Alive { id, stamp, is_admin })
-}
-
-/// By the setting or by the log.
-fn is_admin(id: UserId, api: &Api) -> Result<bool, StoreError> {
-    let is_in_log = || Ok(api.tokens.find_profile(id)?.is_some_and(|profile| profile.is_admin));
-    if api.admins.contains(&id) { Ok(true) } else { is_in_log() }
 }

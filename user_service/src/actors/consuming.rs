@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::foreign_keys::ForeignKeys;
 use super::other_logs::OtherLogs;
-use crate::store::{Store, StoreError};
+use crate::store::{ChangeError, Store, StoreError};
 
 /// How long reading for one message may take, before the message is left to another process.
 pub(super) const READING_LIMIT: Duration = Duration::from_secs(5);
@@ -55,6 +55,11 @@ impl NotNow {
             StoreError::Unavailable(_) => Err(Self::Unavailable(error.clone())),
             _ => Ok(()),
         }
+    }
+
+    /// The same of a change that was not made.
+    pub(super) fn because_of_change(error: &ChangeError) -> Result<(), Self> {
+        if let ChangeError::Store(error) = error { Self::because_of(error) } else { Ok(()) }
     }
 }
 

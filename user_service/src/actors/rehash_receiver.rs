@@ -20,7 +20,7 @@ use shared::secrets::{SealingKeys, UnsealError};
 
 use super::consuming::{BusAccess, NotNow, receive, shared_queue};
 use super::user_repository::UserRepository;
-use crate::store::{Change, ChangeError, ReplaceHash};
+use crate::store::{Change, ReplaceHash};
 
 /// The name of the loop, in the log and at `/readyz`.
 const RECEIVING: &str = "receiving new hashes";
@@ -90,9 +90,7 @@ impl Receiving {
         match ask(&self.repository, Change::ReplaceHash(replace)).await {
             Ok(Ok(_)) => tracing::debug!(user_id, "a new hash is stored"),
             Ok(Err(error)) => {
-                if let ChangeError::Store(error) = &error {
-                    NotNow::because_of(error)?;
-                }
+                NotNow::because_of_change(&error)?;
                 let error = &error as &dyn Error;
                 tracing::debug!(error, user_id, "a new hash was not stored");
             }

@@ -65,9 +65,7 @@ async fn take(
     let failure: Box<dyn Error> = match end_sessions(repository, command, traceparent).await {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => {
-            if let ChangeError::Store(error) = &error {
-                NotNow::because_of(error)?;
-            }
+            NotNow::because_of_change(&error)?;
             error.into()
         }
         Err(error) => error.into(),

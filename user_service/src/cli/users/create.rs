@@ -1,6 +1,6 @@
 //! `users create`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -36,11 +36,6 @@ impl Create {
                 return Err(CommandError::new(exit::DATA, format!("not created: {why}")));
             }
         };
-        let mut output = io::stdout().lock();
-        if self.json {
-            serde_json::to_writer(&mut output, &user).map_err(io::Error::from)?;
-            return Ok(writeln!(output)?);
-        }
-        Ok(writeln!(output, "{:>10}  {}", user.id, user.username)?)
+        Ok(user.write_line(&mut io::stdout().lock(), self.json)?)
     }
 }
