@@ -1,7 +1,6 @@
 //! `move`: the users and their log into another database.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,7 +13,7 @@ use shared::telemetry::ErrorChain;
 use crate::DATA;
 use crate::config::Config;
 use crate::store::StoreError;
-use crate::store::moving::{Arrived, MoveError, move_end, move_log};
+use crate::store::moving::{Arrived, MoveError, file_of, move_end, move_log};
 
 /// How often it is told how far it is.
 const TOLD: Duration = Duration::from_secs(1);
@@ -72,11 +71,6 @@ impl Move {
              new database, and never again on the old one"
         )?)
     }
-}
-
-fn file_of(place: &SecretString) -> Option<&Path> {
-    let text = place.expose_secret();
-    (!text.contains("://")).then(|| Path::new(text))
 }
 
 /// Keeps services off the directory of a database file.

@@ -2,16 +2,16 @@
 //! is changed, and a service may go on meanwhile.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use contract::{Position, UserChange, UserId, UsersChecksum};
 use futures_util::future::LocalBoxFuture;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use shared::backup::Stop;
 use shared::checking::{CheckFailed, Findings, Place, Report};
 use shared::log_sync::{follows, user_checksum};
 
-use super::moving::MovedLog;
+use super::moving::{MovedLog, file_of};
 use super::{StoreError, StoredRecord, postgres, sqlite};
 use crate::domain::User;
 
@@ -74,11 +74,10 @@ pub async fn open_checker(
     data_dir: &Path,
     stop: &Stop,
 ) -> Result<Box<dyn Checker>, CheckFailed> {
-    let text = place.expose_secret();
-    if text.contains("://") {
-        return postgres::open_checker(place, data_dir).await;
+    match file_of(place) {
+        Some(path) => sqlite::open_checker(path, stop),
+        None => postgres::open_checker(place, data_dir).await,
     }
-    sqlite::open_checker(&PathBuf::from(text), stop)
 }
 
 /// Where the users are in the log, by what is stored.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use contract::{Incarnation, LogName, LogRecord, Position, UsersChecksum};
 use futures_util::future::LocalBoxFuture;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use shared::log_sync::user_checksum;
 
@@ -127,13 +127,17 @@ pub enum MoveError {
 /// # Errors
 /// It is a URL that cannot be used.
 pub fn move_end(place: &SecretString, data_dir: &Path) -> Result<Box<dyn MoveEnd>, InvalidUrl> {
-    use secrecy::ExposeSecret;
-    let text = place.expose_secret();
-    if text.contains("://") {
-        let store = postgres::PostgresStore::new(place, "user_service move", data_dir);
-        return Ok(Box::new(store.map_err(|error| InvalidUrl(error.to_string()))?));
+    if let Some(path) = file_of(place) {
+        return Ok(Box::new(sqlite::SqliteStore::new(path.to_owned())));
     }
-    Ok(Box::new(sqlite::SqliteStore::new(text.into())))
+    let store = postgres::PostgresStore::new(place, "user_service move", data_dir);
+    Ok(Box::new(store.map_err(|error| InvalidUrl(error.to_string()))?))
+}
+
+/// The file that this names; `None` if it is a URL.
+pub fn file_of(place: &SecretString) -> Option<&Path> {
+    let text = place.expose_secret();
+    (!text.contains("://")).then(|| Path::new(text))
 }
 
 /// Moves everything; tells `progress` after each page what has arrived.
