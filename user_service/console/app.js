@@ -29,14 +29,14 @@ function useSamples(token) {
   const samples = useRef([]);
   const [state, setState] = useState('connecting');
   const [, redraw] = useState(0);
-  useEffect(
-    () =>
-      follow((sample) => {
-        samples.current = [...samples.current.slice(1 - SAMPLES_KEPT), sample];
-        redraw((count) => count + 1);
-      }, setState),
-    [token],
-  );
+  useEffect(() => {
+    // What was said of the last token is not true of this one.
+    setState('connecting');
+    return follow((sample) => {
+      samples.current = [...samples.current.slice(1 - SAMPLES_KEPT), sample];
+      redraw((count) => count + 1);
+    }, setState);
+  }, [token]);
   return { samples: samples.current, state };
 }
 
@@ -86,13 +86,14 @@ function Account({ token }) {
 }
 
 function Login({ isRefused }) {
-  const [problem, setProblem] = useState(isRefused ? 'This token is not an administrator’s.' : null);
+  const [refusal, setRefusal] = useState(null);
+  const problem = refusal ?? (isRefused ? 'This token is not an administrator’s.' : null);
   const submit = async (event) => {
     event.preventDefault();
     const token = new FormData(event.target).get('token').trim();
     const answer = await send('GET', '/users?limit=1', { token });
     if (answer.ok) useToken(token);
-    else setProblem(sentence(answer.problem));
+    else setRefusal(sentence(answer.problem));
   };
   return html`<section class="card narrow" aria-labelledby="login-title">
     <h2 id="login-title">An administrator’s token is needed</h2>

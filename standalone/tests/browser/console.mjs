@@ -275,7 +275,7 @@ for (const journey of journeys) {
     await journey();
   } catch (error) {
     if (screenshots) await page.screenshot({ path: `${screenshots}/failed.png` });
-    console.error(`${journey.name}: ${error.stack}`);
+    console.error(`${journey.name}: ${error.stack}\nThe page says:\n${await page.locator('body').innerText()}`);
     process.exit(1);
   }
   console.log(`${journey.name}: ${Date.now() - started} ms`);
