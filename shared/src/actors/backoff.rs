@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::telemetry::ErrorChain;
 
-/// The first pause.
+/// The first pause of every retry, unless its caller has a reason for another.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause. It is short: a server that comes back is used again within about a second.
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long the work must succeed before a failure counts as a new one. Work that succeeds for a
 /// moment and fails again, over and over, must not be retried at full speed.
-pub(super) const HEALTHY: Duration = Duration::from_secs(5);
+pub(crate) const HEALTHY: Duration = Duration::from_secs(5);
 /// If a failure returns after it had seemed to be over, the same cause is logged again at most this
 /// often.
 const REPEATED: Duration = Duration::from_mins(1);
@@ -26,6 +26,13 @@ const CAUSES_MAX: usize = 8;
 pub struct GrowingPause {
     first: Duration,
     next: Duration,
+}
+
+impl Default for GrowingPause {
+    /// Begins with the pause that all retries begin with: 100 ms.
+    fn default() -> Self {
+        Self::new(FIRST)
+    }
 }
 
 impl GrowingPause {
@@ -77,7 +84,7 @@ impl Backoff {
         Self {
             what,
             longest: LONGEST,
-            pause: GrowingPause::new(FIRST),
+            pause: GrowingPause::default(),
             works_since: None,
             logged: VecDeque::new(),
         }

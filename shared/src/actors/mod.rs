@@ -10,6 +10,7 @@ mod supervise;
 mod threads;
 
 pub use ask::{Ask, AskError, Command, Reply, ask};
+pub(crate) use backoff::HEALTHY;
 pub use backoff::{Backoff, GrowingPause};
 pub use health::Health;
 pub use mailbox::Mailbox;

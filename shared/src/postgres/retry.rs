@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use crate::actors::GrowingPause;
 use crate::store_error::StoreError;
 
+/// Shorter than that of other retries: a request waits meanwhile.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 

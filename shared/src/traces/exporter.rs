@@ -23,11 +23,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::metrics::TraceMetrics;
 use super::settings::{OtlpUrl, TracesArgs};
+use crate::actors::GrowingPause;
 use crate::bus::direct::{DirectError, PlainRequest};
 
-/// How often a batch is tried, and the first pause between; each further one is twice as long.
+/// How often a batch is tried.
 const TRIES_MAX: u32 = 4;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The most characters of what a collector says.
 const MESSAGE_MAX: usize = 256;
 
@@ -98,12 +98,12 @@ impl OtlpExporter {
 
     async fn send(&self, body: &Bytes) -> Result<(), ExportError> {
         let deadline = Instant::now() + self.limit;
-        let mut pause = FIRST_PAUSE;
+        let mut growing = GrowingPause::default();
         for _ in 1..TRIES_MAX {
+            let pause = growing.take(self.limit);
             match self.try_send(body, deadline).await {
                 Err(error) if error.may_pass() && Instant::now() + pause < deadline => {
                     sleep(pause).await;
-                    pause *= 2;
                 }
                 outcome => return outcome,
             }

@@ -4,17 +4,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::actors::GrowingPause;
+use crate::actors::{GrowingPause, HEALTHY};
 use crate::bus::BusError;
 
-/// The pause after the first failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause while a broker cannot be reached: one that comes back is soon used again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause while a broker refuses the login: only a change of the configuration helps.
 const LONGEST_PAUSE_REFUSED: Duration = Duration::from_secs(30);
-/// A connection that lived for this long counts as healthy.
-const HEALTHY_AFTER: Duration = Duration::from_secs(5);
 
 /// Spaces out attempts by a pause that grows while they fail, or while the connections break soon
 /// after they are opened.
@@ -23,8 +19,9 @@ pub(super) struct Pace {
     state: watch::Sender<State>,
 }
 
+#[derive(Default)]
 struct State {
-    /// Grows until a connection lives for [`HEALTHY_AFTER`].
+    /// Grows until a connection lives for [`HEALTHY`].
     pause: GrowingPause,
     /// When the last connection was opened.
     opened_at: Option<Instant>,
@@ -57,17 +54,11 @@ impl Pace {
     }
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self { pause: GrowingPause::new(FIRST_PAUSE), opened_at: None, pausing: None }
-    }
-}
-
 impl State {
     /// A new connection is needed, so the last one has broken.
     fn look_back(&mut self) {
         match self.opened_at.take() {
-            Some(opened_at) if opened_at.elapsed() >= HEALTHY_AFTER => self.pause.reset(),
+            Some(opened_at) if opened_at.elapsed() >= HEALTHY => self.pause.reset(),
             Some(_) => self.pause(&BusError::Unreachable(
                 "the connection broke soon after it was opened".into(),
             )),
