@@ -22,7 +22,7 @@ use shared::telemetry::registry_of;
 use crate::config::Config;
 use crate::{DATA, Deps, Running, start};
 
-pub use keys::AuthCommand;
+use keys::Keys;
 
 /// `auth_service`.
 pub struct AuthServiceBinary;
@@ -34,6 +34,25 @@ pub struct BinaryConfig {
     config: Config,
     #[command(flatten)]
     hashing: HashingArgs,
+}
+
+/// Commands to a running auth_service; standalone has them, too.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AuthCommand {
+    /// The signing keys of the running auth_service
+    Keys(Keys),
+}
+
+impl AuthCommand {
+    /// Does it, and prints what came of it.
+    ///
+    /// # Errors
+    /// It was not done.
+    pub fn run_in(self, data_dir: &Path) -> Result<(), CommandError> {
+        match self {
+            Self::Keys(keys) => keys.run(data_dir),
+        }
+    }
 }
 
 /// The commands of the binary `auth_service`.

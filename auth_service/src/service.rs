@@ -51,7 +51,7 @@ use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
 use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, CredentialReader, Replicas, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
-use crate::http::{self, Api, Authenticator, SessionEnder, Sessions, TokenChecker};
+use crate::http::{self, Api, Authenticator, EndSessionsSender, Sessions, TokenChecker};
 use crate::metrics::{ExchangeMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
 use crate::store::{Damage, PROJECTION, ProjectionReader, StoreError};
 
@@ -343,7 +343,7 @@ impl ApiParts {
     fn launch_api(&self) -> Api {
         let parts = self.clone();
         let reader = Rc::new(ProjectionReader::new(parts.projection, parts.damage));
-        let session_ender = SessionEnder {
+        let end_sessions = EndSessionsSender {
             bus: Arc::clone(&parts.bus),
             direct: parts.user_service,
             codec: parts.codec.clone(),
@@ -375,7 +375,7 @@ impl ApiParts {
                 metrics: parts.exchange_metrics,
             },
             revocations: parts.revocations,
-            session_ender,
+            end_sessions,
             signer: parts.signer,
             token_set: parts.token_set,
             applied: parts.applied,

@@ -3,29 +3,26 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use shared::admin::{ask_service, find_running};
 use shared::cli::CommandError;
 
 use crate::admin::{AdminCommand, KeyState, ListedKey, SERVICE};
 
-/// Commands to a running auth_service.
-#[derive(Clone, Debug, Subcommand)]
-pub enum AuthCommand {
-    /// The signing keys of the running auth_service
-    Keys {
-        /// The replica, by the number of its place in DATA_DIR, if several run there
-        #[arg(long, value_name = "N")]
-        replica: Option<u32>,
-        /// What to do
-        #[command(subcommand)]
-        command: KeysCommand,
-    },
+/// The command `keys`.
+#[derive(Args, Clone, Debug)]
+pub struct Keys {
+    /// The replica, by the number of its place in DATA_DIR, if several run there
+    #[arg(long, value_name = "N")]
+    replica: Option<u32>,
+    /// What to do
+    #[command(subcommand)]
+    command: KeysCommand,
 }
 
 /// What to do with the keys.
 #[derive(Clone, Debug, Subcommand)]
-pub enum KeysCommand {
+pub(super) enum KeysCommand {
     /// List the keys: the one that signs, the next one, those whose tokens live on, and killed ones
     List {
         /// An array of JSON objects
@@ -49,13 +46,13 @@ pub enum KeysCommand {
     },
 }
 
-impl AuthCommand {
+impl Keys {
     /// Asks the service through the socket in its data directory, and prints the answer.
     ///
     /// # Errors
     /// The service is not running, or has refused it.
-    pub fn run_in(self, data_dir: &Path) -> Result<(), CommandError> {
-        let Self::Keys { replica, command } = self;
+    pub(super) fn run(self, data_dir: &Path) -> Result<(), CommandError> {
+        let Self { replica, command } = self;
         let (command, is_json) = match command {
             KeysCommand::List { json } => (AdminCommand::ListKeys, json),
             KeysCommand::Rotate { json } => (AdminCommand::RotateKeys, json),

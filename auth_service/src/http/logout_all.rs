@@ -36,7 +36,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Takes the command to user_service.
 #[derive(Clone)]
-pub struct SessionEnder {
+pub struct EndSessionsSender {
     /// One way.
     pub bus: Arc<dyn Bus>,
     /// The other, if the settings name it.
@@ -47,7 +47,7 @@ pub struct SessionEnder {
     pub fresh: UsersFreshness,
 }
 
-impl SessionEnder {
+impl EndSessionsSender {
     /// Sends the command by both ways: it does nothing where it comes twice.
     async fn send(self, command: EndSessions, traceparent: Option<String>) {
         let message = self.codec.encode_end_sessions(&command, traceparent);
@@ -123,7 +123,7 @@ async fn end_all(
         return Ok(());
     }
     let (id, stamp) = (token.user, token.stamp);
-    actix_web::rt::spawn(api.session_ender.clone().send(EndSessions { id, stamp }, traceparent));
+    actix_web::rt::spawn(api.end_sessions.clone().send(EndSessions { id, stamp }, traceparent));
     let arrived = async {
         let mut applied = api.applied.clone();
         loop {

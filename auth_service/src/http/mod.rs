@@ -41,7 +41,7 @@ use crate::metrics::LoginMetrics;
 
 pub use authentication::Authenticator;
 pub use live_tokens::TokenChecker;
-pub use logout_all::SessionEnder;
+pub use logout_all::EndSessionsSender;
 pub use openapi::document;
 pub use routes::configure;
 pub use sessions::Sessions;
@@ -57,7 +57,7 @@ pub struct Api {
     /// Stores what is remembered of tokens.
     pub revocations: Mailbox<TokenRevocations>,
     /// Asks user_service to end all sessions of a user.
-    pub session_ender: SessionEnder,
+    pub end_sessions: EndSessionsSender,
     /// Signs tokens, on this thread.
     pub signer: TokenSigner,
     /// Lists the keys that verify them.

@@ -1,7 +1,6 @@
 //! The HTTP layer that both services share. Handlers hold no state: they parse, send, and translate
 //! the answer.
 
-mod access_line;
 mod access_log;
 mod answer_body;
 mod audit;
@@ -17,6 +16,7 @@ mod exposition;
 mod form;
 mod html;
 mod idempotency_key;
+mod instrumentation;
 mod members;
 mod methods;
 mod metrics;

@@ -19,12 +19,12 @@ use utoipa::openapi::OpenApi;
 use crate::config::ListenAddress;
 use crate::traces::Traces;
 
-use super::access_log::{Tracked, observe};
 use super::client_address::TrustedProxies;
 use super::connection::{Link, Refusals, RequestStream, run};
 use super::context::RequestIds;
 use super::cors::AllowedOrigins;
 use super::docs;
+use super::instrumentation::{Tracked, observe};
 use super::metrics::HttpMetrics;
 use super::overload::OverloadPacing;
 use super::probes::Probes;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::http::header::HttpDate;
 use contract::problem::PROBLEM_JSON;
 
-use crate::http::access_line::AccessLine;
+use crate::http::access_log::AccessLine;
 use crate::http::context::{RequestContext, RequestIds};
 use crate::http::metrics::HttpMetrics;
 use crate::http::problem::{Problem, ProblemKind};

@@ -10,8 +10,8 @@ use super::super::ChangeError;
 use super::StoreError;
 use crate::domain::{Credentials, User};
 
-/// The columns of a user, in the order of [`to_user`]. A new column is added here, in [`write`],
-/// and by a migration.
+/// The columns of a user, in the order of [`to_user`]. A new column is added in both, in [`insert`],
+/// [`insert_moved`] and [`write`], and by a migration; [`to_credentials`] reads the hash after the last.
 macro_rules! columns {
     () => {
         "id, username, username_key, version, password_version, changed, stamp, is_admin"
