@@ -49,7 +49,7 @@ use tokio::task::JoinHandle;
 
 use crate::actors::key_ring::{JWKS_MAX_AGE_S, KeyRingConfig};
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{Applied, CredentialReader, Replicas, TokenRevocations, TokenSigner};
+use crate::actors::{Applied, CredentialReader, Progress, Replicas, TokenRevocations, TokenSigner};
 use crate::config::{AuthServiceConfig, ClientsError, Config, whole_seconds};
 use crate::http::{self, Api, Authenticator, EndSessionsSender, Sessions, TokenChecker};
 use crate::metrics::{ExchangeMetrics, FollowingMetrics, LoginMetrics, ServiceMetrics};
@@ -155,8 +155,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let health = Health::register(&mut registry);
     let boot_id = clock.boot_id();
     let open = async || Files::open(&config, layout, (&clock, boot_id), &metrics);
-    let Files { place, sealing_key, repository, revocations, replicas, keys, clients } =
-        open_when_there_is_space(open).await?;
+    let files = open_when_there_is_space(open).await?;
+    let Files { place, sealing_key, repository, revocations, replicas, keys, clients } = files;
     let codec = Codec::new(Arc::clone(&sealing_key));
     let actors = Actors::launch(
         (repository, revocations),
@@ -166,7 +166,6 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         Exchanging { known: replicas, clock: clock.clone(), metrics: metrics.exchange.clone() },
     );
     actors.make_keys_ready().await;
-    let refuse_after_ms = config.service.refuse_after_ms();
     let api = ApiParts {
         hashing,
         projection: place.directory.join(PROJECTION),
@@ -180,6 +179,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         user_service: config.service.user_service_client(),
         signer: actors.signer.clone(),
         applied: actors.applied.clone(),
+        progress: actors.progress.clone(),
         fresh: actors.fresh.clone(),
         sealing_key,
         guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
@@ -188,7 +188,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         metrics: metrics.logins,
         exchange_metrics: metrics.exchange,
         replicas: actors.replicas.clone(),
-        refuse_after_ms,
+        refuse_after_ms: config.service.refuse_after_ms(),
         logout_acks: config.service.logout_acks,
         rules: token_rules(&config.service),
         clients,
@@ -201,8 +201,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
     actors.register_collectors(&mut registry, &clock);
     let admin = actors.answer_commands(&place.directory, &health);
-    let watched = place.claim.watch();
-    let probes = actors.probes(health, bus, watched, (clock, registry), refuse_after_ms);
+    let refuse_after = config.service.refuse_after_ms();
+    let probes = actors.probes(health, bus, place.claim.watch(), (clock, registry), refuse_after);
     let settings = server_config(&config, capacity, traces.clone());
     let served = serve(&settings, http_metrics, probes, http::document(), api.into_paths());
     finish(served, (actors, traces), admin, place).await
@@ -309,6 +309,7 @@ struct ApiParts {
     user_service: Option<DirectClient>,
     signer: TokenSigner,
     applied: watch::Receiver<Applied>,
+    progress: watch::Receiver<Progress>,
     fresh: UsersFreshness,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
@@ -358,6 +359,8 @@ impl ApiParts {
                 codec: parts.codec,
                 fresh: parts.fresh.clone(),
                 ended: parts.ended.clone(),
+                applied: parts.applied.clone(),
+                progress: parts.progress,
             },
             tokens: TokenChecker::new(
                 parts.rules.clone(),

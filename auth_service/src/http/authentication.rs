@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::PasswordRehashed;
 use secrecy::SecretString;
@@ -17,11 +18,18 @@ use shared::http::Problem;
 use shared::identity::Password;
 use shared::secrets::{SealingKeys, UnsealError};
 use shared::tokens::EndedStamps;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use super::bodies::LoginAttempt;
 use crate::actors::user_event_consumer::UsersFreshness;
-use crate::actors::{CredentialReader, FindCredential, FindStandIn};
+use crate::actors::{Applied, CredentialReader, FindCredential, FindStandIn, Progress};
 use crate::domain::{Credential, Lot};
+
+/// How long a login waits for a change of its user that has arrived and is not applied yet.
+const APPLYING_MAX: Duration = Duration::from_secs(1);
+/// How often is looked whether it is: the projection tells a moment before the change is forgotten.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Checks names and passwords, on one worker's own thread.
 pub struct Authenticator {
@@ -39,6 +47,10 @@ pub struct Authenticator {
     pub fresh: UsersFreshness,
     /// Tells of deletions and new passwords that the projection does not show yet.
     pub ended: EndedStamps,
+    /// Tells when the projection shows them.
+    pub applied: watch::Receiver<Applied>,
+    /// Tells that it cannot, because nothing can be written.
+    pub progress: watch::Receiver<Progress>,
 }
 
 impl Authenticator {
@@ -80,10 +92,45 @@ impl Authenticator {
         Ok(None)
     }
 
+    /// The user with this name, unless a deletion or another password is known that cannot be applied.
+    /// What is known and about to be applied is waited for: the password may be the new one, or the
+    /// same as before `/logout/all`.
     async fn find(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
+        let Some(found) = self.read(attempt).await? else { return Ok(None) };
+        if !self.has_ended(&found) {
+            return Ok(Some(found));
+        }
+        self.until_applied(&found).await;
+        Ok(self.read(attempt).await?.filter(|found| !self.has_ended(found)))
+    }
+
+    async fn read(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {
         let command = FindCredential { username_keys: attempt.username_keys.clone() };
-        let found = ask(&self.reader, command).await?.map_err(Problem::internal)?;
-        Ok(found.filter(|found| !self.ended.contains(found.id, found.stamp)))
+        ask(&self.reader, command).await?.map_err(Problem::internal)
+    }
+
+    fn has_ended(&self, credential: &Credential) -> bool {
+        self.ended.contains(credential.id, credential.stamp)
+    }
+
+    /// Whether other credentials are on their way in the place of these.
+    fn may_come(&self, credential: &Credential) -> bool {
+        self.has_ended(credential) && !self.ended.has_deletion(credential.id)
+    }
+
+    /// Waits until the projection shows what has ended these credentials, or cannot be written.
+    async fn until_applied(&self, credential: &Credential) {
+        let mut applied = self.applied.clone();
+        let applying = async {
+            while self.may_come(credential) && !self.progress.borrow().is_stuck {
+                tokio::select! {
+                    Ok(()) = applied.changed() => {}
+                    () = sleep(LOOK_INTERVAL) => {}
+                }
+            }
+        };
+        // Afterwards it is looked once more, whatever the time has brought.
+        let _ = timeout(APPLYING_MAX, applying).await;
     }
 
     async fn find_stand_in(&self, attempt: &LoginAttempt) -> Result<Option<Credential>, Problem> {

@@ -1,8 +1,10 @@
 //! `POST /logout/all`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use awc::http::Method;
+use rusqlite::Connection;
 use shared::bus::InProcessBus;
 
 use crate::direct_way::without_a_broker;
@@ -47,6 +49,28 @@ async fn all_sessions_of_the_user_end_over_the_bus() {
     let stranger = token_of(&app, "other").await;
     assert_all_sessions_end(&app).await;
     assert!(app.is_alive(&stranger).await);
+    app.stop().await;
+}
+
+/// The record is here and ends tokens, while another process holds the projection.
+#[actix_web::test]
+async fn a_login_waits_for_a_change_of_its_user_that_is_not_applied_yet() {
+    let app = with_testuser().await;
+    let token = token_of(&app, "testuser").await;
+    let projection = Connection::open(app.dir.path().join("projection.db")).unwrap();
+    projection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(logout_all(&app, &token).await.status, 200);
+    assert!(!app.is_alive(&token).await);
+    let releasing = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        projection.execute_batch("COMMIT").unwrap();
+    };
+    let logins = async {
+        (app.login("testuser", "testpassword").await, app.login("testuser", "wrong").await)
+    };
+    let ((right, wrong), ()) = tokio::join!(logins, releasing);
+    assert!(app.is_alive(&right.token()).await);
+    assert_eq!((wrong.status, wrong.problem().as_str()), (401, "wrong-credentials"));
     app.stop().await;
 }
 

@@ -35,6 +35,8 @@ impl Whose {
 struct Ended {
     by: Position,
     incarnation: Incarnation,
+    /// It is the end of the user, too.
+    is_deletion: bool,
 }
 
 impl EndedStamps {
@@ -48,10 +50,16 @@ impl EndedStamps {
         is_ended(Whose::Of(user)) || is_ended(Whose::Everybodys)
     }
 
+    /// Whether a record that is not applied yet deletes the user.
+    pub fn has_deletion(&self, user: UserId) -> bool {
+        self.0.get(&Whose::Of(user)).is_some_and(|all| all.iter().any(|ended| ended.is_deletion))
+    }
+
     /// For the consumer: notes what the record ends.
     pub fn note(&self, incarnation: Incarnation, record: &ReceivedRecord) {
         let Some(data) = record.data.as_ref().filter(|data| ends_stamps(data)) else { return };
-        let ended = Ended { by: record.position, incarnation };
+        let is_deletion = data.user().is_some_and(|change| change.user.is_none());
+        let ended = Ended { by: record.position, incarnation, is_deletion };
         let mut all = self.0.entry(Whose::stamps(data)).or_default();
         match all.iter_mut().find(|known| known.incarnation == incarnation) {
             Some(known) if known.by.seq >= ended.by.seq => {}
@@ -136,9 +144,11 @@ mod tests {
         ended.note(RUN, &record(at(7, 1), Some(state(Some(at(3, 1))))));
         assert!(!ended.contains(ANNA, at(3, 1)), "a rename ends nothing");
         for end in [None, Some(state(None))] {
+            let is_deletion = end.is_none();
             ended.note(RUN, &record(at(9, 1), end));
             ended.note(RUN, &record(at(8, 1), None));
             assert!(ended.contains(ANNA, at(3, 1)) && !ended.contains(UserId(2), at(3, 1)));
+            assert_eq!(ended.has_deletion(ANNA), is_deletion);
             assert!(!ended.contains(ANNA, at(9, 1)), "the new password's own tokens");
             ended.forget([Whose::Of(ANNA)], RUN, at(8, 1));
             assert!(ended.contains(ANNA, at(3, 1)), "only what came before was applied");

@@ -4,7 +4,7 @@ use contract::{
     Cursor, Incarnation, Position, RecordData, RecordHash, SealedHash, UserChange, UserId,
     UserState, UsersChecksum,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use shared::log_sync::NextChange;
 
 use super::super::{ApplyError, StoreError};
@@ -61,13 +61,13 @@ pub(in crate::store) fn find_checksum(
 
 /// Applies the changes in their order, and the cursor behind them, in one transaction. There may
 /// be no changes: then a new incarnation vouches for the place. Answers with the checksum over all
-/// users then.
+/// users then. The lock comes before the first read, because SQLite waits for it only then.
 pub(in crate::store) fn apply(
     connection: &mut Connection,
     changes: &[NextChange],
     cursor: &Cursor,
 ) -> Result<UsersChecksum, ApplyError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     check_continuity(find_cursor(&transaction)?.unwrap_or_default(), changes, cursor)?;
     let mut totals = Totals::at(find_checksum(&transaction)?);
     for next in changes {

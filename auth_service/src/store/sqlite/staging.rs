@@ -1,7 +1,7 @@
 //! A snapshot while it arrives: staged in a separate table, and swapped in as a whole.
 
 use contract::{Cursor, SnapshotUser, UsersChecksum};
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::super::{Refused, StoreError};
 use super::projection::{WriteError, note_id, write, write_cursor};
@@ -16,7 +16,7 @@ pub(in crate::store) fn stage(
     part: u32,
     users: Vec<SnapshotUser>,
 ) -> Result<Vec<Refused>, StoreError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if part == 1 {
         transaction.execute("DELETE FROM staged_credentials", [])?;
     }
@@ -43,7 +43,7 @@ pub(in crate::store) fn swap_in(
     connection: &mut Connection,
     cursor: &Cursor,
 ) -> Result<UsersChecksum, StoreError> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute("DELETE FROM credentials", [])?;
     transaction.execute(
         "INSERT INTO credentials
