@@ -48,9 +48,9 @@ run_tests() {
       --args -- "${second[@]}")
   # Not `cargo test --no-run`: that makes no program of an example, and a test starts one.
   cargo build --workspace --all-targets --locked
-  cargo test --workspace --locked "${second[@]}" >"$work/second.log" 2>&1 &
+  cargo test --workspace --locked --no-fail-fast "${second[@]}" >"$work/second.log" 2>&1 &
   local running=$!
-  cargo test --workspace --locked --lib --bins "${first[@]}" || code=$?
+  cargo test --workspace --locked --no-fail-fast --lib --bins "${first[@]}" || code=$?
   cargo test --workspace --locked --doc || code=$?
   wait "$running" || code=$?
   cat "$work/second.log"

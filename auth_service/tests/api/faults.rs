@@ -217,6 +217,7 @@ async fn after_a_panic_the_log_is_followed_and_dead_letters_are_sent_all_the_sam
     let (subscribes, declares) = (AtomicBool::new(false), AtomicBool::new(false));
     let bus = PanicsOnce { inside: app.bus.clone(), subscribes, declares };
     let app = app.restart_on(Arc::new(bus), |_| {}).await;
+    app.until_events_arrive().await;
     app.users.publish_raw(Message { body: "x".into(), ..Message::default() }).await;
     app.users.create("testuser", "testpassword");
     app.bring().await;

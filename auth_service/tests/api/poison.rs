@@ -27,8 +27,9 @@ async fn dead_letter(bus: &dyn Bus) -> Message {
 #[actix_web::test]
 async fn an_event_that_cannot_be_decoded_is_kept_aside_and_asked_for_again() {
     let app = TestApp::start().await;
+    app.until_events_arrive().await;
     app.users.create("garbled", "testpassword");
-    let mut event = app.users.event_message(1);
+    let mut event = app.users.event_message(2);
     event.headers.insert(header::SEQUENCE.to_owned(), "one".to_owned());
     app.users.publish_raw(event.clone()).await;
     app.users.create("testuser", "testpassword");
@@ -137,6 +138,7 @@ async fn a_name_that_this_version_would_not_take_is_followed_all_the_same() {
 async fn a_flood_of_messages_of_no_use_holds_up_no_event_and_each_is_counted() {
     const FLOOD: i64 = 5_000;
     let app = TestApp::start().await;
+    app.until_events_arrive().await;
     for number in 0..FLOOD {
         let id = number.to_string();
         app.users.publish_raw(Message { id, body: "x".into(), ..Message::default() }).await;
@@ -186,11 +188,12 @@ async fn dead_letters_that_the_bus_does_not_take_hold_up_nothing_and_are_sent_la
     let inside = app.bus.clone();
     let bus = NoLetters { inside, takes_letters: Arc::clone(&takes_letters) };
     let app = app.restart_on(Arc::new(bus), |_| {}).await;
+    app.until_events_arrive().await;
     app.users.publish_raw(Message { id: "m".into(), body: "x".into(), ..Message::default() }).await;
     app.users.create("testuser", "testpassword");
     until("the event is applied", BOUND, async || {
         app.users.publish_last().await;
-        (app.metric("lockstep_projection_seq").await == 1).then_some(())
+        (app.metric("lockstep_projection_seq").await == 2).then_some(())
     })
     .await;
     assert_eq!(app.metric("lockstep_dead_letters_total").await, 1);

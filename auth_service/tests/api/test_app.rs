@@ -272,6 +272,18 @@ impl TestApp {
         self.users.publish_last().await;
         self.until_applied().await;
     }
+
+    /// Creates a first user, and waits until events arrive: the service is ready a moment before its
+    /// queue is bound, and what is published meanwhile reaches nobody.
+    pub(crate) async fn until_events_arrive(&self) {
+        self.users.create("first", "testpassword");
+        self.bring().await;
+        until("an event arrives", BOUND, async || {
+            self.users.publish_last().await;
+            (self.metric("lockstep_projection_duplicates_total").await > 0).then_some(())
+        })
+        .await;
+    }
 }
 
 fn with(mut request: awc::ClientRequest, headers: &[(&str, &str)]) -> awc::ClientRequest {
