@@ -306,14 +306,40 @@ mod tests {
     use futures_util::future::join_all;
     use secrecy::SecretString;
 
-    /// Hashes slowly enough that none is done while a dozen commands are taken.
-    const SLOW_KIB: u32 = 64 * 1024;
+    const MEMORY_KIB: u32 = 1024;
 
-    fn launch(threads: usize, queue: usize, memory_kib: u32) -> Mailbox<PasswordHasher> {
-        let params = HashParams { memory_kib, iterations: 1, parallelism: 1 };
+    fn start(threads: usize, queue: usize) -> HashingThreads {
+        let params = HashParams { memory_kib: MEMORY_KIB, iterations: 1, parallelism: 1 };
         let metrics = HashingMetrics::register(&mut Registry::default());
-        let config = HashingConfig { params, threads, queue };
-        PasswordHasher::launch(HashingThreads::start(config, metrics).unwrap(), &Health::default())
+        HashingThreads::start(HashingConfig { params, threads, queue }, metrics).unwrap()
+    }
+
+    fn launch(threads: HashingThreads) -> Mailbox<PasswordHasher> {
+        PasswordHasher::launch(threads, &Health::default())
+    }
+
+    /// Keeps a hashing thread until the other end is dropped.
+    struct Held(Receiver<()>);
+
+    impl HashingWork for Held {
+        fn is_abandoned(&self) -> bool {
+            false
+        }
+        fn run(self: Box<Self>, _: &mut Hasher) {
+            let _ = self.0.recv();
+        }
+        fn refuse(self: Box<Self>) {}
+    }
+
+    /// The only thread is busy, and the queue is empty, until the sender is dropped.
+    fn hold(threads: &HashingThreads) -> Sender<()> {
+        let (release, held) = bounded(0);
+        let job = Job { queued_at: Instant::now(), work: Box::new(Held(held)) };
+        threads.jobs.send(job).unwrap();
+        while !threads.jobs.is_empty() {
+            thread::yield_now();
+        }
+        release
     }
 
     fn password() -> Password {
@@ -322,7 +348,7 @@ mod tests {
 
     #[actix::test]
     async fn what_was_hashed_verifies() {
-        let hasher = launch(2, 4, 1024);
+        let hasher = launch(start(2, 4));
         let hash = ask(&hasher, HashPassword(password())).await.unwrap().unwrap();
         let verify = VerifyPassword { password: password(), stored: Stored::Own(hash) };
         let verified = ask(&hasher, verify).await.unwrap();
@@ -331,25 +357,22 @@ mod tests {
 
     #[actix::test]
     async fn more_than_the_queue_holds_is_refused_at_once_and_the_rest_is_done() {
-        let hasher = launch(1, 2, SLOW_KIB);
-        let all = join_all((0..12).map(|_| ask(&hasher, HashPassword(password())))).await;
-        let done = all.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
-        let full = all.iter().filter(|answer| matches!(answer, Ok(Err(HashRefused::Full)))).count();
-        assert_eq!(done + full, 12);
-        assert!((2..=4).contains(&done), "{done} done");
-    }
-
-    #[actix::test]
-    async fn whoever_asks_for_room_is_told_when_there_is_none() {
-        let hasher = launch(1, 2, SLOW_KIB);
+        let threads = start(1, 2);
+        let release = hold(&threads);
+        let hasher = launch(threads);
         assert_eq!(ask(&hasher, CheckCapacity).await, Ok(Ok(())));
         let hashing = join_all((0..12).map(|_| ask(&hasher, HashPassword(password()))));
         let asking = async {
             // After the twelve commands in the mailbox.
             tokio::task::yield_now().await;
-            ask(&hasher, CheckCapacity).await
+            let room = ask(&hasher, CheckCapacity).await;
+            drop(release);
+            room
         };
-        let (_, room) = tokio::join!(hashing, asking);
+        let (all, room) = tokio::join!(hashing, asking);
         assert_eq!(room, Ok(Err(HashRefused::Full)));
+        let done = all.iter().filter(|answer| matches!(answer, Ok(Ok(_)))).count();
+        let full = all.iter().filter(|answer| matches!(answer, Ok(Err(HashRefused::Full)))).count();
+        assert_eq!((done, full), (2, 10));
     }
 }
