@@ -19,17 +19,16 @@ use shared::identity::Password;
 use shared::secrets::{SealingKeys, UnsealError};
 use shared::tokens::EndedStamps;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::bodies::LoginAttempt;
+use super::waiters::until_next_look;
 use crate::actors::user_event_consumer::UsersFreshness;
 use crate::actors::{Applied, CredentialReader, FindCredential, FindStandIn, Progress};
 use crate::domain::{Credential, Lot};
 
 /// How long a login waits for a change of its user that has arrived and is not applied yet.
 const APPLYING_MAX: Duration = Duration::from_secs(1);
-/// How often is looked whether it is: the projection tells a moment before the change is forgotten.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Checks names and passwords, on one worker's own thread.
 pub struct Authenticator {
@@ -123,10 +122,7 @@ impl Authenticator {
         let mut applied = self.applied.clone();
         let applying = async {
             while self.may_come(credential) && !self.progress.borrow().is_stuck {
-                tokio::select! {
-                    Ok(()) = applied.changed() => {}
-                    () = sleep(LOOK_INTERVAL) => {}
-                }
+                until_next_look(&mut applied).await;
             }
         };
         // Afterwards it is looked once more, whatever the time has brought.

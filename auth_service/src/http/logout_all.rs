@@ -19,11 +19,12 @@ use shared::http::{
     RequestOrigin,
 };
 use shared::tokens::VerifiedToken;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::Api;
 use super::bodies::LogoutResponse;
 use super::token_rejection::TokenRejection;
+use super::waiters::until_next_look;
 use crate::actors::RevokeSession;
 use crate::actors::user_event_consumer::UsersFreshness;
 use crate::store::RevokeRefused;
@@ -31,8 +32,6 @@ use crate::store::RevokeRefused;
 /// How long the record may take to arrive: a follower that has lost the broker needs a moment to
 /// follow directly.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// How often it is looked for, in case it ends the stamp before it can be applied.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Takes the command to user_service.
 #[derive(Clone)]
@@ -131,10 +130,7 @@ async fn end_all(
             if api.tokens.has_ended(token)? {
                 return Ok::<(), TokenRejection>(());
             }
-            tokio::select! {
-                Ok(()) = applied.changed() => {}
-                () = sleep(LOOK_INTERVAL) => {}
-            }
+            until_next_look(&mut applied).await;
         }
     };
     match timeout(WAIT_MAX, arrived).await {

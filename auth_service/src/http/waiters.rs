@@ -5,6 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use contract::token_record::TokenId;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::actors::Applied;
 
 /// How long a request waits at most: longer than it takes to know that user_service is out of reach,
 /// and less than the 3 s for which proxies wait (docs/proxies.md).
@@ -13,6 +17,18 @@ pub(super) const WAIT_MAX: Duration = Duration::from_millis(2_800);
 const WAITERS_MAX: usize = 512;
 /// How many of one session may: nobody takes all the seats with one token.
 const WAITERS_OF_SESSION_MAX: usize = 16;
+
+/// How often a request that waits for a record looks by itself: the record counts a moment before the
+/// projection shows it, and is forgotten elsewhere a moment after.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Waits until the projection has moved, or it is time to look all the same.
+pub(super) async fn until_next_look(applied: &mut watch::Receiver<Applied>) {
+    tokio::select! {
+        Ok(()) = applied.changed() => {}
+        () = sleep(LOOK_INTERVAL) => {}
+    }
+}
 
 /// Limits how many requests wait.
 #[derive(Debug, Default)]
