@@ -262,11 +262,12 @@ fn a_user_is_created_with_a_password_from_a_pipe_or_a_file_and_refused_in_words(
 
 #[test]
 fn a_password_is_asked_for_unseen_and_an_interruption_leaves_the_terminal_as_it_was() {
-    // A terminal of its own, on which the shell tells afterwards how it is set.
-    let command =
-        format!("{} users create anna; echo code $?; stty -a", env!("CARGO_BIN_EXE_standalone"));
+    // A terminal of its own, on which the shell tells afterwards how it is set. The key that
+    // interrupts goes to the shell as well: with a trap it outlives it, whichever shell it is.
+    let binary = env!("CARGO_BIN_EXE_standalone");
+    let command = format!("trap : INT; {binary} users create anna; echo code $?; stty -a");
     let mut script = std::process::Command::new("script");
-    script.args(["--quiet", "--command", &command, "/dev/null"]);
+    script.env("SHELL", "/bin/sh").args(["--quiet", "--command", &command, "/dev/null"]);
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let mut shown = String::new();
