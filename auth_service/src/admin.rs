@@ -1,17 +1,17 @@
 //! What an operator can ask the running service for, through the socket in its data directory.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use contract::TokenRecord;
 use contract::token_record::KeyId;
 use serde::{Deserialize, Serialize};
-use shared::actors::{Health, Mailbox, ask};
-use shared::admin::CommandSocket;
+use shared::actors::{AskError, Health, Mailbox, ask};
+use shared::admin::{CommandError, CommandSocket, Operator};
+use shared::audit::{Action, AuditRecord, AuditTrail};
 use shared::tokens::key_schedule::Stage;
 use tokio::task::JoinHandle;
 
-use crate::actors::key_ring::{KillKey, ListOwnKeys, RotateKeys};
+use crate::actors::key_ring::{KeyRingError, KillKey, ListOwnKeys, RotateKeys};
 use crate::actors::token_revocations::ListKeys;
 use crate::actors::{KeyRing, TokenRevocations};
 
@@ -62,48 +62,68 @@ pub(crate) enum KeyState {
     Killed,
 }
 
+/// The actors that commands need, and the trail that tells of them.
+pub(crate) struct AdminActors {
+    pub(crate) key_ring: Mailbox<KeyRing>,
+    pub(crate) revocations: Mailbox<TokenRevocations>,
+    pub(crate) audit: AuditTrail,
+}
+
 /// Answers commands until the task is aborted.
-pub(crate) fn spawn_admin(
-    data_dir: &Path,
-    key_ring: Mailbox<KeyRing>,
-    revocations: Mailbox<TokenRevocations>,
-    health: Health,
-) -> JoinHandle<()> {
+pub(crate) fn spawn_admin(data_dir: &Path, actors: AdminActors, health: Health) -> JoinHandle<()> {
     let socket = CommandSocket::bind(data_dir, SERVICE);
     actix::spawn(async move {
         let Some(socket) = socket else { return };
-        let actors = (&key_ring, &revocations);
-        let answer = async |command: AdminCommand| answer(command, actors).await;
+        let answer = async |command, operator| actors.answer(command, operator).await;
         socket.serve(&health, answer).await;
     })
 }
 
-async fn answer(
-    command: AdminCommand,
-    (key_ring, revocations): (&Mailbox<KeyRing>, &Mailbox<TokenRevocations>),
-) -> Result<Vec<ListedKey>, String> {
-    match command {
-        AdminCommand::ListKeys => {}
-        AdminCommand::RotateKeys => {
-            ask(key_ring, RotateKeys).await.map_err(told)?.map_err(told)?;
+impl AdminActors {
+    async fn answer(
+        &self,
+        command: AdminCommand,
+        operator: Operator,
+    ) -> Result<Vec<ListedKey>, CommandError> {
+        match command {
+            AdminCommand::ListKeys => {}
+            AdminCommand::RotateKeys => {
+                let rotate = async |record: &mut AuditRecord| {
+                    if let Some(kid) = ask(&self.key_ring, RotateKeys).await?? {
+                        record.about_key(kid);
+                    }
+                    Ok::<_, CommandError>(())
+                };
+                self.audit.follow(Action::RotateKeys, operator, rotate).await?;
+            }
+            AdminCommand::KillKey { kid } => {
+                let kill = async |record: &mut AuditRecord| {
+                    let no_kid = || CommandError::Refused(format!("{kid} is no name of a key"));
+                    let kid = KeyId::parse(&kid).ok_or_else(no_kid)?;
+                    record.about_key(kid);
+                    Ok::<_, CommandError>(ask(&self.key_ring, KillKey(kid)).await??)
+                };
+                self.audit.follow(Action::KillKey, operator, kill).await?;
+            }
         }
-        AdminCommand::KillKey { kid } => {
-            let kid = KeyId::parse(&kid).ok_or_else(|| format!("{kid} is no name of a key"))?;
-            ask(key_ring, KillKey(kid)).await.map_err(told)?.map_err(told)?;
-        }
+        Ok(list(&self.key_ring, &self.revocations).await?)
     }
-    list(key_ring, revocations).await
 }
 
-fn told(error: impl Display) -> String {
-    error.to_string()
+impl From<KeyRingError> for CommandError {
+    fn from(error: KeyRingError) -> Self {
+        match error {
+            KeyRingError::NoSuchKey(_) => Self::Refused(error.to_string()),
+            _ => Self::failed(&error),
+        }
+    }
 }
 
 async fn list(
     key_ring: &Mailbox<KeyRing>,
     revocations: &Mailbox<TokenRevocations>,
-) -> Result<Vec<ListedKey>, String> {
-    let own = ask(key_ring, ListOwnKeys).await.map_err(told)?;
+) -> Result<Vec<ListedKey>, AskError> {
+    let own = ask(key_ring, ListOwnKeys).await?;
     let state_of = |kid: &KeyId| {
         let stage = own.iter().find(|key| key.kid == *kid).map(|key| key.stage);
         match stage {
@@ -113,7 +133,7 @@ async fn list(
             None => KeyState::Published,
         }
     };
-    let records = ask(revocations, ListKeys).await.map_err(told)?;
+    let records = ask(revocations, ListKeys).await?;
     let listed = records.into_iter().filter_map(|record| match record {
         TokenRecord::KeyPublished(key) => Some(ListedKey {
             kid: key.kid.to_string(),

@@ -23,17 +23,17 @@ use contract::UserId;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use shared::actors::{Health, Mailbox};
+use shared::audit::AuditTrail;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
 use shared::bus::{Bus, BusMetrics};
 use shared::capacity::Capacity;
 use shared::clock::{Clock, MonotonicClock};
-use shared::config::AuditNames;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    AllowedOrigins, AuditTrail, GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer,
-    ServeError, TrustedProxies, serve,
+    AllowedOrigins, GuessLimit, HttpMetrics, HttpServerConfig, RunningHttpServer, ServeError,
+    TrustedProxies, serve,
 };
 use shared::secrets::{
     ClientSecrets, DataDirClaim, DataDirError, DataLayout, ReplicaPlace, SealingKeyError,
@@ -181,9 +181,9 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
         applied: actors.applied.clone(),
         progress: actors.progress.clone(),
         fresh: actors.fresh.clone(),
+        audit: AuditTrail::new(Arc::clone(&sealing_key), config.common.audit_names),
         sealing_key,
         guesses: GuessLimit::launch(&config.common.guessing, MonotonicClock::system(), &health),
-        audit_names: config.common.audit_names,
         clock: clock.clone(),
         metrics: metrics.logins,
         exchange_metrics: metrics.exchange,
@@ -200,7 +200,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     register_replica(&mut registry, place.number, config.service.replica_in(place.number));
     registry.register_collector(Box::new(BusMetrics(Arc::clone(&bus))));
     actors.register_collectors(&mut registry, &clock);
-    let admin = actors.answer_commands(&place.directory, &health);
+    let admin = actors.answer_commands(&place.directory, api.audit.clone(), &health);
     let refuse_after = config.service.refuse_after_ms();
     let probes = actors.probes(health, bus, place.claim.watch(), (clock, registry), refuse_after);
     let settings = server_config(&config, capacity, traces.clone());
@@ -313,7 +313,7 @@ struct ApiParts {
     fresh: UsersFreshness,
     sealing_key: Arc<SealingKeys>,
     guesses: GuessLimit,
-    audit_names: AuditNames,
+    audit: AuditTrail,
     clock: Clock,
     metrics: LoginMetrics,
     exchange_metrics: ExchangeMetrics,
@@ -382,7 +382,7 @@ impl ApiParts {
             signer: parts.signer,
             token_set: parts.token_set,
             applied: parts.applied,
-            audit: AuditTrail::new(Arc::clone(&parts.sealing_key), parts.audit_names),
+            audit: parts.audit,
             sealing_key: parts.sealing_key,
             guesses: parts.guesses,
             clock: parts.clock,

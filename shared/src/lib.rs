@@ -4,6 +4,7 @@
 
 pub mod actors;
 pub mod admin;
+pub mod audit;
 pub mod backup;
 pub mod bus;
 pub mod capacity;

@@ -3,7 +3,6 @@
 mod creating;
 mod importing;
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,10 +10,10 @@ use contract::UserId;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared::actors::{Health, Mailbox, ask};
-use shared::admin::CommandSocket;
+use shared::admin::{CommandError, CommandSocket, Operator};
+use shared::audit::{Action, AuditRecord, AuditTrail};
 use shared::hashing::PasswordHasher;
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
-use shared::telemetry::ErrorChain;
 use tokio::task::JoinHandle;
 
 use crate::actors::user_reader::{
@@ -22,7 +21,7 @@ use crate::actors::user_reader::{
 };
 use crate::actors::{UserReader, UserRepository};
 use crate::domain::User;
-use crate::store::{Change, SetRole};
+use crate::store::{Change, ChangeError, SetRole};
 
 /// The name of the socket.
 pub(crate) const SERVICE: &str = "user_service";
@@ -138,13 +137,14 @@ enum AdminAnswer {
     Creation(Creation),
 }
 
-/// The actors that commands need.
+/// The actors that commands need, and the trail that tells of them.
 pub(crate) struct AdminActors {
     pub(crate) repository: Mailbox<UserRepository>,
     pub(crate) reader: Mailbox<UserReader>,
     pub(crate) hasher: Mailbox<PasswordHasher>,
     pub(crate) policy: PasswordPolicy,
     pub(crate) blocklist: PasswordBlocklist,
+    pub(crate) audit: AuditTrail,
 }
 
 /// Answers commands until the task is aborted.
@@ -152,73 +152,105 @@ pub(crate) fn spawn_admin(data_dir: &Path, actors: AdminActors, health: Health) 
     let socket = CommandSocket::bind(data_dir, SERVICE);
     actix::spawn(async move {
         let Some(socket) = socket else { return };
-        let answer = async |command: AdminCommand| actors.answer(command).await;
+        let answer = async |command, operator| actors.answer(command, operator).await;
         socket.serve(&health, answer).await;
     })
 }
 
 impl AdminActors {
-    async fn answer(&self, command: AdminCommand) -> Result<AdminAnswer, String> {
+    async fn answer(
+        &self,
+        command: AdminCommand,
+        operator: Operator,
+    ) -> Result<AdminAnswer, CommandError> {
+        let audit = &self.audit;
         match command {
-            AdminCommand::Import { users, is_dry_run } => {
-                self.import(users, is_dry_run).await.map(AdminAnswer::Fates)
+            AdminCommand::Import { users, is_dry_run: true } => {
+                self.import(users, true).await.map(AdminAnswer::Fates)
+            }
+            AdminCommand::Import { users, is_dry_run: false } => {
+                let import = async |record: &mut AuditRecord| {
+                    let fates = self.import(users, false).await?;
+                    record.counts(fates.iter().filter(|fate| **fate == Fate::Created).count());
+                    Ok(AdminAnswer::Fates(fates))
+                };
+                audit.follow(Action::ImportUsers, operator, import).await
             }
             AdminCommand::Create { username, password } => {
                 let password = SecretString::from(password);
-                self.create_one(&username, &password).await.map(AdminAnswer::Creation)
+                let create = async |record: &mut AuditRecord| {
+                    self.create_one(&username, &password, record).await.map(AdminAnswer::Creation)
+                };
+                audit.follow(Action::CreateUser, operator, create).await
             }
-            AdminCommand::List { after, with_hashes } => {
-                self.list(after, with_hashes).await.map(AdminAnswer::Users)
+            AdminCommand::List { after, with_hashes: false } => {
+                let users = self.list(after).await?;
+                Ok(AdminAnswer::Users(users.into_iter().map(ListedUser::from).collect()))
+            }
+            AdminCommand::List { after, with_hashes: true } => {
+                let export = async |record: &mut AuditRecord| {
+                    let users = self.export(after).await?;
+                    record.counts(users.len());
+                    Ok(AdminAnswer::Users(users))
+                };
+                audit.follow(Action::ExportHashes, operator, export).await
             }
             AdminCommand::ListAdmins => self.list_admins().await.map(AdminAnswer::Users),
             AdminCommand::SetRole { user, is_admin } => {
-                self.set_role(user, is_admin).await.map(AdminAnswer::Role)
+                let action = if is_admin { Action::AddAdmin } else { Action::RemoveAdmin };
+                let set = async |record: &mut AuditRecord| {
+                    self.set_role(user, is_admin, record).await.map(AdminAnswer::Role)
+                };
+                audit.follow(action, operator, set).await
             }
         }
     }
 
-    async fn list(&self, after: i64, with_hashes: bool) -> Result<Vec<ListedUser>, String> {
-        let page = ListUsers { after, limit: PAGE.into() };
-        let users = ask(&self.reader, page).await.map_err(told)?.map_err(told)?;
-        let mut listed = Vec::with_capacity(users.len());
-        for user in users {
-            listed.push(if with_hashes {
-                self.with_hash(user.id).await?
-            } else {
-                Some(user.into())
-            });
-        }
-        Ok(listed.into_iter().flatten().collect())
+    async fn list(&self, after: i64) -> Result<Vec<User>, CommandError> {
+        Ok(ask(&self.reader, ListUsers { after, limit: PAGE.into() }).await??)
     }
 
-    async fn list_admins(&self) -> Result<Vec<ListedUser>, String> {
-        let admins = ask(&self.reader, ListAdmins).await.map_err(told)?.map_err(told)?;
+    /// The same users, with their hashes.
+    async fn export(&self, after: i64) -> Result<Vec<ListedUser>, CommandError> {
+        let mut exported = Vec::new();
+        for user in self.list(after).await? {
+            // Nothing if the user was deleted meanwhile. The name is that of the same moment as the hash.
+            if let Some(found) = ask(&self.reader, FindCredentials(user.id)).await?? {
+                let password_hash = Some(found.password_hash.expose_phc().to_owned());
+                exported.push(ListedUser { password_hash, ..found.user.into() });
+            }
+        }
+        Ok(exported)
+    }
+
+    async fn list_admins(&self) -> Result<Vec<ListedUser>, CommandError> {
+        let admins = ask(&self.reader, ListAdmins).await??;
         Ok(admins.into_iter().map(ListedUser::from).collect())
     }
 
-    async fn set_role(&self, user: UserRef, is_admin: bool) -> Result<RoleSet, String> {
+    async fn set_role(
+        &self,
+        user: UserRef,
+        is_admin: bool,
+        record: &mut AuditRecord,
+    ) -> Result<RoleSet, CommandError> {
         let found = match user {
-            UserRef::Id(id) => ask(&self.reader, FindUser(UserId(id))).await,
-            UserRef::Name(name) => ask(&self.reader, FindUserByName(name)).await,
+            UserRef::Id(id) => ask(&self.reader, FindUser(UserId(id))).await??,
+            UserRef::Name(name) => ask(&self.reader, FindUserByName(name)).await??,
         };
-        let user = found.map_err(told)?.map_err(told)?;
-        let user = user.ok_or_else(|| "there is no such user".to_owned())?;
+        let user = found.ok_or(ChangeError::NoSuchUser)?;
+        record.about(user.id);
         let change = Change::SetRole(SetRole { id: user.id, is_admin });
-        let written = ask(&self.repository, change).await.map_err(told)?.map_err(told)?;
-        let User { id, username, .. } = written.user;
+        let User { id, username, .. } = ask(&self.repository, change).await??.user;
         Ok(RoleSet { id: id.0, username, is_changed: user.is_admin != is_admin })
-    }
-
-    /// `None` if the user was deleted meanwhile. The name is that of the same moment as the hash.
-    async fn with_hash(&self, id: UserId) -> Result<Option<ListedUser>, String> {
-        let found = ask(&self.reader, FindCredentials(id)).await.map_err(told)?.map_err(told)?;
-        Ok(found.map(|found| ListedUser {
-            password_hash: Some(found.password_hash.expose_phc().to_owned()),
-            ..found.user.into()
-        }))
     }
 }
 
-fn told(error: impl Error + 'static) -> String {
-    ErrorChain(&error).to_string()
+impl From<ChangeError> for CommandError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Store(error) => error.into(),
+            refused => Self::Refused(refused.to_string()),
+        }
+    }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use actix_web::web::ServiceConfig;
 use shared::actors::{Health, Mailbox, ask};
+use shared::audit::AuditTrail;
 use shared::backup::ServiceData;
 use shared::bus::cloud_event::Codec;
 use shared::bus::{Bus, BusMetrics};
@@ -26,8 +27,8 @@ use shared::config::CommonConfig;
 use shared::full_disk::open_when_there_is_space;
 use shared::hashing::{HashingThreads, PasswordHasher};
 use shared::http::{
-    AllowedOrigins, AuditTrail, GuessLimit, HttpMetrics, HttpServerConfig, Probes,
-    RunningHttpServer, ServeError, TrustedProxies, serve,
+    AllowedOrigins, GuessLimit, HttpMetrics, HttpServerConfig, Probes, RunningHttpServer,
+    ServeError, TrustedProxies, serve,
 };
 use shared::secrets::{
     AdminToken, AdminTokenError, DataDirClaim, DataDirError, DataLayout, ReplicaPlace,
@@ -300,7 +301,6 @@ impl ApiParts {
         let reader = UserReader::launch(store, self.clock.clone(), &self.health);
         let settings = &self.config.service;
         let Secrets { sealing_key, admin_token, auth_service } = self.secrets.clone();
-        let audit = AuditTrail::new(Arc::clone(&sealing_key), self.config.common.audit_names);
         let codec = auth_service.codec.clone();
         let access = Access {
             mode: settings.user_service_access,
@@ -315,7 +315,7 @@ impl ApiParts {
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             sealing_key,
             guesses: self.guesses.clone(),
-            audit,
+            audit: self.audit_trail(),
             access,
             clock: self.clock.clone(),
             reset_lifetime_s: self.config.reset_lifetime_s(),
@@ -325,6 +325,11 @@ impl ApiParts {
             questions: questions.clone(),
             codec,
         }
+    }
+
+    fn audit_trail(&self) -> AuditTrail {
+        let keys = Arc::clone(&self.secrets.sealing_key);
+        AuditTrail::new(keys, self.config.common.audit_names)
     }
 
     /// Starts what feeds the console, unless it is switched off.
@@ -353,6 +358,7 @@ impl ApiParts {
             hasher: PasswordHasher::launch(self.hashing.clone(), &self.health),
             policy: self.config.password_policy(),
             blocklist: self.config.password_blocklist(),
+            audit: self.audit_trail(),
         };
         admin::spawn_admin(&self.directory, actors, self.health.clone())
     }

@@ -5,9 +5,10 @@ use actix_web::web::Data;
 use contract::{Position, RecordHash, TokenResponse};
 use secrecy::ExposeSecret;
 use shared::actors::ask;
+use shared::audit::{Action, AuditRecord};
 use shared::http::{
-    Action, AuditRecord, ClientAddress, ClientPresence, IdempotencyKey, JsonBody, Members, Problem,
-    ProblemKind, RequestOrigin,
+    ClientAddress, ClientPresence, IdempotencyKey, JsonBody, Members, Problem, ProblemKind,
+    RequestOrigin,
 };
 use shared::idempotency::IdempotentRequest;
 

@@ -3,9 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use shared::actors::ask;
-use shared::http::{
-    Action, Actor, AuditRecord, Bearer, IdempotencyKey, IgnoredBody, Problem, RequestOrigin,
-};
+use shared::audit::{Action, Actor, AuditRecord};
+use shared::http::{Bearer, IdempotencyKey, IgnoredBody, Problem, RequestOrigin};
 use shared::idempotency::{IdempotentRequest, Lookup};
 
 use super::Api;

@@ -11,13 +11,11 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use contract::EndSessions;
 use shared::actors::ask;
+use shared::audit::{Action, Actor, AuditRecord};
 use shared::bus::Bus;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectClient;
-use shared::http::{
-    Action, Actor, AuditRecord, Bearer, IgnoredBody, Problem, ProblemKind, RequestContext,
-    RequestOrigin,
-};
+use shared::http::{Bearer, IgnoredBody, Problem, ProblemKind, RequestContext, RequestOrigin};
 use shared::tokens::VerifiedToken;
 use tokio::time::timeout;
 

@@ -29,8 +29,9 @@ use std::time::Duration;
 
 use contract::UserId;
 use shared::actors::Mailbox;
+use shared::audit::AuditTrail;
 use shared::clock::Clock;
-use shared::http::{AuditTrail, GuessLimit};
+use shared::http::GuessLimit;
 use shared::secrets::{ClientSecrets, SealingKeys};
 use shared::tokens::TokenRules;
 use shared::tokens::token_set_view::TokenSetView;

@@ -5,9 +5,10 @@ use actix_web::web::Data;
 use contract::token_record::{TokenLife, Trade};
 use contract::{TokenRecord, TokenResponse};
 use shared::actors::ask;
+use shared::audit::{Action, Actor, AuditRecord};
 use shared::http::{
-    Action, Actor, AuditRecord, Bearer, IdempotencyKey, IgnoredBody, NoBearer, Problem,
-    ProblemKind, RequestOrigin, invalid_token,
+    Bearer, IdempotencyKey, IgnoredBody, NoBearer, Problem, ProblemKind, RequestOrigin,
+    invalid_token,
 };
 use shared::tokens::VerifiedToken;
 use shared::tokens::token_set::TradeVerdict;

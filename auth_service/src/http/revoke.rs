@@ -3,7 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Data;
-use shared::http::{Action, Actor, AuditRecord, FormBody, Problem, RequestOrigin};
+use shared::audit::{Action, Actor, AuditRecord};
+use shared::http::{FormBody, Problem, RequestOrigin};
 
 use super::Api;
 use super::bodies::TokenForm;

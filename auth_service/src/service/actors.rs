@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use contract::ReplicaId;
 use shared::actors::{Health, Mailbox, Maintenance, ask, join_threads};
+use shared::audit::AuditTrail;
 use shared::bus::cloud_event::Codec;
 use shared::bus::direct::DirectUrl;
 use shared::bus::{Bus, DeadLetters};
@@ -32,7 +33,7 @@ use crate::actors::{
     Applied, CredentialRepository, Exchange, KeyRing, KnownReplicas, Progress, Replicas,
     ResealHashes, TokenExchange, TokenRevocations, TokenSigner, UserEventConsumer,
 };
-use crate::admin::spawn_admin;
+use crate::admin::{AdminActors, spawn_admin};
 use crate::metrics::{
     AgreementMetrics, ExchangeMetrics, FollowingMetrics, KeyMetrics, ReplicaMetrics,
 };
@@ -203,9 +204,15 @@ impl Actors {
     }
 
     /// Answers the operator's commands.
-    pub(super) fn answer_commands(&self, data_dir: &Path, health: &Health) -> JoinHandle<()> {
+    pub(super) fn answer_commands(
+        &self,
+        data_dir: &Path,
+        audit: AuditTrail,
+        health: &Health,
+    ) -> JoinHandle<()> {
         let (key_ring, revocations) = (self.key_ring.clone(), self.revocations.clone());
-        spawn_admin(data_dir, key_ring, revocations, health.clone())
+        let actors = AdminActors { key_ring, revocations, audit };
+        spawn_admin(data_dir, actors, health.clone())
     }
 
     /// Brings the keys to where a login can be signed. If that fails, the keys' loop goes on trying.

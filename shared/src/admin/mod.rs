@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminError, ask_service, find_any_running, find_running};
-pub use self::server::CommandSocket;
+pub use self::server::{CommandError, CommandSocket, Operator};
 
 /// The longest path of a socket, in bytes: `sun_path` of `unix(7)`, with its final zero byte.
 const PATH_MAX: usize = 108;
@@ -59,7 +59,10 @@ mod tests {
         let socket = CommandSocket::bind(data_dir, "doubler").unwrap();
         let health = health.clone();
         actix_web::rt::spawn(async move {
-            let double = async |n: i64| if n < 0 { Err("too small".to_owned()) } else { Ok(2 * n) };
+            let double = async |n: i64, operator: Operator| {
+                assert_eq!(operator.uid, rustix::process::geteuid().as_raw());
+                if n < 0 { Err(CommandError::Refused("too small".to_owned())) } else { Ok(2 * n) }
+            };
             socket.serve(&health, double).await;
         });
     }

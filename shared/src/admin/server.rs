@@ -15,10 +15,62 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::{Answer, LINE_MAX, socket_of};
-use crate::actors::{Health, supervise};
+use crate::actors::{AskError, Health, supervise};
+use crate::hashing::HashRefused;
+use crate::store_error::StoreError;
+use crate::telemetry::ErrorChain;
 
 /// How long the request, and the reading of the answer, may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Who gives a command: the process at the other end of the socket, as the system tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// The user that it runs as.
+    pub uid: u32,
+    /// Its process id, where the system tells it.
+    pub pid: Option<i32>,
+}
+
+/// A command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// It was refused for this reason, and nothing was done.
+    #[error("{0}")]
+    Refused(String),
+    /// This failed on the way, and the command may have been carried out.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl CommandError {
+    /// What failed on the way, with all its causes.
+    pub fn failed(error: &(dyn Error + 'static)) -> Self {
+        Self::Failed(ErrorChain(error).to_string())
+    }
+}
+
+impl From<AskError> for CommandError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Full(_) => Self::Refused(error.to_string()),
+            AskError::Gone(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<HashRefused> for CommandError {
+    /// Nothing was hashed, and so nothing was done.
+    fn from(error: HashRefused) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::failed(&error)
+    }
+}
 
 /// The socket through which commands come.
 pub struct CommandSocket {
@@ -47,7 +99,7 @@ impl CommandSocket {
     pub async fn serve<R: DeserializeOwned, A: Serialize>(
         self,
         health: &Health,
-        answer: impl AsyncFn(R) -> Result<A, String>,
+        answer: impl AsyncFn(R, Operator) -> Result<A, CommandError>,
     ) {
         let run = async || self.accept_for_ever(&answer).await;
         supervise(health, "answering commands", pending(), run).await;
@@ -55,7 +107,7 @@ impl CommandSocket {
 
     async fn accept_for_ever<R: DeserializeOwned, A: Serialize>(
         &self,
-        answer: &impl AsyncFn(R) -> Result<A, String>,
+        answer: &impl AsyncFn(R, Operator) -> Result<A, CommandError>,
     ) -> io::Result<()> {
         let listener = self.bound.take().map_or_else(|| bind(&self.path), Ok)?;
         loop {
@@ -79,19 +131,20 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 
 async fn answer_one<R: DeserializeOwned, A: Serialize>(
     stream: UnixStream,
-    answer: &impl AsyncFn(R) -> Result<A, String>,
+    answer: &impl AsyncFn(R, Operator) -> Result<A, CommandError>,
 ) -> io::Result<()> {
-    let peer = stream.peer_cred()?.uid();
-    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+    let peer = stream.peer_cred()?;
+    let operator = Operator { uid: peer.uid(), pid: peer.pid() };
+    if operator.uid != 0 && operator.uid != rustix::process::geteuid().as_raw() {
         return Err(ErrorKind::PermissionDenied.into());
     }
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     timeout(TIMEOUT, (&mut stream).take(LINE_MAX).read_line(&mut line)).await??;
     let answered = match serde_json::from_str(&line) {
-        Ok(request) => match answer(request).await {
+        Ok(request) => match answer(request, operator).await {
             Ok(outcome) => Answer::Ok(outcome),
-            Err(reason) => Answer::Error(reason),
+            Err(error) => Answer::Error(error.to_string()),
         },
         Err(_) => Answer::Error("the running service does not know this command".to_owned()),
     };

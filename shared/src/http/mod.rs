@@ -3,7 +3,6 @@
 
 mod access_log;
 mod answer_body;
-mod audit;
 mod bearer;
 mod body;
 mod client_address;
@@ -28,11 +27,11 @@ mod problem;
 mod problem_kind;
 mod problem_pages;
 mod rate_limit;
+mod request_origin;
 mod server;
 mod shown_path;
 mod unread_body;
 
-pub use audit::{Action, Actor, AuditRecord, AuditTrail, RequestOrigin};
 pub use bearer::{Bearer, CHALLENGE, NoBearer, invalid_token, not_permitted};
 pub use body::{BODY_LIMIT, DirectMessage, FormBody, IgnoredBody, JsonBody};
 pub use client_address::{Cidr, ClientAddress, TrustedProxies};
@@ -51,6 +50,7 @@ pub use preconditions::EntityTags;
 pub use probes::{Probes, Readiness, ReadinessReport};
 pub use problem::{Problem, ProblemKind};
 pub use rate_limit::{Guess, GuessLimit};
+pub use request_origin::RequestOrigin;
 pub use server::{HttpServerConfig, RunningHttpServer, ServeError, serve};
 
 /// The header with a write's position, in answers to writes and in logins that wait for them.

@@ -1,15 +1,19 @@
 //! Somebody guesses a password and takes an account over: the audit trail tells all of it.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use actix_web::rt::task::spawn_blocking;
 use awc::http::Method;
 use serde_json::{Value, json};
 use testkit::wait::until;
 
 use crate::client::Answer;
 use crate::journeys::until_login_gives;
-use crate::system::System;
+use crate::system::{System, path_of};
 
 const ATTACKER: &str = "192.0.2.9";
 const OWNER: &str = "198.51.100.4";
@@ -121,5 +125,80 @@ async fn a_refused_refresh_tells_why_and_an_administrator_is_named() {
         (&by_root["actor.kind"], &by_root["actor.id"]),
         (&json!("administrator"), &json!(root.id))
     );
+    system.stop();
+}
+
+/// A command beside the running service, with this on its standard input.
+async fn command(system: &System, arguments: &[&str], input: &str) -> Output {
+    let mut command = Command::new(path_of("standalone"));
+    command.env_clear().env("DATA_DIR", system.data_dir()).args(arguments);
+    let input = input.to_owned();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = move || {
+        let mut child = command.spawn().unwrap();
+        // It may end without reading.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    spawn_blocking(run).await.unwrap()
+}
+
+#[actix_web::test]
+async fn each_command_that_changes_something_or_hands_out_hashes_tells_the_account_that_gave_it() {
+    let mut system = System::in_one_process();
+    let anna = system.client.create("Anna", "testpassword").await;
+    let exported = command(&system, &["users", "export", "-"], "").await;
+    assert!(exported.status.success(), "{exported:?}");
+    let with_hash = String::from_utf8(exported.stdout).unwrap().replace("Anna", "carl");
+    for (arguments, input, is_done) in [
+        (&["users", "create", "Berta"][..], "correct horse", true),
+        (&["users", "create", "aNNa"], "correct horse", false),
+        (&["users", "import", "-"], &with_hash, true),
+        (&["users", "list"], "", true),
+        (&["admins", "add", "anna"], "", true),
+        (&["admins", "add", "nobody"], "", false),
+        (&["admins", "remove", "anna"], "", true),
+        (&["keys", "list"], "", true),
+        (&["keys", "kill", "nonsense"], "", false),
+        (&["keys", "rotate"], "", true),
+    ] {
+        let output = command(&system, arguments, input).await;
+        assert_eq!(output.status.success(), is_done, "{arguments:?}: {output:?}");
+    }
+
+    let trail = trail_until(&system, "key.rotate").await;
+    let by_operators: Vec<_> =
+        trail.iter().filter(|entry| entry["actor.kind"] == "operator").collect();
+    let told: Vec<_> = by_operators
+        .iter()
+        .map(|entry| ["event.name", "event.outcome"].map(|field| entry[field].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ["user.export_hashes", "success"],
+            // Nobody is left.
+            ["user.export_hashes", "success"],
+            ["user.create", "success"],
+            ["user.create", "failure"],
+            ["user.import", "success"],
+            ["admin.add", "success"],
+            ["admin.add", "failure"],
+            ["admin.remove", "success"],
+            ["key.kill", "failure"],
+            ["key.rotate", "success"],
+        ]
+    );
+    let own = system.data_dir().metadata().unwrap().uid();
+    assert!(by_operators.iter().all(|entry| entry["process.user.id"] == own), "{trail:#?}");
+    assert_eq!(by_operators[0]["user.count"], 1);
+    assert_eq!(by_operators[2]["user.id"], anna.id + 1);
+    assert_eq!(by_operators[3]["error.message"], "the name is taken");
+    assert_eq!(by_operators[4]["user.count"], 1);
+    assert_eq!(by_operators[5]["user.id"], anna.id);
+    assert_eq!(by_operators[6]["error.message"], "there is no such user");
+    assert!(by_operators[9]["key.id"].is_string(), "{trail:#?}");
+    let text = serde_json::to_string(&trail).unwrap().to_lowercase();
+    assert!(!text.contains("berta") && !text.contains("horse"), "{text}");
     system.stop();
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use contract::UserId;
 use futures_util::future::join_all;
 use shared::actors::{AskError, ask};
+use shared::admin::CommandError;
 use shared::hashing::PasswordHash;
 use shared::identity::Username;
 use tokio::time::{Instant, sleep};
 
-use super::{AdminActors, Fate, NewUser, PAGE, told};
+use super::{AdminActors, Fate, NewUser, PAGE};
 use crate::actors::user_reader::{FindCredentials, FindUserByName};
 use crate::store::{Change, ChangeError, CreateUser};
 
@@ -27,15 +28,16 @@ impl AdminActors {
         &self,
         users: Vec<NewUser>,
         is_dry_run: bool,
-    ) -> Result<Vec<Fate>, String> {
+    ) -> Result<Vec<Fate>, CommandError> {
         if users.len() > usize::from(PAGE) {
-            return Err(format!("a command creates at most {PAGE} users"));
+            let why = format!("a command creates at most {PAGE} users");
+            return Err(CommandError::Refused(why));
         }
         let fates = join_all(users.iter().map(|user| self.import_one(user, is_dry_run))).await;
         fates.into_iter().collect()
     }
 
-    async fn import_one(&self, user: &NewUser, is_dry_run: bool) -> Result<Fate, String> {
+    async fn import_one(&self, user: &NewUser, is_dry_run: bool) -> Result<Fate, CommandError> {
         let username = match Username::parse(&user.username) {
             Ok(username) => username,
             Err(error) => return Ok(Fate::Refused(format!("the name {error}"))),
@@ -62,7 +64,7 @@ impl AdminActors {
         &self,
         username: &Username,
         hash: &PasswordHash,
-    ) -> Result<Option<UserId>, String> {
+    ) -> Result<Option<UserId>, CommandError> {
         let give_up_at = Instant::now() + PATIENCE;
         loop {
             let create = CreateUser {
@@ -74,10 +76,10 @@ impl AdminActors {
             let error = match ask(&self.repository, Change::Create(create)).await {
                 Ok(Ok(created)) => return Ok(Some(created.user.id)),
                 Ok(Err(ChangeError::NameTaken)) => return Ok(None),
-                Ok(Err(error @ ChangeError::TooManyWait)) => told(error),
-                Err(error @ AskError::Full(_)) => told(error),
-                Ok(Err(error)) => return Err(told(error)),
-                Err(error) => return Err(told(error)),
+                Ok(Err(error @ ChangeError::TooManyWait)) => error.into(),
+                Err(error @ AskError::Full(_)) => error.into(),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(error) => return Err(error.into()),
             };
             if Instant::now() >= give_up_at {
                 return Err(error);
@@ -91,12 +93,11 @@ impl AdminActors {
         &self,
         username: &Username,
         hash: &PasswordHash,
-    ) -> Result<Option<Fate>, String> {
+    ) -> Result<Option<Fate>, CommandError> {
         let name = FindUserByName(username.as_shown().to_owned());
-        let found = ask(&self.reader, name).await.map_err(told)?.map_err(told)?;
+        let found = ask(&self.reader, name).await??;
         let Some(user) = found else { return Ok(None) };
-        let found = ask(&self.reader, FindCredentials(user.id)).await.map_err(told)?;
-        let found = found.map_err(told)?;
+        let found = ask(&self.reader, FindCredentials(user.id)).await??;
         let fate = |is_same| if is_same { Fate::Present } else { Fate::Taken };
         Ok(found.map(|found| fate(found.password_hash == *hash)))
     }

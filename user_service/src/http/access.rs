@@ -2,7 +2,8 @@
 
 use contract::{TokenVerdict, UserId};
 use shared::actors::{Mailbox, ask};
-use shared::http::{Actor, Bearer, NoBearer, Problem, ProblemKind, invalid_token, not_permitted};
+use shared::audit::Actor;
+use shared::http::{Bearer, NoBearer, Problem, ProblemKind, invalid_token, not_permitted};
 use shared::secrets::AdminToken;
 
 use crate::actors::UserReader;

@@ -5,9 +5,10 @@ use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use secrecy::ExposeSecret;
 use shared::actors::ask;
+use shared::audit::{Action, AuditRecord};
 use shared::http::{
-    Action, AuditRecord, Bearer, ClientPresence, IdempotencyKey, JsonBody, Members, NoBearer,
-    Problem, RequestContext, RequestOrigin,
+    Bearer, ClientPresence, IdempotencyKey, JsonBody, Members, NoBearer, Problem, RequestContext,
+    RequestOrigin,
 };
 use shared::idempotency::IdempotentRequest;
 

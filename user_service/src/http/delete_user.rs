@@ -3,9 +3,8 @@
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
-use shared::http::{
-    Action, AuditRecord, Bearer, IgnoredBody, NoBearer, Problem, RequestContext, RequestOrigin,
-};
+use shared::audit::{Action, AuditRecord};
+use shared::http::{Bearer, IgnoredBody, NoBearer, Problem, RequestContext, RequestOrigin};
 
 use super::Api;
 use super::bodies::written;

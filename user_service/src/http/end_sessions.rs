@@ -2,9 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 use shared::actors::ask;
+use shared::audit::{Action, AuditRecord};
 use shared::http::{
-    Action, AuditRecord, Bearer, CONSISTENCY_TOKEN, IgnoredBody, NoBearer, Problem, RequestContext,
-    RequestOrigin,
+    Bearer, CONSISTENCY_TOKEN, IgnoredBody, NoBearer, Problem, RequestContext, RequestOrigin,
 };
 
 use super::Api;

@@ -21,10 +21,11 @@ mod update_user;
 use std::sync::Arc;
 
 use shared::actors::{Mailbox, ask};
+use shared::audit::AuditTrail;
 use shared::bus::cloud_event::Codec;
 use shared::clock::Clock;
 use shared::hashing::{HashPassword, PasswordHash, PasswordHasher};
-use shared::http::{AuditTrail, ClientPresence, GuessLimit, Problem};
+use shared::http::{ClientPresence, GuessLimit, Problem};
 use shared::identity::{Password, PasswordBlocklist, PasswordPolicy};
 use shared::secrets::SealingKeys;
 

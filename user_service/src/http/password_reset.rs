@@ -4,9 +4,10 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use contract::UserRepresentation;
 use shared::actors::ask;
+use shared::audit::{Action, AuditRecord};
 use shared::http::{
-    Action, AuditRecord, Bearer, ClientPresence, IgnoredBody, JsonBody, Members, NoBearer, Problem,
-    ProblemKind, RequestContext, RequestOrigin,
+    Bearer, ClientPresence, IgnoredBody, JsonBody, Members, NoBearer, Problem, ProblemKind,
+    RequestContext, RequestOrigin,
 };
 
 use super::Api;

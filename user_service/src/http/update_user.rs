@@ -4,10 +4,11 @@ use actix_web::{HttpResponse, web};
 use contract::{UserId, UserRepresentation};
 use secrecy::SecretString;
 use shared::actors::ask;
+use shared::audit::{Action, Actor, AuditRecord};
 use shared::hashing::{PasswordHash, Stored, Verification, VerifyPassword};
 use shared::http::{
-    Action, Actor, AuditRecord, Bearer, ClientAddress, ClientPresence, JsonBody, Members, NoBearer,
-    Problem, ProblemKind, RequestContext, RequestOrigin,
+    Bearer, ClientAddress, ClientPresence, JsonBody, Members, NoBearer, Problem, ProblemKind,
+    RequestContext, RequestOrigin,
 };
 use shared::identity::{Password, Username};
 

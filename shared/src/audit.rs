@@ -1,22 +1,17 @@
 //! The audit trail: who did what, to whom, from where, and with what outcome. docs/logging.md lists the
 //! fields, which have the names of OpenTelemetry's conventions where those have one.
 
-use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Ready, ready};
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use contract::UserId;
+use contract::token_record::KeyId;
 use data_encoding::BASE64URL_NOPAD;
 use tracing::Level;
 
-use super::client_address::ClientAddress;
-use super::context::RequestContext;
-use super::problem::{Problem, ProblemKind};
+use crate::admin::{CommandError, Operator};
 use crate::config::AuditNames;
+use crate::http::{Problem, ProblemKind, RequestOrigin};
 use crate::secrets::SealingKeys;
 use crate::telemetry::ErrorChain;
 
@@ -59,6 +54,18 @@ pub enum Action {
     ResetPassword,
     /// The end of all sessions of a user, by an administrator.
     EndSessions,
+    /// Users are created with the hashes of another system.
+    ImportUsers,
+    /// The hashes of passwords are handed out.
+    ExportHashes,
+    /// A user becomes an administrator.
+    AddAdmin,
+    /// A user is an administrator no longer.
+    RemoveAdmin,
+    /// The next key signs from now on.
+    RotateKeys,
+    /// The tokens of a key are refused from now on.
+    KillKey,
 }
 
 impl Action {
@@ -77,6 +84,12 @@ impl Action {
             Self::MakeResetToken => "password.reset_token",
             Self::ResetPassword => "password.reset",
             Self::EndSessions => "sessions.end",
+            Self::ImportUsers => "user.import",
+            Self::ExportHashes => "user.export_hashes",
+            Self::AddAdmin => "admin.add",
+            Self::RemoveAdmin => "admin.remove",
+            Self::RotateKeys => "key.rotate",
+            Self::KillKey => "key.kill",
         }
     }
 }
@@ -92,6 +105,8 @@ pub enum Actor {
     Administrator(Option<UserId>),
     /// A service with a client secret.
     Client,
+    /// Whoever gives commands through the socket in the data directory.
+    Operator,
 }
 
 impl Actor {
@@ -101,6 +116,7 @@ impl Actor {
             Self::User(_) => "user",
             Self::Administrator(_) => "administrator",
             Self::Client => "client",
+            Self::Operator => "operator",
         }
     }
 
@@ -108,28 +124,87 @@ impl Actor {
         match self {
             Self::User(id) => Some(id),
             Self::Administrator(id) => id,
-            Self::Anybody | Self::Client => None,
+            Self::Anybody | Self::Client | Self::Operator => None,
         }
     }
 }
 
-/// Where a request comes from.
+/// Where an action comes from.
 #[derive(Clone, Debug)]
-pub struct RequestOrigin {
-    client: IpAddr,
-    /// Finds the access line, which has the status and the cause.
-    request_id: Option<String>,
+pub enum AuditOrigin {
+    /// A request over HTTP.
+    Request(RequestOrigin),
+    /// A command through the socket in the data directory.
+    Command(Operator),
 }
 
-impl FromRequest for RequestOrigin {
-    type Error = Infallible;
-    type Future = Ready<Result<Self, Infallible>>;
+impl From<RequestOrigin> for AuditOrigin {
+    fn from(origin: RequestOrigin) -> Self {
+        Self::Request(origin)
+    }
+}
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let ClientAddress(client) = ClientAddress::of(request);
-        let extensions = request.extensions();
-        let context = extensions.get::<RequestContext>();
-        ready(Ok(Self { client, request_id: context.map(|context| context.request_id.clone()) }))
+impl From<Operator> for AuditOrigin {
+    fn from(operator: Operator) -> Self {
+        Self::Command(operator)
+    }
+}
+
+/// How an action ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused, and nothing was done.
+    Failure,
+    /// It may have been done or not.
+    Unknown,
+    /// It was refused before anything was looked at.
+    NotTried,
+}
+
+/// An error that tells how an action ended.
+pub trait AuditedError {
+    /// How.
+    fn outcome(&self) -> Outcome;
+    /// What kind of error it is, if it has one: the last part of a problem's `type`.
+    fn kind(&self) -> Option<&'static str>;
+    /// Why, with all causes, if it is known.
+    fn cause(&self) -> Option<String>;
+}
+
+impl AuditedError for Problem {
+    fn outcome(&self) -> Outcome {
+        match self.kind() {
+            ProblemKind::Overloaded => Outcome::NotTried,
+            kind if kind.status().is_server_error() => Outcome::Unknown,
+            _ => Outcome::Failure,
+        }
+    }
+
+    fn kind(&self) -> Option<&'static str> {
+        Some(Self::kind(self).slug())
+    }
+
+    fn cause(&self) -> Option<String> {
+        self.source().map(|cause| ErrorChain(cause).to_string())
+    }
+}
+
+impl AuditedError for CommandError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Refused(_) => Outcome::Failure,
+            Self::Failed(_) => Outcome::Unknown,
+        }
+    }
+
+    fn kind(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn cause(&self) -> Option<String> {
+        Some(self.to_string())
     }
 }
 
@@ -138,22 +213,16 @@ impl FromRequest for RequestOrigin {
 pub struct AuditRecord {
     trail: AuditTrail,
     action: Action,
-    origin: RequestOrigin,
+    origin: AuditOrigin,
     actor: Actor,
     user: Option<UserId>,
+    /// To how many users it is done, if that is not one.
+    user_count: Option<usize>,
     name: Option<String>,
+    key: Option<KeyId>,
     outcome: Outcome,
-    /// Why it was refused, as in the access line.
+    error_type: Option<&'static str>,
     cause: Option<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Outcome {
-    Success,
-    /// With the last part of the problem's `type`.
-    Failure(&'static str),
-    /// It may have been done or not.
-    Unknown(Option<&'static str>),
 }
 
 impl AuditTrail {
@@ -163,32 +232,42 @@ impl AuditTrail {
     }
 
     /// Does the work, and writes down what came of it.
-    pub async fn follow<T>(
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn follow<T, E: AuditedError>(
         &self,
         action: Action,
-        origin: RequestOrigin,
-        work: impl AsyncFnOnce(&mut AuditRecord) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
+        origin: impl Into<AuditOrigin>,
+        work: impl AsyncFnOnce(&mut AuditRecord) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let origin = origin.into();
         let mut record = AuditRecord {
             trail: self.clone(),
             action,
+            actor: match origin {
+                AuditOrigin::Request(_) => Actor::Anybody,
+                AuditOrigin::Command(_) => Actor::Operator,
+            },
             origin,
-            actor: Actor::Anybody,
             user: None,
+            user_count: None,
             name: None,
-            outcome: Outcome::Unknown(None),
+            key: None,
+            outcome: Outcome::Unknown,
+            error_type: None,
             cause: None,
         };
         let result = work(&mut record).await;
-        let cause = result.as_ref().err().and_then(Error::source);
-        record.cause = cause.map(|cause| ErrorChain(cause).to_string());
-        record.outcome = match &result {
-            Ok(_) => Outcome::Success,
-            Err(problem) if problem.kind().status().is_server_error() => {
-                Outcome::Unknown(Some(problem.kind().slug()))
+        match &result {
+            Ok(_) if record.outcome == Outcome::Unknown => record.outcome = Outcome::Success,
+            Ok(_) => {}
+            Err(error) => {
+                record.outcome = error.outcome();
+                record.error_type = error.kind();
+                record.cause = error.cause();
             }
-            Err(problem) => Outcome::Failure(problem.kind().slug()),
-        };
+        }
         result
     }
 
@@ -214,6 +293,22 @@ impl AuditRecord {
         self.user = Some(user);
     }
 
+    /// It is done to this many users.
+    pub fn counts(&mut self, users: usize) {
+        self.user_count = Some(users);
+    }
+
+    /// The key to which it is done, once that is known.
+    pub fn about_key(&mut self, kid: KeyId) {
+        self.key = Some(kid);
+    }
+
+    /// It was refused for this reason, although the work ends without an error.
+    pub fn refused(&mut self, why: &str) {
+        self.outcome = Outcome::Failure;
+        self.cause = Some(why.to_owned());
+    }
+
     /// The name that the client claims, in the form in which names are compared. Nobody may have it.
     pub fn claims(&mut self, name: &str) {
         self.name = Some(name.to_owned());
@@ -222,28 +317,36 @@ impl AuditRecord {
 
 impl Drop for AuditRecord {
     fn drop(&mut self) {
-        let (outcome, error) = match self.outcome {
-            // Nothing was tried: a flood must not flood the trail, too.
-            Outcome::Unknown(Some(kind)) if kind == ProblemKind::Overloaded.slug() => return,
-            Outcome::Success => ("success", None),
-            Outcome::Failure(kind) => ("failure", Some(kind)),
-            Outcome::Unknown(kind) => ("unknown", kind),
+        let outcome = match self.outcome {
+            // A flood must not flood the trail, too.
+            Outcome::NotTried => return,
+            Outcome::Success => "success",
+            Outcome::Failure => "failure",
+            Outcome::Unknown => "unknown",
         };
         let name = self.name.as_deref();
         let hash = name.map(|name| self.trail.fingerprint(name));
+        let (request, operator) = match &self.origin {
+            AuditOrigin::Request(origin) => (Some(origin), None),
+            AuditOrigin::Command(operator) => (None, Some(operator)),
+        };
         // `info!` cannot begin with a name that has a dot.
         tracing::event!(target: "audit", Level::INFO, {
             event.name = self.action.name(),
             event.outcome = outcome,
-            "error.type" = error,
+            "error.type" = self.error_type,
             "error.message" = self.cause.as_deref(),
             user.id = self.user.map(|id| id.0),
+            user.count = self.user_count,
             user.hash = hash.as_deref(),
             user.name = name.filter(|_| self.trail.names == AuditNames::On),
+            key.id = self.key.as_ref().map(tracing::field::display),
             actor.kind = self.actor.name(),
             actor.id = self.actor.id().map(|id| id.0),
-            client.address = %self.origin.client,
-            request_id = self.origin.request_id.as_deref(),
+            client.address = request.map(|origin| tracing::field::display(origin.client)),
+            request_id = request.and_then(|origin| origin.request_id.as_deref()),
+            process.user.id = operator.map(|operator| operator.uid),
+            process.pid = operator.and_then(|operator| operator.pid),
         });
     }
 }
@@ -262,12 +365,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_command_tells_the_account_that_gave_it() {
+        let trail = trail(AuditNames::Off);
+        let (operator, kid) = (Operator { uid: 1000, pid: Some(42) }, KeyId([0; 32]));
+        let line = logged_by(trail.follow(Action::KillKey, operator, async |record| {
+            record.about_key(kid);
+            Err::<(), _>(CommandError::Refused("there is no such key".to_owned()))
+        }))
+        .await;
+        assert_eq!(
+            line,
+            format!(
+                " INFO audit: event.name=\"key.kill\" event.outcome=\"failure\" \
+                 error.message=\"there is no such key\" key.id={kid} actor.kind=\"operator\" \
+                 process.user.id=1000 process.pid=42\n"
+            )
+        );
+    }
+
+    #[tokio::test]
     async fn a_line_tells_who_did_what_to_whom_from_where_and_how_it_ended() {
         let trail = trail(AuditNames::Off);
         let line = logged_by(trail.follow(Action::EndSessions, origin(), async |record| {
             record.by(Actor::Administrator(Some(UserId(3))));
             record.about(UserId(7));
-            Ok(())
+            Ok::<_, Problem>(())
         }))
         .await;
         assert_eq!(
