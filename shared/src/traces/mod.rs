@@ -59,7 +59,8 @@ impl Traces {
         let Some(collector) = args.collector() else { return Self(None) };
         tracing::info!(%collector, "traces are sent");
         let exporter = OtlpExporter::new(collector, args, metrics.clone());
-        let batches = BatchSpanProcessor::builder(exporter).build();
+        let batches =
+            BatchSpanProcessor::builder(exporter).with_batch_config(args.batches()).build();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(CountedSpans::new(batches, metrics))
             .with_sampler(args.sampler())

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Uri};
 use opentelemetry::KeyValue;
-use opentelemetry_sdk::trace::Sampler;
+use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -61,6 +61,21 @@ pub struct TracesArgs {
     #[arg(long, env, default_value_t = 1.0, value_name = "RATIO", value_parser = parse_ratio)]
     pub otel_traces_sampler_arg: f64,
 
+    /// How long spans wait for others before they are sent, in milliseconds, from 1
+    #[arg(long, env, default_value_t = 5_000, value_name = "MS",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub otel_bsp_schedule_delay: u32,
+
+    /// The most spans that wait to be sent, from 1 to 100000: more are dropped
+    #[arg(long, env, default_value_t = 2_048, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub otel_bsp_max_queue_size: u32,
+
+    /// The most spans that are sent at once, from 1 to OTEL_BSP_MAX_QUEUE_SIZE
+    #[arg(long, env, default_value_t = 512, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub otel_bsp_max_export_batch_size: u32,
+
     /// true: no traces, whatever the other settings say
     #[arg(long, env, action = ArgAction::Set, default_value_t = false, value_name = "true|false")]
     pub otel_sdk_disabled: bool,
@@ -111,8 +126,13 @@ pub struct Pairs(Vec<(String, String)>);
 impl TracesArgs {
     /// What is wrong beside single values: one line each.
     pub fn problems(&self) -> Vec<String> {
-        let wrong = self.try_headers().err();
-        wrong.map(|reason| format!("OTEL_EXPORTER_OTLP_HEADERS: {reason}")).into_iter().collect()
+        let headers = self.try_headers().err();
+        let headers = headers.map(|reason| format!("OTEL_EXPORTER_OTLP_HEADERS: {reason}"));
+        let is_batch_too_large = self.otel_bsp_max_export_batch_size > self.otel_bsp_max_queue_size;
+        let batch = is_batch_too_large.then(|| {
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: must not be above OTEL_BSP_MAX_QUEUE_SIZE".to_owned()
+        });
+        headers.into_iter().chain(batch).collect()
     }
 
     /// Where spans go, if they go anywhere.
@@ -130,6 +150,15 @@ impl TracesArgs {
         };
         let own = self.otel_exporter_otlp_traces_endpoint.as_ref().map(exact);
         own.or_else(|| self.otel_exporter_otlp_endpoint.as_ref().map(below))
+    }
+
+    /// How spans are gathered before they are sent.
+    pub(super) fn batches(&self) -> BatchConfig {
+        BatchConfigBuilder::default()
+            .with_scheduled_delay(Duration::from_millis(self.otel_bsp_schedule_delay.into()))
+            .with_max_queue_size(self.otel_bsp_max_queue_size as usize)
+            .with_max_export_batch_size(self.otel_bsp_max_export_batch_size as usize)
+            .build()
     }
 
     pub(super) fn limit(&self) -> Duration {

@@ -79,6 +79,7 @@ fn wrong_settings_of_traces_are_told_together_and_without_secrets() {
         ("OTEL_RESOURCE_ATTRIBUTES", "no pair"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5s"),
     ];
     let (code, told) = config(&[], &wrong);
     assert_eq!((code, told.lines().count()), (Some(78), wrong.len()), "{told}");

@@ -48,6 +48,11 @@ fn wrong_values_are_refused() {
         "traces-sampler=sometimes",
         "traces-sampler-arg=1.5",
         "traces-sampler-arg=NaN",
+        "bsp-schedule-delay=0",
+        "bsp-schedule-delay=5s",
+        "bsp-max-queue-size=0",
+        "bsp-max-queue-size=100001",
+        "bsp-max-export-batch-size=many",
         "sdk-disabled=perhaps",
     ] {
         assert!(parse(&[wrong]).is_err(), "{wrong}");
@@ -68,6 +73,15 @@ fn headers_are_decoded_and_never_shown() {
         assert!(problems[0].starts_with("OTEL_EXPORTER_OTLP_HEADERS: "), "{problems:?}");
         assert!(!problems[0].contains("s3cret"), "{problems:?}");
     }
+}
+
+#[test]
+fn a_batch_fits_into_the_queue() {
+    let args = parse(&["bsp-max-queue-size=512"]).unwrap();
+    assert!(args.problems().is_empty());
+    let problems = parse(&["bsp-max-queue-size=511"]).unwrap().problems();
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert!(problem.starts_with("OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "), "{problem}");
 }
 
 #[test]
