@@ -89,9 +89,9 @@ impl HotPath {
 }
 
 /// One thread each, so that the counts do not depend on the machine.
-const SMALL: Capacity = Capacity { http_workers: 1, connections: 1024, hash_threads: 1 };
+pub(crate) const SMALL: Capacity = Capacity { http_workers: 1, connections: 1024, hash_threads: 1 };
 
-fn settings(directory: &Path) -> Config {
+pub(crate) fn settings(directory: &Path) -> Config {
     #[derive(Parser)]
     struct Settings {
         #[command(flatten)]
@@ -116,8 +116,8 @@ fn settings(directory: &Path) -> Config {
     settings.config
 }
 
-/// Returns the write's consistency token.
-async fn create(at: SocketAddr) -> String {
+/// Creates a user, and returns the write's consistency token.
+pub(crate) async fn create(at: SocketAddr) -> String {
     let request = awc::Client::new().post(format!("http://{at}/users"));
     let answer = request.force_close().send_json(&credentials()).await.unwrap();
     answer.headers().get("consistency-token").unwrap().to_str().unwrap().to_owned()

@@ -230,14 +230,17 @@ fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// Copies one user this many times, as if the log of their creation had been pruned.
+/// Copies one user until there are this many, as if the log of their creation had been pruned. Whatever
+/// columns a user has, only the id and the names differ.
 fn multiply(database: &Path, users: i64) {
     let sql = format!(
         "BEGIN;
-         CREATE TEMP TABLE one AS SELECT * FROM users;
-         INSERT INTO users
+         CREATE TEMP TABLE copies AS
              WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {users})
-             SELECT i, 'user' || i, 'user' || i, password_hash, 1, 1, changed, stamp FROM one, n;
+             SELECT users.* FROM users, n;
+         UPDATE copies SET id = rowid + 1, username = 'user' || (rowid + 1),
+             username_key = 'user' || (rowid + 1);
+         INSERT INTO users SELECT * FROM copies;
          DELETE FROM user_log;
          UPDATE log_start SET seq = {users}, hash = randomblob(16);
          UPDATE published SET seq = {users};
@@ -286,5 +289,31 @@ pub(crate) fn wait_for_port(address: SocketAddr) {
     while TcpStream::connect(address).is_err() {
         assert!(started.elapsed() < BOUND, "nobody listens on {address}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hot_paths::{SMALL, create, settings};
+    use shared::bus::InProcessBus;
+    use shared::clock::Clock;
+    use std::sync::Arc;
+
+    #[actix_web::test]
+    async fn a_user_of_today_is_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, bus) = (settings(directory.path()), Arc::new(InProcessBus::new()));
+        let running = standalone::start(&settings, SMALL, bus, Clock::system()).await.unwrap();
+        create(running.user_service_address()).await;
+        running.stop().await;
+        let database = directory.path().join("users.db");
+        multiply(&database, 3);
+        let database = Connection::open(database).unwrap();
+        let sql = "SELECT group_concat(id || username || username_key || length(password_hash)) FROM users";
+        let users: String = database.query_row(sql, [], |row| row.get(0)).unwrap();
+        let hash =
+            users.split(',').next().unwrap().trim_start_matches("1testusertestuser").to_owned();
+        assert_eq!(users, format!("1testusertestuser{hash},2user2user2{hash},3user3user3{hash}"));
     }
 }
