@@ -21,8 +21,21 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 /// How long the server may take to start or to stop; half a second is usual.
 const BOUND: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How a server of the tests runs: small and quick.
+const QUICK: &[&str] = &[
+    // A crash of the server loses nothing that the system has taken: only a power cut would.
+    "fsync=off",
+    "full_page_writes=off",
+    "shared_buffers=16MB",
+    "max_connections=60",
+    "max_wal_size=64MB",
+];
+/// How a server runs that is measured: as its makers deliver it, with more connections.
+const DURABLE: &[&str] = &["fsync=on", "synchronous_commit=on", "max_connections=200"];
 /// The role that the tests use, which owns the database `lockstep`.
 pub(crate) const ROLE: &str = "lockstep";
+/// The database that it owns.
+const DATABASE: &str = "lockstep";
 /// Its password: nothing may ever show it.
 pub const PASSWORD: &str = "canary-password-of-postgres";
 
@@ -32,6 +45,7 @@ pub struct Postgres {
     directory: TempDir,
     programs: PathBuf,
     port: u16,
+    settings: &'static [&'static str],
     server: Option<Child>,
 }
 
@@ -48,9 +62,33 @@ impl Postgres {
             .arg(template(&programs))
             .arg(directory.path().join("data")));
         give_to_server(directory.path());
-        let mut server = Self { directory, programs, port: free_port(), server: None };
+        Self::start_on(directory, programs, QUICK).await
+    }
+
+    /// The same as in production: a change is on the disk when it is answered.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub async fn start_durable() -> Self {
+        let programs = programs();
+        let directory = make_data(&programs, &[]);
+        Self::start_on(directory, programs, DURABLE).await
+    }
+
+    async fn start_on(
+        directory: TempDir,
+        programs: PathBuf,
+        settings: &'static [&'static str],
+    ) -> Self {
+        let port = free_port();
+        let mut server = Self { directory, programs, port, settings, server: None };
         server.restart().await;
         server
+    }
+
+    /// Runs a program of its version, such as `pgbench`.
+    pub fn command(&self, program: &str) -> Command {
+        Command::new(self.programs.join(program))
     }
 
     /// Its address.
@@ -65,7 +103,12 @@ impl Postgres {
 
     /// The URL by another port, of a proxy.
     pub fn url_through(&self, port: u16) -> String {
-        format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/lockstep")
+        format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}")
+    }
+
+    /// The URL of another database of the same role.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Runs SQL in the database as its owner; returns its output, unaligned and without headings.
@@ -76,7 +119,15 @@ impl Postgres {
         self.try_sql(sql).unwrap_or_else(|errors| panic!("{sql}: {errors}"))
     }
 
-    /// The same, where the server may be away.
+    /// Runs SQL in another database of the same role.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn sql_in(&self, database: &str, sql: &str) -> String {
+        self.psql(&self.url_of(database), sql).unwrap_or_else(|errors| panic!("{sql}: {errors}"))
+    }
+
+    /// The same as [`Self::sql`], where the server may be away.
     ///
     /// # Errors
     /// It fails, with what psql tells.
@@ -220,10 +271,7 @@ impl Postgres {
         let directory = tempfile::tempdir().expect("a directory for a standby");
         give_to_server(directory.path());
         self.back_up_to(&directory.path().join("data"), &["--write-recovery-conf"]);
-        let programs = self.programs.clone();
-        let mut standby = Self { directory, programs, port: free_port(), server: None };
-        standby.restart().await;
-        standby
+        Self::start_on(directory, self.programs.clone(), self.settings).await
     }
 
     /// Whether this standby has received all that its primary has written.
@@ -275,19 +323,10 @@ impl Postgres {
             .open(self.directory.path().join("log"))
             .expect("a file for PostgreSQL's log");
         let port = self.port.to_string();
-        let settings = [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            // A crash of the server loses nothing that the system has taken: only a power cut would.
-            "fsync=off",
-            "full_page_writes=off",
-            "shared_buffers=16MB",
-            "max_connections=60",
-            "max_wal_size=64MB",
-        ];
+        let private = ["listen_addresses=127.0.0.1", "unix_socket_directories="];
         let mut command = Command::new(self.programs.join("postgres"));
         command.arg("-D").arg(self.directory.path().join("data")).args(["-p", &port]);
-        for setting in settings {
+        for setting in private.iter().chain(self.settings) {
             command.args(["-c", setting]);
         }
         as_server(&mut command)
@@ -341,7 +380,7 @@ fn template(programs: &Path) -> PathBuf {
     let beside = binary.parent().expect("the directory of this test");
     let template = beside.join(format!("postgres-{}-data", version(programs)));
     if !template.exists() {
-        let made = make_template(programs);
+        let made = make_data(programs, &["--no-sync", "--wal-segsize", "1"]);
         let new = beside.join(format!("postgres-{}-{}", version(programs), std::process::id()));
         run(Command::new("cp").arg("-a").arg(made.path().join("data")).arg(&new));
         // Another test may have been quicker; its data is as good.
@@ -352,7 +391,8 @@ fn template(programs: &Path) -> PathBuf {
     template
 }
 
-fn make_template(programs: &Path) -> TempDir {
+/// Makes the data of a new server, in the directory `data` of what is returned.
+fn make_data(programs: &Path, options: &[&str]) -> TempDir {
     let directory = tempfile::tempdir().expect("a directory for PostgreSQL");
     let (data, password) = (directory.path().join("data"), directory.path().join("password"));
     fs::write(&password, PASSWORD).expect("a file for the password");
@@ -360,11 +400,11 @@ fn make_template(programs: &Path) -> TempDir {
     let mut initdb = Command::new(programs.join("initdb"));
     initdb.arg("-D").arg(&data).arg("--pwfile").arg(&password);
     initdb.args(["-U", "root", "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C.UTF-8"]);
-    initdb.args(["--no-sync", "--wal-segsize", "1"]);
+    initdb.args(options);
     run(as_server(&mut initdb).stdout(Stdio::null()));
     for (database, sql) in [
         ("postgres", format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")),
-        ("postgres", format!("CREATE DATABASE lockstep OWNER {ROLE}")),
+        ("postgres", format!("CREATE DATABASE {DATABASE} OWNER {ROLE}")),
     ] {
         let mut single = Command::new(programs.join("postgres"));
         single.args(["--single", "-D"]).arg(&data).arg(database);
