@@ -23,6 +23,7 @@ mod sample;
 mod suite;
 mod system;
 mod table;
+mod user_processes;
 mod wrk;
 
 use std::net::SocketAddr;
@@ -85,6 +86,18 @@ enum Command {
         /// The address where it listens
         listen: SocketAddr,
     },
+    /// The handler with one SELECT that is the floor of reads on PostgreSQL; runs until it is killed
+    #[command(hide = true)]
+    SelectHandler {
+        /// The address where it listens
+        listen: SocketAddr,
+        /// Where the users are
+        #[arg(long, env)]
+        database_url: String,
+        /// Prepare the statement once for each connection
+        #[arg(long)]
+        prepared: bool,
+    },
 }
 
 #[actix_web::main]
@@ -99,6 +112,9 @@ async fn main() -> ExitCode {
             path.go(times).await;
         }
         Command::BareHandler { listen } => floors::bare_handler::serve(listen).await,
+        Command::SelectHandler { listen, database_url, prepared } => {
+            floors::select_handler::serve(listen, database_url, prepared).await;
+        }
     }
     ExitCode::SUCCESS
 }

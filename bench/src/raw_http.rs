@@ -25,8 +25,20 @@ impl Client {
 
     /// Sends a request without a body. `headers` are whole lines.
     pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &str) -> Head {
+        self.send(method, path, headers, "")
+    }
+
+    /// Changes a user's name.
+    pub(crate) fn rename(&mut self, id: i64, username: &str) -> Head {
+        let body = format!(r#"{{"username":"{username}"}}"#);
+        let length = body.len();
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        self.send("PUT", &format!("/users/{id}"), &headers, &body)
+    }
+
+    fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Head {
         let at = self.at;
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\n{headers}\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\n{headers}\r\n{body}");
         self.connection.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::with_capacity(1024);
         let mut chunk = [0; 4096];

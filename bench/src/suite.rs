@@ -2,7 +2,9 @@
 
 use clap::ValueEnum;
 
-use crate::figures::{bus, hashing, latency, memory, overload, reads, replicas, timing, writes};
+use crate::figures::{
+    bus, hashing, latency, memory, overload, postgres, reads, replicas, timing, writes,
+};
 use crate::system::System;
 use crate::table::{Column, Figure, print, to_json};
 use crate::wrk::Wrk;
@@ -19,18 +21,26 @@ pub(crate) enum Group {
     Bus,
     Replicas,
     Timing,
+    /// Takes minutes, so it is measured only if it is asked for.
+    Postgres,
 }
 
 impl Group {
     /// It starts a system of its own, whatever the number of users.
     fn has_own_system(self) -> bool {
-        matches!(self, Self::Replicas | Self::Timing)
+        matches!(self, Self::Replicas | Self::Timing | Self::Postgres)
+    }
+
+    /// What is measured if nobody asks for one group.
+    fn usual() -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|group| *group != Self::Postgres).collect()
     }
 }
 
 /// Measures with each number of users, and prints.
 pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
-    let groups = only.map_or_else(|| Group::value_variants().to_vec(), |group| vec![group]);
+    let groups = only.map_or_else(Group::usual, |group| vec![group]);
     let (own, common): (Vec<Group>, Vec<Group>) =
         groups.into_iter().partition(|group| group.has_own_system());
     let wrk = Wrk::new();
@@ -51,6 +61,7 @@ pub(crate) async fn run(json: bool, only: Option<Group>, numbers: &[i64]) {
 async fn measure_alone(group: Group, wrk: &Wrk) -> Column {
     match group {
         Group::Replicas => Column { users: replicas::USERS, figures: replicas::measure(wrk).await },
+        Group::Postgres => Column { users: postgres::USERS, figures: postgres::measure(wrk).await },
         _ => Column { users: timing::USERS, figures: timing::measure().await },
     }
 }
@@ -80,6 +91,6 @@ async fn measure(group: Group, system: &mut System, wrk: &Wrk) -> Vec<Figure> {
         Group::Writes => writes::measure(system, wrk).await,
         Group::Bus => bus::measure(system, wrk).await,
         // Measured before, without this system.
-        Group::Replicas | Group::Timing => Vec::new(),
+        Group::Replicas | Group::Timing | Group::Postgres => Vec::new(),
     }
 }

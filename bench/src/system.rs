@@ -51,11 +51,7 @@ impl System {
         let directory = tempfile::tempdir().unwrap();
         let broker = RabbitMq::start().await;
         let url = broker.url();
-        let mut first = Service::start("user_service", directory.path(), &url).await;
-        let created = post(first.address, "/users", "user1").await;
-        assert_eq!(created.0, 201, "{}", created.1);
-        first.stop();
-        multiply(&directory.path().join("user_service/users.db"), users);
+        make_users(directory.path(), &url, users).await;
         let user_service = Service::start("user_service", directory.path(), &url).await;
         let auth_service = Service::start("auth_service", directory.path(), &url).await;
         Self { users, broker, user_service, auth_service, directory }
@@ -83,8 +79,7 @@ impl System {
 
     /// The applied position, read from auth_service's file.
     pub(crate) fn applied(&self) -> Seq {
-        let path = self.directory.path().join("auth_service/replica-1/projection.db");
-        Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM projection_cursor")
+        applied(self.directory.path())
     }
 
     /// Waits until auth_service has applied the whole log.
@@ -96,6 +91,12 @@ impl System {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The applied position of the auth_service that has its data in this directory.
+pub(crate) fn applied(directory: &Path) -> Seq {
+    let path = directory.join("auth_service/replica-1/projection.db");
+    Seq::open(&path, "SELECT coalesce(max(seq), 0) FROM projection_cursor")
 }
 
 /// A number in a database that a service writes to.
@@ -176,6 +177,22 @@ impl Service {
         assert!(status.success(), "{} ended with {status}", self.name);
     }
 
+    /// Ends it as a crash would (SIGKILL).
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The value that it shows at `/metrics` under this name.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let url = format!("http://{}/metrics", self.address);
+        let mut answer = awc::Client::new().get(url).force_close().send().await.unwrap();
+        let text = answer.body().await.unwrap();
+        let text = String::from_utf8_lossy(&text);
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or_else(|| panic!("{name} is missing: {text}"))
+    }
+
     /// Its memory now, in MiB.
     pub(crate) fn memory_mib(&self) -> f64 {
         self.status_kib("VmRSS:") / 1024.0
@@ -224,10 +241,22 @@ impl Drop for Service {
     }
 }
 
-fn binary(name: &str) -> PathBuf {
+/// The binary that was built beside this one.
+pub(crate) fn binary(name: &str) -> PathBuf {
     let path = std::env::current_exe().unwrap().with_file_name(name);
     assert!(path.exists(), "{} is missing: scripts/bench.sh builds it", path.display());
     path
+}
+
+/// Makes `user_service/users.db` in this directory, with this number of users.
+pub(crate) async fn make_users(directory: &Path, amqp_url: &str, users: i64) -> PathBuf {
+    let mut service = Service::start("user_service", directory, amqp_url).await;
+    let created = post(service.address, "/users", "user1").await;
+    assert_eq!(created.0, 201, "{}", created.1);
+    service.stop();
+    let database = directory.join("user_service/users.db");
+    multiply(&database, users);
+    database
 }
 
 /// Copies one user until there are this many, as if the log of their creation had been pruned. Whatever

@@ -6,6 +6,7 @@ pub(crate) mod hashing;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod overload;
+pub(crate) mod postgres;
 pub(crate) mod reads;
 pub(crate) mod replicas;
 pub(crate) mod timing;
@@ -15,6 +16,6 @@ pub(crate) mod writes;
 const ROUNDS: usize = 3;
 
 /// The number of cores, as both the services and the floors count it.
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }

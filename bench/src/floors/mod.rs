@@ -4,3 +4,5 @@ pub(crate) mod argon2_loop;
 pub(crate) mod bare_handler;
 pub(crate) mod commits;
 pub(crate) mod lapin_pair;
+pub(crate) mod pgbench;
+pub(crate) mod select_handler;
