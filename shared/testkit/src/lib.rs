@@ -5,6 +5,7 @@
 #![expect(clippy::panic, clippy::expect_used, reason = "a panic here is a failed test")]
 
 pub mod certificates;
+pub mod faketime;
 pub mod mute_server;
 pub mod pgbouncer;
 pub mod postgres;

@@ -10,7 +10,6 @@ use testkit::rabbitmq::RabbitMq;
 use testkit::service_process::ServiceProcess;
 
 use crate::client::Client;
-use crate::old_data::copy_privately;
 
 /// 32 bytes: services that are started apart have no directory in common.
 const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -70,11 +69,9 @@ impl System {
         Self::start_with(Way::OneProcess, tempfile::tempdir().unwrap(), extra, None)
     }
 
-    /// The standalone binary on a copy of a data directory.
-    pub(crate) fn on_a_copy_of(data_dir: &Path) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        copy_privately(data_dir, &directory.path().join("data"));
-        Self::start(Way::OneProcess, directory)
+    /// The standalone binary on the data directory `data` that is in this one.
+    pub(crate) fn on(directory: TempDir, extra: Vec<(&'static str, String)>) -> Self {
+        Self::start_with(Way::OneProcess, directory, extra, None)
     }
 
     /// The two services, with a broker of their own between them.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use testkit::faketime;
 use testkit::wait::until;
 
 use super::fleet::Fleet;
@@ -13,16 +14,13 @@ use crate::chaos::alone;
 
 /// The replica whose clock jumps.
 pub(crate) const JUMPING: usize = 0;
-/// Debian's faketime, without its program: `faketime` would be the process that is killed.
-const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 /// By how much the clock is wrong for a while.
 const JUMPS: [&str; 4] = ["+1h", "-2h", "+366d", "-120"];
 
 /// What a process needs to tell the time that the file says. The clock that nobody can set goes on.
 pub(crate) fn settings(file: &Path) -> Vec<(&'static str, &str)> {
-    assert!(Path::new(LIBRARY).exists(), "scripts/install.sh faketime");
     vec![
-        ("LD_PRELOAD", LIBRARY),
+        ("LD_PRELOAD", faketime::library()),
         ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
         ("FAKETIME_NO_CACHE", "1"),
         ("DONT_FAKE_MONOTONIC", "1"),
