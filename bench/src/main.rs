@@ -19,7 +19,6 @@ mod gate;
 mod hot_paths;
 mod probe;
 mod raw_http;
-mod sample;
 mod suite;
 mod system;
 mod table;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::floors::commits::fdatasync;
 use crate::floors::lapin_pair::LapinPair;
-use crate::sample::{Sample, median};
 use crate::system::{Seq, System, rename};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
+use testkit::sample::{Sample, median};
 
 /// The approximate size of an event, including headers.
 const EVENT_SIZE: usize = 800;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::ROUNDS;
 use crate::probe::probe;
-use crate::sample::{Sample, median};
 use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk, finish};
+use testkit::sample::{Sample, median};
 
 const CLIENTS: u32 = 32;
 const TIME: Duration = Duration::from_secs(4);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{ROUNDS, cores};
 use crate::flood::{Answer, flood};
-use crate::sample::{Sample, median};
 use crate::system::{HASH_QUEUE, Service, System};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Answers, Load, Script, Wrk};
+use testkit::sample::{Sample, median};
 
 const TIMES: f64 = 10.0;
 const TIME: Duration = Duration::from_secs(4);

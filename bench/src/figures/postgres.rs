@@ -14,11 +14,11 @@ use crate::floors::lapin_pair::LapinPair;
 use crate::floors::pgbench::Pgbench;
 use crate::floors::select_handler::SelectHandler;
 use crate::raw_http::Client;
-use crate::sample::{Sample, median};
 use crate::system::{Service, System, rename};
 use crate::table::{Figure, Wanted};
 use crate::user_processes::UserProcesses;
 use crate::wrk::{Load, Script, Wrk, finish};
+use testkit::sample::{Sample, median};
 
 pub(crate) const USERS: i64 = 1_000;
 /// How many clients write, whatever the number of processes.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::ROUNDS;
 use crate::floors::bare_handler::BareHandler;
-use crate::sample::median;
 use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
+use testkit::sample::median;
 
 /// As many clients as for the logins.
 const LOAD: Load = Load(32, Duration::from_secs(3));

@@ -13,10 +13,10 @@ use super::{ROUNDS, ended_sessions};
 use crate::fleet::Fleet;
 use crate::floors::lapin_pair::LapinPair;
 use crate::raw_http::Client;
-use crate::sample::{Sample, median};
 use crate::system::{Service, post, token, until_login_gives};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk, finish};
+use testkit::sample::{Sample, median};
 
 /// The users of the fleet.
 pub(crate) const USERS: i64 = 1;

@@ -12,9 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::raw_http::parse;
-use crate::sample::Sample;
 use crate::system::{Service, post, until_login_gives};
 use crate::table::{Figure, Wanted};
+use testkit::sample::Sample;
 
 /// The users that exist or existed.
 pub(crate) const USERS: i64 = 2;

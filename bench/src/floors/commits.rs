@@ -10,7 +10,7 @@ use rusqlite_migration::{M, Migrations};
 use shared::sqlite::{Durability, open_writer};
 use tempfile::TempDir;
 
-use crate::sample::Sample;
+use testkit::sample::Sample;
 
 /// The step between users: the order covers the whole file, as the load does.
 const STEP: i64 = 7_919;

@@ -13,7 +13,7 @@ use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, Consumer, PublisherConfirm,
 };
 
-use crate::sample::Sample;
+use testkit::sample::Sample;
 
 const QUEUE: &str = "bench.floor";
 /// The same values as in the bus.

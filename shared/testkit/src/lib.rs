@@ -11,6 +11,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod raw_amqp;
+pub mod sample;
 pub mod service_process;
 pub mod tcp_proxy;
 pub mod wait;

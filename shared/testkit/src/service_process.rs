@@ -14,6 +14,17 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// What a process uses of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Resident memory (`VmRSS`).
+    pub memory_kib: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// Files, sockets and pipes that it has open.
+    pub open_files: u64,
+}
+
 /// A running binary. Dropping it kills it.
 pub struct ServiceProcess {
     child: Child,
@@ -108,9 +119,27 @@ impl ServiceProcess {
     /// # Panics
     /// It has ended.
     pub fn peak_memory_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// What it uses now.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn usage(&self) -> Usage {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        Usage {
+            memory_kib: self.status("VmRSS:"),
+            threads: self.status("Threads:"),
+            open_files: files.count() as u64,
+        }
+    }
+
+    /// A number of `/proc/pid/status`.
+    fn status(&self, label: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(label));
         let number = line.and_then(|line| line.split_whitespace().next());
         number.and_then(|number| number.parse().ok()).expect("it runs")
     }

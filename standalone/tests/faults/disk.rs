@@ -31,6 +31,16 @@ impl SmallDisk {
         &self.0
     }
 
+    /// Has room for what hours of writing leave.
+    pub(crate) fn enlarge(&self) {
+        self.remount("remount,size=16g");
+    }
+
+    /// The bytes of all files.
+    pub(crate) fn used(&self) -> u64 {
+        bytes_below(&self.0)
+    }
+
     /// Leaves not a byte.
     pub(crate) fn fill(&self) {
         let mut ballast = File::create(self.ballast()).unwrap();
@@ -54,7 +64,10 @@ impl SmallDisk {
 
     /// Nothing on it can be written, or everything again. Nobody may have a file open for writing.
     pub(crate) fn set_read_only(&self, is_read_only: bool) {
-        let how = if is_read_only { "remount,ro" } else { "remount,rw" };
+        self.remount(if is_read_only { "remount,ro" } else { "remount,rw" });
+    }
+
+    fn remount(&self, how: &str) {
         let done = Command::new("mount").args(["-o", how]).arg(&self.0).status().unwrap();
         assert!(done.success());
     }
@@ -62,6 +75,17 @@ impl SmallDisk {
     fn ballast(&self) -> PathBuf {
         self.0.join("ballast")
     }
+}
+
+fn bytes_below(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    // One that is gone meanwhile has no bytes.
+    let bytes = |path: PathBuf| match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&path),
+        metadata => metadata.map_or(0, |metadata| metadata.len()),
+    };
+    paths.map(bytes).sum()
 }
 
 impl Drop for SmallDisk {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::history::{History, Outcome, User, Users};
 use crate::random::Random;
+use crate::replicas::http::Http;
 
 const CLIENTS: usize = 6;
 /// After that an answer is missing.
@@ -36,6 +37,17 @@ impl Load {
     /// Starts clients that change the users that are there and make new ones, whose names begin
     /// with `prefix`: no other load may have it. Each request goes to one of the addresses.
     pub(crate) fn start(at: &[SocketAddr], there: &Users, seed: u64, prefix: String) -> Self {
+        Self::start_with_sessions(at, None, there, seed, prefix)
+    }
+
+    /// The same, and the clients log in and out at `auth` if it is given.
+    pub(crate) fn start_with_sessions(
+        at: &[SocketAddr],
+        auth: Option<SocketAddr>,
+        there: &Users,
+        seed: u64,
+        prefix: String,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopping, history, at) = (Arc::clone(&stop), History::on(there), at.to_vec());
         let thread = thread::spawn(move || {
@@ -43,7 +55,8 @@ impl Load {
                 let mut random = Random(seed.wrapping_add(number as u64));
                 random.next();
                 let prefix = format!("{prefix}c{number}");
-                ClientSeed { at: at.clone(), mine, random, prefix, stop: Arc::clone(&stopping) }
+                let (at, stop) = (at.clone(), Arc::clone(&stopping));
+                ClientSeed { at, auth, mine, random, prefix, stop }
             });
             let clients: Vec<_> = clients.collect();
             actix_web::rt::System::new().block_on(async move {
@@ -90,6 +103,8 @@ enum Answer {
 struct Client {
     http: awc::Client,
     at: Vec<SocketAddr>,
+    /// Where it logs in and out, if it does.
+    sessions: Option<(Http, SocketAddr)>,
     /// Users that this client may change.
     mine: Vec<(i64, User)>,
     random: Random,
@@ -103,6 +118,7 @@ struct Client {
 impl Client {
     async fn run(mut self) -> History {
         while !self.stop.load(Ordering::Relaxed) {
+            self.log_in_and_out().await;
             match self.random.below(100) {
                 _ if self.mine.len() > USERS_MAX => self.delete().await,
                 0..45 => self.create().await,
@@ -172,6 +188,22 @@ impl Client {
     async fn delete(&mut self) {
         let Some((id, user)) = self.take() else { return };
         self.change(Method::DELETE, id, user, None, None, &[]).await;
+    }
+
+    /// What it may be answered depends on the faults, but for a token that was logged out.
+    async fn log_in_and_out(&mut self) {
+        let Some((http, at)) = self.sessions.clone().filter(|_| !self.mine.is_empty()) else {
+            return;
+        };
+        let (_, user) = self.random.pick(&self.mine);
+        let password = password(user.password_version);
+        let body = json!({"username": user.username, "password": password});
+        let reply = http.call(Method::POST, (at, "/login"), None, Some(body)).await;
+        let Some(token) = reply.body["token"].as_str() else { return };
+        http.verify(at, token).await;
+        if http.logout(at, token).await == 200 && http.verify(at, token).await == 200 {
+            self.history.contradictions.push(format!("a token of {user:?} outlived its logout"));
+        }
     }
 
     /// Takes the user out, so that it is forgotten unless somebody puts it back.
@@ -259,6 +291,7 @@ impl Client {
 /// A client before it has come to its thread.
 struct ClientSeed {
     at: Vec<SocketAddr>,
+    auth: Option<SocketAddr>,
     mine: Vec<(i64, User)>,
     random: Random,
     prefix: String,
@@ -267,10 +300,11 @@ struct ClientSeed {
 
 impl ClientSeed {
     async fn run(self) -> History {
-        let Self { at, mine, random, prefix, stop } = self;
+        let Self { at, auth, mine, random, prefix, stop } = self;
+        let sessions = auth.map(|at| (Http::new(), at));
         let http = awc::Client::builder().timeout(TIMEOUT).finish();
         let history = History::default();
-        Client { http, at, mine, random, prefix, made: 0, stop, history }.run().await
+        Client { http, at, sessions, mine, random, prefix, made: 0, stop, history }.run().await
     }
 }
 

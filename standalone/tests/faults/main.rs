@@ -29,6 +29,7 @@ mod round;
 mod sabotage;
 mod sabotaged_service;
 mod scaled;
+mod soak;
 mod users_at;
 
 use check::UNHURRIED_BOUND;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use testkit::rabbitmq::{RabbitMq, free_port};
-use testkit::service_process::ServiceProcess;
+use testkit::service_process::{ServiceProcess, Usage};
 use testkit::tcp_proxy::TcpProxy;
 
 use crate::disk::SmallDisk;
@@ -38,6 +38,10 @@ pub(crate) struct Rig {
     replay_limit: i64,
     /// auth_service may ask user_service directly.
     pub(crate) is_direct: bool,
+    /// Clients of a round log in and out as well.
+    pub(crate) has_sessions: bool,
+    /// Settings beside the usual ones.
+    extra: Vec<(&'static str, &'static str)>,
     /// What the process does wrong.
     mistake: Option<Mistake>,
     // The last to go: the processes write there.
@@ -92,9 +96,19 @@ impl Rig {
         let disks = ["user", "auth"].map(|name| SmallDisk::mount(&directory.path().join(name)));
         let ports = [free_port(), free_port()];
         let (user, auth) = (None, None);
-        let is_direct = false;
-        let mut rig =
-            Self { bus, user, auth, ports, replay_limit, is_direct, mistake, disks, directory };
+        let mut rig = Self {
+            bus,
+            user,
+            auth,
+            ports,
+            replay_limit,
+            is_direct: false,
+            has_sessions: false,
+            extra: Vec::new(),
+            mistake,
+            disks,
+            directory,
+        };
         rig.start(Side::User, None);
         rig.start(Side::Auth, None);
         rig
@@ -133,6 +147,7 @@ impl Rig {
         settings.extend(url.as_deref().map(|url| ("AMQP_URL", url)));
         let user_service = format!("http://{users}");
         settings.extend(self.is_direct.then_some(("USER_SERVICE_URL", user_service.as_str())));
+        settings.extend(&self.extra);
         settings.extend(fail_point.map(|name| ("FAIL_POINT", name)));
         let process = if let Some(mistake) = self.mistake {
             ServiceProcess::spawn(mistake.command(), &settings)
@@ -144,6 +159,15 @@ impl Rig {
             process.address_of(service);
         }
         *self.process(side) = Some(process);
+    }
+
+    /// Starts both sides anew, from now on with these settings.
+    pub(crate) fn restart_with(&mut self, extra: Vec<(&'static str, &'static str)>) {
+        self.extra = extra;
+        for side in [Side::User, Side::Auth] {
+            self.kill(side);
+            self.start(side, None);
+        }
     }
 
     /// SIGKILL.
@@ -167,6 +191,11 @@ impl Rig {
             Some(format!("--- {name} has logged:\n{last}\n"))
         });
         of_each.collect()
+    }
+
+    /// What the side's process uses now. It must run.
+    pub(crate) fn usage(&mut self, side: Side) -> Usage {
+        self.process(side).as_ref().unwrap().usage()
     }
 
     fn process(&mut self, side: Side) -> &mut Option<ServiceProcess> {

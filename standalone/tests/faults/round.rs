@@ -43,7 +43,9 @@ impl Round {
         self.loads += 1;
         let prefix = format!("{}l{}", self.name, self.loads);
         let at = rig.address(Side::User);
-        self.load = Some(Load::start(&[at], &there, self.random.next(), prefix));
+        let auth = rig.has_sessions.then(|| rig.address(Side::Auth));
+        let seed = self.random.next();
+        self.load = Some(Load::start_with_sessions(&[at], auth, &there, seed, prefix));
     }
 
     /// Ends the load.
@@ -72,19 +74,33 @@ impl fmt::Display for Outcome {
 
 /// Lets the fault happen under load, and checks. `name` must be new for this system.
 pub(crate) async fn run(rig: &mut Rig, fault: Fault, name: String, seed: u64) -> Outcome {
-    run_within(PATIENCE, rig, fault, name, seed).await
+    run_at(Pace::default(), rig, fault, name, seed).await
 }
 
-/// The same with less ask_interval, where the services may never agree.
-pub(crate) async fn run_within(
-    ask_interval: Duration,
+/// The times of a round.
+pub(crate) struct Pace {
+    /// The fault begins after a load of that long, and up to 300 ms.
+    pub(crate) before_ms: u64,
+    /// How long the services may take until they agree; some never do.
+    pub(crate) patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { before_ms: BEFORE_MS, patience: PATIENCE }
+    }
+}
+
+/// The same with times of its own.
+pub(crate) async fn run_at(
+    pace: Pace,
     rig: &mut Rig,
     fault: Fault,
     name: String,
     seed: u64,
 ) -> Outcome {
     let mut round = Round::start(rig, name, seed);
-    let before = BEFORE_MS + round.random.below(300) as u64;
+    let before = pace.before_ms + round.random.below(300) as u64;
     round.go_on(before).await;
     fault.happen(rig, &mut round).await;
     let ended = Instant::now();
@@ -92,7 +108,7 @@ pub(crate) async fn run_within(
     round.stop_load();
     let history = round.history.take().unwrap();
     let (users, projection) = (rig.database(Side::User), rig.database(Side::Auth));
-    let (report, _) = check(&users, &projection, &history, ended, ask_interval).await;
+    let (report, _) = check(&users, &projection, &history, ended, pace.patience).await;
     let log = if report.is_clean(AGREEMENT_BOUND) {
         rig.log();
         String::new()

@@ -10,7 +10,7 @@ use crate::chaos::alone;
 use crate::check::{Report, UNHURRIED_BOUND};
 use crate::fault::Fault;
 use crate::rig::{Rig, Side};
-use crate::round::run_within;
+use crate::round::{Pace, run_at};
 use crate::sabotaged_service::Mistake;
 
 /// The services may never agree.
@@ -26,7 +26,8 @@ async fn caught(mistake: Mistake, fault: Fault, attempts: u64) -> Report {
     let _alone = alone();
     let mut rig = Rig::sabotaged(mistake);
     for attempt in 1..=attempts {
-        let outcome = run_within(PATIENCE, &mut rig, fault, format!("x{attempt}"), attempt).await;
+        let pace = Pace { patience: PATIENCE, ..Pace::default() };
+        let outcome = run_at(pace, &mut rig, fault, format!("x{attempt}"), attempt).await;
         println!("{mistake:?}: {outcome}");
         if !outcome.report.is_clean(UNHURRIED_BOUND) {
             return outcome.report;
