@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use rusqlite_migration::Migrations;
+use rusqlite_migration::{
+    Error as MigrationError, MigrationDefinitionError as DefinitionError, Migrations,
+};
 
 use super::is_full_disk;
 use crate::full_disk::is_full_kind;
@@ -48,7 +50,16 @@ pub enum OpenError {
         /// The cause.
         source: rusqlite::Error,
     },
-    /// A newer version of the program wrote it, or a migration failed.
+    /// A newer version of the program wrote it.
+    #[error(
+        "a newer version of the program wrote {}: use that version, or restore a backup that was made \
+         before the upgrade", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A migration failed.
     #[error("cannot migrate {}", path.display())]
     Migration {
         /// The file.
@@ -62,7 +73,7 @@ impl OpenError {
     /// The error of SQLite, if that is the cause.
     pub(super) fn of_sqlite(&self) -> Option<&rusqlite::Error> {
         match self {
-            Self::File { .. } => None,
+            Self::File { .. } | Self::Newer { .. } => None,
             Self::Sqlite { source, .. } => Some(source),
             Self::Migration { source, .. } => match &**source {
                 rusqlite_migration::Error::RusqliteError { err, .. } => Some(err),
@@ -75,7 +86,7 @@ impl OpenError {
     pub fn is_full_disk(&self) -> bool {
         match self {
             Self::File { source, .. } => is_full_kind(source.kind()),
-            Self::Sqlite { .. } | Self::Migration { .. } => {
+            Self::Sqlite { .. } | Self::Newer { .. } | Self::Migration { .. } => {
                 self.of_sqlite().is_some_and(is_full_disk)
             }
         }
@@ -96,9 +107,14 @@ pub fn open_writer(
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let mut connection = Connection::open(path).map_err(sqlite)?;
     set_up_writer(&connection, durability).map_err(sqlite)?;
-    migrations.to_latest(&mut connection).map_err(|source| OpenError::Migration {
-        path: path.to_owned(),
-        source: Box::new(source),
+    migrations.to_latest(&mut connection).map_err(|source| {
+        let path = path.to_owned();
+        match source {
+            MigrationError::MigrationDefinition(DefinitionError::DatabaseTooFarAhead) => {
+                OpenError::Newer { path }
+            }
+            source => OpenError::Migration { path, source: Box::new(source) },
+        }
     })?;
     Ok(connection)
 }
@@ -216,6 +232,21 @@ mod tests {
         let read: i64 = reader.query_row("SELECT x FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(read, 7);
         assert!(reader.execute("INSERT INTO t VALUES (8)", []).is_err());
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused_and_not_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let newer = Migrations::new(vec![
+            M::up("CREATE TABLE t (x INTEGER) STRICT;"),
+            M::up("CREATE TABLE u (x INTEGER) STRICT;"),
+        ]);
+        close_writer(open_writer(&path, Durability::Full, &newer).unwrap()).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let refused = open_writer(&path, Durability::Full, &migrations()).unwrap_err();
+        assert!(matches!(refused, OpenError::Newer { .. }), "{refused:?}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
     #[test]
