@@ -98,10 +98,6 @@ impl KnownReplicas {
         recently.is_none()
     }
 
-    pub(super) fn is_heard(&self, id: &ReplicaId, now: BootTime) -> bool {
-        self.others.get(id).is_some_and(|other| other.is_heard(now))
-    }
-
     fn cut_off_since(&self) -> Option<BootTime> {
         [self.cut_off_since, self.unstored_since].into_iter().flatten().min()
     }

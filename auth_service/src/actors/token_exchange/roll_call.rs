@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 /// How long the others have to tell of themselves.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
-/// After this time without an answer a question may be asked again.
+/// How long an answer is waited for, since the question or since the last message of it. After that it
+/// may be asked again, and the session goes on without.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What one session knows of the other replicas' sets.
@@ -27,7 +28,8 @@ pub(super) struct RollCall {
 #[derive(Debug)]
 struct Question {
     nonce: String,
-    asked_at: Instant,
+    /// When it was asked, or when the last message of its answer was merged.
+    moved_at: Instant,
     /// It is about everything in which that set differed.
     is_about_all: bool,
     /// The messages of the answer that have come.
@@ -56,10 +58,11 @@ impl RollCall {
         self.begun = Some(Instant::now());
     }
 
-    /// Whether everybody had the time to answer, and nothing is awaited of those that are there.
-    pub(super) fn is_over(&self, is_there: impl Fn(&ReplicaId) -> bool) -> bool {
+    /// Whether everybody had the time to answer, and no answer is awaited. Whether heads still come does
+    /// not count: a long answer holds them up.
+    pub(super) fn is_over(&self) -> bool {
         let had_time = self.begun.is_some_and(|begun| begun.elapsed() >= ANSWER_TIME);
-        had_time && !self.open.keys().any(is_there)
+        had_time && !self.open.values().any(Question::is_awaited)
     }
 
     /// Whether no other replica has told of itself.
@@ -71,7 +74,7 @@ impl RollCall {
     pub(super) fn compare(&mut self, from: ReplicaId, differing: Vec<u8>, session: &str) -> Step {
         let differing: BTreeSet<u8> = differing.into_iter().collect();
         let before = self.differed.insert(from, differing.clone());
-        self.open.retain(|_, question| question.asked_at.elapsed() < PATIENCE);
+        self.open.retain(|_, question| question.is_awaited());
         if self.open.contains_key(&from) {
             return Step::Wait;
         }
@@ -85,8 +88,8 @@ impl RollCall {
         }
         self.questions += 1;
         let nonce = format!("{session}-{}", self.questions);
-        let (asked_at, numbers) = (Instant::now(), BTreeSet::new());
-        let question = Question { nonce: nonce.clone(), asked_at, is_about_all, numbers };
+        let (moved_at, numbers) = (Instant::now(), BTreeSet::new());
+        let question = Question { nonce: nonce.clone(), moved_at, is_about_all, numbers };
         self.open.insert(from, question);
         Step::Ask { nonce, parts: lasting }
     }
@@ -100,6 +103,7 @@ impl RollCall {
     /// had.
     pub(super) fn merged(&mut self, from: ReplicaId, number: u32, of: u32) -> bool {
         let Some(question) = self.open.get_mut(&from) else { return false };
+        question.moved_at = Instant::now();
         question.numbers.insert(number);
         if question.numbers.len() < usize::try_from(of).unwrap_or(usize::MAX) {
             return false;
@@ -107,6 +111,12 @@ impl RollCall {
         let is_about_all = question.is_about_all;
         self.open.remove(&from);
         is_about_all
+    }
+}
+
+impl Question {
+    fn is_awaited(&self) -> bool {
+        self.moved_at.elapsed() < PATIENCE
     }
 }
 
@@ -128,18 +138,33 @@ mod tests {
     async fn everybody_has_two_seconds_and_who_answers_is_waited_for() {
         let mut roll_call = RollCall::default();
         advance(ANSWER_TIME).await;
-        assert!(!roll_call.is_over(|_| true), "it has not begun");
+        assert!(!roll_call.is_over(), "it has not begun");
         roll_call.begin();
-        assert!(!roll_call.is_over(|_| true));
+        assert!(!roll_call.is_over());
         assert!(roll_call.is_nobody_there());
         let step = roll_call.compare(ONE, vec![3, 7], "s");
         assert_eq!(asked(&step), [3, 7]);
         advance(ANSWER_TIME).await;
-        assert!(!roll_call.is_over(|_| true) && roll_call.is_over(|_| false));
+        assert!(!roll_call.is_over());
         assert!(roll_call.is_awaited(&ONE, "s-1") && !roll_call.is_awaited(&ONE, "s-2"));
         assert!(!roll_call.merged(ONE, 1, 2) && !roll_call.merged(ONE, 1, 2));
         assert!(roll_call.merged(ONE, 2, 2));
-        assert!(roll_call.is_over(|_| true) && !roll_call.is_nobody_there());
+        assert!(roll_call.is_over() && !roll_call.is_nobody_there());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_is_waited_for_while_it_goes_on() {
+        let mut roll_call = RollCall::default();
+        roll_call.begin();
+        roll_call.compare(ONE, vec![3], "s");
+        for number in 1..=9 {
+            advance(PATIENCE - Duration::from_millis(1)).await;
+            assert!(!roll_call.is_over(), "{number}");
+            assert_eq!(roll_call.compare(ONE, vec![3], "s"), Step::Wait, "it is not asked again");
+            assert!(!roll_call.merged(ONE, number, 10));
+        }
+        advance(PATIENCE).await;
+        assert!(roll_call.is_over(), "whoever was to answer is gone");
     }
 
     #[tokio::test(start_paused = true)]

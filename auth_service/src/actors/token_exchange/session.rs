@@ -146,16 +146,14 @@ impl Session<'_> {
         if self.is_level {
             return Ok(());
         }
-        let (known, now) = (&self.with.known, self.with.now());
-        let is_over = self.roll_call.is_over(|id| known.borrow().is_heard(id, now));
         let has_nobody_to_wait_for =
             self.telling.is_drained.get() && !self.with.bus.reaches_other_processes();
-        if is_over || has_nobody_to_wait_for {
+        if self.roll_call.is_over() || has_nobody_to_wait_for {
             if self.roll_call.is_nobody_there() {
                 ask(&self.with.revocations, FoundNobody).await?;
             }
             self.is_level = true;
-            known.send_modify(KnownReplicas::all_merged);
+            self.with.known.send_modify(KnownReplicas::all_merged);
             // The next marker proves that this replica is fresh.
             self.telling.wanted.notify_one();
         }
