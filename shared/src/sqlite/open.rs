@@ -310,14 +310,4 @@ mod tests {
         let error = open_writer(directory.path(), Durability::Full, &migrations()).unwrap_err();
         assert!(!is_damaged(&error.into()));
     }
-
-    #[test]
-    fn a_database_of_a_newer_version_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.db");
-        let newer = Migrations::new(vec![M::up("CREATE TABLE t (x);"), M::up("DROP TABLE t;")]);
-        drop(open_writer(&path, Durability::Full, &newer).unwrap());
-        let error = open_writer(&path, Durability::Full, &migrations()).unwrap_err();
-        assert!(matches!(error, OpenError::Migration { .. }), "{error}");
-    }
 }
