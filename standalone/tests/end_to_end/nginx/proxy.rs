@@ -1,7 +1,6 @@
-//! The real nginx with the files of examples/nginx, and requests to it by curl, which knows TLS.
+//! The real nginx with the files of examples/nginx, and requests to it over TLS.
 
-use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +12,8 @@ use testkit::service_process::ServiceProcess;
 use testkit::wait::until_holds;
 
 use crate::client::Client;
-use crate::contract_tools::{printed_by, repository};
+use crate::contract_tools::repository;
+use crate::curl::{Answer, Curl, free_address};
 
 const NGINX: &str = "/usr/sbin/nginx";
 const HOST: &str = "localhost";
@@ -24,38 +24,6 @@ pub(super) struct Proxy {
     nginx: ServiceProcess,
     https: SocketAddr,
     http: SocketAddr,
-}
-
-/// An answer through the proxy.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    headers: BTreeMap<String, String>,
-    /// Null unless it is JSON.
-    pub(super) body: Value,
-}
-
-impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(String::as_str)
-    }
-
-    fn read(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let header = |line: &str| {
-            let (name, value) = line.split_once(": ").unwrap();
-            (name.to_ascii_lowercase(), value.to_owned())
-        };
-        let body = serde_json::from_str(body).unwrap_or_default();
-        Self { status, headers: lines.map(header).collect(), body }
-    }
-}
-
-/// A port that is free now.
-fn free_address() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
 }
 
 impl Proxy {
@@ -98,15 +66,8 @@ impl Proxy {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Answer {
-        let mut curl = self.curl(&format!("https://{HOST}:{}{path}", self.https.port()));
-        curl.args(["--request", method]);
-        for (name, value) in headers {
-            curl.arg("--header").arg(format!("{name}: {value}"));
-        }
-        if let Some(body) = body {
-            curl.args(["--header", "Content-Type: application/json", "--data", &body.to_string()]);
-        }
-        Answer::read(&printed_by(&mut curl))
+        let curl = self.curl(&format!("https://{HOST}:{}{path}", self.https.port()));
+        curl.send(method, headers, body)
     }
 
     pub(super) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -116,19 +77,14 @@ impl Proxy {
     /// A request without TLS.
     pub(super) fn get_unencrypted(&self, path: &str) -> Answer {
         let url = format!("http://{HOST}:{}{path}", self.http.port());
-        Answer::read(&printed_by(&mut self.curl(&url)))
+        self.curl(&url).send("GET", &[], None)
     }
 
     pub(super) fn stop(self) {
         self.nginx.stop();
     }
 
-    fn curl(&self, url: &str) -> Command {
-        let mut curl = Command::new("curl");
-        let certificate = self.prefix.path().join("ca.pem");
-        curl.args(["--silent", "--show-error", "--include", "--http1.1", "--max-time", "30"]);
-        // The name may also stand for ::1, where nginx does not listen.
-        curl.arg("--ipv4").arg("--cacert").arg(certificate).arg(url);
-        curl
+    fn curl(&self, url: &str) -> Curl {
+        Curl::trusting(&self.prefix.path().join("ca.pem"), url)
     }
 }
