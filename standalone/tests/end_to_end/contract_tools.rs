@@ -1,4 +1,4 @@
-//! The tools of others that check what is published. `scripts/contract-tools.sh` installs them.
+//! The tools of others that check what is published, and the proxies of examples. `scripts/contract-tools.sh` installs them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

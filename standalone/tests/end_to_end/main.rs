@@ -28,6 +28,7 @@ mod openapi;
 mod other_logs;
 mod owners;
 mod places;
+mod proxies;
 mod replicas;
 mod restores;
 mod sealing_keys;
