@@ -1,5 +1,7 @@
 //! The values of repeated measurements.
 
+#![expect(clippy::cast_precision_loss, reason = "far fewer values than 2^52")]
+
 use std::time::Duration;
 
 /// Sorted.

@@ -9,6 +9,7 @@ use testkit::sample::Sample;
 use testkit::wait::until;
 
 use crate::check::{read, read_seqs};
+use crate::driver::password;
 use crate::rig::{Rig, Side};
 
 /// How many users each phase makes, reads, changes and deletes.
@@ -59,7 +60,7 @@ pub(crate) async fn every_call(
     let mut times: [Vec<Duration>; 7] = Default::default();
     for number in 0..USERS {
         let name = format!("{prefix}{number}");
-        let body = json!({"username": name, "password": "testpassword"});
+        let body = json!({"username": name, "password": password(1)});
         let created = call(Method::POST, users, "/users", None, Some(body)).await;
         assert_eq!(created.0, 201, "{}", created.1);
         let path = format!("/users/{}", created.1["id"]);
@@ -72,7 +73,7 @@ pub(crate) async fn every_call(
         assert_eq!(changed.0, 200, "{}", changed.1);
         let deleted = call(Method::DELETE, users, &path, None, None).await;
         assert_eq!((deleted.0, &deleted.1), (200, &changed.1));
-        let body = json!({"username": known, "password": "testpassword"});
+        let body = json!({"username": known, "password": password(1)});
         let login = call(Method::POST, auth, "/login", None, Some(body)).await;
         assert_eq!(login.0, 200, "{}", login.1);
         let token = login.1["token"].as_str().unwrap();
@@ -88,9 +89,9 @@ pub(crate) async fn every_call(
     names.into_iter().zip(times).collect()
 }
 
-/// Makes the user, and waits until it can log in.
+/// Makes the user, with the password that the drivers take it to have, and waits until it can log in.
 pub(crate) async fn make_known(rig: &Rig, name: &str) {
-    let body = json!({"username": name, "password": "testpassword"});
+    let body = json!({"username": name, "password": password(1)});
     let users = rig.address(Side::User);
     assert_eq!(call(Method::POST, users, "/users", None, Some(body.clone())).await.0, 201);
     let auth = rig.address(Side::Auth);
@@ -121,7 +122,7 @@ pub(crate) async fn the_backlog_drains(rig: &mut Rig) {
     let users = rig.address(Side::User);
     for number in 0..BACKLOG / 2 {
         let name = format!("backlog{number}");
-        let body = json!({"username": name, "password": "testpassword"});
+        let body = json!({"username": name, "password": password(1)});
         let (status, user, _) = call(Method::POST, users, "/users", None, Some(body)).await;
         assert_eq!(status, 201);
         let path = format!("/users/{}", user["id"]);
