@@ -25,10 +25,10 @@ struct Database {
 }
 
 impl Database {
-    async fn connect(url: String, prepares: bool) -> Self {
+    async fn connect(url: String, is_prepared: bool) -> Self {
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
         actix_web::rt::spawn(connection);
-        let prepared = if prepares { Some(client.prepare(SQL).await.unwrap()) } else { None };
+        let prepared = if is_prepared { Some(client.prepare(SQL).await.unwrap()) } else { None };
         Self { client, prepared }
     }
 
@@ -41,12 +41,12 @@ impl Database {
 }
 
 /// Serves until it is killed; runs in a separate process.
-pub(crate) async fn serve(listen: SocketAddr, url: String, prepares: bool) {
+pub(crate) async fn serve(listen: SocketAddr, url: String, is_prepared: bool) {
     HttpServer::new(move || {
         let url = url.clone();
         App::new()
             .data_factory(move || {
-                let connecting = Database::connect(url.clone(), prepares);
+                let connecting = Database::connect(url.clone(), is_prepared);
                 async { Ok::<_, ()>(connecting.await) }
             })
             .route("/users/{id}", web::get().to(read_user))

@@ -54,11 +54,14 @@ impl Proxy {
     }
 
     async fn started(command: Command, at: SocketAddr, directory: TempDir) -> Self {
-        let what = format!("{} listens", Path::new(command.get_program()).display());
+        let what = format!("{} routes requests", Path::new(command.get_program()).display());
         let process = ServiceProcess::spawn(command, &[]);
-        let listens = || TcpStream::connect(at).is_ok();
-        until_holds(&what, Duration::from_secs(60), listens).await;
-        Self { process, at, _directory: directory }
+        let proxy = Self { process, at, _directory: directory };
+        // Traefik listens before it knows its routes, and answers 404 until then.
+        let routes =
+            || TcpStream::connect(at).is_ok() && proxy.send("GET", "/", &[], None).status != 404;
+        until_holds(&what, Duration::from_mins(1), routes).await;
+        proxy
     }
 
     pub(super) fn send(
