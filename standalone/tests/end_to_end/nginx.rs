@@ -110,13 +110,22 @@ fn a_browser_stays_logged_in_until_it_logs_out(proxy: &Proxy, person: &Value, me
 }
 
 fn logins_are_limited(proxy: &Proxy) {
-    let statuses = (0..40).map(|_| proxy.send("POST", "/login", &[], Some(&json!({}))));
-    let limited = statuses.into_iter().find(|answer| answer.status == 429).unwrap();
+    let limited = until_a_login_is_limited(proxy);
     assert_eq!(limited.header("content-type"), Some("application/problem+json"));
     assert_eq!((limited.header("retry-after"), &limited.body["status"]), (Some("10"), &json!(429)));
-    let session = proxy.send("POST", "/session", &[], Some(&json!({})));
-    assert_eq!(session.status, 429, "both logins have one limit");
+    // One login a second is allowed again, and a busy machine may be as slow. With a limit of its own
+    // the first ten at `/session` would pass.
+    let is_limited_as_well = (0..10).any(|_| {
+        until_a_login_is_limited(proxy);
+        proxy.send("POST", "/session", &[], Some(&json!({}))).status == 429
+    });
+    assert!(is_limited_as_well, "both logins have one limit");
     assert_eq!(proxy.get("/", &[]).status, 200, "nothing else is limited");
+}
+
+fn until_a_login_is_limited(proxy: &Proxy) -> Answer {
+    let answers = (0..40).map(|_| proxy.send("POST", "/login", &[], Some(&json!({}))));
+    answers.into_iter().find(|answer| answer.status == 429).unwrap()
 }
 
 #[actix_web::test]

@@ -221,6 +221,7 @@ async fn an_upgrade_in_place_keeps_sessions_and_answers() {
         // A session of then ends as one of today.
         assert_eq!(client.logout(&fixture.token(ALIVE)).await.status, 200);
         assert!(!fixture.is_alive(client, ALIVE).await, "{}", fixture.path);
+        until_login_gives(client, "new", "a new password", 200).await;
         system.stop();
         expect_sound(&system.data_dir());
     }
