@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use actix_web::rt::task::spawn_blocking;
@@ -13,7 +13,7 @@ use testkit::wait::until;
 
 use crate::client::Answer;
 use crate::journeys::until_login_gives;
-use crate::system::{System, path_of};
+use crate::system::{System, command_on};
 
 const ATTACKER: &str = "192.0.2.9";
 const OWNER: &str = "198.51.100.4";
@@ -130,8 +130,8 @@ async fn a_refused_refresh_tells_why_and_an_administrator_is_named() {
 
 /// A command beside the running service, with this on its standard input.
 async fn command(system: &System, arguments: &[&str], input: &str) -> Output {
-    let mut command = Command::new(path_of("standalone"));
-    command.env_clear().env("DATA_DIR", system.data_dir()).args(arguments);
+    let mut command = command_on(&system.data_dir());
+    command.args(arguments);
     let input = input.to_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let run = move || {

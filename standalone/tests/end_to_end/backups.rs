@@ -2,21 +2,19 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use actix_web::rt::task::spawn_blocking;
 use futures_util::future::join;
 
 use crate::journeys::until_login_gives;
-use crate::system::{System, path_of};
+use crate::system::{System, command_on};
 
 const PASSWORD: &str = "testpassword";
 const BEFORE: i64 = 20;
 
 fn run(data: &Path, action: &str, backup: &Path) -> Output {
-    let mut command = Command::new(path_of("standalone"));
-    command.env_clear().env("DATA_DIR", data).args([action, "--json"]).arg(backup);
-    command.output().unwrap()
+    command_on(data).args([action, "--json"]).arg(backup).output().unwrap()
 }
 
 fn expect_success(output: &Output) {

@@ -1,11 +1,12 @@
 //! Requests by curl, which sends paths and headers as they are given, and knows TLS.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use testkit::rabbitmq::free_port;
 
 use crate::contract_tools::printed_by;
 
@@ -76,5 +77,5 @@ impl Answer {
 
 /// A port that is free now.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }

@@ -1,12 +1,10 @@
 //! Users of another system log in with the passwords that they had there.
 
-use std::process::Command;
-
 use actix_web::rt::task::spawn_blocking;
 use serde_json::json;
 
 use crate::journeys::until_login_gives;
-use crate::system::{System, path_of};
+use crate::system::{System, command_on};
 
 /// Of `testpassword`, by Django 5.2.
 const HASH: &str =
@@ -16,8 +14,8 @@ const HASH: &str =
 async fn an_imported_user_logs_in_and_the_hash_is_renewed() {
     let mut system = System::in_one_process();
     let users = |arguments: &[&str]| {
-        let mut command = Command::new(path_of("standalone"));
-        command.env_clear().env("DATA_DIR", system.data_dir()).arg("users").args(arguments);
+        let mut command = command_on(&system.data_dir());
+        command.arg("users").args(arguments);
         spawn_blocking(move || command.output().unwrap())
     };
     let file = system.data_dir().join("dump.json");

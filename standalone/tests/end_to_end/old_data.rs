@@ -3,7 +3,6 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use awc::http::Method;
@@ -18,7 +17,7 @@ use testkit::wait::until;
 
 use crate::client::Client;
 use crate::journeys::until_login_gives;
-use crate::system::{System, path_of};
+use crate::system::{System, command_on};
 
 /// Id, name and password of a user.
 type User = (i64, &'static str, &'static str);
@@ -175,8 +174,7 @@ fn pass_for_the_original(data_dir: &Path) {
 
 /// `check` finds nothing in the data of services that are stopped.
 fn expect_sound(data_dir: &Path) {
-    let mut check = Command::new(path_of("standalone"));
-    let told = check.env_clear().env("DATA_DIR", data_dir).arg("check").output().unwrap();
+    let told = command_on(data_dir).arg("check").output().unwrap();
     assert!(told.status.success(), "{told:?}");
 }
 

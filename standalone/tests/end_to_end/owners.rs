@@ -1,6 +1,6 @@
 //! `USER_SERVICE_ACCESS=owner`: who may do what, with both services.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use actix_web::rt::task::spawn_blocking;
 use awc::http::Method;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::journeys::until_login_gives;
-use crate::system::{System, path_of};
+use crate::system::{System, command_on};
 
 const PASSWORD: &str = "testpassword";
 
@@ -90,8 +90,8 @@ async fn a_token_that_has_ended_gives_no_access() {
 
 /// `admins` with these arguments, beside the running service.
 pub(crate) async fn admins(system: &System, arguments: &[&str]) -> Output {
-    let mut command = Command::new(path_of("standalone"));
-    command.env_clear().env("DATA_DIR", system.data_dir()).arg("admins").args(arguments);
+    let mut command = command_on(&system.data_dir());
+    command.arg("admins").args(arguments);
     spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 

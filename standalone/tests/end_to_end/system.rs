@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use shared::tokens::SigningKey;
 use tempfile::TempDir;
@@ -232,6 +233,13 @@ impl System {
             Way::TwoProcesses(broker) => broker,
         }
     }
+}
+
+/// The standalone binary, for a command on this data directory: without the caller's settings.
+pub(crate) fn command_on(data_dir: &Path) -> Command {
+    let mut command = Command::new(path_of("standalone"));
+    command.env_clear().env("DATA_DIR", data_dir);
+    command
 }
 
 /// The binaries of the workspace lie side by side.
