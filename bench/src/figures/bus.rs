@@ -6,18 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use testkit::rabbitmq::RabbitMq;
+use testkit::sample::{Sample, median};
+
 use crate::floors::commits::fdatasync;
 use crate::floors::lapin_pair::LapinPair;
 use crate::system::{Seq, System, rename};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
-use testkit::sample::{Sample, median};
 
 /// The approximate size of an event, including headers.
 const EVENT_SIZE: usize = 800;
-const SINGLE: usize = 100;
-const PAUSE: Duration = Duration::from_millis(20);
-const POLL: Duration = Duration::from_micros(50);
+/// How many changes are made one by one.
+pub(super) const SINGLE: usize = 100;
+/// Pause between two of them.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
+/// How often it is looked whether a change is there.
+pub(super) const POLL: Duration = Duration::from_micros(50);
 const ROUNDS: usize = 2;
 /// How many messages the bare pair transfers.
 const STREAM: usize = 20_000;
@@ -25,30 +30,32 @@ const STREAM: usize = 20_000;
 const BACKLOG_LOAD: Load = Load(64, Duration::from_secs(2));
 
 pub(crate) async fn measure(system: &mut System, wrk: &Wrk) -> Vec<Figure> {
-    let delay = delay(system).await;
+    let sync = fdatasync(system.directory.path()).median();
+    let ours = async |_| commit_to_applied(system).await;
+    let delay = delay(&system.broker, ours, &format!("; fdatasync {sync:.2} ms")).await;
     let backlog = backlog(system, wrk).await;
     vec![delay, backlog]
 }
 
-async fn delay(system: &System) -> Figure {
-    let pair = LapinPair::connect(&system.broker.url(), EVENT_SIZE).await;
-    let (mut floors, mut ours) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        floors.push(pair.one_by_one(SINGLE).await.received);
-        ours.push(commit_to_applied(system).await);
+/// `ours` makes [`SINGLE`] changes one by one, and takes the time of each from its commit to its effect.
+pub(super) async fn delay(
+    broker: &RabbitMq,
+    ours: impl AsyncFn(usize) -> Sample,
+    note: &str,
+) -> Figure {
+    let pair = LapinPair::connect(&broker.url(), EVENT_SIZE).await;
+    let (mut floors, mut times) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        floors.push(pair.one_by_one(SINGLE).await.received.median());
+        times.push(ours(round).await.median());
     }
-    let sync = fdatasync(system.directory.path()).median();
-    let p50 = |samples: &[Sample]| median(samples.iter().map(Sample::median));
+    let (ours, floor) = (median(times), median(floors));
     Figure {
         name: "commit to applied, p50 / bare publish to consume, p50",
-        value: p50(&ours) / p50(&floors),
+        value: ours / floor,
         unit: "",
         wanted: Wanted::AtMost(5.0),
-        detail: format!(
-            "{:.2} ms, bare {:.2} ms; fdatasync {sync:.2} ms",
-            p50(&ours),
-            p50(&floors)
-        ),
+        detail: format!("{ours:.2} ms, bare {floor:.2} ms{note}"),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use testkit::sample::median;
+
 use super::{ROUNDS, cores};
 use crate::floors::argon2_loop::hashes_per_s;
 use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
-use testkit::sample::median;
 
 const FLOOR_TIME: Duration = Duration::from_secs(3);
 const LOAD: Load = Load(32, Duration::from_secs(5));

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
+use testkit::sample::{Sample, median};
+
 use super::ROUNDS;
 use crate::probe::probe;
 use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk, finish};
-use testkit::sample::{Sample, median};
 
 const CLIENTS: u32 = 32;
 const TIME: Duration = Duration::from_secs(4);

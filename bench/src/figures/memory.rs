@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use testkit::sample::median;
+
 use super::cores;
 use crate::floors::argon2_loop::MEMORY_KIB;
 use crate::system::{Service, System};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
-use testkit::sample::median;
 
 /// The time after which a newly started service is idle.
 const REST: Duration = Duration::from_secs(2);

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use testkit::sample::{Sample, median};
+
 use super::{ROUNDS, cores};
 use crate::flood::{Answer, flood};
 use crate::system::{HASH_QUEUE, Service, System};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Answers, Load, Script, Wrk};
-use testkit::sample::{Sample, median};
 
 const TIMES: f64 = 10.0;
 const TIME: Duration = Duration::from_secs(4);

@@ -7,18 +7,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shared::postgres::Server;
+use testkit::sample::{Sample, median};
 
-use super::ROUNDS;
+use super::bus::{PAUSE, POLL, SINGLE};
+use super::{ROUNDS, bus};
 use crate::floors::commits::fdatasync;
-use crate::floors::lapin_pair::LapinPair;
 use crate::floors::pgbench::Pgbench;
-use crate::floors::select_handler::SelectHandler;
+use crate::floors::select_handler;
 use crate::raw_http::Client;
 use crate::system::{Service, System, rename};
 use crate::table::{Figure, Wanted};
 use crate::user_processes::UserProcesses;
 use crate::wrk::{Load, Script, Wrk, finish};
-use testkit::sample::{Sample, median};
 
 pub(crate) const USERS: i64 = 1_000;
 /// How many clients write, whatever the number of processes.
@@ -28,13 +28,8 @@ const PROCESSES: [usize; 3] = [1, 2, 4];
 const READS: Load = Load(32, TIME);
 /// The time after which a newly started service is idle, and a client is writing.
 const REST: Duration = Duration::from_secs(2);
-/// The approximate size of an event, including headers.
-const EVENT_SIZE: usize = 800;
-/// How many changes are made one by one.
-const SINGLE: usize = 100;
-/// Pause between two of them, and between two writes while the database is down.
-const PAUSE: Duration = Duration::from_millis(20);
-const POLL: Duration = Duration::from_micros(50);
+/// Pause between two writes while the database is down.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a service may take to write again.
 const BOUND: Duration = Duration::from_mins(1);
 
@@ -51,7 +46,8 @@ pub(crate) async fn measure(wrk: &Wrk) -> Vec<Figure> {
     drop(sqlite);
     let mut figures = write_figures(&system, &rounds);
     figures.push(reads(&system, wrk));
-    figures.push(delay(&system).await);
+    let ours = async |round| commit_to_applied(&system, round).await;
+    figures.push(bus::delay(&system.broker, ours, "").await);
     figures.push(memory(&system, idle));
     figures.push(database_killed(&mut system).await);
     figures.push(publisher_killed(&mut system).await);
@@ -163,8 +159,8 @@ fn write_figures(system: &UserProcesses, rounds: &[Writes]) -> Vec<Figure> {
 
 fn reads(system: &UserProcesses, wrk: &Wrk) -> Figure {
     let url = system.database.url();
-    let bare = SelectHandler::start(&url, &[]);
-    let prepared = SelectHandler::start(&url, &["--prepared"]);
+    let bare = select_handler::start(&url, &[]);
+    let prepared = select_handler::start(&url, &["--prepared"]);
     let read = |at| wrk.run(at, Script::Read, READS, USERS).good_per_s();
     let (mut ours, mut floors, mut fastest) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -183,23 +179,6 @@ fn reads(system: &UserProcesses, wrk: &Wrk) -> Figure {
             median(floors),
             median(fastest)
         ),
-    }
-}
-
-async fn delay(system: &UserProcesses) -> Figure {
-    let pair = LapinPair::connect(&system.broker.url(), EVENT_SIZE).await;
-    let (mut floors, mut ours) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        floors.push(pair.one_by_one(SINGLE).await.received.median());
-        ours.push(commit_to_applied(system, round).await.median());
-    }
-    let (ours, floor) = (median(ours), median(floors));
-    Figure {
-        name: "commit to applied, p50 / bare publish to consume, p50",
-        value: ours / floor,
-        unit: "",
-        wanted: Wanted::AtMost(5.0),
-        detail: format!("{ours:.2} ms, bare {floor:.2} ms"),
     }
 }
 
@@ -283,7 +262,7 @@ fn write_until_back(at: SocketAddr, round: usize, is_down: &OnceLock<Instant>) -
             return Instant::now();
         }
         assert!(started.elapsed() < BOUND, "nothing is written: {answer:?}");
-        thread::sleep(PAUSE);
+        thread::sleep(RETRY_PAUSE);
     }
 }
 

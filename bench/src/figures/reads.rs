@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use testkit::sample::median;
+
 use super::ROUNDS;
-use crate::floors::bare_handler::BareHandler;
+use crate::floors::bare_handler;
 use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
-use testkit::sample::median;
 
 /// As many clients as for the logins.
 const LOAD: Load = Load(32, Duration::from_secs(3));
 
 pub(crate) async fn measure(system: &System, wrk: &Wrk) -> Vec<Figure> {
-    let bare = BareHandler::start();
+    let bare = bare_handler::start();
     let token = system.token().await;
     let run = |at, script| wrk.run(at, script, LOAD, system.users).good_per_s();
     let read = |at| run(at, Script::Read);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use testkit::rabbitmq::free_port;
+use testkit::sample::{Sample, median};
 
 use super::{ROUNDS, ended_sessions};
 use crate::fleet::Fleet;
@@ -16,7 +17,6 @@ use crate::raw_http::Client;
 use crate::system::{Service, post, token, until_login_gives};
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk, finish};
-use testkit::sample::{Sample, median};
 
 /// The users of the fleet.
 pub(crate) const USERS: i64 = 1;

@@ -8,13 +8,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use testkit::sample::Sample;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::raw_http::parse;
 use crate::system::{Service, post, until_login_gives};
 use crate::table::{Figure, Wanted};
-use testkit::sample::Sample;
 
 /// The users that exist or existed.
 pub(crate) const USERS: i64 = 2;

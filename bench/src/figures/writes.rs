@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use testkit::sample::{Sample, median};
+
 use super::ROUNDS;
 use crate::floors::commits::{Commits, fdatasync};
 use crate::system::System;
 use crate::table::{Figure, Wanted};
 use crate::wrk::{Load, Script, Wrk};
-use testkit::sample::{Sample, median};
 
 const FLOOR_TIME: Duration = Duration::from_secs(2);
 const LOAD: Load = Load(64, Duration::from_secs(4));

@@ -9,7 +9,6 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 use shared::sqlite::{Durability, open_writer};
 use tempfile::TempDir;
-
 use testkit::sample::Sample;
 
 /// The step between users: the order covers the whole file, as the load does.

@@ -12,7 +12,6 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, Consumer, PublisherConfirm,
 };
-
 use testkit::sample::Sample;
 
 const QUEUE: &str = "bench.floor";

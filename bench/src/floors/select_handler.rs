@@ -2,17 +2,15 @@
 //! driver and with the same bytes of the answer as user_service.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use contract::{Position, UserId, UserRepresentation};
-use testkit::rabbitmq::free_port;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
+use super::handler_process::HandlerProcess;
 use crate::figures::cores;
-use crate::system::wait_for_port;
 
 const SQL: &str = "SELECT id, username, username_key, version, password_version, changed,
      greatest(stamp, (SELECT rewound FROM log_state)) AS stamp, is_admin FROM users WHERE id = $1";
@@ -70,32 +68,9 @@ async fn read_user(database: web::Data<Database>, id: web::Path<i64>) -> HttpRes
         .json(UserRepresentation { id: UserId(row.get("id")), username: row.get("username") })
 }
 
-/// The process that serves.
-pub(crate) struct SelectHandler {
-    pub(crate) address: SocketAddr,
-    child: Child,
-}
-
-impl SelectHandler {
-    /// Starts this same binary again.
-    pub(crate) fn start(url: &str, options: &[&str]) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let binary = std::env::current_exe().unwrap();
-        let child = Command::new(binary)
-            .args(["select-handler", &address.to_string()])
-            .args(options)
-            .env("DATABASE_URL", url)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_for_port(address);
-        Self { address, child }
-    }
-}
-
-impl Drop for SelectHandler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts it with these options, on the database of this URL.
+pub(crate) fn start(url: &str, options: &[&str]) -> HandlerProcess {
+    HandlerProcess::start("select-handler", |command| {
+        command.args(options).env("DATABASE_URL", url);
+    })
 }
