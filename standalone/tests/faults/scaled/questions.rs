@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::topology::SYNC_REQUESTS_QUEUE;
 use contract::{Cursor, SyncRequest};
 use futures_util::StreamExt;
 use shared::bus::cloud_event::Codec;
@@ -86,7 +87,13 @@ async fn a_user_service_without_its_database_leaves_all_questions_to_the_other()
     let _alone = alone();
     local(async {
         let fleet = Fleet::start(0, 1).await;
-        let mut follower = Follower::start(&fleet.brokers[0]).await;
+        let broker = &fleet.brokers[0];
+        until("the queue is there: what comes before it is lost", BOUND, async || {
+            let queues = broker.control(&["list_queues", "--silent", "name"]);
+            queues.lines().any(|queue| queue == SYNC_REQUESTS_QUEUE).then_some(())
+        })
+        .await;
+        let mut follower = Follower::start(broker).await;
         until("both answer", BOUND, async || {
             follower.ask().await;
             let [one, other] =
