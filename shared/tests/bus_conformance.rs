@@ -62,6 +62,7 @@ every_bus_keeps_to_it! {
     every_bound_queue_gets_one_copy,
     bindings_take_a_star_for_one_word_and_a_hash_for_any_number,
     a_message_that_no_queue_wants_is_accepted,
+    whether_a_queue_took_a_message_can_be_asked,
     a_message_goes_to_a_queue_by_its_name,
     a_message_to_a_queue_that_does_not_exist_is_accepted,
     what_was_not_acknowledged_comes_again_in_order_and_marked,
@@ -128,6 +129,22 @@ async fn bindings_take_a_star_for_one_word_and_a_hash_for_any_number(bus: Arc<dy
 
 async fn a_message_that_no_queue_wants_is_accepted(bus: Arc<dyn Bus>) {
     bus.publish(vec![topic("nobody_listens", "key", &1)]).await.unwrap();
+}
+
+async fn whether_a_queue_took_a_message_can_be_asked(bus: Arc<dyn Bus>) {
+    let is_taken = async |outgoing| bus.publish_mandatory(outgoing).await.unwrap();
+    assert!(!is_taken(topic("mandatory", "key", &1)).await, "there is no such exchange");
+    let mut queue = subscribe(&*bus, spec("mandatory", QueueLifetime::Transient, &["key"])).await;
+    assert!(!is_taken(topic("mandatory", "other", &2)).await);
+    assert!(is_taken(topic("mandatory", "key", &3)).await);
+    assert!(is_taken(direct("mandatory", &4)).await);
+    assert!(!is_taken(direct("there.is.no.such.queue", &5)).await);
+    assert_eq!(ids(&take(&mut queue, 2).await), ["3", "4"]);
+    drop(queue);
+    until("the queue is gone", BOUND, async || {
+        (!is_taken(topic("mandatory", "key", &6)).await).then_some(())
+    })
+    .await;
 }
 
 async fn a_message_goes_to_a_queue_by_its_name(bus: Arc<dyn Bus>) {

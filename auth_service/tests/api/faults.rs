@@ -23,6 +23,10 @@ impl Bus for Unreachable {
         async { Err(BusError::Unreachable("no broker".into())) }.boxed()
     }
 
+    fn publish_mandatory(&self, _: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        async { Err(BusError::Unreachable("no broker".into())) }.boxed()
+    }
+
     fn subscribe(&self, _: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         async { Err(BusError::Unreachable("no broker".into())) }.boxed()
     }
@@ -192,6 +196,10 @@ struct PanicsOnce {
 impl Bus for PanicsOnce {
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
         self.inside.publish(batch)
+    }
+
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.inside.publish_mandatory(outgoing)
     }
 
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {

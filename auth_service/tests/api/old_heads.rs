@@ -33,6 +33,10 @@ impl Bus for Withholding {
         self.network.publish(batch)
     }
 
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.network.publish_mandatory(outgoing)
+    }
+
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         async move {
             let (deliveries, acknowledger) = self.network.subscribe(queue).await?.split();

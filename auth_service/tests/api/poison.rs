@@ -165,6 +165,10 @@ impl Bus for NoLetters {
         self.inside.publish(batch)
     }
 
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.inside.publish_mandatory(outgoing)
+    }
+
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         self.inside.subscribe(queue)
     }

@@ -2,9 +2,11 @@
 //! `standalone/tests/end_to_end/replicas.rs`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use contract::token_record::{KeyId, TokenId, TokenLife};
-use contract::topology::{TOKEN_RECORDS, TOKENS_EXCHANGE};
+use contract::topology::{TOKEN_RECORDS, TOKEN_SET_HEADS, TOKENS_EXCHANGE};
 use contract::{ReplicaId, TokenRecord, TokenRecords};
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::future::BoxFuture;
@@ -28,6 +30,10 @@ impl Bus for Network {
         self.0.publish(batch)
     }
 
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.0.publish_mandatory(outgoing)
+    }
+
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         self.0.subscribe(queue)
     }
@@ -39,6 +45,38 @@ impl Bus for Network {
     fn status(&self) -> BusStatus {
         self.0.status()
     }
+}
+
+/// Heads that are told while it says so are lost.
+struct Mute {
+    network: Network,
+    is_on: Arc<AtomicBool>,
+}
+
+impl Bus for Mute {
+    fn publish(&self, mut batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
+        if self.is_on.load(Ordering::Relaxed) {
+            batch.retain(|outgoing| !is_head(outgoing));
+        }
+        self.network.publish(batch)
+    }
+
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.network.publish_mandatory(outgoing)
+    }
+
+    fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
+        self.network.subscribe(queue)
+    }
+
+    fn status(&self) -> BusStatus {
+        self.network.status()
+    }
+}
+
+fn is_head(outgoing: &Outgoing) -> bool {
+    let to_topic = |key: &str| key == TOKEN_SET_HEADS;
+    matches!(&outgoing.to, Destination::Topic { routing_key, .. } if to_topic(routing_key))
 }
 
 /// The header of a token, or its claims.
@@ -87,6 +125,30 @@ async fn what_ends_at_one_replica_ends_at_the_other() {
         (ready.status == 200 && degraded.contains("are silent")).then_some(())
     })
     .await;
+    two.stop().await;
+}
+
+#[actix_web::test]
+async fn one_that_is_there_and_silent_is_waited_for() {
+    let one = TestApp::start().await;
+    one.users.create("testuser", "testpassword");
+    one.bring().await;
+    let is_on = Arc::new(AtomicBool::new(false));
+    let mute = Mute { network: Network(one.bus.clone()), is_on: Arc::clone(&is_on) };
+    let one = one.restart_on(Arc::new(mute), |_| {}).await;
+    until_ready(&one).await;
+    is_on.store(true, Ordering::Relaxed);
+    let network = Arc::new(Network(one.bus.clone()));
+    let two = TestApp::start_replica(&one, "2", network).await;
+    two.until_applied().await;
+    // Longer than one has that may come, and half as long as one that is there.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let ready = two.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{:?}", ready.json());
+    is_on.store(false, Ordering::Relaxed);
+    until_ready(&two).await;
+    assert_eq!(two.metric("lockstep_auth_replicas").await, 1);
+    one.stop().await;
     two.stop().await;
 }
 

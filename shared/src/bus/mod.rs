@@ -37,6 +37,10 @@ pub trait Bus: Send + Sync + 'static {
     /// the whole batch again: receivers tolerate duplicates.
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>>;
 
+    /// Sends one message, and returns whether at least one queue took it: the `mandatory` flag of AMQP
+    /// 0-9-1.
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>>;
+
     /// Declares the queue and its bindings, and starts to consume. The stream ends when the
     /// connection does; then the caller subscribes again, and unacknowledged messages are delivered
     /// again.

@@ -47,6 +47,13 @@ impl<F: Fn(Call<'_>) -> Trouble + Send + Sync + 'static> Bus for TestBus<F> {
         })
     }
 
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        Box::pin(async move {
+            self.judge(Call::Publish(std::slice::from_ref(&outgoing)))?;
+            self.inside.publish_mandatory(outgoing).await
+        })
+    }
+
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         Box::pin(async move {
             self.judge(Call::Subscribe(&queue))?;

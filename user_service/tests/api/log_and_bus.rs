@@ -25,6 +25,10 @@ impl Bus for NoBroker {
     fn publish(&self, _: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
         Box::pin(async { Err(BusError::Unreachable("no broker".into())) })
     }
+    fn publish_mandatory(&self, _: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        Box::pin(async { Err(BusError::Unreachable("no broker".into())) })
+    }
+
     fn subscribe(&self, _: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         Box::pin(async { Err(BusError::Unreachable("no broker".into())) })
     }

@@ -20,8 +20,9 @@ pub(super) struct HeadNames {
 }
 
 /// The last heads of another replica.
-#[derive(Default)]
 struct Heard {
+    /// When the last one came.
+    at: BootTime,
     /// The last one that was proven to be of now.
     of_now: Option<String>,
     /// The last one since then that was not. It may be of a replica that has just started.
@@ -42,23 +43,33 @@ impl HeadNames {
         name
     }
 
-    /// What is told to the others of their heads.
-    pub(super) fn heard(&self) -> BTreeMap<ReplicaId, Vec<String>> {
+    /// What is told to the others of their heads. Of one that is silent nothing: what it told before
+    /// proves nothing any more.
+    pub(super) fn heard(&mut self, now: BootTime) -> BTreeMap<ReplicaId, Vec<String>> {
+        self.heard.retain(|_, heard| is_recent(heard.at, now));
         let names = |heard: &Heard| heard.of_now.iter().chain(&heard.other).cloned().collect();
         self.heard.iter().map(|(from, heard)| (*from, names(heard))).collect()
     }
 
     /// A head of this name came, which may be of now. Returns whether it is the first one of that
-    /// replica.
-    pub(super) fn hear(&mut self, from: ReplicaId, name: String, is_of_now: bool) -> bool {
-        let is_first = !self.heard.contains_key(&from);
-        let heard = self.heard.entry(from).or_default();
-        if is_of_now {
-            *heard = Heard { of_now: Some(name), other: None };
+    /// replica, or the first one after it was silent.
+    pub(super) fn hear(
+        &mut self,
+        from: ReplicaId,
+        name: String,
+        is_of_now: bool,
+        now: BootTime,
+    ) -> bool {
+        let before = self.heard.remove(&from);
+        let is_first = before.is_none();
+        let heard = if is_of_now {
+            Heard { at: now, of_now: Some(name), other: None }
         } else {
             // The other one stays: an old head that comes again must not take its place.
-            heard.other = Some(name);
-        }
+            let of_now = before.and_then(|before| before.of_now);
+            Heard { at: now, of_now, other: Some(name) }
+        };
+        self.heard.insert(from, heard);
         is_first
     }
 
@@ -80,6 +91,7 @@ mod tests {
     use super::*;
 
     const ONE: ReplicaId = ReplicaId([1; 16]);
+    const NOW: BootTime = BootTime(5);
 
     #[test]
     fn a_head_is_of_now_if_it_repeats_a_name_that_was_told_lately() {
@@ -102,13 +114,23 @@ mod tests {
     fn an_old_head_does_not_take_the_place_of_one_that_is_of_now() {
         let mut names = HeadNames::new("s".to_owned());
         let mut hear = |name: &str, is_of_now| {
-            let is_first = names.hear(ONE, name.to_owned(), is_of_now);
-            (is_first, names.heard().remove(&ONE).unwrap().join(" "))
+            let is_first = names.hear(ONE, name.to_owned(), is_of_now, NOW);
+            (is_first, names.heard(NOW).remove(&ONE).unwrap().join(" "))
         };
         assert_eq!(hear("t-1", false), (true, "t-1".to_owned()));
         assert_eq!(hear("t-2", true), (false, "t-2".to_owned()));
         assert_eq!(hear("t-1", false), (false, "t-2 t-1".to_owned()));
         assert_eq!(hear("u-1", false), (false, "t-2 u-1".to_owned()), "a new session");
         assert_eq!(hear("u-2", true), (false, "u-2".to_owned()));
+    }
+
+    #[test]
+    fn one_that_is_silent_is_not_named() {
+        let mut names = HeadNames::new("s".to_owned());
+        let (last, later) = (BootTime(NOW.0 + FRESH_FOR_MS), BootTime(NOW.0 + FRESH_FOR_MS + 1));
+        assert!(names.hear(ONE, "t-1".to_owned(), true, NOW));
+        assert!(names.heard(last).contains_key(&ONE));
+        assert!(names.heard(later).is_empty());
+        assert!(names.hear(ONE, "t-2".to_owned(), true, later), "it is there again");
     }
 }

@@ -61,6 +61,11 @@ impl KnownReplicas {
         self.marked_at = None;
     }
 
+    /// Whether a session has failed and none has been level since.
+    pub(super) fn has_lost_session(&self) -> bool {
+        self.cut_off_since.is_some()
+    }
+
     /// All sets have been merged.
     pub(super) fn all_merged(&mut self) {
         (self.is_level, self.cut_off_since) = (true, None);
@@ -79,6 +84,12 @@ impl KnownReplicas {
     /// It is stored. Returns whether that is news.
     pub(super) fn stored(&mut self) -> bool {
         self.unstored_since.take().is_some()
+    }
+
+    /// Whether another one was there within the longest lifetime.
+    pub(super) fn has_seen_others(&self, now: BootTime) -> bool {
+        let within = |other: &Other| now.since_ms(other.seen_at) <= LONGEST_LIFETIME_S * 1000;
+        self.others.values().any(within)
     }
 
     /// The head of another replica came. Returns whether that is to be stored.

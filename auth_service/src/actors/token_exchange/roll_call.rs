@@ -6,17 +6,34 @@ use std::time::Duration;
 use contract::ReplicaId;
 use tokio::time::Instant;
 
-/// How long the others have to tell of themselves.
+/// How long replicas that nothing shows to be there have to tell of themselves.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// How long one that is there has.
+const PRESENCE_TIME: Duration = Duration::from_secs(5);
 /// How long an answer is waited for, since the question or since the last message of it. After that it
 /// may be asked again, and the session goes on without.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What is known of the others before they tell of themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    /// There are none.
+    Absent,
+    /// Nothing shows that one is there, but it may come: one was there within a day, or this set
+    /// lacks something.
+    Possible,
+    /// One at least has its queue at the broker.
+    Present,
+}
+
 /// What one session knows of the other replicas' sets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RollCall {
+    others: Others,
     /// When the queue was drained, and everybody asked.
     begun: Option<Instant>,
+    /// Those that others have heard lately.
+    named: BTreeSet<ReplicaId>,
     /// What was different by the last head of each. A difference that lasts is fetched: the records
     /// of one that does not were on their way.
     differed: BTreeMap<ReplicaId, BTreeSet<u8>>,
@@ -54,15 +71,36 @@ pub(super) enum Step {
 }
 
 impl RollCall {
+    pub(super) fn new(others: Others) -> Self {
+        let (named, differed, open) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { others, begun: None, named, differed, open, questions: 0 }
+    }
+
     pub(super) fn begin(&mut self) {
         self.begun = Some(Instant::now());
+    }
+
+    /// Another replica has heard these.
+    pub(super) fn name(&mut self, heard: impl IntoIterator<Item = ReplicaId>) {
+        self.named.extend(heard);
     }
 
     /// Whether everybody had the time to answer, and no answer is awaited. Whether heads still come does
     /// not count: a long answer holds them up.
     pub(super) fn is_over(&self) -> bool {
-        let had_time = self.begun.is_some_and(|begun| begun.elapsed() >= ANSWER_TIME);
-        had_time && !self.open.values().any(Question::is_awaited)
+        let Some(begun) = self.begun else { return false };
+        let time = match self.others {
+            _ if self.is_somebody_silent() => PRESENCE_TIME,
+            Others::Absent => Duration::ZERO,
+            Others::Possible | Others::Present => ANSWER_TIME,
+        };
+        begun.elapsed() >= time && !self.open.values().any(Question::is_awaited)
+    }
+
+    /// Whether one that is there has not told of itself.
+    fn is_somebody_silent(&self) -> bool {
+        let nobody_told = self.others == Others::Present && self.is_nobody_there();
+        nobody_told || self.named.iter().any(|id| !self.differed.contains_key(id))
     }
 
     /// Whether no other replica has told of itself.
@@ -126,6 +164,7 @@ mod tests {
     use tokio::time::advance;
 
     const ONE: ReplicaId = ReplicaId([1; 16]);
+    const TWO: ReplicaId = ReplicaId([2; 16]);
 
     fn asked(step: &Step) -> &[u8] {
         match step {
@@ -136,7 +175,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn everybody_has_two_seconds_and_who_answers_is_waited_for() {
-        let mut roll_call = RollCall::default();
+        let mut roll_call = RollCall::new(Others::Possible);
         advance(ANSWER_TIME).await;
         assert!(!roll_call.is_over(), "it has not begun");
         roll_call.begin();
@@ -153,8 +192,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn where_nobody_is_nobody_is_waited_for() {
+        let mut roll_call = RollCall::new(Others::Absent);
+        assert!(!roll_call.is_over(), "what is in the queue comes first");
+        roll_call.begin();
+        assert!(roll_call.is_over() && roll_call.is_nobody_there());
+        // One that has started at the same time.
+        roll_call.compare(ONE, vec![3], "s");
+        assert!(!roll_call.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_there_and_one_that_it_has_heard_are_waited_for() {
+        let mut roll_call = RollCall::new(Others::Present);
+        let last_moment = PRESENCE_TIME.checked_sub(Duration::from_millis(1)).unwrap();
+        roll_call.begin();
+        advance(last_moment).await;
+        assert!(!roll_call.is_over(), "nobody has told");
+        roll_call.name([TWO]);
+        assert_eq!(roll_call.compare(ONE, vec![], "s"), Step::Level);
+        assert!(!roll_call.is_over(), "one is silent");
+        let mut complete = RollCall::new(Others::Present);
+        complete.begin();
+        complete.name([TWO]);
+        for id in [ONE, TWO] {
+            complete.compare(id, vec![], "s");
+        }
+        assert!(!complete.is_over(), "there may be more");
+        advance(ANSWER_TIME).await;
+        assert!(complete.is_over());
+        assert!(roll_call.is_over(), "the silent one is waited for no longer");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_long_answer_is_waited_for_while_it_goes_on() {
-        let mut roll_call = RollCall::default();
+        let mut roll_call = RollCall::new(Others::Possible);
         roll_call.begin();
         roll_call.compare(ONE, vec![3], "s");
         for number in 1..=9 {
@@ -169,7 +241,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_difference_is_fetched_if_it_lasts_and_asked_for_once() {
-        let mut roll_call = RollCall::default();
+        let mut roll_call = RollCall::new(Others::Possible);
         assert_eq!(roll_call.compare(ONE, vec![], "s"), Step::Level);
         assert_eq!(roll_call.compare(ONE, vec![1], "s"), Step::Level);
         assert_eq!(roll_call.compare(ONE, vec![2], "s"), Step::Level);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::answering::QUESTIONS;
 use super::queues::PREFETCH;
-use super::roll_call::{RollCall, Step};
+use super::roll_call::{Others, RollCall, Step};
 use super::telling::Telling;
 use super::{Exchange, ExchangeError, KnownReplicas};
 use crate::actors::token_revocations::{
@@ -49,6 +49,7 @@ impl Exchange {
             Ok(()) | Err(BusError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
         }
+        let roll_call = RollCall::new(self.look_for_others(&telling).await?);
         // Before the head that asks for theirs.
         let heads = self.bus.subscribe(self.heads_queue(&telling.session)).await?;
         let own = self.bus.subscribe(self.own_queue()).await?;
@@ -57,7 +58,7 @@ impl Exchange {
             with: self,
             telling: &telling,
             questions,
-            roll_call: RollCall::default(),
+            roll_call,
             is_level: false,
             heard_at: Instant::now(),
         };
@@ -66,6 +67,24 @@ impl Exchange {
             ended = self.tell(&telling) => ended,
             ended = self.answer_questions(asked) => ended,
         }
+    }
+
+    /// Tells a head before the own queue for heads is there: if no queue takes it, nobody is there. After a
+    /// session that failed, the queue that takes it may be the one of that session.
+    async fn look_for_others(&self, telling: &Telling) -> Result<Others, ExchangeError> {
+        if !self.bus.reaches_other_processes() {
+            return Ok(Others::Absent);
+        }
+        let head = self.read_head(telling).await?;
+        let is_taken = self.bus.publish_mandatory(self.codec.encode_token_set_head(&head)).await?;
+        let known = self.known.borrow();
+        Ok(if is_taken && !known.has_lost_session() {
+            Others::Present
+        } else if is_taken || head.gaps != Gaps::None || known.has_seen_others(self.now()) {
+            Others::Possible
+        } else {
+            Others::Absent
+        })
     }
 
     fn bury(&self, delivery: Delivery, reason: &Undecodable) {
@@ -146,9 +165,7 @@ impl Session<'_> {
         if self.is_level {
             return Ok(());
         }
-        let has_nobody_to_wait_for =
-            self.telling.is_drained.get() && !self.with.bus.reaches_other_processes();
-        if self.roll_call.is_over() || has_nobody_to_wait_for {
+        if self.roll_call.is_over() {
             if self.roll_call.is_nobody_there() {
                 ask(&self.with.revocations, FoundNobody).await?;
             }
@@ -213,6 +230,7 @@ impl Session<'_> {
             Then::Mark(_) if !self.telling.is_drained.get() => {
                 self.roll_call.begin();
                 self.telling.begin();
+                self.look().await?;
             }
             Then::Mark(marker) if self.is_level => {
                 let sent_at = BootTime(marker.sent_at_ms);
@@ -237,7 +255,7 @@ impl Session<'_> {
         let is_of_now = {
             let mut names = self.telling.names.borrow_mut();
             let is_of_now = names.is_of_now(heard.get(&with.me), now);
-            let is_first = names.hear(from, name, is_of_now);
+            let is_first = names.hear(from, name, is_of_now, now);
             if is_asking || is_first {
                 // The other one needs the name of its head in ours.
                 self.telling.wanted.notify_one();
@@ -247,6 +265,7 @@ impl Session<'_> {
         if !is_of_now {
             return Ok(());
         }
+        self.roll_call.name(heard.into_keys().filter(|id| *id != with.me));
         let mut is_to_be_stored = false;
         with.known.send_modify(|known| is_to_be_stored = known.heard(from, keys, now));
         if is_to_be_stored {

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::head_names::HeadNames;
 use super::{Exchange, ExchangeError};
 use crate::actors::token_revocations::ReadHead;
+use crate::store::SetHead;
 
 /// How often it is said.
 const PERIOD: Duration = Duration::from_millis(950);
@@ -48,22 +49,21 @@ impl Telling {
 }
 
 impl Exchange {
+    /// The head that is told now.
+    pub(super) async fn read_head(&self, telling: &Telling) -> Result<TokenSetHead, ExchangeError> {
+        let SetHead { summary, keys, gaps } = ask(&self.revocations, ReadHead).await?;
+        let (mut names, now) = (telling.names.borrow_mut(), self.now());
+        let (name, heard) = (names.next(now), names.heard(now));
+        let is_asking = telling.is_asking.take();
+        Ok(TokenSetHead { from: self.me, summary, keys, gaps, is_asking, name, heard })
+    }
+
     /// For ever.
     pub(super) async fn tell(&self, telling: &Telling) -> Result<(), ExchangeError> {
         loop {
             let mut batch = Vec::new();
             if telling.is_drained.get() {
-                let head = ask(&self.revocations, ReadHead).await?;
-                let mut names = telling.names.borrow_mut();
-                batch.push(self.codec.encode_token_set_head(&TokenSetHead {
-                    from: self.me,
-                    summary: head.summary,
-                    keys: head.keys,
-                    gaps: head.gaps,
-                    is_asking: telling.is_asking.take(),
-                    name: names.next(self.now()),
-                    heard: names.heard(),
-                }));
+                batch.push(self.codec.encode_token_set_head(&self.read_head(telling).await?));
             }
             let (session, sent_at_ms) = (telling.session.clone(), self.now().0);
             let marker = TokenMarker { session, sent_at_ms };

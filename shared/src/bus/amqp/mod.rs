@@ -99,6 +99,14 @@ impl AmqpBus {
         })
     }
 
+    /// Returns whether each message reached a queue, if that is `mandatory`, and otherwise true.
+    async fn send(&self, batch: &[Outgoing], mandatory: bool) -> Result<bool, BusError> {
+        let (what, publisher) = self.publisher_for(batch);
+        let outcome = publisher.publish(batch, mandatory).await;
+        self.health.note(what, &outcome);
+        outcome
+    }
+
     /// Picks the publisher: each has its own connection, opened when it is needed. Also returns the
     /// operation's name for when the broker refuses it.
     fn publisher_for(&self, batch: &[Outgoing]) -> (&'static str, &Publisher) {
@@ -114,13 +122,11 @@ impl AmqpBus {
 
 impl Bus for AmqpBus {
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
-        async move {
-            let (what, publisher) = self.publisher_for(&batch);
-            let outcome = publisher.publish(&batch).await;
-            self.health.note(what, &outcome);
-            outcome
-        }
-        .boxed()
+        async move { self.send(&batch, false).await.map(drop) }.boxed()
+    }
+
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        async move { self.send(&[outgoing], true).await }.boxed()
     }
 
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {

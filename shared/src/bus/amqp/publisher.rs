@@ -41,7 +41,12 @@ impl Publisher {
         Self { connector, confirm_timeout, slot: Mutex::new(ChannelSlot::default()) }
     }
 
-    pub(super) async fn publish(&self, batch: &[Outgoing]) -> Result<(), BusError> {
+    /// Returns whether each message reached a queue, if that is `mandatory`, and otherwise true.
+    pub(super) async fn publish(
+        &self,
+        batch: &[Outgoing],
+        mandatory: bool,
+    ) -> Result<bool, BusError> {
         let mut slot = self.slot.lock().await;
         if slot.is_blocked() {
             // The broker reads nothing before its alarm is over: more bytes would only accumulate.
@@ -53,9 +58,9 @@ impl Publisher {
             Some(open) if open.channel.status().connected() => open,
             _ => self.open(&mut slot).await?,
         };
-        let sent = bounded(self.confirm_timeout, channel.publish(batch)).await;
+        let sent = bounded(self.confirm_timeout, channel.publish(batch, mandatory)).await;
         match sent {
-            Ok(()) => slot.channel = Some(channel),
+            Ok(_) => slot.channel = Some(channel),
             // A blocked connection is kept, because the broker announces on it when the alarm is
             // over.
             Err(_) if slot.is_blocked() => return Err(BusError::Blocked),
@@ -93,23 +98,25 @@ impl ConfirmChannel {
         Ok(Self { channel, declared: HashSet::new() })
     }
 
-    /// Sends the whole batch, then waits for all confirms.
-    async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), BusError> {
+    /// Sends the whole batch, then waits for all confirms. Returns whether no message came back.
+    async fn publish(&mut self, batch: &[Outgoing], mandatory: bool) -> Result<bool, BusError> {
         let mut confirms = Vec::with_capacity(batch.len());
         for outgoing in batch {
-            confirms.push(self.send(outgoing).await?);
+            confirms.push(self.send(outgoing, mandatory).await?);
         }
-        // lapin may attribute a return to the wrong message, so any return fails the whole batch.
-        let is_taken =
-            |confirmation: &Confirmation| matches!(confirmation, Confirmation::Ack(None));
-        if try_join_all(confirms).await?.iter().all(is_taken) {
-            Ok(())
-        } else {
-            Err(BusError::Refused("a message was not confirmed".to_owned().into()))
+        let confirmations = try_join_all(confirms).await?;
+        if !confirmations.iter().all(|confirmation| matches!(confirmation, Confirmation::Ack(_))) {
+            return Err(BusError::Refused("a message was not confirmed".to_owned().into()));
         }
+        // lapin may attribute a return to another message of the batch.
+        Ok(confirmations.iter().all(|confirmation| matches!(confirmation, Confirmation::Ack(None))))
     }
 
-    async fn send(&mut self, outgoing: &Outgoing) -> Result<PublisherConfirm, BusError> {
+    async fn send(
+        &mut self,
+        outgoing: &Outgoing,
+        mandatory: bool,
+    ) -> Result<PublisherConfirm, BusError> {
         let Outgoing { to, message } = outgoing;
         let (exchange, routing_key) = match to {
             Destination::Topic { exchange, routing_key } => {
@@ -123,7 +130,7 @@ impl ConfirmChannel {
             Destination::Queue(name) => ("", name.as_str()),
         };
         let options = BasicPublishOptions {
-            mandatory: false, // a message that matches no queue is dropped, and that is no error
+            mandatory,        // else a message that matches no queue is dropped, and that is no error
             immediate: false, // RabbitMQ does not support it
         };
         let (exchange, routing_key) = (short(exchange)?, short(routing_key)?);

@@ -23,21 +23,17 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Puts a copy into each queue with a matching binding.
-    pub(super) fn route(&mut self, Outgoing { to, message }: Outgoing) {
-        match to {
+    /// Puts a copy into each queue with a matching binding. Returns whether there was one.
+    pub(super) fn route(&mut self, Outgoing { to, message }: Outgoing) -> bool {
+        let (wanting, routing_key) = match to {
             Destination::Topic { exchange, routing_key } => {
-                let wanting = self.queues_wanting(&exchange, &routing_key);
-                let routed = Arc::new(Routed { message, routing_key });
-                for name in wanting {
-                    self.push(&name, Arc::clone(&routed));
-                }
+                (self.queues_wanting(&exchange, &routing_key), routing_key)
             }
-            Destination::Queue(name) => {
-                let routed = Arc::new(Routed { message, routing_key: name.clone() });
-                self.push(&name, routed);
-            }
-        }
+            Destination::Queue(name) => (HashSet::from([name.clone()]), name),
+        };
+        let routed = Arc::new(Routed { message, routing_key });
+        let pushed = wanting.iter().filter(|queue| self.push(queue, Arc::clone(&routed)));
+        pushed.count() > 0
     }
 
     /// A queue that several bindings feed gets one copy.
@@ -51,10 +47,11 @@ impl Broker {
             .collect()
     }
 
-    fn push(&mut self, queue: &str, routed: Arc<Routed>) {
-        if let Some(queue) = self.queues.get_mut(queue) {
-            queue.push(routed);
-        }
+    /// Whether the queue exists.
+    fn push(&mut self, queue: &str, routed: Arc<Routed>) -> bool {
+        let Some(queue) = self.queues.get_mut(queue) else { return false };
+        queue.push(routed);
+        true
     }
 
     /// Creates the queue if it does not exist, and adds the bindings.

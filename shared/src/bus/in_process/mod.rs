@@ -29,7 +29,7 @@ pub struct InProcessBus {
 
 /// A request to the task.
 enum Request {
-    Publish { batch: Vec<Outgoing>, done: oneshot::Sender<()> },
+    Publish { batch: Vec<Outgoing>, done: oneshot::Sender<bool> },
     Declare { queue: QueueSpec, reply: oneshot::Sender<Result<(), BusError>> },
     Subscribe { queue: QueueSpec, reply: oneshot::Sender<Result<Subscribed, BusError>> },
     Acknowledge { subscription: SubscriptionId, tag: u64, reply: oneshot::Sender<bool> },
@@ -55,6 +55,12 @@ impl InProcessBus {
         Self { requests }
     }
 
+    /// Returns whether each message reached a queue.
+    async fn send(&self, batch: Vec<Outgoing>) -> Result<bool, BusError> {
+        let (done, reply) = oneshot::channel();
+        self.ask(Request::Publish { batch, done }, reply).await
+    }
+
     /// Sends the request and waits for its reply.
     async fn ask<T>(&self, request: Request, reply: oneshot::Receiver<T>) -> Result<T, BusError> {
         self.requests.send(request).map_err(|_| BusError::Closed)?;
@@ -64,8 +70,11 @@ impl InProcessBus {
 
 impl Bus for InProcessBus {
     fn publish(&self, batch: Vec<Outgoing>) -> BoxFuture<'_, Result<(), BusError>> {
-        let (done, reply) = oneshot::channel();
-        self.ask(Request::Publish { batch, done }, reply).boxed()
+        async move { self.send(batch).await.map(drop) }.boxed()
+    }
+
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.send(vec![outgoing]).boxed()
     }
 
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
@@ -107,10 +116,11 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Request>) {
     while let Some(request) = inbox.recv().await {
         match request {
             Request::Publish { batch, done } => {
+                let mut all_taken = true;
                 for outgoing in batch {
-                    broker.route(outgoing);
+                    all_taken &= broker.route(outgoing);
                 }
-                let _ = done.send(());
+                let _ = done.send(all_taken);
             }
             Request::Declare { queue, reply } => {
                 let _ = reply.send(broker.declare(queue).map(drop));

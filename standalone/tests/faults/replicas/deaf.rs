@@ -82,6 +82,10 @@ impl Bus for DeafBus {
         self.inside.publish(batch)
     }
 
+    fn publish_mandatory(&self, outgoing: Outgoing) -> BoxFuture<'_, Result<bool, BusError>> {
+        self.inside.publish_mandatory(outgoing)
+    }
+
     fn subscribe(&self, queue: QueueSpec) -> BoxFuture<'_, Result<Subscription, BusError>> {
         let is_of_replicas = queue.bindings.iter().any(|to| to.exchange == TOKENS_EXCHANGE);
         async move {
