@@ -129,6 +129,43 @@ impl RabbitMq {
         }
     }
 
+    /// Separates this node from others of its cluster: all of them run, and clients reach them, but no
+    /// connection between it and them lives or can be made until [`Self::reunite`].
+    pub fn part_from(&self, others: &[&Self]) {
+        // A connection is made if both ends have the same cookie for each other.
+        let part = |from: &[&Self], cookie: &str| {
+            from.iter()
+                .map(|other| other.with_cookie(cookie, "erlang:disconnect_node(N)"))
+                .collect()
+        };
+        self.evaluate(part(others, "here"));
+        for other in others {
+            other.evaluate(part(&[self], "there"));
+        }
+    }
+
+    /// Ends [`Self::part_from`], and waits until this node serves clients again.
+    pub async fn reunite(&mut self, others: &[&Self]) {
+        let cookie = self.erlang.cookie.clone();
+        let unite =
+            |with: &[&Self]| with.iter().map(|other| other.with_cookie(&cookie, "ok")).collect();
+        for other in others {
+            other.evaluate(unite(&[self]));
+        }
+        self.evaluate(unite(others));
+        self.wait_until_it_answers().await;
+    }
+
+    /// Erlang that gives this node's peer another cookie for it, and then does something with its name `N`.
+    fn with_cookie(&self, cookie: &str, then: &str) -> String {
+        let name = &self.name;
+        format!("(fun(N) -> erlang:set_cookie(N, '{cookie}'), {then} end)('{name}')")
+    }
+
+    fn evaluate(&self, expressions: Vec<String>) {
+        self.control(&["eval", &(expressions.join(", ") + ".")]);
+    }
+
     /// Joins the cluster of `other` with an empty disk, after that one has forgotten it.
     ///
     /// # Panics
@@ -251,6 +288,7 @@ impl RabbitMq {
              disk_free_limit.absolute = 1MB\n\
              vm_memory_high_watermark.relative = 0.8\n\
              raft.wal_max_size_bytes = 16777216\n\
+             cluster_partition_handling = pause_minority\n\
              log.file.level = info\n",
             self.port
         );

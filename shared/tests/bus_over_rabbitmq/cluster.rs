@@ -1,4 +1,4 @@
-//! A cluster of three nodes, of which one is down.
+//! A cluster of three nodes, of which one is down, or does not reach the others.
 
 use contract::topology::{DEAD_LETTERS_MAX, DEAD_LETTERS_QUEUE, REHASH_QUEUE, SYNC_REQUESTS_QUEUE};
 use futures_util::StreamExt;
@@ -9,8 +9,8 @@ use testkit::wait::{until, within};
 use crate::{BOUND, connect, durable, message};
 
 #[tokio::test]
-async fn with_one_node_of_three_down_every_queue_goes_on() {
-    let [mut first, second, third] = RabbitMq::start_cluster().await;
+async fn with_one_node_of_three_down_or_parted_every_queue_goes_on() {
+    let [mut first, second, mut third] = RabbitMq::start_cluster().await;
     let hosts = [&first, &second, &third].map(|node| format!("127.0.0.1:{}", node.port()));
     let bus = connect(&format!("amqp://guest:guest@{}/%2f", hosts.join(",")));
     // Made on the node that goes down.
@@ -24,19 +24,34 @@ async fn with_one_node_of_three_down_every_queue_goes_on() {
     bus.publish(vec![message(1)]).await.unwrap();
 
     first.kill().await;
+    check_queues(&bus, "while one is down").await;
+    first.restart().await;
+    publish(&bus, letter.clone(), "after").await;
+
+    third.part_from(&[&first, &second]);
+    let parted = connect(&third.url());
+    until("the side with fewer nodes serves nobody", BOUND, async || {
+        parted.declare(durable()).await.is_err().then_some(())
+    })
+    .await;
+    check_queues(&bus, "while one is parted").await;
+    third.reunite(&[&first, &second]).await;
+    publish(&parted, letter, "reunited").await;
+}
+
+/// What is sent to each queue now arrives.
+async fn check_queues(bus: &dyn Bus, id: &str) {
     for queue in queues() {
         let name = queue.name.clone();
-        let mut subscription = subscribe(&bus, queue).await;
-        publish(&bus, Destination::Queue(name.clone()), "asked").await;
+        let mut subscription = subscribe(bus, queue).await;
+        publish(bus, Destination::Queue(name.clone()), id).await;
         let arrived = async {
-            while subscription.next().await.is_some_and(|delivery| delivery.message.id != "asked") {
+            while subscription.next().await.is_some_and(|delivery| delivery.message.id != id) {
                 // What was there before.
             }
         };
         within(&name, BOUND, arrived).await;
     }
-    first.restart().await;
-    publish(&bus, letter, "after").await;
 }
 
 fn queues() -> [QueueSpec; 4] {

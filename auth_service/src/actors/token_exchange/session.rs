@@ -26,8 +26,7 @@ use crate::actors::token_revocations::{
 
 /// How often it is looked whether the others had the time to answer.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Without a marker or anything else for so long, all is declared anew: somebody may have deleted the
-/// exchange, and every binding with it.
+/// Without a marker or anything else for so long, all is declared anew: the own queue delivers nothing.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Pause before records that could not be stored are stored again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use contract::{TokenMarker, TokenSetHead};
 use shared::actors::ask;
+use shared::bus::BusError;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -61,14 +62,19 @@ impl Exchange {
     /// For ever.
     pub(super) async fn tell(&self, telling: &Telling) -> Result<(), ExchangeError> {
         loop {
-            let mut batch = Vec::new();
             if telling.is_drained.get() {
-                batch.push(self.codec.encode_token_set_head(&self.read_head(telling).await?));
+                let head = self.read_head(telling).await?;
+                self.bus.publish(vec![self.codec.encode_token_set_head(&head)]).await?;
             }
             let (session, sent_at_ms) = (telling.session.clone(), self.now().0);
             let marker = TokenMarker { session, sent_at_ms };
-            batch.push(self.codec.encode_token_marker(&self.me, &marker));
-            self.bus.publish(batch).await?;
+            let marker = self.codec.encode_token_marker(&self.me, &marker);
+            if !self.bus.publish_mandatory(marker).await? {
+                // Somebody has deleted the exchange, and every binding with it.
+                return Err(
+                    BusError::Refused("the own queue is not bound".to_owned().into()).into()
+                );
+            }
             sleep(PAUSE).await;
             // Being wanted sooner is as good as the time being over.
             let _ = timeout(PERIOD, telling.wanted.notified()).await;

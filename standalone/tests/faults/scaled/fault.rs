@@ -45,12 +45,14 @@ pub(crate) enum ScaledFault {
     BrokerWiped(usize),
     /// SIGSTOP of a node, and SIGCONT: the others do not reach it.
     BrokerSuspended(usize),
+    /// A node and the two others do not reach each other, while clients reach all of them.
+    BrokerParted(usize),
 }
 
 use ScaledFault::{
-    BrokerKilled, BrokerSuspended, BrokerWiped, DatabaseCrashed, HalfOpen, HolderKilled,
-    HolderSuspended, NeverSent, Nothing, PoolerKilled, Stalled, StandbyTakesOver, TwoBrokersKilled,
-    UsersKilled,
+    BrokerKilled, BrokerParted, BrokerSuspended, BrokerWiped, DatabaseCrashed, HalfOpen,
+    HolderKilled, HolderSuspended, NeverSent, Nothing, PoolerKilled, Stalled, StandbyTakesOver,
+    TwoBrokersKilled, UsersKilled,
 };
 
 /// The faults of the default run: about five seconds each.
@@ -74,8 +76,15 @@ pub(crate) fn all(brokers: usize) -> Vec<ScaledFault> {
         BrokerKilled(0),
     ];
     if brokers == 3 {
-        let of_cluster =
-            [BrokerKilled(1), TwoBrokersKilled, BrokerWiped(1), BrokerWiped(2), BrokerSuspended(0)];
+        let of_cluster = [
+            BrokerKilled(1),
+            TwoBrokersKilled,
+            BrokerWiped(1),
+            BrokerWiped(2),
+            BrokerSuspended(0),
+            BrokerParted(0),
+            BrokerParted(2),
+        ];
         all.extend(of_cluster);
     }
     all
@@ -119,9 +128,8 @@ impl ScaledFault {
                 last(A_WHILE).await;
                 fleet.pooler.restart().await;
             }
-            BrokerKilled(_) | TwoBrokersKilled | BrokerWiped(_) | BrokerSuspended(_) => {
-                self.happen_to_brokers(fleet).await;
-            }
+            BrokerKilled(_) | TwoBrokersKilled | BrokerWiped(_) | BrokerSuspended(_)
+            | BrokerParted(_) => self.happen_to_brokers(fleet).await,
         }
     }
 
@@ -149,6 +157,16 @@ impl ScaledFault {
                 brokers[node].suspend();
                 last(SUSPENDED_FOR).await;
                 brokers[node].resume();
+            }
+            BrokerParted(node) => {
+                brokers.swap(0, node);
+                if let [parted, others @ ..] = brokers {
+                    let others: Vec<_> = others.iter().collect();
+                    parted.part_from(&others);
+                    last(SUSPENDED_FOR).await;
+                    parted.reunite(&others).await;
+                }
+                brokers.swap(0, node);
             }
             other => panic!("{other:?} is nothing that happens to a broker"),
         }
