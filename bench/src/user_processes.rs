@@ -51,7 +51,7 @@ impl UserProcesses {
         let started = Instant::now();
         loop {
             for (n, process) in self.processes.iter().enumerate() {
-                if process.metric("lockstep_user_log_publisher").await > 0.0 {
+                if process.metric("lockstep_user_log_publisher").await == Some(1.0) {
                     return self.processes.remove(n);
                 }
             }

@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 
 use actix::{Actor, ActorContext, ArbiterHandle, AsyncContext, Context, Handler, Message};
 use contract::token_record::{TokenId, TokenLife, TokenRecordId};
-use contract::{ReplicaId, TokenRecord};
+use contract::{Gaps, ReplicaId, TokenRecord};
 use shared::actors::{Ask, Command, Health, Mailbox, Reply};
 use shared::clock::Clock;
 use shared::full_disk::{Writable, check_room};
@@ -143,6 +143,12 @@ impl TokenRevocations {
     /// The name of this replica on the bus.
     pub fn replica(&self) -> ReplicaId {
         self.store.replica()
+    }
+
+    /// Whether the set may lack what was known before, and no key has been made since: as at the first
+    /// start on a disk.
+    pub fn has_new_gap(&self) -> bool {
+        matches!(self.store.gaps(), Gaps::AllBut(made_since) if made_since.is_empty())
     }
 
     /// The other replicas, and when each was heard of last.

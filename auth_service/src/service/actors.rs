@@ -130,7 +130,7 @@ fn known_replicas(
     if is_alone {
         revocations.found_nobody();
     }
-    watch::Sender::new(KnownReplicas::new(is_alone, stored))
+    watch::Sender::new(KnownReplicas::new(is_alone, revocations.has_new_gap(), stored))
 }
 
 impl Actors {

@@ -93,8 +93,8 @@ async fn write(
 
 /// How many writes a process has committed, and in how many groups.
 async fn counts(process: &Service) -> (f64, f64) {
-    let writes = process.metric("lockstep_user_writes_total").await;
-    (writes, process.metric("lockstep_user_commits_total").await)
+    let count = async |name| process.metric(name).await.expect("it counts from its start");
+    (count("lockstep_user_writes_total").await, count("lockstep_user_commits_total").await)
 }
 
 /// The clients are shared out among the processes.

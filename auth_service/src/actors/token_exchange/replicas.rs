@@ -16,6 +16,8 @@ const STORED_FOR_MS: i64 = 10 * 60 * 1000;
 pub struct KnownReplicas {
     /// No other process can be on the bus.
     is_alone: bool,
+    /// This set lacks what was known before this start, and no key has been made since.
+    has_new_gap: bool,
     /// The sets of all replicas that answered have been merged, at least once since the start.
     is_level: bool,
     /// When the last marker was sent that has come back.
@@ -41,12 +43,17 @@ struct Other {
 
 impl KnownReplicas {
     /// At the start: those that were stored.
-    pub fn new(is_alone: bool, stored: impl IntoIterator<Item = (ReplicaId, BootTime)>) -> Self {
+    pub fn new(
+        is_alone: bool,
+        has_new_gap: bool,
+        stored: impl IntoIterator<Item = (ReplicaId, BootTime)>,
+    ) -> Self {
         let unheard =
             |seen_at| Other { seen_at, stored_at: seen_at, heard_at: None, keys: BTreeSet::new() };
         let others = stored.into_iter().map(|(id, seen_at)| (id, unheard(seen_at))).collect();
         Self {
             is_alone,
+            has_new_gap,
             is_level: is_alone,
             marked_at: None,
             cut_off_since: None,
@@ -86,10 +93,11 @@ impl KnownReplicas {
         self.unstored_since.take().is_some()
     }
 
-    /// Whether another one was there within the longest lifetime.
-    pub(super) fn has_seen_others(&self, now: BootTime) -> bool {
+    /// Whether others may come that nothing shows to be there: one was within the longest lifetime, or
+    /// this set does not know whether one was.
+    pub(super) fn may_others_come(&self, now: BootTime) -> bool {
         let within = |other: &Other| now.since_ms(other.seen_at) <= LONGEST_LIFETIME_S * 1000;
-        self.others.values().any(within)
+        self.has_new_gap || self.others.values().any(within)
     }
 
     /// The head of another replica came. Returns whether that is to be stored.
@@ -223,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_key_is_everywhere_when_all_who_are_there_have_it() {
-        let mut known = KnownReplicas::new(false, []);
+        let mut known = KnownReplicas::new(false, false, []);
         assert!(!known.is_everywhere(&KID, NOW), "nobody has been asked yet");
         known.all_merged();
         assert!(known.is_everywhere(&KID, NOW));
@@ -232,7 +240,7 @@ mod tests {
         assert!(known.is_everywhere(&KID, later(FRESH_FOR_MS + 1)), "it is silent");
         assert!(!known.heard(ONE, [KID], NOW));
         assert!(known.is_everywhere(&KID, NOW));
-        let mut cut_off = KnownReplicas::new(false, []);
+        let mut cut_off = KnownReplicas::new(false, false, []);
         cut_off.cut_off(NOW);
         assert!(cut_off.is_everywhere(&KID, NOW), "logins go on");
     }
@@ -240,7 +248,7 @@ mod tests {
     #[test]
     fn who_was_seen_within_a_day_and_is_silent_is_missing() {
         let day_ms = LONGEST_LIFETIME_S * 1000;
-        let mut known = KnownReplicas::new(false, [(ONE, NOW)]);
+        let mut known = KnownReplicas::new(false, false, [(ONE, NOW)]);
         assert_eq!((known.missing(NOW), known.missing(later(day_ms + 1))), (1, 0));
         assert!(!known.heard(ONE, [], later(5)));
         assert_eq!(known.missing(later(5)), 0);
@@ -250,8 +258,17 @@ mod tests {
     }
 
     #[test]
+    fn others_may_come_if_one_was_there_within_a_day_or_nothing_is_known_of_that() {
+        let day_later = later(LONGEST_LIFETIME_S * 1000 + 1);
+        let seen = KnownReplicas::new(false, false, [(ONE, NOW)]);
+        assert_eq!((seen.may_others_come(NOW), seen.may_others_come(day_later)), (true, false));
+        assert!(!KnownReplicas::new(false, false, []).may_others_come(NOW));
+        assert!(KnownReplicas::new(false, true, []).may_others_come(NOW));
+    }
+
+    #[test]
     fn being_cut_off_is_shown_from_its_beginning_until_all_is_level_again() {
-        let (sender, known) = watch::channel(KnownReplicas::new(false, []));
+        let (sender, known) = watch::channel(KnownReplicas::new(false, false, []));
         let replicas = Replicas::new(known);
         assert!(!replicas.is_ready());
         sender.send_modify(|known| known.marked(NOW));

@@ -19,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Others {
     /// There are none.
     Absent,
-    /// Nothing shows that one is there, but it may come: one was there within a day, or this set
-    /// lacks something.
+    /// Nothing shows that one is there, but it may come.
     Possible,
     /// One at least has its queue at the broker.
     Present,

@@ -79,7 +79,7 @@ impl Exchange {
         let known = self.known.borrow();
         Ok(if is_taken && !known.has_lost_session() {
             Others::Present
-        } else if is_taken || head.gaps != Gaps::None || known.has_seen_others(self.now()) {
+        } else if is_taken || known.may_others_come(self.now()) {
             Others::Possible
         } else {
             Others::Absent
