@@ -97,8 +97,8 @@ function Login({ isRefused }) {
   };
   return html`<section class="card narrow" aria-labelledby="login-title">
     <h2 id="login-title">An administrator’s token is needed</h2>
-    <p>USER_SERVICE_ACCESS is <code>owner</code>. Paste the token in <code>admin.token</code> of the data
-      directory, or log in as an administrator in the view <a href="#/tokens">Tokens</a>.</p>
+    <p>USER_SERVICE_ACCESS is <code>owner</code>. Paste the token from the file <code>admin.token</code> in the data
+      directory of user_service, or log in as an administrator at <a href="#/tokens">Tokens</a>.</p>
     <form onSubmit=${submit}>
       <input type="text" autocomplete="username" value="administrator" hidden readonly />
       <label class="field"><span>Token</span>

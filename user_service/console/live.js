@@ -53,22 +53,22 @@ export function Live({ samples, state }) {
     <${Problems} list=${last.problems} />
     <div class="plots">
       <${Plot} title="Log" unit="records" times=${times} series=${[
-        ['head', samples.map(head), 'a'], ['confirmed by the broker', samples.map(published), 'c'], ['applied by the slowest', samples.map(slowest), 'b'],
+        ['last record', samples.map(head), 'a'], ['confirmed by the broker', samples.map(published), 'c'], ['applied by the slowest replica', samples.map(slowest), 'b'],
       ]} />
       <${Plot} title="Backlog" unit="records" times=${times} zero series=${[
         ['not confirmed by the broker', samples.map((sample) => sample.figures.user_log_publish_lag_records), 'd'],
-        ['not applied by the slowest', samples.map(behind), 'b'],
+        ['not applied by the slowest replica', samples.map(behind), 'b'],
       ]} />
-      <${Plot} title="Logins" unit="a second" times=${times} zero series=${[
+      <${Plot} title="Logins" unit="per second" times=${times} zero series=${[
         ['succeeded', logins((result) => result === 'success' || result === 'ok'), 'b'],
         ['failed', logins((result) => result !== 'success' && result !== 'ok'), 'd'],
       ]} />
-      <${Plot} title="Writes" unit="a second" times=${times} zero series=${[
+      <${Plot} title="Writes" unit="per second" times=${times} zero series=${[
         ['users changed', rates(samples, (sample) => sample.figures.user_writes_total ?? 0), 'a'],
       ]} />
-      <${Plot} title="Hashing queue" unit="ms" times=${times} zero series=${[['wait for a thread, mean', waits, 'c']]} />
-      <${Plot} title="Refusals" unit="a second" times=${times} zero series=${[
-        ['answers 429, 503, 507', rates(samples, (sample) => total(sample, 'http_requests_total:', isRefusal)), 'd'],
+      <${Plot} title="Hashing queue" unit="ms" times=${times} zero series=${[['mean wait for a thread', waits, 'c']]} />
+      <${Plot} title="Refusals" unit="per second" times=${times} zero series=${[
+        ['answers with 429, 503 or 507', rates(samples, (sample) => total(sample, 'http_requests_total:', isRefusal)), 'd'],
       ]} />
     </div>
   </div>`;
@@ -86,20 +86,20 @@ function Flow({ sample, isStale }) {
   return html`<section class="flow ${isStale ? 'stale' : ''}" aria-label="From the log to the replicas">
     <div class="card node">
       <h2>user_service</h2>
-      <p class="big" id="head">${shown(head(sample))}</p><p class="hint">records in the log</p>
+      <p class="big" id="head">${shown(head(sample))}</p><p class="hint">last record of the log</p>
     </div>
     <div class="pipe ${broker.is_connected ? 'running' : 'broken'}" aria-hidden="true"></div>
     <div class="card node ${broker.is_connected ? '' : 'bad'}">
       <h2>${broker.is_needed ? 'Broker' : 'In-process bus'}</h2>
       <p class="big" id="backlog">${shown(lag)}</p>
-      <p class="hint">records in the backlog</p>
+      <p class="hint">records that wait to be published</p>
       <span class="pill ${broker.is_connected ? 'good' : 'bad'}"><i aria-hidden="true"></i>${broker.is_connected ? 'connected' : 'unreachable'}</span>
     </div>
     <div class="pipe ${broker.is_connected ? 'running' : 'broken'}" aria-hidden="true"></div>
     <div class="card node wide">
       <h2>auth_service</h2>
       ${replicas.length === 0
-        ? html`<p class="hint">AUTH_SERVICE_URL is not set: user_service does not know its replicas.</p>`
+        ? html`<p class="hint">AUTH_SERVICE_URL is not set: user_service does not know where auth_service is.</p>`
         : html`<table class="replicas"><thead><tr><th scope="col">Replica</th><th scope="col" class="number">Applied</th><th scope="col" class="number">Behind</th><th scope="col">State</th></tr></thead>
           <tbody>${replicas.map((replica) => html`<${Replica} key=${replica.address} replica=${replica} head=${head(sample)} />`)}</tbody></table>`}
     </div>
@@ -111,7 +111,7 @@ function Replica({ replica: { name, address, figures, problem }, head: end }) {
   const cut = figures.projection_cut_off_seconds ?? 0;
   const [kind, text] = problem ? ['bad', 'unreachable']
     : cut > 0 ? ['bad', `cut off for ${shown(cut)} s`]
-    : figures.projection_followed_directly ? ['warn', 'asks directly']
+    : figures.projection_followed_directly ? ['warn', 'follows, without the broker']
     : ['good', 'follows'];
   return html`<tr title=${problem ?? ''}><th scope="row">${name ?? html`<span class="hint">unknown</span>`} <span class="hint">${address}</span></th><td class="number applied">${shown(applied)}</td>
     <td class="number behind">${applied === undefined ? '–' : shown(Math.max(0, end - applied))}</td>

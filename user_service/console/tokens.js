@@ -5,10 +5,10 @@ import { currentToken, send, sentence, useToken } from './api.js';
 import { Field } from './users.js';
 
 const MEANINGS = {
-  iss: 'who issued it', sub: 'the user’s id', aud: 'whom it is for', exp: 'it expires then', iat: 'it was issued then',
-  nbf: 'it is not valid before', jti: 'the id of this token', sid: 'the session: the same over all refreshes',
-  auth_time: 'the password was checked then', client_id: 'the client that asked for it', username: 'the user’s name when it was issued',
-  stamp: 'the record that set the user’s password: another one ends this token', scope: 'what it allows besides',
+  iss: 'who issued it', sub: 'the user’s id', aud: 'whom it is for', exp: 'when it expires', iat: 'when it was issued',
+  nbf: 'not valid before', jti: 'the id of this token', sid: 'the session, which refreshing keeps',
+  auth_time: 'when the password was checked', client_id: 'the client that asked for it', username: 'the user’s name when it was issued',
+  stamp: 'the security stamp: when the user gets another one, this token ends', scope: 'what else it allows',
 };
 const TIMES = ['exp', 'iat', 'nbf', 'auth_time'];
 
@@ -32,8 +32,8 @@ export function reason(decoded, keys, own) {
   if (!keys.some(({ kid }) => kid === head.kid)) return `No key with the id ${head.kid ?? '(none)'} is published here: another issuer signed it, or its key is gone.`;
   if (head.typ !== 'at+jwt') return `Its type is ${head.typ ?? 'missing'}; access tokens have at+jwt (RFC 9068).`;
   if (claims.exp <= now) return `It expired ${duration(now - claims.exp)} ago.`;
-  if (claims.nbf > now) return `It is valid only in ${duration(claims.nbf - now)}.`;
-  if (own && claims.iss !== own.iss) return `Its issuer is ${claims.iss}, and this service is ${own.iss}.`;
+  if (claims.nbf > now) return `It becomes valid in ${duration(claims.nbf - now)}.`;
+  if (own && claims.iss !== own.iss) return `Its issuer is ${claims.iss}; the issuer here is ${own.iss}.`;
   return 'Its form, key and time are good. So its signature is wrong, its session was logged out, or its user was deleted or has a new password.';
 }
 
@@ -65,7 +65,7 @@ export function Tokens({ token }) {
     <section class="card" aria-labelledby="keys-title"><h2 id="keys-title">Keys</h2>
       ${keys.problem ? html`<p class="error">${sentence(keys.problem)}</p>` : html`<table><thead><tr><th scope="col">Key id</th><th scope="col">Algorithm</th><th scope="col">State</th></tr></thead>
         <tbody>${keys.list.map((key) => html`<tr key=${key.kid}><td><code class="break">${key.kid}</code></td><td>${key.alg}</td><td>${key.kid === own ? html`<span class="pill good"><i aria-hidden="true"></i>signed your token</span>` : 'verifies'}</td></tr>`)}</tbody></table>
-        <p class="hint">These keys verify tokens: those that sign, that will sign next, and that have signed tokens which still live.</p>`}
+        <p class="hint">These keys verify tokens: those that sign, those that will sign next, and those whose tokens have not all expired.</p>`}
     </section></div>
   </div>`;
 }
@@ -106,8 +106,8 @@ function Claims({ decoded: { head, claims } }) {
   const now = useNow();
   const left = claims.exp - now;
   const value = (name) => TIMES.includes(name) ? new Date(claims[name] * 1000).toLocaleString() : typeof claims[name] === 'string' ? claims[name] : JSON.stringify(claims[name]);
-  return html`<p class="remaining"><span class="big">${left > 0 ? duration(left) : 'expired'}</span> <span class="hint">${left > 0 ? 'left to live' : ''}</span></p>
-    <progress max=${claims.exp - claims.iat} value=${Math.max(0, left)} aria-label="Remaining life"></progress>
+  return html`<p class="remaining"><span class="big">${left > 0 ? duration(left) : 'expired'}</span> <span class="hint">${left > 0 ? 'until it expires' : ''}</span></p>
+    <progress max=${claims.exp - claims.iat} value=${Math.max(0, left)} aria-label="Time until it expires"></progress>
     <dl class="claims">${Object.keys(claims).map((name) => html`<div key=${name}><dt><code>${name}</code><span class="hint">${MEANINGS[name] ?? ''}</span></dt><dd><bdi class="break">${value(name)}</bdi></dd></div>`)}</dl>
     <p class="hint">Signed with ${head.alg} by the key <code class="break">${head.kid}</code></p>`;
 }

@@ -59,7 +59,7 @@ export function Users() {
 function Table({ users, name, open }) {
   if (!users) return html`<p class="empty">Loading…</p>`;
   if (users.length === 0) {
-    return html`<p class="empty">${name ? 'Nobody has this name. The search finds exact names, in any case.' : 'There are no users here yet.'}</p>`;
+    return html`<p class="empty">${name ? 'Nobody has this name. The search finds whole names only, in upper or lower case.' : 'There are no users here yet.'}</p>`;
   }
   return html`<div class="card flush"><table class="users">
     <thead><tr><th scope="col" class="number">Id</th><th scope="col">Username</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
@@ -147,7 +147,7 @@ function Password({ user, close, done }) {
     return null;
   };
   return html`<${FormDialog} title="Change the password" action="Change password" close=${close} send=${change} fields=${[
-    { name: 'current_password', label: 'Current password', type: 'password', hint: 'An administrator may leave it empty.' },
+    { name: 'current_password', label: 'Current password', type: 'password', hint: 'Not needed if you are logged in as an administrator.' },
     { name: 'password', label: 'New password', type: 'password', autocomplete: 'new-password' },
   ]}>
     <input name="of" type="text" autocomplete="username" value=${user.username} hidden readonly />
@@ -162,7 +162,7 @@ function Remove({ user, close, done }) {
     return null;
   };
   return html`<${FormDialog} title="Delete this user?" action="Delete" danger close=${close} send=${remove}>
-    <p><bdi class="strong">${user.username}</bdi> (id ${user.id}) can log in no more, and all tokens end. This cannot be undone.</p>
+    <p><bdi class="strong">${user.username}</bdi> (id ${user.id}) can no longer log in, and all tokens end. This cannot be undone.</p>
   </${FormDialog}>`;
 }
 

@@ -80,8 +80,8 @@ pub struct UserServiceConfig {
     #[arg(long, env, value_enum, default_value_t = Switch::On, value_name = "on|off")]
     pub password_blocklist: Switch,
 
-    /// Passwords that are accepted although they are easy to guess: separated by commas, in any
-    /// case
+    /// Passwords that are accepted although they are easy to guess: separated by commas, in upper or
+    /// lower case
     #[arg(
         long,
         env,

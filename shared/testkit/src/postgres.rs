@@ -34,6 +34,8 @@ const QUICK: &[&str] = &[
 const DURABLE: &[&str] = &["fsync=on", "synchronous_commit=on", "max_connections=200"];
 /// The role that the tests use, which owns the database `lockstep`.
 pub(crate) const ROLE: &str = "lockstep";
+/// Who may do everything.
+const SUPERUSER: &str = "root";
 /// The database that it owns.
 const DATABASE: &str = "lockstep";
 /// Its password: nothing may ever show it.
@@ -140,8 +142,19 @@ impl Postgres {
     /// # Panics
     /// It fails.
     pub fn sql_as_superuser(&self, sql: &str) -> String {
-        let url = format!("postgres://root:{PASSWORD}@127.0.0.1:{}/postgres", self.port);
+        let url = format!("postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/postgres", self.port);
         self.psql(&url, sql).unwrap_or_else(|errors| panic!("{sql}: {errors}"))
+    }
+
+    /// Variables with which the programs of PostgreSQL connect as superuser.
+    pub fn superuser_variables(&self) -> Vec<(&'static str, String)> {
+        let address = self.address();
+        vec![
+            ("PGHOST", address.ip().to_string()),
+            ("PGPORT", address.port().to_string()),
+            ("PGUSER", SUPERUSER.to_owned()),
+            ("PGPASSWORD", PASSWORD.to_owned()),
+        ]
     }
 
     fn psql(&self, url: &str, sql: &str) -> Result<String, String> {
@@ -240,11 +253,9 @@ impl Postgres {
     }
 
     fn back_up_to(&self, directory: &Path, options: &[&str]) {
-        let port = self.port.to_string();
-        let mut command = Command::new(self.programs.join("pg_basebackup"));
-        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "root", "--checkpoint=fast"]);
-        command.args(options).arg("-D").arg(directory);
-        run(as_server(&mut command).env("PGPASSWORD", PASSWORD).stdout(Stdio::null()));
+        let mut command = self.command("pg_basebackup");
+        command.arg("--checkpoint=fast").args(options).arg("-D").arg(directory);
+        run(as_server(&mut command).envs(self.superuser_variables()).stdout(Stdio::null()));
     }
 
     /// Stops the server, and starts it from the base backup, as an operator does after a disaster.
@@ -399,7 +410,7 @@ fn make_data(programs: &Path, options: &[&str]) -> TempDir {
     give_to_server(directory.path());
     let mut initdb = Command::new(programs.join("initdb"));
     initdb.arg("-D").arg(&data).arg("--pwfile").arg(&password);
-    initdb.args(["-U", "root", "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C.UTF-8"]);
+    initdb.args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--locale", "C.UTF-8"]);
     initdb.args(options);
     run(as_server(&mut initdb).stdout(Stdio::null()));
     for (database, sql) in [

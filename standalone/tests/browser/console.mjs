@@ -164,7 +164,7 @@ async function tokens() {
   await page.locator('.error').first().waitFor();
   await page.getByLabel('Password').fill('another long password');
   await page.keyboard.press('Enter');
-  await see('left to live');
+  await see('until it expires');
   const first = await page.locator('.remaining .big').textContent();
   await page.waitForFunction((text) => document.querySelector('.remaining .big').textContent !== text, first);
   await page.locator('#foreign').fill('not a token');
@@ -254,7 +254,7 @@ async function administrator() {
     await page.getByLabel('Username').fill(name);
     await page.getByLabel('Password').fill(password);
     await button('Log in').click();
-    await see('left to live');
+    await see('until it expires');
   };
   await logIn('user29', 'correct horse battery');
   await page.goto(`${base}/console#/users`);

@@ -1,9 +1,10 @@
-//! What docs/proxies.md and docs/integrate.md show, word for word, except for the addresses.
+//! What the pages of docs show, word for word, except for the addresses.
 
 use std::net::SocketAddr;
 
 pub(crate) const PROXIES: &str = include_str!("../../../docs/proxies.md");
 pub(crate) const INTEGRATE: &str = include_str!("../../../docs/integrate.md");
+pub(crate) const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
 /// The only fenced block of the page in this language, with addresses of the page replaced.
 pub(crate) fn block(page: &str, language: &str, addresses: &[(&str, SocketAddr)]) -> String {

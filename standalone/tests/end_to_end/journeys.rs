@@ -13,7 +13,7 @@ const SYNC: Duration = Duration::from_secs(10);
 
 const PASSWORD: &str = "testpassword";
 
-async fn until_dead(client: Client, token: &str) {
+pub(crate) async fn until_dead(client: Client, token: &str) {
     until("the token is dead", SYNC, async || (!client.is_alive(token).await).then_some(())).await;
 }
 

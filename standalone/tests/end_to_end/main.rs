@@ -25,6 +25,7 @@ mod moving_in;
 mod nginx;
 mod old_data;
 mod openapi;
+mod operations;
 mod other_logs;
 mod owners;
 mod places;

@@ -7,7 +7,7 @@ use crate::journeys::until_login_gives;
 use crate::system::{System, command_on};
 
 /// Of `testpassword`, by Django 5.2.
-const HASH: &str =
+pub(crate) const HASH: &str =
     "pbkdf2_sha256$1000$seasalt2seasalt2$0UzTXjEhFnsMM8vqDVt0HBgg9JDl5myFf2Tqgn6bXrM=";
 
 #[actix_web::test]

@@ -20,37 +20,52 @@ async fn document_of(service: SocketAddr, directory: &Path) -> PathBuf {
     path
 }
 
-/// Runs schemathesis in all its phases against a service of its own.
-async fn check(service: fn(&System) -> SocketAddr) {
-    let mut system = System::with_settings(vec![
+/// Both services, with a user who can log in.
+async fn start(access: &'static str) -> System {
+    let system = System::with_settings(vec![
+        ("USER_SERVICE_ACCESS", access),
         ("INTROSPECTION_CLIENTS", "tester:0123456789abcdef0123456789abcdef"),
         // Made-up tokens name writes that never come.
         ("LOGIN_WAIT", "10ms"),
     ]);
     system.client.create("testuser", PASSWORD).await;
     until_login_gives(system.client, "testuser", PASSWORD, 200).await;
+    system
+}
+
+/// Runs schemathesis in all its phases against this service, with this token.
+async fn check(service: SocketAddr, token: &str) {
     let directory = tempfile::tempdir().unwrap();
-    let document = document_of(service(&system), directory.path()).await;
+    let document = document_of(service, directory.path()).await;
     printed_by(python("openapi-spec-validator").arg(&document));
 
     let examples = std::env::var_os("CONTRACT_EXAMPLES").unwrap_or(EXAMPLES.into());
     let mut tester = python("schemathesis");
     tester.arg("--config-file").arg(contracts("schemathesis.toml"));
     tester.arg("run").arg(&document).arg("--max-examples").arg(examples);
-    tester.args(["--url", &format!("http://{}", service(&system)), "--no-color"]);
-    tester.env("ADMIN_TOKEN", system.admin_token().trim());
-    tester.env("TOKEN", system.client.token("testuser", PASSWORD).await);
+    tester.args(["--url", &format!("http://{service}"), "--no-color"]).env("TOKEN", token);
     // It keeps what it learned in the directory that it runs in.
-    printed_by(tester.current_dir(directory.path()));
+    println!("{}", printed_by(tester.current_dir(directory.path())));
+}
+
+#[actix_web::test]
+async fn the_services_do_what_their_openapi_documents_say_user_service_to_a_user() {
+    let mut system = start("open").await;
+    check(system.client.users, &system.client.token("testuser", PASSWORD).await).await;
+    system.stop();
+}
+
+/// Where access is `owner`: everybody else is refused.
+#[actix_web::test]
+async fn the_services_do_what_their_openapi_documents_say_user_service_to_an_administrator() {
+    let mut system = start("owner").await;
+    check(system.client.users, system.admin_token().trim()).await;
     system.stop();
 }
 
 #[actix_web::test]
-async fn the_services_do_what_their_openapi_documents_say_user_service() {
-    check(|system| system.client.users).await;
-}
-
-#[actix_web::test]
 async fn the_services_do_what_their_openapi_documents_say_auth_service() {
-    check(|system| system.client.auth).await;
+    let mut system = start("open").await;
+    check(system.client.auth, &system.client.token("testuser", PASSWORD).await).await;
+    system.stop();
 }

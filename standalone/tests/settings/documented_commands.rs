@@ -1,5 +1,5 @@
 //! The commands in the documents: the binaries take them, and the files that they name exist.
-//! Nothing is run.
+//! Nothing is run here; `end_to_end/operations.rs` runs those of docs/operations.md.
 
 mod shell;
 
