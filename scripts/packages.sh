@@ -48,7 +48,7 @@ check_licenses() {
 
 make_debs() {
   local profile=${1:-dist} i
-  scripts/install.sh dpkg-dev
+  scripts/install.sh dpkg-dev systemd-analyze rabbitmq-server curl
   [[ $profile != dist ]] || cargo build --profile dist --locked --workspace --bins
   rm -rf target/debian
   mkdir -p target/debian

@@ -103,6 +103,7 @@ try_one_process() {
   until_true 'lockstep knows the user of before' post $AUTH/login "$PERSON"
   DATA_DIR=/var/lib/lockstep inside /usr/bin/standalone users list
   stops lockstep
+  DATA_DIR=/var/lib/lockstep inside /usr/bin/standalone check
   # It is not started again and again.
   inside sh -c 'echo HASH_THREADS=none >/etc/lockstep/standalone.env'
   inside systemctl start lockstep || true
