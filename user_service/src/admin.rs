@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared::actors::{Health, Mailbox, ask};
 use shared::admin::{CommandError, CommandSocket, Operator};
-use shared::audit::{Action, AuditRecord, AuditTrail};
+use shared::audit::{Action, AuditRecord, AuditTrail, BackupEnded};
 use shared::hashing::PasswordHasher;
 use shared::identity::{PasswordBlocklist, PasswordPolicy};
 use tokio::task::JoinHandle;
@@ -51,6 +51,8 @@ pub(crate) enum AdminCommand {
     ListAdmins,
     /// Make this user an administrator, or no longer. The answer is [`RoleSet`].
     SetRole { user: UserRef, is_admin: bool },
+    /// A backup was made beside the service, or not: write that down. The answer is empty.
+    BackupEnded(BackupEnded),
 }
 
 /// Names a user.
@@ -135,6 +137,7 @@ enum AdminAnswer {
     Fates(Vec<Fate>),
     Users(Vec<ListedUser>),
     Creation(Creation),
+    Written,
 }
 
 /// The actors that commands need, and the trail that tells of them.
@@ -169,12 +172,7 @@ impl AdminActors {
                 self.import(users, true).await.map(AdminAnswer::Fates)
             }
             AdminCommand::Import { users, is_dry_run: false } => {
-                let import = async |record: &mut AuditRecord| {
-                    let fates = self.import(users, false).await?;
-                    record.counts(fates.iter().filter(|fate| **fate == Fate::Created).count());
-                    Ok(AdminAnswer::Fates(fates))
-                };
-                audit.follow(Action::ImportUsers, operator, import).await
+                self.import_for(operator, users).await.map(AdminAnswer::Fates)
             }
             AdminCommand::Create { username, password } => {
                 let password = SecretString::from(password);
@@ -203,7 +201,24 @@ impl AdminActors {
                 };
                 audit.follow(action, operator, set).await
             }
+            AdminCommand::BackupEnded(ended) => {
+                audit.write_backup(ended, operator);
+                Ok(AdminAnswer::Written)
+            }
         }
+    }
+
+    async fn import_for(
+        &self,
+        operator: Operator,
+        users: Vec<NewUser>,
+    ) -> Result<Vec<Fate>, CommandError> {
+        let import = async |record: &mut AuditRecord| {
+            let fates = self.import(users, false).await?;
+            record.counts(fates.iter().filter(|fate| **fate == Fate::Created).count());
+            Ok(fates)
+        };
+        self.audit.follow(Action::ImportUsers, operator, import).await
     }
 
     async fn list(&self, after: i64) -> Result<Vec<User>, CommandError> {

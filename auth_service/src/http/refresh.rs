@@ -55,6 +55,8 @@ pub(super) async fn refresh(
         let old = api.tokens.check(&bearer?.0).await?;
         record.by(Actor::User(old.user));
         record.about(old.user);
+        // A replica that has just started, or stood still, knows in a moment whether the session goes on.
+        api.tokens.until_known().await?;
         if !api.tokens.allows_trades() {
             let detail = "a token is not traded before it is known that its session goes on";
             return Err(Problem::new(ProblemKind::NotYetKnown, detail));

@@ -137,3 +137,14 @@ async fn a_key_that_is_not_there_is_not_killed() {
     assert_eq!(keys(&app, "list_keys").await.len(), 2);
     app.stop().await;
 }
+
+#[actix_web::test]
+async fn a_backup_beside_the_service_is_told_and_changes_no_key() {
+    let app = app_with_testuser().await;
+    let before = keys(&app, "list_keys").await;
+    for error in [Value::Null, json!("the disk is full")] {
+        let ended = json!({ "backup_ended": { "path": "/backup/1", "error": error } });
+        assert_eq!(command(&app, ended).await.unwrap(), BTreeMap::new());
+    }
+    assert_eq!(keys(&app, "list_keys").await, before);
+}

@@ -23,13 +23,21 @@ use crate::telemetry::ErrorChain;
 /// How long the request, and the reading of the answer, may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Who gives a command: the process at the other end of the socket, as the system tells it.
+/// Who gives a command: a process, as the system tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operator {
     /// The user that it runs as.
     pub uid: u32,
     /// Its process id, where the system tells it.
     pub pid: Option<i32>,
+}
+
+impl Operator {
+    /// This process.
+    pub(crate) fn own() -> Self {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        Self { uid: rustix::process::geteuid().as_raw(), pid: Some(pid) }
+    }
 }
 
 /// A command was not carried out.

@@ -6,8 +6,10 @@ use std::path::Path;
 use super::settings::Settings;
 use super::signals::stop_on_signal;
 use super::{Application, Failure};
+use crate::audit::{Action, CommandTrail};
 use crate::backup::{self, BackupError, Job, Manifest};
 use crate::clock::Clock;
+use crate::telemetry::LoggingError;
 
 /// Copies the databases into `directory`.
 ///
@@ -24,7 +26,8 @@ pub(super) fn backup<A: Application>(
             directory.display()
         )
     };
-    run::<A>(settings, directory, is_json, backup::take, done)
+    let audited = |trail: &CommandTrail, job: Job<'_>| trail.follow_backup(job, backup::take);
+    run::<A>(settings, directory, is_json, audited, done)
 }
 
 /// Copies a backup into the data directory.
@@ -48,7 +51,13 @@ pub(super) fn restore<A: Application>(
             }
         )
     };
-    run::<A>(settings, directory, is_json, backup::restore, done)
+    let audited = |trail: &CommandTrail, job: Job<'_>| {
+        trail.follow(Action::Restore, |record| {
+            record.about_path(job.directory);
+            backup::restore(job)
+        })
+    };
+    run::<A>(settings, directory, is_json, audited, done)
 }
 
 /// Does the work, and prints what `done` says of the directory of the databases.
@@ -56,21 +65,24 @@ fn run<A: Application>(
     settings: Settings<A::Config, A::Command>,
     directory: &Path,
     is_json: bool,
-    work: fn(Job<'_>) -> Result<Manifest, BackupError>,
+    work: impl FnOnce(&CommandTrail, Job<'_>) -> Result<Manifest, BackupError>,
     done: impl FnOnce(&Path) -> String,
 ) -> Result<(), Failure> {
     let config = settings.into_config(Vec::new())?;
     if let Some(reason) = A::not_in_files(&config) {
         return Err(Failure::Settings(vec![reason.to_owned()]));
     }
-    let data_dir = &A::common(&config).data_dir;
+    let common = A::common(&config);
+    let wrong_filter = |error: LoggingError| Failure::Settings(vec![error.to_string()]);
+    let trail = CommandTrail::new(common).map_err(wrong_filter)?;
+    let data_dir = &common.data_dir;
     let (clock, stop) = (Clock::system(), stop_on_signal().map_err(Failure::other)?);
     let (binary, services) = (A::NAME, A::DATA);
     let home = A::home(data_dir)
         .map_err(|source| Failure::Backup(BackupError::Input { path: data_dir.clone(), source }))?;
     let home = &*home;
     let job = Job { binary, services, data_dir, home, directory, clock: &clock, stop: &stop };
-    let manifest = work(job).map_err(Failure::Backup)?;
+    let manifest = work(&trail, job).map_err(Failure::Backup)?;
     print(&manifest, &done(home), is_json).map_err(Failure::other)
 }
 

@@ -6,8 +6,10 @@ use std::os::fd::AsFd;
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use tracing::Dispatch;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -66,20 +68,38 @@ pub fn init_logging(filter: &str, format: LogFormat) -> Result<LogGuard, Logging
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING)
         .finish(BatchingWriter::new(standard_output()?));
+    formatted(filter, format, writer).try_init()?;
+    log_panics();
+    Ok(LogGuard(guard))
+}
+
+/// The log of a command that asks no service: on standard error, because the answer is on standard output.
+///
+/// # Errors
+/// The filter is not valid.
+pub(crate) fn log_of_command(filter: &str, format: LogFormat) -> Result<Dispatch, LoggingError> {
+    Ok(formatted(parse_filter(filter)?, format, io::stderr))
+}
+
+/// Lines of this form, written to `writer`.
+fn formatted(
+    filter: EnvFilter,
+    format: LogFormat,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) -> Dispatch {
     let time = LineTime(Clock::system());
-    let builder = fmt().with_env_filter(filter).with_writer(writer);
+    // What could not be written is not told on standard error: that may be what cannot be written to.
+    let builder = fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => {
             let builder = builder.with_timer(time).with_ansi(false);
-            builder.fmt_fields(PlainFields).finish().try_init()?;
+            builder.fmt_fields(PlainFields).finish().into()
         }
         LogFormat::Json => {
             let builder = builder.fmt_fields(JsonFields::new());
-            builder.event_format(JsonLines(time)).finish().try_init()?;
+            builder.event_format(JsonLines(time)).finish().into()
         }
     }
-    log_panics();
-    Ok(LogGuard(guard))
 }
 
 /// Bypasses the standard library's buffer, which writes each line separately.

@@ -15,6 +15,7 @@ pub(crate) mod test_log;
 
 pub use computed::{encode_gauge, encode_seconds, encode_users_checksum};
 pub use error_chain::ErrorChain;
+pub(crate) use logging::log_of_command;
 pub use logging::{LogFormat, LogGuard, LoggingError, check_filter, init_logging};
 pub(crate) use process::encode_process;
 pub use prometheus_client::registry::Registry;

@@ -149,6 +149,12 @@ async fn each_command_that_changes_something_or_hands_out_hashes_tells_the_accou
     let anna = system.client.create("Anna", "testpassword").await;
     let exported = command(&system, &["users", "export", "-"], "").await;
     assert!(exported.status.success(), "{exported:?}");
+    // Its own trail would be lost with its output: the service writes the line.
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy");
+    let copy = copy.to_str().unwrap();
+    let backed_up = command(&system, &["backup", copy], "").await;
+    assert_eq!((backed_up.status.code(), &*backed_up.stderr), (Some(0), &b""[..]));
     let with_hash = String::from_utf8(exported.stdout).unwrap().replace("Anna", "carl");
     for (arguments, input, is_done) in [
         (&["users", "create", "Berta"][..], "correct horse", true),
@@ -158,6 +164,7 @@ async fn each_command_that_changes_something_or_hands_out_hashes_tells_the_accou
         (&["admins", "add", "anna"], "", true),
         (&["admins", "add", "nobody"], "", false),
         (&["admins", "remove", "anna"], "", true),
+        (&["backup", copy], "", false),
         (&["keys", "list"], "", true),
         (&["keys", "kill", "nonsense"], "", false),
         (&["keys", "rotate"], "", true),
@@ -179,12 +186,14 @@ async fn each_command_that_changes_something_or_hands_out_hashes_tells_the_accou
             ["user.export_hashes", "success"],
             // Nobody is left.
             ["user.export_hashes", "success"],
+            ["data.backup", "success"],
             ["user.create", "success"],
             ["user.create", "failure"],
             ["user.import", "success"],
             ["admin.add", "success"],
             ["admin.add", "failure"],
             ["admin.remove", "success"],
+            ["data.backup", "failure"],
             ["key.kill", "failure"],
             ["key.rotate", "success"],
         ]
@@ -192,12 +201,15 @@ async fn each_command_that_changes_something_or_hands_out_hashes_tells_the_accou
     let own = system.data_dir().metadata().unwrap().uid();
     assert!(by_operators.iter().all(|entry| entry["process.user.id"] == own), "{trail:#?}");
     assert_eq!(by_operators[0]["user.count"], 1);
-    assert_eq!(by_operators[2]["user.id"], anna.id + 1);
-    assert_eq!(by_operators[3]["error.message"], "the name is taken");
-    assert_eq!(by_operators[4]["user.count"], 1);
-    assert_eq!(by_operators[5]["user.id"], anna.id);
-    assert_eq!(by_operators[6]["error.message"], "there is no such user");
-    assert!(by_operators[9]["key.id"].is_string(), "{trail:#?}");
+    assert_eq!(by_operators[2]["file.path"], copy);
+    assert_eq!(by_operators[3]["user.id"], anna.id + 1);
+    assert_eq!(by_operators[4]["error.message"], "the name is taken");
+    assert_eq!(by_operators[5]["user.count"], 1);
+    assert_eq!(by_operators[6]["user.id"], anna.id);
+    assert_eq!(by_operators[7]["error.message"], "there is no such user");
+    let refused = by_operators[9]["error.message"].as_str().unwrap();
+    assert!(refused.contains("is not empty"), "{refused}");
+    assert!(by_operators[11]["key.id"].is_string(), "{trail:#?}");
     let text = serde_json::to_string(&trail).unwrap().to_lowercase();
     assert!(!text.contains("berta") && !text.contains("horse"), "{text}");
     system.stop();

@@ -32,6 +32,7 @@ mod places;
 mod proxies;
 mod replicas;
 mod restores;
+mod sbom;
 mod sealing_keys;
 mod secrets;
 mod spans;

@@ -25,6 +25,7 @@ mod mutants;
 mod random;
 mod replicas;
 mod rig;
+mod rolling;
 mod round;
 mod sabotage;
 mod sabotaged_service;

@@ -2,7 +2,7 @@
 //! replicas of auth_service, and one or three nodes of RabbitMQ.
 
 mod fault;
-mod fleet;
+pub(crate) mod fleet;
 mod questions;
 mod round;
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use testkit::wait::until;
 
-use crate::{Process, binary, stderr};
+use crate::{Process, binary, stderr, stderr_without_trail};
 
 const BOUND: Duration = Duration::from_mins(1);
 const FILES: [&str; 3] = ["projection.db", "tokens.db", "users.db"];
@@ -82,7 +82,7 @@ impl Site {
 }
 
 fn expect(output: &Output, code: i32, text: &str, case: &str) {
-    let told = stderr(output);
+    let told = stderr_without_trail(output);
     assert_eq!(output.status.code(), Some(code), "{case}: {told}");
     assert!(told.contains(text), "{case}: {told}");
     assert_eq!(told.lines().count(), 1, "{case}: {told}");

@@ -24,6 +24,7 @@ mod page;
 mod probes;
 mod secret_files;
 mod signals;
+mod trail;
 mod users;
 mod values;
 
@@ -50,6 +51,14 @@ fn read_settings(variables: &[(&str, &str)]) -> Output {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a command on files has told, without its line of the audit trail.
+fn stderr_without_trail(output: &Output) -> String {
+    let told = stderr(output);
+    let (trail, rest): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.contains(" audit: "));
+    assert!(trail.len() <= 1, "{told}");
+    rest.join("\n")
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use shared::audit::{Action, AuditRecord, CommandTrail};
 use shared::cli::{CommandError, exit};
 use shared::secrets::{DataDirClaim, claim_data_dir};
 use shared::telemetry::ErrorChain;
@@ -19,8 +20,10 @@ pub(super) fn migrate(config: &Config) -> Result<(), CommandError> {
     }
     let store = config.store(&config.common.data_dir).map_err(|error| wrong(&error))?;
     let _claim = claim_file(config)?;
+    let trail = CommandTrail::new(&config.common).map_err(|error| wrong(&error))?;
     let migrating = async { store.migrate().await };
-    actix_web::rt::System::new().block_on(migrating).map_err(|error| refused(&error))?;
+    let migrate = |_: &mut AuditRecord| actix_web::rt::System::new().block_on(migrating);
+    trail.follow(Action::Migrate, migrate).map_err(|error| refused(&error))?;
     Ok(writeln!(io::stdout(), "the tables are up to date")?)
 }
 

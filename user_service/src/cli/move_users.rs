@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
+use shared::audit::{Action, AuditRecord, AuditedError, CommandTrail, Outcome};
 use shared::cli::{CommandError, exit};
 use shared::regular_file::directory_of;
 use shared::secrets::{DataDirClaim, DataDirError, claim_data_dir};
@@ -34,6 +35,7 @@ impl Move {
     /// Moves everything, or goes on with that.
     pub(super) fn run(self, config: &Config) -> Result<(), CommandError> {
         let data_dir = &config.common.data_dir;
+        let trail = CommandTrail::new(&config.common).map_err(|error| wrong("LOG", &error))?;
         let to = match self.to {
             Some(to) => to,
             None => config.place_of_users().map_err(|error| wrong("--to", &error))?,
@@ -63,7 +65,8 @@ impl Move {
             }
         };
         let moving = async { move_log(&*source, &*target, progress).await };
-        let log = actix_web::rt::System::new().block_on(moving).map_err(|error| refused(&error))?;
+        let work = |_: &mut AuditRecord| actix_web::rt::System::new().block_on(moving);
+        let log = trail.follow(Action::Move, work).map_err(|error| refused(&error))?;
         let end = log.end_seq();
         Ok(writeln!(
             io::stdout(),
@@ -84,6 +87,24 @@ fn claim(place: &SecretString) -> Result<Option<DataDirClaim>, CommandError> {
         };
         CommandError::new(exit_code, ErrorChain(&error).to_string())
     })
+}
+
+impl AuditedError for MoveError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Running(_) => Outcome::NotTried,
+            Self::NotEmpty | Self::OtherMove | Self::Changed | Self::Differs => Outcome::Failure,
+            Self::Store(error) => error.outcome(),
+        }
+    }
+
+    fn kind(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn cause(&self) -> Option<String> {
+        Some(ErrorChain(self).to_string())
+    }
 }
 
 fn wrong(flag: &str, error: &(dyn std::error::Error + 'static)) -> CommandError {

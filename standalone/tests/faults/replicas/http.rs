@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use awc::http::Method;
+use awc::http::header::HeaderMap;
 use serde_json::Value;
 
 /// After that an answer is missing. A request that waits for a proof of freshness takes 2.8 s.
@@ -14,10 +15,18 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Http(awc::Client);
 
 /// What came back.
+#[derive(Default)]
 pub(crate) struct Reply {
     /// 0 if nothing did: what was asked for may have happened.
     pub(crate) status: u16,
+    headers: HeaderMap,
     pub(crate) body: Value,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 impl Http {
@@ -29,23 +38,38 @@ impl Http {
     pub(crate) async fn call(
         &self,
         method: Method,
-        (at, path): (SocketAddr, &str),
+        to: (SocketAddr, &str),
         token: Option<&str>,
         body: Option<Value>,
     ) -> Reply {
+        let bearer = token.map(|token| ("authorization", format!("Bearer {token}")));
+        self.send(method, to, bearer.as_slice(), body.as_ref()).await
+    }
+
+    /// Sends a request with these headers.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        (at, path): (SocketAddr, &str),
+        headers: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Reply {
         let mut request = self.0.request(method, format!("http://{at}{path}"));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
+        for (name, value) in headers {
+            request = request.insert_header((*name, value.as_str()));
         }
         let sent = match body {
-            Some(body) => request.send_json(&body).await,
+            Some(body) => request.send_json(body).await,
             None => request.send().await,
         };
-        let Ok(mut response) = sent else { return Reply { status: 0, body: Value::Null } };
-        let status = response.status().as_u16();
+        let Ok(mut response) = sent else { return Reply::default() };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         match response.body().await {
-            Ok(bytes) => Reply { status, body: serde_json::from_slice(&bytes).unwrap_or_default() },
-            Err(_) => Reply { status: 0, body: Value::Null },
+            Ok(bytes) => {
+                let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                Reply { status, headers, body }
+            }
+            Err(_) => Reply::default(),
         }
     }
 

@@ -166,7 +166,11 @@ impl Fleet {
     }
 }
 
-fn settings<'a>(data_dir: &'a std::path::Path, brokers: &'a str) -> Vec<(&'a str, &'a str)> {
+/// Those of every process.
+pub(crate) fn settings<'a>(
+    data_dir: &'a std::path::Path,
+    brokers: &'a str,
+) -> Vec<(&'a str, &'a str)> {
     vec![
         ("DATA_DIR", data_dir.to_str().unwrap()),
         ("AMQP_URL", brokers),
