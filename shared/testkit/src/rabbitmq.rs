@@ -133,37 +133,31 @@ impl RabbitMq {
     /// connection between it and them lives or can be made until [`Self::reunite`].
     pub fn part_from(&self, others: &[&Self]) {
         // A connection is made if both ends have the same cookie for each other.
-        let part = |from: &[&Self], cookie: &str| {
-            from.iter()
-                .map(|other| other.with_cookie(cookie, "erlang:disconnect_node(N)"))
-                .collect()
-        };
-        self.evaluate(part(others, "here"));
+        let disconnect = "erlang:disconnect_node(N)";
+        self.set_cookie(others, "here", disconnect);
         for other in others {
-            other.evaluate(part(&[self], "there"));
+            other.set_cookie(&[self], "there", disconnect);
         }
     }
 
     /// Ends [`Self::part_from`], and waits until this node serves clients again.
     pub async fn reunite(&mut self, others: &[&Self]) {
         let cookie = self.erlang.cookie.clone();
-        let unite =
-            |with: &[&Self]| with.iter().map(|other| other.with_cookie(&cookie, "ok")).collect();
         for other in others {
-            other.evaluate(unite(&[self]));
+            other.set_cookie(&[self], &cookie, "ok");
         }
-        self.evaluate(unite(others));
+        self.set_cookie(others, &cookie, "ok");
         self.wait_until_it_answers().await;
     }
 
-    /// Erlang that gives this node's peer another cookie for it, and then does something with its name `N`.
-    fn with_cookie(&self, cookie: &str, then: &str) -> String {
-        let name = &self.name;
-        format!("(fun(N) -> erlang:set_cookie(N, '{cookie}'), {then} end)('{name}')")
-    }
-
-    fn evaluate(&self, expressions: Vec<String>) {
-        self.control(&["eval", &(expressions.join(", ") + ".")]);
+    /// Makes this node use a cookie for each of the others, and then evaluates Erlang with the name `N` of each.
+    fn set_cookie(&self, others: &[&Self], cookie: &str, then: &str) {
+        let set = |other: &&Self| {
+            let name = &other.name;
+            format!("(fun(N) -> erlang:set_cookie(N, '{cookie}'), {then} end)('{name}')")
+        };
+        let all: Vec<_> = others.iter().map(set).collect();
+        self.control(&["eval", &(all.join(", ") + ".")]);
     }
 
     /// Joins the cluster of `other` with an empty disk, after that one has forgotten it.
