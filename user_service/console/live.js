@@ -6,21 +6,31 @@ const number = new Intl.NumberFormat('en');
 const clock = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 const shown = (value) => (value === undefined || Number.isNaN(value) ? '–' : number.format(value));
 
-/** The sum of figures whose name begins so, over all replicas and this service. */
-function total(sample, prefix, accept = () => true) {
-  const sum = (figures) => Object.entries(figures)
-    .filter(([name]) => name.startsWith(prefix) && accept(name.slice(prefix.length)))
-    .reduce((all, [, value]) => all + value, 0);
-  return sum(sample.figures) + sample.replicas.reduce((all, { figures }) => all + sum(figures), 0);
-}
+/** The sum of figures whose name begins so. */
+const total = (figures, prefix, accept) => Object.entries(figures)
+  .filter(([name]) => name.startsWith(prefix) && accept(name.slice(prefix.length)))
+  .reduce((all, [, value]) => all + value, 0);
 
-/** How much a counter grew in a second. One that fell began anew with its process. */
-function rates(samples, read) {
+/** The figures of this service and of each replica that answered, by its address. */
+const sources = ({ figures, replicas }) => new Map([
+  ['', figures],
+  ...replicas.filter(({ problem }) => !problem).map((replica) => [replica.address, replica.figures]),
+]);
+
+/**
+ * How much the counters whose name begins so grew per second. A process counts from the second time that it is
+ * heard, or all that it ever counted would be a peak. A counter that fell began anew with its process.
+ */
+export function rates(samples, prefix, accept = () => true) {
   return samples.map((sample, index) => {
     const before = samples[index - 1];
     if (!before) return null;
     const seconds = (sample.time_ms - before.time_ms) / 1000;
-    return Math.max(0, read(sample) - read(before)) / Math.max(seconds, 0.001);
+    const known = sources(before);
+    const grown = [...sources(sample)]
+      .filter(([source]) => known.has(source))
+      .map(([source, figures]) => Math.max(0, total(figures, prefix, accept) - total(known.get(source), prefix, accept)));
+    return grown.reduce((all, one) => all + one, 0) / Math.max(seconds, 0.001);
   });
 }
 
@@ -40,7 +50,7 @@ export function Live({ samples, state }) {
     return html`<p class="empty">${text}</p>`;
   }
   const times = samples.map(({ time_ms: ms }) => ms / 1000);
-  const logins = (wanted) => rates(samples, (sample) => total(sample, 'logins_total:', wanted));
+  const logins = (wanted) => rates(samples, 'logins_total:', wanted);
   const waits = samples.map((sample, index) => {
     const before = samples[index - 1];
     if (!before) return null;
@@ -64,11 +74,11 @@ export function Live({ samples, state }) {
         ['failed', logins((result) => result !== 'success' && result !== 'ok'), 'd'],
       ]} />
       <${Plot} title="Writes" unit="per second" times=${times} zero series=${[
-        ['users changed', rates(samples, (sample) => sample.figures.user_writes_total ?? 0), 'a'],
+        ['users changed', rates(samples, 'user_writes_total'), 'a'],
       ]} />
       <${Plot} title="Hashing queue" unit="ms" times=${times} zero series=${[['mean wait for a thread', waits, 'c']]} />
       <${Plot} title="Refusals" unit="per second" times=${times} zero series=${[
-        ['answers with 429, 503 or 507', rates(samples, (sample) => total(sample, 'http_requests_total:', isRefusal)), 'd'],
+        ['answers with 429, 503 or 507', rates(samples, 'http_requests_total:', isRefusal), 'd'],
       ]} />
     </div>
   </div>`;

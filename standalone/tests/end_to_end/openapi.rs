@@ -33,8 +33,8 @@ async fn start(access: &'static str) -> System {
     system
 }
 
-/// Runs schemathesis in all its phases against this service, with this token.
-async fn check(service: SocketAddr, token: &str) {
+/// Runs schemathesis in all its phases against this service, with this token; returns what it prints.
+async fn check(service: SocketAddr, token: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let document = document_of(service, directory.path()).await;
     printed_by(python("openapi-spec-validator").arg(&document));
@@ -45,13 +45,14 @@ async fn check(service: SocketAddr, token: &str) {
     tester.arg("run").arg(&document).arg("--max-examples").arg(examples);
     tester.args(["--url", &format!("http://{service}"), "--no-color"]).env("TOKEN", token);
     // It keeps what it learned in the directory that it runs in.
-    println!("{}", printed_by(tester.current_dir(directory.path())));
+    printed_by(tester.current_dir(directory.path()))
 }
 
 #[actix_web::test]
 async fn the_services_do_what_their_openapi_documents_say_user_service_to_a_user() {
     let mut system = start("open").await;
-    check(system.client.users, &system.client.token("testuser", PASSWORD).await).await;
+    let token = system.client.token("testuser", PASSWORD).await;
+    println!("{}", check(system.client.users, &token).await);
     system.stop();
 }
 
@@ -59,13 +60,14 @@ async fn the_services_do_what_their_openapi_documents_say_user_service_to_a_user
 #[actix_web::test]
 async fn the_services_do_what_their_openapi_documents_say_user_service_to_an_administrator() {
     let mut system = start("owner").await;
-    check(system.client.users, system.admin_token().trim()).await;
+    println!("{}", check(system.client.users, system.admin_token().trim()).await);
     system.stop();
 }
 
 #[actix_web::test]
 async fn the_services_do_what_their_openapi_documents_say_auth_service() {
     let mut system = start("open").await;
-    check(system.client.auth, &system.client.token("testuser", PASSWORD).await).await;
+    let token = system.client.token("testuser", PASSWORD).await;
+    println!("{}", check(system.client.auth, &token).await);
     system.stop();
 }

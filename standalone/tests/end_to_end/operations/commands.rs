@@ -85,7 +85,7 @@ impl Commands {
     /// Runs it in bash, as somebody who sits at a terminal. Returns what the terminal shows.
     fn on_a_terminal(&self, text: &str) -> String {
         let programs = path_of("standalone").parent().unwrap().to_owned();
-        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:/usr/bin:/bin", programs.display());
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", "bash -euo pipefail -c \"$COMMANDS\""]);
         script.arg("/dev/null").current_dir(&self.directory).env_clear();
