@@ -40,7 +40,7 @@ check_contract() {
 # All tests, in two halves beside each other: much of the time they wait. What the second half prints
 # comes at the end.
 run_tests() {
-  local second=(--test=bus_over_rabbitmq --test=bus_silence --test=faults --test=sync_model --test=token_model)
+  local second=(--test=faults --test=sync_model --test=token_model)
   local first code=0
   # Whatever is not in the second half: no new file of tests is forgotten.
   mapfile -t first < <(cargo metadata --format-version 1 --no-deps --locked |
