@@ -67,13 +67,19 @@ pub enum Outcome {
 }
 
 /// An error that tells how an action ended.
-pub trait AuditedError {
+pub trait AuditedError: Error + Sized + 'static {
     /// How.
     fn outcome(&self) -> Outcome;
+
     /// What kind of error it is, if it has one: the last part of a problem's `type`.
-    fn kind(&self) -> Option<&'static str>;
+    fn kind(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Why, with all causes, if it is known.
-    fn cause(&self) -> Option<String>;
+    fn message(&self) -> Option<String> {
+        Some(ErrorChain(self).to_string())
+    }
 }
 
 impl AuditedError for Problem {
@@ -89,7 +95,7 @@ impl AuditedError for Problem {
         Some(Self::kind(self).slug())
     }
 
-    fn cause(&self) -> Option<String> {
+    fn message(&self) -> Option<String> {
         self.source().map(|cause| ErrorChain(cause).to_string())
     }
 }
@@ -100,14 +106,6 @@ impl AuditedError for CommandError {
             Self::Refused(_) => Outcome::Failure,
             Self::Failed(_) => Outcome::Unknown,
         }
-    }
-
-    fn kind(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn cause(&self) -> Option<String> {
-        Some(self.to_string())
     }
 }
 
@@ -187,7 +185,7 @@ impl AuditRecord {
             Err(error) => {
                 self.outcome = error.outcome();
                 self.error_type = error.kind();
-                self.cause = error.cause();
+                self.cause = error.message();
             }
         }
     }

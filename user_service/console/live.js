@@ -21,7 +21,7 @@ const sources = ({ figures, replicas }) => new Map([
  * How much the counters whose name begins so grew per second. A process counts from the second time that it is
  * heard, or all that it ever counted would be a peak. A counter that fell began anew with its process.
  */
-export function rates(samples, prefix, accept = () => true) {
+function rates(samples, prefix, accept = () => true) {
   return samples.map((sample, index) => {
     const before = samples[index - 1];
     if (!before) return null;

@@ -67,6 +67,8 @@ pub struct Exchange {
     pub codec: Codec,
     /// Names this replica.
     pub me: ReplicaId,
+    /// The set may lack what was known before this start: it cannot tell whether others were there.
+    pub has_new_gap: bool,
     /// The owner of the set.
     pub revocations: Mailbox<TokenRevocations>,
     /// Notified when there may be records to be published.

@@ -120,17 +120,19 @@ impl Upkeep {
     }
 }
 
-/// The other replicas as they were stored. A bus that no other process reaches has none.
+/// What is known of the other replicas, as it was stored, and the end of its readers. A bus that no other
+/// process reaches has none.
 fn known_replicas(
     bus: &dyn Bus,
     revocations: &mut TokenRevocations,
     stored: Vec<(ReplicaId, BootTime)>,
-) -> watch::Sender<KnownReplicas> {
+) -> (watch::Sender<KnownReplicas>, Replicas) {
     let is_alone = !bus.reaches_other_processes();
     if is_alone {
         revocations.found_nobody();
     }
-    watch::Sender::new(KnownReplicas::new(is_alone, revocations.has_new_gap(), stored))
+    let (known, shown) = watch::channel(KnownReplicas::new(is_alone, stored));
+    (known, Replicas::new(shown))
 }
 
 impl Actors {
@@ -142,9 +144,9 @@ impl Actors {
         exchanging: Exchanging,
     ) -> Self {
         let [projecting, revoking, signing, following] = [(); 4].map(|()| Arbiter::new());
-        let known = known_replicas(&*bus, &mut revocations, exchanging.known);
-        let replicas = Replicas::new(known.subscribe());
-        let (me, committed) = (revocations.replica(), revocations.committed());
+        let (known, replicas) = known_replicas(&*bus, &mut revocations, exchanging.known);
+        let (me, has_new_gap) = (revocations.replica(), revocations.has_new_gap());
+        let committed = revocations.committed();
         let (token_set, is_writable) = (revocations.view(), revocations.is_writable());
         let (applied, ended) = (repository.applied(), EndedStamps::default());
         let repository = repository.launch(&projecting.handle(), health);
@@ -152,13 +154,13 @@ impl Actors {
         let set = (token_set.clone(), revocations.clone(), replicas.clone());
         let (direct, fresh) = direct_way(user_service_url, key_ring.clock.clone());
         let (key_ring, signer) = KeyRing::launch(keys, key_ring, set, &signing.handle(), health);
-        let progress = watch::Sender::new(Progress::start_at(applied.borrow().seq()));
         let (thread, taken) = (following.handle(), metrics.dead_letters.clone());
         let dead_letters = DeadLetters::launch(&thread, Arc::clone(&bus), health, taken);
         let exchange = Exchange {
             bus: Arc::clone(&bus),
             codec: codec.clone(),
             me,
+            has_new_gap,
             revocations: revocations.clone(),
             committed,
             known,
@@ -172,7 +174,7 @@ impl Actors {
             fresh: fresh.clone(),
             dead_letters,
             codec,
-            progress,
+            progress: watch::Sender::new(Progress::start_at(applied.borrow().seq())),
             bus,
             repository: repository.clone(),
             applied: applied.clone(),

@@ -75,8 +75,7 @@ impl Bus for Mute {
 }
 
 fn is_head(outgoing: &Outgoing) -> bool {
-    let to_topic = |key: &str| key == TOKEN_SET_HEADS;
-    matches!(&outgoing.to, Destination::Topic { routing_key, .. } if to_topic(routing_key))
+    matches!(&outgoing.to, Destination::Topic { routing_key, .. } if routing_key == TOKEN_SET_HEADS)
 }
 
 /// The header of a token, or its claims.

@@ -12,7 +12,7 @@ use crate::admin::{AdminError, Operator, ask_service, find_any_running};
 use crate::backup::{BackupError, Job};
 use crate::config::CommonConfig;
 use crate::store_error::StoreError;
-use crate::telemetry::{ErrorChain, LoggingError, log_of_command};
+use crate::telemetry::{LoggingError, log_of_command};
 
 /// Writes the line of a command to its standard error, in the form of a service's log.
 pub struct CommandTrail(Dispatch);
@@ -55,7 +55,7 @@ impl CommandTrail {
         work: impl FnOnce(Job<'_>) -> Result<T, BackupError>,
     ) -> Result<T, BackupError> {
         let result = work(job);
-        let error = result.as_ref().err().and_then(AuditedError::cause);
+        let error = result.as_ref().err().and_then(AuditedError::message);
         if tell_service(job, BackupEnded { path: absolute(job.directory), error }).is_ok() {
             return result;
         }
@@ -108,27 +108,11 @@ impl AuditedError for BackupError {
             _ => Outcome::Failure,
         }
     }
-
-    fn kind(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn cause(&self) -> Option<String> {
-        Some(ErrorChain(self).to_string())
-    }
 }
 
 impl AuditedError for StoreError {
     fn outcome(&self) -> Outcome {
         // It went away in the middle of the work.
         if self.is_passing() { Outcome::Unknown } else { Outcome::Failure }
-    }
-
-    fn kind(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn cause(&self) -> Option<String> {
-        Some(ErrorChain(self).to_string())
     }
 }

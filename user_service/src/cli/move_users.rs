@@ -97,14 +97,6 @@ impl AuditedError for MoveError {
             Self::Store(error) => error.outcome(),
         }
     }
-
-    fn kind(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn cause(&self) -> Option<String> {
-        Some(ErrorChain(self).to_string())
-    }
 }
 
 fn wrong(flag: &str, error: &(dyn std::error::Error + 'static)) -> CommandError {

@@ -8,6 +8,8 @@ use shared::tokens::liveness::{FRESH_FOR_MS, Freshness};
 use shared::tokens::token_set::{BootTime, LONGEST_LIFETIME_S};
 use tokio::sync::watch;
 
+use super::roll_call::Others;
+
 /// That a replica was seen is stored so often.
 const STORED_FOR_MS: i64 = 10 * 60 * 1000;
 
@@ -16,8 +18,6 @@ const STORED_FOR_MS: i64 = 10 * 60 * 1000;
 pub struct KnownReplicas {
     /// No other process can be on the bus.
     is_alone: bool,
-    /// This set lacks what was known before this start, and no key has been made since.
-    has_new_gap: bool,
     /// The sets of all replicas that answered have been merged, at least once since the start.
     is_level: bool,
     /// When the last marker was sent that has come back.
@@ -43,17 +43,12 @@ struct Other {
 
 impl KnownReplicas {
     /// At the start: those that were stored.
-    pub fn new(
-        is_alone: bool,
-        has_new_gap: bool,
-        stored: impl IntoIterator<Item = (ReplicaId, BootTime)>,
-    ) -> Self {
+    pub fn new(is_alone: bool, stored: impl IntoIterator<Item = (ReplicaId, BootTime)>) -> Self {
         let unheard =
             |seen_at| Other { seen_at, stored_at: seen_at, heard_at: None, keys: BTreeSet::new() };
         let others = stored.into_iter().map(|(id, seen_at)| (id, unheard(seen_at))).collect();
         Self {
             is_alone,
-            has_new_gap,
             is_level: is_alone,
             marked_at: None,
             cut_off_since: None,
@@ -66,11 +61,6 @@ impl KnownReplicas {
     pub(super) fn cut_off(&mut self, now: BootTime) {
         self.cut_off_since.get_or_insert(now);
         self.marked_at = None;
-    }
-
-    /// Whether a session has failed and none has been level since.
-    pub(super) fn has_lost_session(&self) -> bool {
-        self.cut_off_since.is_some()
     }
 
     /// All sets have been merged.
@@ -93,11 +83,18 @@ impl KnownReplicas {
         self.unstored_since.take().is_some()
     }
 
-    /// Whether others may come that nothing shows to be there: one was within the longest lifetime, or
-    /// this set does not know whether one was.
-    pub(super) fn may_others_come(&self, now: BootTime) -> bool {
-        let within = |other: &Other| now.since_ms(other.seen_at) <= LONGEST_LIFETIME_S * 1000;
-        self.has_new_gap || self.others.values().any(within)
+    /// What is known of the others at the beginning of a session, if a queue takes heads there, or none does.
+    pub(super) fn others(&self, is_taken: bool, has_new_gap: bool, now: BootTime) -> Others {
+        // After a session that failed, the queue may be the one of that session.
+        let is_of_another = is_taken && self.cut_off_since.is_none();
+        let was_one_there = || self.others.values().any(|other| other.is_remembered(now));
+        if is_of_another {
+            Others::Present
+        } else if is_taken || has_new_gap || was_one_there() {
+            Others::Possible
+        } else {
+            Others::Absent
+        }
     }
 
     /// The head of another replica came. Returns whether that is to be stored.
@@ -107,7 +104,7 @@ impl KnownReplicas {
         keys: impl IntoIterator<Item = KeyId>,
         now: BootTime,
     ) -> bool {
-        self.others.retain(|_, other| now.since_ms(other.seen_at) <= LONGEST_LIFETIME_S * 1000);
+        self.others.retain(|_, other| other.is_remembered(now));
         let stored_at = self.others.get(&id).map(|other| other.stored_at);
         let is_recent = |at: &BootTime| now.since_ms(*at) <= STORED_FOR_MS;
         let recently = stored_at.filter(is_recent);
@@ -127,9 +124,7 @@ impl KnownReplicas {
 
     /// How many were seen within the longest lifetime and are silent.
     fn missing(&self, now: BootTime) -> usize {
-        let is_missing = |other: &&Other| {
-            !other.is_heard(now) && now.since_ms(other.seen_at) <= LONGEST_LIFETIME_S * 1000
-        };
+        let is_missing = |other: &&Other| !other.is_heard(now) && other.is_remembered(now);
         self.others.values().filter(is_missing).count()
     }
 
@@ -145,6 +140,11 @@ impl KnownReplicas {
 impl Other {
     fn is_heard(&self, now: BootTime) -> bool {
         self.heard_at.is_some_and(|at| now.since_ms(at) <= FRESH_FOR_MS)
+    }
+
+    /// Seen within the longest lifetime.
+    fn is_remembered(&self, now: BootTime) -> bool {
+        now.since_ms(self.seen_at) <= LONGEST_LIFETIME_S * 1000
     }
 }
 
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_key_is_everywhere_when_all_who_are_there_have_it() {
-        let mut known = KnownReplicas::new(false, false, []);
+        let mut known = KnownReplicas::new(false, []);
         assert!(!known.is_everywhere(&KID, NOW), "nobody has been asked yet");
         known.all_merged();
         assert!(known.is_everywhere(&KID, NOW));
@@ -240,7 +240,7 @@ mod tests {
         assert!(known.is_everywhere(&KID, later(FRESH_FOR_MS + 1)), "it is silent");
         assert!(!known.heard(ONE, [KID], NOW));
         assert!(known.is_everywhere(&KID, NOW));
-        let mut cut_off = KnownReplicas::new(false, false, []);
+        let mut cut_off = KnownReplicas::new(false, []);
         cut_off.cut_off(NOW);
         assert!(cut_off.is_everywhere(&KID, NOW), "logins go on");
     }
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn who_was_seen_within_a_day_and_is_silent_is_missing() {
         let day_ms = LONGEST_LIFETIME_S * 1000;
-        let mut known = KnownReplicas::new(false, false, [(ONE, NOW)]);
+        let mut known = KnownReplicas::new(false, [(ONE, NOW)]);
         assert_eq!((known.missing(NOW), known.missing(later(day_ms + 1))), (1, 0));
         assert!(!known.heard(ONE, [], later(5)));
         assert_eq!(known.missing(later(5)), 0);
@@ -258,17 +258,23 @@ mod tests {
     }
 
     #[test]
-    fn others_may_come_if_one_was_there_within_a_day_or_nothing_is_known_of_that() {
+    fn others_are_present_by_their_queue_and_possible_while_nothing_excludes_them() {
         let day_later = later(LONGEST_LIFETIME_S * 1000 + 1);
-        let seen = KnownReplicas::new(false, false, [(ONE, NOW)]);
-        assert_eq!((seen.may_others_come(NOW), seen.may_others_come(day_later)), (true, false));
-        assert!(!KnownReplicas::new(false, false, []).may_others_come(NOW));
-        assert!(KnownReplicas::new(false, true, []).may_others_come(NOW));
+        let (mut unseen, seen) =
+            (KnownReplicas::new(false, []), KnownReplicas::new(false, [(ONE, NOW)]));
+        assert_eq!(unseen.others(true, false, NOW), Others::Present);
+        assert_eq!(unseen.others(false, false, NOW), Others::Absent);
+        assert_eq!(unseen.others(false, true, NOW), Others::Possible, "nothing is known of before");
+        assert_eq!(seen.others(false, false, NOW), Others::Possible);
+        assert_eq!(seen.others(false, false, day_later), Others::Absent);
+        unseen.cut_off(NOW);
+        assert_eq!(unseen.others(true, false, NOW), Others::Possible, "it may be its own queue");
+        assert_eq!(unseen.others(false, false, NOW), Others::Absent);
     }
 
     #[test]
     fn being_cut_off_is_shown_from_its_beginning_until_all_is_level_again() {
-        let (sender, known) = watch::channel(KnownReplicas::new(false, false, []));
+        let (sender, known) = watch::channel(KnownReplicas::new(false, []));
         let replicas = Replicas::new(known);
         assert!(!replicas.is_ready());
         sender.send_modify(|known| known.marked(NOW));

@@ -68,22 +68,14 @@ impl Exchange {
         }
     }
 
-    /// Tells a head before the own queue for heads is there: if no queue takes it, nobody is there. After a
-    /// session that failed, the queue that takes it may be the one of that session.
+    /// Tells a head before the own queue for heads is there: if no queue takes it, nobody is there.
     async fn look_for_others(&self, telling: &Telling) -> Result<Others, ExchangeError> {
         if !self.bus.reaches_other_processes() {
             return Ok(Others::Absent);
         }
         let head = self.read_head(telling).await?;
         let is_taken = self.bus.publish_mandatory(self.codec.encode_token_set_head(&head)).await?;
-        let known = self.known.borrow();
-        Ok(if is_taken && !known.has_lost_session() {
-            Others::Present
-        } else if is_taken || known.may_others_come(self.now()) {
-            Others::Possible
-        } else {
-            Others::Absent
-        })
+        Ok(self.known.borrow().others(is_taken, self.has_new_gap, self.now()))
     }
 
     fn bury(&self, delivery: Delivery, reason: &Undecodable) {

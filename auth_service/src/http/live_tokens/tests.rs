@@ -87,7 +87,7 @@ fn checker(
     let reader = Rc::new(ProjectionReader::new(path.to_owned(), Damage::default()));
     let clock = Clock::manual(NOW_S * 1000);
     let fresh = UsersFreshness::proved(clock.clone());
-    let known = watch::Sender::new(KnownReplicas::new(true, false, []));
+    let known = watch::Sender::new(KnownReplicas::new(true, []));
     let replicas = (Replicas::new(known.subscribe()), None);
     TokenChecker::new(rules(), set, ended.clone(), (reader, applied), fresh, replicas, clock)
 }

@@ -32,8 +32,11 @@ impl Broker {
             Destination::Queue(name) => (HashSet::from([name.clone()]), name),
         };
         let routed = Arc::new(Routed { message, routing_key });
-        let pushed = wanting.iter().filter(|queue| self.push(queue, Arc::clone(&routed)));
-        pushed.count() > 0
+        let mut is_taken = false;
+        for queue in wanting {
+            is_taken |= self.push(&queue, Arc::clone(&routed));
+        }
+        is_taken
     }
 
     /// A queue that several bindings feed gets one copy.
